@@ -5,7 +5,17 @@
 //! **Architecture invariants**: no release logic; nothing here knows a pipeline.
 
 mod clock;
+mod config;
+mod diagnostic;
 mod entropy;
+mod lambda;
+mod logs;
+mod metrics;
 
 pub use clock::{ManualClock, SystemClock, Timer};
+pub use config::{Config, ConfigError};
+pub use diagnostic::{INVALID_INPUT, NamedError, diagnostic, parse_event};
 pub use entropy::{SeededEntropy, SystemEntropy};
+pub use lambda::serve;
+pub use logs::init_logs;
+pub use metrics::{Metrics, MetricsError, Unit};

@@ -1,0 +1,300 @@
+//! What a function is told by its environment, read once at start.
+
+use std::{collections::BTreeMap, fmt};
+
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_types::SdkConfig;
+
+/// Tries per AWS call, the first included: the SDKs' own default, written down because budgets count requests.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// The settings every function needs to reach the system's stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The DynamoDB table (`LASTGOOD_TABLE`).
+    pub table: String,
+    /// The S3 bucket of pipeline definitions and artifacts (`LASTGOOD_BUCKET`).
+    pub bucket: String,
+    /// The 12-digit account the system runs in (`LASTGOOD_ACCOUNT`).
+    pub account: String,
+    /// The region it runs in (`AWS_REGION`).
+    pub region: String,
+    /// The state machine that drives pipeline executions (`LASTGOOD_PIPELINE_MACHINE_ARN`).
+    pub pipeline_machine_arn: String,
+}
+
+/// The environment does not describe a working function. Lists every problem, so that one deployment mends all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    problems: Vec<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "environment: {}", self.problems.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// Every missing or malformed variable, with what to set it to.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where configuration enters"
+    )]
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let known = SETTINGS.iter().map(|setting| setting.name);
+        Self::from_map(
+            &known
+                .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+                .collect(),
+        )
+    }
+
+    /// Reads a map of variables, as [`Config::from_env`] reads the environment.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn from_map(variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut read =
+            |setting: &Setting| match variables.get(setting.name).map(|value| value.trim()) {
+                None | Some("") => {
+                    problems.push(format!(
+                        "{} is not set; set it to {}",
+                        setting.name, setting.what
+                    ));
+                    String::new()
+                }
+                Some(value) if !(setting.is_valid)(value) => {
+                    problems.push(format!(
+                        "{} is {value:?}, which is not {}",
+                        setting.name, setting.what
+                    ));
+                    String::new()
+                }
+                Some(value) => value.to_owned(),
+            };
+        let config = Self {
+            table: read(&TABLE),
+            bucket: read(&BUCKET),
+            account: read(&ACCOUNT),
+            region: read(&REGION),
+            pipeline_machine_arn: read(&PIPELINE_MACHINE_ARN),
+        };
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError { problems })
+        }
+    }
+
+    /// The AWS SDK's settings: this region, credentials from the default chain, rustls with ring.
+    ///
+    /// `AWS_ENDPOINT_URL` (and its per-service forms) are honoured, as in every AWS SDK.
+    pub async fn sdk_config(&self) -> SdkConfig {
+        let http_client = Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        aws_config::defaults(behavior())
+            .region(Region::new(self.region.clone()))
+            .http_client(http_client)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
+            .load()
+            .await
+    }
+
+    /// The AWS SDK's settings for a stand-in at `endpoint_url` (plain HTTP) which takes any credentials.
+    ///
+    /// Reads neither environment nor profile, so a developer's real credentials can never reach the stand-in.
+    pub fn sdk_config_at(&self, endpoint_url: &str) -> SdkConfig {
+        let credentials = Credentials::new("AKIALASTGOODLOCAL000", "local", None, None, "stand-in");
+        SdkConfig::builder()
+            .behavior_version(behavior())
+            .region(Region::new(self.region.clone()))
+            .endpoint_url(endpoint_url)
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(Builder::new().build_http())
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
+            .build()
+    }
+}
+
+/// The one behaviour version of the whole system: raised deliberately, never by an upgrade of the SDK.
+fn behavior() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+struct Setting {
+    name: &'static str,
+    /// Completes both "set it to ..." and "is not ...".
+    what: &'static str,
+    is_valid: fn(&str) -> bool,
+}
+
+const TABLE: Setting = Setting {
+    name: "LASTGOOD_TABLE",
+    what: "the name of the DynamoDB table (3 to 255 letters, digits, '_', '-', '.')",
+    is_valid: |value| {
+        (3..=255).contains(&value.len())
+            && value
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+    },
+};
+
+const BUCKET: Setting = Setting {
+    name: "LASTGOOD_BUCKET",
+    what: "the name of the S3 bucket of pipeline definitions (3 to 63 lower-case letters, digits, '-', '.')",
+    is_valid: is_bucket,
+};
+
+const ACCOUNT: Setting = Setting {
+    name: "LASTGOOD_ACCOUNT",
+    what: "the 12-digit id of the AWS account",
+    is_valid: is_account,
+};
+
+const REGION: Setting = Setting {
+    name: "AWS_REGION",
+    what: "an AWS region, such as eu-central-1",
+    is_valid: is_region,
+};
+
+const PIPELINE_MACHINE_ARN: Setting = Setting {
+    name: "LASTGOOD_PIPELINE_MACHINE_ARN",
+    what: "the ARN of the state machine pipeline-execution \
+           (arn:aws:states:REGION:ACCOUNT:stateMachine:NAME)",
+    is_valid: is_machine_arn,
+};
+
+const SETTINGS: [&Setting; 5] = [&TABLE, &BUCKET, &ACCOUNT, &REGION, &PIPELINE_MACHINE_ARN];
+
+fn is_bucket(value: &str) -> bool {
+    let ends_well = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    (3..=63).contains(&value.len())
+        && ends_well(value.bytes().next())
+        && ends_well(value.bytes().last())
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
+}
+
+fn is_account(value: &str) -> bool {
+    value.len() == 12 && value.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn is_region(value: &str) -> bool {
+    let parts: Vec<&str> = value.split('-').collect();
+    parts.len() >= 3
+        && parts.iter().all(|part| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        })
+        && parts
+            .last()
+            .is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn is_machine_arn(value: &str) -> bool {
+    let parts: Vec<&str> = value.split(':').collect();
+    matches!(
+        parts.as_slice(),
+        ["arn", partition, "states", region, account, "stateMachine", name]
+            if partition.starts_with("aws") && is_region(region) && is_account(account) && !name.is_empty()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> BTreeMap<String, String> {
+        [
+            ("LASTGOOD_TABLE", "lastgood"),
+            ("LASTGOOD_BUCKET", "lastgood-definitions"),
+            ("LASTGOOD_ACCOUNT", "123456789012"),
+            ("AWS_REGION", "us-gov-west-1"),
+            (
+                "LASTGOOD_PIPELINE_MACHINE_ARN",
+                "arn:aws:states:eu-central-1:123456789012:stateMachine:pipeline-execution",
+            ),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    #[test]
+    fn a_full_environment_is_read() {
+        let config = Config::from_map(&good()).expect("valid");
+        assert_eq!(config.table, "lastgood");
+        assert_eq!(config.region, "us-gov-west-1");
+    }
+
+    #[test]
+    fn every_problem_is_named_with_its_cure() {
+        let error = Config::from_map(&BTreeMap::new())
+            .expect_err("empty")
+            .to_string();
+        for setting in SETTINGS {
+            assert!(
+                error.contains(&format!(
+                    "{} is not set; set it to {}",
+                    setting.name, setting.what
+                )),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn malformed_values_are_refused() {
+        for (name, value) in [
+            ("LASTGOOD_TABLE", "a b"),
+            ("LASTGOOD_BUCKET", "Upper"),
+            ("LASTGOOD_BUCKET", "-edge"),
+            ("LASTGOOD_ACCOUNT", "1234"),
+            ("AWS_REGION", "Frankfurt"),
+            ("LASTGOOD_PIPELINE_MACHINE_ARN", "pipeline-execution"),
+            (
+                "LASTGOOD_PIPELINE_MACHINE_ARN",
+                "arn:aws:states:eu-central-1:123:stateMachine:x",
+            ),
+        ] {
+            let mut variables = good();
+            variables.insert(name.to_owned(), value.to_owned());
+            let error = Config::from_map(&variables).expect_err(value).to_string();
+            assert!(error.contains(name) && error.contains(value), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn sdk_settings_carry_region_retries_and_endpoint() {
+        let config = Config::from_map(&good()).expect("valid");
+        let sdk = config.sdk_config().await;
+        assert_eq!(sdk.region().map(Region::as_ref), Some("us-gov-west-1"));
+        assert_eq!(
+            sdk.retry_config().map(RetryConfig::max_attempts),
+            Some(ATTEMPTS_MAX)
+        );
+        assert!(
+            sdk.http_client().is_some()
+                && sdk.sleep_impl().is_some()
+                && sdk.time_source().is_some()
+        );
+        let local = config.sdk_config_at("http://127.0.0.1:4180");
+        assert_eq!(local.endpoint_url(), Some("http://127.0.0.1:4180"));
+        assert!(local.credentials_provider().is_some());
+    }
+}
