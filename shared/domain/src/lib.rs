@@ -1,1 +1,57 @@
-//! domain
+//! Every decision of the release pipeline, as pure functions over plain values.
+//!
+//! **May touch**: its arguments.
+//!
+//! **Architecture invariants**: no async, no AWS types, no environment, no clock, no randomness, no logging. A decision
+//! returns what to store and what to do next ([`Changes`]); reasons are part of its result.
+
+mod action_type;
+mod changes;
+mod declaration;
+mod execution;
+mod failure;
+mod fingerprint;
+mod gate;
+mod ids;
+mod judge;
+mod pipeline;
+mod plan;
+mod records;
+mod rollback;
+mod stage;
+mod status;
+mod structure;
+mod transition;
+mod variables;
+
+pub use action_type::{ACTION_TYPES, ActionKind, ActionTypeInfo, find_action_type};
+pub use changes::{Changes, Effect, Job, JobStatus, Record, Waiting};
+pub use declaration::{
+    ActionDeclaration, ActionTypeId, ArtifactStore, BlockerDeclaration, Condition, EncryptionKey, EnvironmentVariable,
+    FailureConditions, InputArtifact, OutputArtifact, PipelineDeclaration, PipelineVariable, RetryConfiguration,
+    RuleDeclaration, RuleTypeId, StageConditions, StageDeclaration,
+};
+pub use execution::{
+    ActionRun, ArtifactLocation, Execution, Phase, PhaseEvent, Rejected, RollbackOf, SourcePin, SourceRevision, StageOutcome,
+    Trigger, phase_table,
+};
+pub use failure::{FailureAnswer, FailureDecision, StageFailure, decide_failure, settle_failure};
+pub use fingerprint::fingerprint;
+pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, admit_waiting, pass_gate};
+pub use ids::{
+    ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName, derived_uuid,
+};
+pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
+pub use pipeline::{ActionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
+pub use plan::{ActionStep, action_groups, remaining_groups};
+pub use records::{Success, Watch};
+pub use rollback::{
+    Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
+};
+pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};
+pub use status::{
+    ActionStatus, ExecutionMode, ExecutionStatus, ExecutionType, PipelineType, RetryMode, StageStatus, TriggerType,
+};
+pub use structure::{StructureError, StructureErrorKind, validate_structure};
+pub use transition::{disable_transition, enable_transition};
+pub use variables::{ResolveError, Scope, resolve_configuration};

@@ -1,0 +1,255 @@
+//! What a decision changes: rows to store in one transaction, and effects to perform after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    ActionExecutionId, ActionName, ActionRun, ActionStatus, Evidence, Execution, ExecutionId, GateAnswer, Generation,
+    PipelineName, PipelineView, Rejected, StageName, StageState, Success, Watch, derived_uuid,
+};
+
+/// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// Stage rows.
+    pub stages: BTreeMap<StageName, StageState>,
+    /// Execution rows.
+    pub executions: BTreeMap<ExecutionId, Execution>,
+    /// Executions that begin to wait.
+    pub waiting_added: Vec<Waiting>,
+    /// Executions that wait no more.
+    pub waiting_removed: Vec<Waiting>,
+    /// Successes, new or revoked.
+    pub successes: Vec<Success>,
+    /// Watches that begin.
+    pub watches: Vec<Watch>,
+    /// Watches that end.
+    pub watches_ended: Vec<Watch>,
+    /// Action runs.
+    pub runs: Vec<ActionRun>,
+    /// Jobs.
+    pub jobs: Vec<Job>,
+    /// Stages that must still be at this generation for the changes to be stored.
+    pub fences: BTreeSet<(StageName, Generation)>,
+    /// What happened, for the history.
+    pub records: Vec<Record>,
+    /// What to do afterwards.
+    pub effects: Vec<Effect>,
+}
+
+/// An execution that waits before a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// The stage it waits for.
+    pub stage: StageName,
+    /// Order of arrival at that stage.
+    pub arrival: u64,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Step Functions task token to answer when it may go on.
+    pub token: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Work handed to somebody who answers later: a Lambda function, or a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// Id that the worker answers with; for an approval, the approval token.
+    pub id: Uuid,
+    /// The action run it works on.
+    pub run: ActionExecutionId,
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its execution.
+    pub execution: ExecutionId,
+    /// Its stage.
+    pub stage: StageName,
+    /// Its action.
+    pub action: ActionName,
+    /// Generation of the stage it runs under.
+    pub generation: Generation,
+    /// Step Functions task token to answer when the action is done.
+    pub token: String,
+    /// The Lambda function to invoke; absent for an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// What the worker handed over to its continuation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuation: Option<String>,
+    /// Status.
+    pub status: JobStatus,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Row version, for conditional writes.
+    #[serde(default)]
+    pub version: u64,
+}
+
+/// Status of a job (spec 2.1; those that occur here).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobStatus {
+    /// Handed out.
+    InProgress,
+    /// Answered well.
+    Succeeded,
+    /// Answered badly.
+    Failed,
+    /// Nobody answered in time.
+    TimedOut,
+}
+
+/// One line of an execution's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Whose history.
+    pub execution: ExecutionId,
+    /// When.
+    pub at: Timestamp,
+    /// What happened, such as `StageEntered`.
+    pub event: String,
+    /// The stage concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageName>,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// What an automatic decision rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// Something to do after the rows are stored. Doing it twice is doing it once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Effect {
+    /// Start the state machine that drives an execution. Idempotent by name.
+    StartMachine {
+        /// Its pipeline.
+        pipeline: PipelineName,
+        /// The execution.
+        execution: ExecutionId,
+        /// Name of the state machine execution.
+        name: String,
+    },
+    /// Let an execution that waits at a gate go on. A token can be answered once.
+    AnswerGate {
+        /// Step Functions task token.
+        token: String,
+        /// What it may do.
+        answer: GateAnswer,
+    },
+    /// Tell the stage's state machine that an action is done.
+    AnswerAction {
+        /// Step Functions task token.
+        token: String,
+        /// How it ended.
+        status: ActionStatus,
+    },
+    /// Keep the state machine's patience: the worker is alive and goes on in a new job.
+    ExtendAction {
+        /// Step Functions task token.
+        token: String,
+        /// The new job; it makes each extension an effect of its own.
+        job: Uuid,
+    },
+    /// Invoke the Lambda function of a job. The job's own status makes a second invocation harmless.
+    InvokeJob {
+        /// The job.
+        job: Uuid,
+    },
+    /// Remove the history of a deleted pipeline.
+    PurgeHistory {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// Executions older than this id belonged to it.
+        before: ExecutionId,
+    },
+}
+
+impl Effect {
+    /// Identity of the effect: equal effects are one.
+    pub fn id(&self) -> Uuid {
+        let (kind, key) = match self {
+            Self::StartMachine { name, .. } => ("StartMachine", name.clone()),
+            Self::AnswerGate { token, .. } => ("AnswerGate", token.clone()),
+            Self::AnswerAction { token, .. } => ("AnswerAction", token.clone()),
+            Self::ExtendAction { job, .. } => ("ExtendAction", job.to_string()),
+            Self::InvokeJob { job } => ("InvokeJob", job.to_string()),
+            Self::PurgeHistory { pipeline, before } => ("PurgeHistory", format!("{pipeline} {before}")),
+        };
+        derived_uuid(&[kind, &key])
+    }
+}
+
+/// A pipeline as read, and what a decision has changed of it so far.
+pub(crate) struct Board<'a> {
+    pub(crate) view: &'a PipelineView,
+    executions: &'a BTreeMap<ExecutionId, Execution>,
+    pub(crate) now: Timestamp,
+    pub(crate) changes: Changes,
+}
+
+impl<'a> Board<'a> {
+    pub(crate) fn new(view: &'a PipelineView, executions: &'a BTreeMap<ExecutionId, Execution>, now: Timestamp) -> Self {
+        Self { view, executions, now, changes: Changes::default() }
+    }
+
+    /// The stage as it stands, for changing.
+    pub(crate) fn stage(&mut self, name: &StageName) -> &mut StageState {
+        let view = self.view;
+        self.changes.stages.entry(name.clone()).or_insert_with(|| view.stage(name))
+    }
+
+    /// The execution as it stands, for changing. It must be among those read.
+    pub(crate) fn execution(&mut self, id: ExecutionId) -> Result<&mut Execution, Rejected> {
+        match self.changes.executions.entry(id) {
+            std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                Ok(entry.insert(self.executions.get(&id).ok_or(Rejected::Stale)?.clone()))
+            }
+        }
+    }
+
+    /// Who waits before `stage` after the changes so far, in order of arrival.
+    pub(crate) fn waiting(&self, stage: &StageName) -> Vec<Waiting> {
+        let removed = &self.changes.waiting_removed;
+        self.view
+            .waiting_for(stage)
+            .chain(self.changes.waiting_added.iter().filter(|waiting| waiting.stage == *stage))
+            .filter(|waiting| !removed.contains(waiting))
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn record(&mut self, execution: ExecutionId, event: &str, stage: Option<&StageName>, detail: String) {
+        self.changes.records.push(Record {
+            execution,
+            at: self.now,
+            event: event.to_owned(),
+            stage: stage.cloned(),
+            detail,
+            evidence: None,
+        });
+    }
+
+    pub(crate) fn answer(&mut self, token: &str, answer: GateAnswer) {
+        self.changes.effects.push(Effect::AnswerGate { token: token.to_owned(), answer });
+    }
+
+    /// The changes, without rows that were looked at but stayed as they were.
+    pub(crate) fn into_changes(mut self) -> Changes {
+        let (view, executions) = (self.view, self.executions);
+        self.changes.stages.retain(|name, stage| view.stages.get(name) != Some(stage));
+        self.changes.executions.retain(|id, execution| executions.get(id) != Some(execution));
+        self.changes
+    }
+}

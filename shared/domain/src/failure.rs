@@ -1,0 +1,162 @@
+//! A stage failed: run it again, go back, or stop.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionType, FailureConditions,
+    Generation, PhaseEvent, PipelineView, Rejected, RetryMode, RollbackCause, RollbackOrder, StageName, StageState,
+    StageStatus, Success, action_groups, changes::Board, gate, remaining_groups, rollback,
+};
+
+/// What to do about a failed stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FailureDecision {
+    /// Run it again, once.
+    Retry(RetryMode),
+    /// Go back to the last good execution.
+    Rollback,
+    /// Leave it failed, and why nothing more is done.
+    Stop(String),
+}
+
+/// Decides what to do about a failed stage from what the stage declares (spec 4.1 and 5, design section 6).
+///
+/// A rollback never retries or rolls back by itself. A rejected approval deployed nothing, so it never rolls back.
+/// `ROLLBACK` with a retry configuration retries once, then rolls back.
+pub fn decide_failure(
+    declared: Option<&FailureConditions>,
+    execution: &Execution,
+    stage: &StageState,
+    approval_rejected: bool,
+) -> FailureDecision {
+    if execution.execution_type == ExecutionType::Rollback {
+        return FailureDecision::Stop("A rollback does not retry or roll back by itself.".to_owned());
+    }
+    let Some(declared) = declared else { return FailureDecision::Stop("The stage declares no onFailure.".to_owned()) };
+    if approval_rejected {
+        return FailureDecision::Stop("An approval was rejected; nothing was deployed.".to_owned());
+    }
+    let spent = stage.occupant.as_ref().is_none_or(|inside| inside.auto_retried);
+    let retry = declared.retry_configuration.as_ref().map(|retry| retry.retry_mode.unwrap_or(RetryMode::FailedActions));
+    match (declared.result.as_deref(), retry) {
+        (Some("RETRY"), mode) if !spent => FailureDecision::Retry(mode.unwrap_or(RetryMode::FailedActions)),
+        (Some("ROLLBACK"), Some(mode)) if !spent => FailureDecision::Retry(mode),
+        (Some("ROLLBACK"), _) => FailureDecision::Rollback,
+        (Some("RETRY"), _) => FailureDecision::Stop("The automatic retry has failed too.".to_owned()),
+        (Some(_) | None, _) => FailureDecision::Stop("The stage declares no automatic rollback.".to_owned()),
+    }
+}
+
+/// A failed stage run, with what is needed to settle it.
+#[derive(Debug, Clone)]
+pub struct StageFailure<'a> {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// The stage.
+    pub stage: &'a StageName,
+    /// Generation the run acted under.
+    pub generation: Generation,
+    /// What failed, for people.
+    pub summary: String,
+    /// Actions of the stage that succeeded in this run.
+    pub succeeded: &'a [ActionName],
+    /// What was decided.
+    pub decision: FailureDecision,
+    /// For a rollback: the target, or why there is none.
+    pub target: Result<&'a Execution, String>,
+    /// Successes in the stage newer than the target.
+    pub newer: &'a [Success],
+    /// Id for the rollback execution.
+    pub rollback_id: ExecutionId,
+    /// Alarms of the stage's watches, for whoever enters next.
+    pub alarms: &'a BTreeMap<String, AlarmSnapshot>,
+}
+
+/// What the stage's state machine does after a failure was settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "next", rename_all_fields = "camelCase")]
+pub enum FailureAnswer {
+    /// Run these actions.
+    Retry {
+        /// Run of the stage in this execution.
+        attempt: u32,
+        /// What to run.
+        groups: Vec<Vec<ActionStep>>,
+    },
+    /// End the stage run.
+    End,
+}
+
+/// Settles a failed stage run: stores the retry, or the failure and the rollback that follows it, as one decision.
+///
+/// # Errors
+/// [`Rejected::Stale`] where the run holds the stage no more, or an execution that is needed was not read.
+pub fn settle_failure(
+    view: &PipelineView,
+    executions: &BTreeMap<ExecutionId, Execution>,
+    failure: &StageFailure<'_>,
+    now: Timestamp,
+) -> Result<(FailureAnswer, Changes), Rejected> {
+    let mut board = Board::new(view, executions, now);
+    if !board.stage(failure.stage).is_held_by(failure.execution, failure.generation) {
+        return Err(Rejected::Stale);
+    }
+    if let FailureDecision::Retry(mode) = failure.decision {
+        let answer = retry(&mut board, failure, mode);
+        return Ok((answer, board.into_changes()));
+    }
+    let why = match (&failure.decision, &failure.target) {
+        (FailureDecision::Rollback, Ok(target)) => format!("Rolling back to execution {}.", target.id),
+        (FailureDecision::Rollback, Err(why)) => format!("No rollback: {why}"),
+        (FailureDecision::Stop(why), _) => why.clone(),
+        (FailureDecision::Retry(_), _) => String::new(),
+    };
+    let execution = board.execution(failure.execution)?;
+    execution.advance(&PhaseEvent::Fail, now)?;
+    execution.status_summary = Some(format!("{} {why}", failure.summary));
+    if let Some(outcome) = execution.stages.get_mut(failure.stage) {
+        outcome.status = StageStatus::Failed;
+        outcome.left_at = Some(now);
+    }
+    board.record(failure.execution, "StageFailed", Some(failure.stage), format!("{} {why}", failure.summary));
+    board.stage(failure.stage).release(StageStatus::Failed);
+    match (&failure.decision, &failure.target) {
+        (FailureDecision::Rollback, Ok(target)) => rollback::begin(
+            &mut board,
+            &RollbackOrder {
+                id: failure.rollback_id,
+                stage: failure.stage,
+                target,
+                undone: Some(failure.execution),
+                cause: RollbackCause::StageFailed,
+                newer: failure.newer,
+            },
+        )?,
+        _ => gate::admit_into(&mut board, failure.stage, failure.alarms)?,
+    }
+    Ok((FailureAnswer::End, board.into_changes()))
+}
+
+fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> FailureAnswer {
+    let all = board.view.index.stage(failure.stage).map(|(_, stage)| action_groups(stage)).unwrap_or_default();
+    let groups = match mode {
+        RetryMode::AllActions => all,
+        RetryMode::FailedActions => remaining_groups(all, failure.succeeded),
+    };
+    let stage = board.stage(failure.stage);
+    let mut attempt = 1;
+    if let Some(inside) = &mut stage.occupant {
+        inside.attempt += 1;
+        inside.auto_retried = true;
+        attempt = inside.attempt;
+    }
+    if let Some(latest) = &mut stage.latest {
+        latest.auto_retries += 1;
+        latest.retry_mode = Some(mode);
+    }
+    board.record(failure.execution, "StageRetried", Some(failure.stage), format!("{} Attempt {attempt}.", failure.summary));
+    FailureAnswer::Retry { attempt, groups }
+}

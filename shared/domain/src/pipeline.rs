@@ -1,0 +1,262 @@
+//! What decisions need to know of a pipeline, small enough for one item.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ActionDeclaration, ActionKind, ActionName, ActionRun, ActionTypeId, ExecutionMode, FailureConditions,
+    PipelineDeclaration, PipelineName, StageDeclaration, StageName, StageState, Waiting, find_action_type, fingerprint,
+};
+
+/// The pipeline's own row: which version is current, where its declaration is, and an index of its stages.
+///
+/// The declaration itself can exceed what one DynamoDB item holds (400 KB), so it lives in S3 under
+/// [`definition_key`](Self::definition_key).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PipelineIndex {
+    /// The pipeline.
+    pub name: PipelineName,
+    /// Current version, from 1.
+    pub pipeline_version: u32,
+    /// S3 key of the current version's declaration.
+    pub definition_key: String,
+    /// SHA-256 of that object, so that an altered one is refused.
+    pub definition_digest: String,
+    /// Feature level and mode as declared.
+    pub mode: ExecutionMode,
+    /// `V1` or `V2`.
+    pub pipeline_type: crate::PipelineType,
+    /// Its stages in order.
+    pub stages: Vec<StageIndex>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its current version was stored.
+    pub updated_at: Timestamp,
+    /// Row version, for conditional writes.
+    #[serde(default)]
+    pub version: u64,
+}
+
+/// One stage in the index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageIndex {
+    /// The stage.
+    pub name: StageName,
+    /// Digest of its behaviour.
+    pub fingerprint: String,
+    /// Its actions as declared.
+    pub actions: Vec<ActionIndex>,
+    /// What to do when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<FailureConditions>,
+    /// Whether an entry condition has to be evaluated.
+    #[serde(default)]
+    pub has_entry_condition: bool,
+    /// Whether a success condition has to be evaluated before the stage is left.
+    #[serde(default)]
+    pub has_success_condition: bool,
+    /// Alarms observed after the stage was left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watches: Vec<WatchRule>,
+}
+
+/// One action in the index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionIndex {
+    /// The action.
+    pub name: ActionName,
+    /// Its place.
+    pub run_order: u16,
+    /// Its type.
+    pub action_type: ActionTypeId,
+    /// Who runs it.
+    pub kind: ActionKind,
+    /// Longest time it may take.
+    pub timeout_seconds: u32,
+    /// Longest silence of its worker.
+    pub heartbeat_seconds: u32,
+    /// Names of the artifacts it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
+}
+
+/// An alarm to observe for a while after a stage succeeded, without holding the stage's lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchRule {
+    /// Name of the rule.
+    pub rule: String,
+    /// The alarm's name or ARN as declared.
+    pub alarm: String,
+    /// For how long, in minutes.
+    pub minutes: u32,
+}
+
+impl PipelineIndex {
+    /// Builds the index of `declaration`, which must have passed [`validate_structure`](crate::validate_structure).
+    pub fn new(
+        declaration: &PipelineDeclaration,
+        pipeline_version: u32,
+        definition_key: String,
+        definition_digest: String,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            name: declaration.name.clone(),
+            pipeline_version,
+            definition_key,
+            definition_digest,
+            mode: declaration.execution_mode,
+            pipeline_type: declaration.pipeline_type,
+            stages: declaration.stages.iter().map(|stage| StageIndex::new(stage, &declaration.role_arn)).collect(),
+            created_at: now,
+            updated_at: now,
+            version: 0,
+        }
+    }
+
+    /// Position and index entry of the stage called `name`.
+    pub fn stage(&self, name: &StageName) -> Option<(usize, &StageIndex)> {
+        self.stages.iter().enumerate().find(|(_, stage)| stage.name == *name)
+    }
+}
+
+impl StageIndex {
+    fn new(stage: &StageDeclaration, pipeline_role: &str) -> Self {
+        let conditions = stage.on_success.iter().flat_map(|on_success| &on_success.conditions);
+        let (watching, blocking): (Vec<_>, Vec<_>) =
+            conditions.flat_map(|condition| &condition.rules).partition(|rule| is_true(rule.configuration.get("Watch")));
+        Self {
+            name: stage.name.clone(),
+            fingerprint: fingerprint(stage, pipeline_role),
+            actions: stage.actions.iter().map(ActionIndex::new).collect(),
+            on_failure: stage.on_failure.clone(),
+            has_entry_condition: stage.before_entry.is_some(),
+            has_success_condition: !blocking.is_empty(),
+            watches: watching
+                .into_iter()
+                .map(|rule| WatchRule {
+                    rule: rule.name.clone(),
+                    alarm: rule.configuration.get("AlarmName").cloned().unwrap_or_default(),
+                    minutes: rule.configuration.get("WaitTime").and_then(|time| time.parse().ok()).unwrap_or(0),
+                })
+                .collect(),
+        }
+    }
+
+    /// The action called `name`.
+    pub fn action(&self, name: &ActionName) -> Option<&ActionIndex> {
+        self.actions.iter().find(|action| action.name == *name)
+    }
+
+    /// Artifacts that the stage reads and does not make itself are what a rollback to an older execution needs.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.actions.iter().flat_map(|action| &action.inputs).map(String::as_str)
+    }
+}
+
+impl ActionIndex {
+    fn new(action: &ActionDeclaration) -> Self {
+        let info = find_action_type(&action.action_type_id);
+        let declared = action.timeout_in_minutes.map(|minutes| minutes * 60);
+        let timeout_seconds = declared.or(info.map(|info| info.timeout_s)).unwrap_or(3600);
+        Self {
+            name: action.name.clone(),
+            run_order: action.run_order,
+            action_type: action.action_type_id.clone(),
+            kind: info.map_or(ActionKind::Job, |info| info.kind),
+            timeout_seconds,
+            heartbeat_seconds: info.and_then(|info| info.heartbeat_s).unwrap_or(timeout_seconds),
+            inputs: action.input_artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
+        }
+    }
+}
+
+fn is_true(value: Option<&String>) -> bool {
+    value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// Everything under one pipeline's key: what one strongly consistent query returns.
+#[derive(Debug, Clone)]
+pub struct PipelineView {
+    /// The pipeline's row.
+    pub index: PipelineIndex,
+    /// State of each stage.
+    pub stages: BTreeMap<StageName, StageState>,
+    /// Latest run of each action.
+    pub actions: Vec<ActionRun>,
+    /// Executions that wait before a stage, in order of arrival.
+    pub waiting: Vec<Waiting>,
+}
+
+impl PipelineView {
+    /// State of a stage; a stage nobody entered yet has its initial state.
+    pub fn stage(&self, name: &StageName) -> StageState {
+        self.stages.get(name).cloned().unwrap_or_else(|| StageState::new(self.index.name.clone(), name.clone()))
+    }
+
+    /// Executions that wait before `stage`, in order of arrival.
+    pub fn waiting_for<'a>(&'a self, stage: &'a StageName) -> impl Iterator<Item = &'a Waiting> {
+        self.waiting.iter().filter(move |waiting| waiting.stage == *stage)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An index entry of a stage with Lambda actions of the given run orders.
+    pub(crate) fn stage_index(name: &str, actions: &[(&str, u16)]) -> StageIndex {
+        StageIndex {
+            name: name.parse().unwrap(),
+            fingerprint: format!("fingerprint of {name}"),
+            actions: actions
+                .iter()
+                .map(|(name, run_order)| ActionIndex {
+                    name: name.parse().unwrap(),
+                    run_order: *run_order,
+                    action_type: ActionTypeId {
+                        category: "Invoke".into(),
+                        owner: "AWS".into(),
+                        provider: "Lambda".into(),
+                        version: "1".into(),
+                    },
+                    kind: ActionKind::Job,
+                    timeout_seconds: 86_400,
+                    heartbeat_seconds: 1_200,
+                    inputs: vec!["App".into()],
+                })
+                .collect(),
+            on_failure: None,
+            has_entry_condition: false,
+            has_success_condition: false,
+            watches: Vec::new(),
+        }
+    }
+
+    /// A view of an untouched pipeline with these stages.
+    pub(crate) fn view(stages: Vec<StageIndex>) -> PipelineView {
+        PipelineView {
+            index: PipelineIndex {
+                name: "shop".parse().unwrap(),
+                pipeline_version: 1,
+                definition_key: "definitions/shop/1".into(),
+                definition_digest: "00".into(),
+                mode: ExecutionMode::Superseded,
+                pipeline_type: crate::PipelineType::V2,
+                stages,
+                created_at: Timestamp::UNIX_EPOCH,
+                updated_at: Timestamp::UNIX_EPOCH,
+                version: 1,
+            },
+            stages: BTreeMap::new(),
+            actions: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+}

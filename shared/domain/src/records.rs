@@ -1,0 +1,57 @@
+//! Rows that make one question one request.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{AlarmState, ExecutionId, Generation, PipelineName, StageName};
+
+/// A standard execution succeeded in a stage. Newest first, these are the candidates for an automatic rollback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Success {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its stage.
+    pub stage: StageName,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// When the stage succeeded.
+    pub at: Timestamp,
+    /// Digest of the stage's behaviour then.
+    pub fingerprint: String,
+    /// Version of the pipeline then.
+    pub pipeline_version: u32,
+    /// The rollback that took this success back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_by: Option<ExecutionId>,
+    /// Row version, for conditional writes.
+    #[serde(default)]
+    pub version: u64,
+}
+
+/// An alarm is observed for a stage for some time after an execution succeeded in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Watch {
+    /// The alarm.
+    pub alarm_arn: String,
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its stage.
+    pub stage: StageName,
+    /// The execution that is watched.
+    pub execution: ExecutionId,
+    /// Name of the rule that declared it.
+    pub rule: String,
+    /// When the execution entered the stage: what turns red from here on counts.
+    pub from: Timestamp,
+    /// Until when it counts.
+    pub until: Timestamp,
+    /// The alarm's state when the execution entered the stage.
+    pub state_at_entry: AlarmState,
+    /// Generation of the stage when it succeeded.
+    pub generation: Generation,
+    /// Row version, for conditional writes.
+    #[serde(default)]
+    pub version: u64,
+}

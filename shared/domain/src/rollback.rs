@@ -1,0 +1,323 @@
+//! Which execution a stage can go back to, and what going back changes.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, Phase, PhaseEvent, PipelineIndex, Rejected,
+    RollbackOf, StageIndex, StageName, StageStatus, Success, TransitionState, Trigger, TriggerType,
+    changes::{Board, Effect},
+};
+
+/// Why an execution cannot be what a stage goes back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ineligible {
+    /// PARALLEL pipelines have no single thing that is live (spec 3.1, R8).
+    ParallelMode,
+    /// The first stage takes revisions; it deploys nothing (R2).
+    SourceStage,
+    /// Rollbacks are not targets; name the execution they brought back (R4).
+    RollbackExecution {
+        /// That execution.
+        target: ExecutionId,
+    },
+    /// It did not succeed in the stage (R1).
+    NotSucceeded {
+        /// How it stands there; absent if it never entered.
+        status: Option<StageStatus>,
+    },
+    /// The stage's actions were changed since (R3, relaxed: edits elsewhere do not matter).
+    StageChanged {
+        /// Version the execution started in.
+        started_in: u32,
+        /// Current version.
+        current: u32,
+    },
+    /// It was rolled back from. Only a person may choose it again.
+    Revoked {
+        /// The rollback that took it back.
+        by: ExecutionId,
+    },
+    /// Something it needs is gone.
+    ArtifactGone {
+        /// The artifact.
+        artifact: String,
+        /// Where it was.
+        location: String,
+    },
+}
+
+impl fmt::Display for Ineligible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ParallelMode => f.write_str("The pipeline runs in PARALLEL mode, which has no rollback."),
+            Self::SourceStage => f.write_str("The Source stage cannot be rolled back."),
+            Self::RollbackExecution { target } => {
+                write!(f, "It is itself a rollback; choose the execution it brought back, {target}.")
+            }
+            Self::NotSucceeded { status: Some(status) } => write!(f, "It did not succeed in the stage: {status}."),
+            Self::NotSucceeded { status: None } => f.write_str("It never entered the stage."),
+            Self::StageChanged { started_in, current } => write!(
+                f,
+                "The stage's actions were changed since: it started in version {started_in}, current is {current}."
+            ),
+            Self::Revoked { by } => write!(f, "It was taken back by rollback {by}."),
+            Self::ArtifactGone { artifact, location } => write!(f, "Artifact {artifact} is gone from {location}."),
+        }
+    }
+}
+
+/// Who chooses a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// A person, who may name a revoked execution and is told so.
+    Manual,
+    /// A failure or an alarm.
+    Automatic,
+}
+
+/// Why `stage` cannot go back to `candidate`; empty means it can.
+///
+/// The one answer that RollbackStage, the automatic choice and the list of candidates share (design section 6).
+/// `gone` are those of the candidate's artifacts that the stage reads and that are no longer there.
+pub fn ineligible_because(
+    index: &PipelineIndex,
+    stage: &StageIndex,
+    candidate: &Execution,
+    gone: &[String],
+    choice: Choice,
+) -> Vec<Ineligible> {
+    let mut reasons = Vec::new();
+    if index.mode == ExecutionMode::Parallel {
+        reasons.push(Ineligible::ParallelMode);
+    }
+    if index.stages.first().is_some_and(|first| first.name == stage.name) {
+        reasons.push(Ineligible::SourceStage);
+    }
+    if let Some(rollback) = &candidate.rollback {
+        reasons.push(Ineligible::RollbackExecution { target: rollback.target });
+    }
+    match candidate.stages.get(&stage.name) {
+        Some(outcome) if outcome.status == StageStatus::Succeeded => {
+            if outcome.fingerprint != stage.fingerprint {
+                let (started_in, current) = (candidate.pipeline_version, index.pipeline_version);
+                reasons.push(Ineligible::StageChanged { started_in, current });
+            }
+            if let (Some(by), Choice::Automatic) = (outcome.revoked_by, choice) {
+                reasons.push(Ineligible::Revoked { by });
+            }
+        }
+        outcome => reasons.push(Ineligible::NotSucceeded { status: outcome.map(|outcome| outcome.status) }),
+    }
+    for artifact in gone {
+        let location = candidate.artifacts.get(artifact);
+        let location = location.map_or("its place".to_owned(), |at| format!("s3://{}/{}", at.bucket, at.key));
+        reasons.push(Ineligible::ArtifactGone { artifact: artifact.clone(), location });
+    }
+    reasons
+}
+
+/// The successes an automatic rollback may choose from, best first: newest, not taken back, of the stage as it is,
+/// older than what is undone. `successes` is newest first.
+pub fn choose_automatic<'a>(
+    successes: &'a [Success],
+    stage: &'a StageIndex,
+    undone: ExecutionId,
+) -> impl Iterator<Item = &'a Success> {
+    successes.iter().filter(move |success| {
+        success.execution < undone && success.revoked_by.is_none() && success.fingerprint == stage.fingerprint
+    })
+}
+
+/// Why a rollback is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all_fields = "camelCase")]
+pub enum RollbackCause {
+    /// RollbackStage.
+    Manual {
+        /// The caller's ARN.
+        by: String,
+    },
+    /// The stage failed.
+    StageFailed,
+    /// An alarm turned red inside the watch.
+    Alarm {
+        /// The alarm.
+        alarm_arn: String,
+        /// The judge's reason.
+        reason: String,
+    },
+}
+
+/// A rollback that was decided.
+#[derive(Debug, Clone)]
+pub struct RollbackOrder<'a> {
+    /// Id of the new execution.
+    pub id: ExecutionId,
+    /// The stage.
+    pub stage: &'a StageName,
+    /// What to bring back.
+    pub target: &'a Execution,
+    /// What is undone: the failed execution, or the one that is live.
+    pub undone: Option<ExecutionId>,
+    /// Why.
+    pub cause: RollbackCause,
+    /// Successes in the stage newer than the target, newest first.
+    pub newer: &'a [Success],
+}
+
+/// Starts a rollback: it takes the stage before everyone who waits, fences whoever is inside, revokes what it goes
+/// back from and, unless the stage's own checks caught the bad revision, holds the inbound transition.
+///
+/// # Errors
+/// [`Rejected::AlreadyDone`] where a rollback is inside the stage already; [`Rejected::Stale`] where an execution that
+/// is needed was not read.
+pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Rejected> {
+    fence(board, order)?;
+    revoke(board, order)?;
+    let now = board.now;
+    let execution = rollback_execution(board, order);
+    let stage = board.stage(order.stage);
+    stage.give_to(Occupant {
+        execution: order.id,
+        execution_type: ExecutionType::Rollback,
+        entered_at: now,
+        attempt: 1,
+        auto_retried: false,
+        alarms: BTreeMap::new(),
+    });
+    // A failed stage caught the bad revision itself and would again; after an alarm or a person's verdict nothing
+    // else keeps the queue from bringing it back.
+    if order.cause != RollbackCause::StageFailed {
+        stage.inbound = TransitionState {
+            enabled: false,
+            changed_by: Some("lastgood".to_owned()),
+            changed_at: Some(now),
+            disabled_reason: Some(hold_reason(order)),
+            hold: Some(Hold { rollback: order.id, since: now }),
+        };
+    }
+    let detail = format!("Brings back execution {}.", order.target.id);
+    board.record(order.id, "RollbackStarted", Some(order.stage), detail);
+    if let Some(undone) = order.undone {
+        let detail = format!("Rollback {} brings back execution {}.", order.id, order.target.id);
+        board.record(undone, "RolledBack", Some(order.stage), detail);
+    }
+    board.changes.effects.push(Effect::StartMachine {
+        pipeline: execution.pipeline.clone(),
+        execution: order.id,
+        name: execution.machine_name(),
+    });
+    board.changes.executions.insert(order.id, execution);
+    Ok(())
+}
+
+/// Starts a rollback of a stage that no failure is being settled for: by a person or an alarm.
+///
+/// # Errors
+/// As the private `begin`: `AlreadyDone` where a rollback is inside already, `Stale` where the caller must read again.
+pub fn start_rollback(
+    view: &crate::PipelineView,
+    executions: &BTreeMap<ExecutionId, Execution>,
+    order: &RollbackOrder<'_>,
+    now: jiff::Timestamp,
+) -> Result<crate::Changes, Rejected> {
+    let mut board = Board::new(view, executions, now);
+    begin(&mut board, order)?;
+    Ok(board.into_changes())
+}
+
+fn fence(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Rejected> {
+    let now = board.now;
+    let Some(inside) = board.stage(order.stage).occupant.clone() else { return Ok(()) };
+    if inside.execution_type == ExecutionType::Rollback {
+        return Err(Rejected::AlreadyDone);
+    }
+    let execution = board.execution(inside.execution)?;
+    execution.advance(&PhaseEvent::Cancel, now)?;
+    execution.status_summary = Some(format!("Rollback {} took stage {}.", order.id, order.stage));
+    if let Some(outcome) = execution.stages.get_mut(order.stage) {
+        outcome.status = StageStatus::Cancelled;
+        outcome.left_at = Some(now);
+    }
+    board.record(inside.execution, "Fenced", Some(order.stage), format!("Rollback {} took the stage.", order.id));
+    Ok(())
+}
+
+fn revoke(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Rejected> {
+    for success in order.newer.iter().filter(|success| success.revoked_by.is_none()) {
+        board.changes.successes.push(Success { revoked_by: Some(order.id), ..success.clone() });
+        let execution = board.execution(success.execution)?;
+        if let Some(outcome) = execution.stages.get_mut(order.stage) {
+            outcome.revoked_by = Some(order.id);
+        }
+    }
+    Ok(())
+}
+
+fn rollback_execution(board: &Board<'_>, order: &RollbackOrder<'_>) -> Execution {
+    let index = &board.view.index;
+    Execution {
+        id: order.id,
+        pipeline: index.name.clone(),
+        pipeline_version: index.pipeline_version,
+        execution_type: ExecutionType::Rollback,
+        mode: index.mode,
+        trigger: trigger(order),
+        started_at: board.now,
+        updated_at: board.now,
+        phase: Phase::Starting,
+        status_summary: None,
+        attempt: 1,
+        variables: order.target.variables.clone(),
+        pins: BTreeMap::new(),
+        revisions: order.target.revisions.clone(),
+        outputs: order.target.outputs.clone(),
+        artifacts: order.target.artifacts.clone(),
+        stages: BTreeMap::new(),
+        rollback: Some(RollbackOf {
+            stage: order.stage.clone(),
+            target: order.target.id,
+            undone: order.undone,
+            cause: order.cause.clone(),
+        }),
+        version: 0,
+    }
+}
+
+/// CodePipeline's trigger of a rollback (spec 2.2 and 3.4): the caller's ARN, or JSON in a string.
+fn trigger(order: &RollbackOrder<'_>) -> Trigger {
+    let undone = order.undone.map(|id| id.to_string()).unwrap_or_default();
+    let (trigger_type, detail) = match &order.cause {
+        RollbackCause::Manual { by } => (TriggerType::ManualRollback, by.clone()),
+        RollbackCause::StageFailed => {
+            (TriggerType::AutomatedRollback, serde_json::json!({ "FailedPipelineExecutionId": undone }).to_string())
+        }
+        RollbackCause::Alarm { alarm_arn, reason } => {
+            let reason: String = reason.chars().take(400).collect();
+            let detail = serde_json::json!({
+                "FailedPipelineExecutionId": undone, "AlarmArn": alarm_arn, "Reason": reason,
+            });
+            (TriggerType::AutomatedRollback, detail.to_string())
+        }
+    };
+    Trigger { trigger_type, trigger_detail: Some(detail) }
+}
+
+/// Why the transition is held, within CodePipeline's limit of 300 characters of `[a-zA-Z0-9!@ ().*?-]` (spec 2.3).
+fn hold_reason(order: &RollbackOrder<'_>) -> String {
+    let cause = match &order.cause {
+        RollbackCause::Manual { .. } => "manual rollback".to_owned(),
+        RollbackCause::StageFailed => "failed stage".to_owned(),
+        RollbackCause::Alarm { alarm_arn, .. } => {
+            format!("alarm {}", alarm_arn.rsplit(':').next().unwrap_or(alarm_arn))
+        }
+    };
+    let text = format!(
+        "Held by rollback {} to execution {} ({cause}). Enable the transition to let releases in again.",
+        order.id, order.target.id
+    );
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "!@ ().*?-".contains(c);
+    text.chars().map(|c| if allowed(c) { c } else { '-' }).take(300).collect()
+}

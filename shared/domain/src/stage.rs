@@ -1,0 +1,166 @@
+//! State of one stage: who is inside, who may come in, what is live.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{AlarmSnapshot, ExecutionId, ExecutionType, Generation, PipelineName, RetryMode, StageName, StageStatus};
+
+/// The row of a stage. Its conditional write is the lock: nothing else decides who is inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StageState {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its name.
+    pub name: StageName,
+    /// Raised whenever the right to act on the stage changes hands.
+    pub generation: Generation,
+    /// Who is inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occupant: Option<Occupant>,
+    /// What clients see as `latestExecution`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<LatestRun>,
+    /// What is deployed: the newest success not taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<Live>,
+    /// Whether executions may come in.
+    pub inbound: TransitionState,
+    /// How many executions ever arrived to wait; orders the waiting ones.
+    #[serde(default)]
+    pub arrivals: u64,
+    /// Row version, for conditional writes.
+    #[serde(default)]
+    pub version: u64,
+}
+
+/// The execution inside a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Occupant {
+    /// Which.
+    pub execution: ExecutionId,
+    /// Its type.
+    pub execution_type: ExecutionType,
+    /// When it came in.
+    pub entered_at: Timestamp,
+    /// Run of the stage in this execution, from 1; raised by each retry.
+    pub attempt: u32,
+    /// Whether an automatic retry has been spent.
+    #[serde(default)]
+    pub auto_retried: bool,
+    /// Alarms of the stage's watches when it came in, by their declared name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub alarms: BTreeMap<String, AlarmSnapshot>,
+}
+
+/// The newest execution that was in the stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LatestRun {
+    /// Which.
+    pub execution: ExecutionId,
+    /// Its type.
+    pub execution_type: ExecutionType,
+    /// How the stage stands in it.
+    pub status: StageStatus,
+    /// Automatic retries of the stage in it.
+    #[serde(default)]
+    pub auto_retries: u32,
+    /// Mode of the latest retry, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_mode: Option<RetryMode>,
+}
+
+/// What a stage last brought out successfully.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Live {
+    /// The execution that deployed it.
+    pub deployed_by: ExecutionId,
+    /// The execution whose revisions it is: the same, or a rollback's target.
+    pub revision_of: ExecutionId,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Whether executions may come into a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransitionState {
+    /// `false`: executions wait before the stage.
+    pub enabled: bool,
+    /// Who changed it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
+    /// Why it is disabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_reason: Option<String>,
+    /// Set where a rollback disabled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// An inbound transition that a rollback disabled, until a person lifts it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// The rollback.
+    pub rollback: ExecutionId,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl StageState {
+    /// A stage nobody has entered.
+    pub fn new(pipeline: PipelineName, name: StageName) -> Self {
+        Self {
+            pipeline,
+            name,
+            generation: Generation::default(),
+            occupant: None,
+            latest: None,
+            live: None,
+            inbound: TransitionState {
+                enabled: true,
+                changed_by: None,
+                changed_at: None,
+                disabled_reason: None,
+                hold: None,
+            },
+            arrivals: 0,
+            version: 0,
+        }
+    }
+
+    /// Whether `execution` is inside and acts under the current generation.
+    pub fn is_held_by(&self, execution: ExecutionId, generation: Generation) -> bool {
+        self.generation == generation && self.occupant.as_ref().is_some_and(|inside| inside.execution == execution)
+    }
+
+    /// Gives the stage to `occupant` and raises the generation, so that whoever held it before is powerless.
+    pub(crate) fn give_to(&mut self, occupant: Occupant) {
+        self.generation = self.generation.next();
+        self.latest = Some(LatestRun {
+            execution: occupant.execution,
+            execution_type: occupant.execution_type,
+            status: StageStatus::InProgress,
+            auto_retries: 0,
+            retry_mode: None,
+        });
+        self.occupant = Some(occupant);
+    }
+
+    /// Frees the stage; its latest run ended with `status`.
+    pub(crate) fn release(&mut self, status: StageStatus) {
+        self.occupant = None;
+        if let Some(latest) = &mut self.latest {
+            latest.status = status;
+        }
+    }
+}

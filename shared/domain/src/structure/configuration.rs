@@ -1,0 +1,91 @@
+//! Settings of actions (spec 1.8).
+
+use std::collections::BTreeMap;
+
+use super::{StructureError, StructureErrorKind::InvalidActionDeclaration};
+use crate::{ActionDeclaration, ActionTypeInfo};
+
+const BOOLEANS: &[&str] = &["true", "false"];
+
+/// S3's canned access control lists.
+const CANNED_ACLS: &[&str] = &[
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-full-control",
+    "bucket-owner-read",
+    "log-delivery-write",
+    "private",
+    "public-read",
+    "public-read-write",
+];
+
+pub(super) fn check_action(action: &ActionDeclaration, info: &ActionTypeInfo) -> Result<(), StructureError> {
+    check_keys(&action.configuration, info.required_keys, info.optional_keys).map_err(|problem| error(action, &problem))?;
+    match (info.category, info.provider) {
+        ("Source", "S3") => {
+            check_value(action, "PollForSourceChanges", BOOLEANS)?;
+            check_value(action, "AllowOverrideForS3ObjectKey", BOOLEANS)
+        }
+        ("Deploy", "S3") => check_s3_deploy(action),
+        _ => Ok(()),
+    }
+}
+
+fn check_s3_deploy(action: &ActionDeclaration) -> Result<(), StructureError> {
+    check_value(action, "Extract", BOOLEANS)?;
+    check_value(action, "CannedACL", CANNED_ACLS)?;
+    let extract = action.configuration.get("Extract").map(String::as_str);
+    InvalidActionDeclaration.unless(extract != Some("false") || is_given(&action.configuration, "ObjectKey"), || {
+        let name = &action.name;
+        format!(
+            "Action configuration for action '{name}' is missing required configuration 'ObjectKey': without extraction \
+             the artifact is stored as one object"
+        )
+    })
+}
+
+fn error(action: &ActionDeclaration, problem: &str) -> StructureError {
+    InvalidActionDeclaration.error(format!("Action configuration for action '{}' {problem}", action.name))
+}
+
+/// Our wording.
+fn check_value(action: &ActionDeclaration, key: &str, allowed: &[&str]) -> Result<(), StructureError> {
+    check_one_of(&action.configuration, key, allowed).map_err(|problem| error(action, &problem))
+}
+
+/// What is wrong with the keys of `configuration`, if anything. The second text is our wording.
+pub(super) fn check_keys(
+    configuration: &BTreeMap<String, String>,
+    required: &[&str],
+    optional: &[&str],
+) -> Result<(), String> {
+    if let Some(key) = required.iter().find(|key| !is_given(configuration, key)) {
+        return Err(format!("is missing required configuration '{key}'"));
+    }
+    let is_known = |key: &str| required.contains(&key) || optional.contains(&key);
+    let Some(unknown) = configuration.keys().find(|key| !is_known(key)) else { return Ok(()) };
+    let known: Vec<_> = required.iter().chain(optional).copied().collect();
+    Err(format!("contains unknown configuration '{unknown}'. It can contain {}", known.join(", ")))
+}
+
+/// What is wrong with the value of `key`, if anything. A value with a reference is not judged before it is resolved.
+pub(super) fn check_one_of(
+    configuration: &BTreeMap<String, String>,
+    key: &str,
+    allowed: &[&str],
+) -> Result<(), String> {
+    match configuration.get(key) {
+        Some(value) if !has_reference(value) && !allowed.contains(&value.as_str()) => {
+            Err(format!("has '{value}' for '{key}'. Use {}", allowed.join(", ")))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn is_given(configuration: &BTreeMap<String, String>, key: &str) -> bool {
+    configuration.get(key).is_some_and(|value| !value.is_empty())
+}
+
+pub(super) fn has_reference(value: &str) -> bool {
+    value.contains("#{")
+}

@@ -1,0 +1,148 @@
+//! One rule of a condition (spec 4.3). All texts are our wording.
+
+use std::ops::RangeInclusive;
+
+use super::action::{TIMEOUT_MINUTES, range};
+use super::condition::{Context, Kind};
+use super::configuration::{check_keys, check_one_of, has_reference, is_given};
+use super::flow::Referrer;
+use super::{StructureError, StructureErrorKind};
+use crate::{RuleDeclaration, RuleTypeId};
+
+use StructureErrorKind::{InvalidStageDeclaration, Validation};
+
+/// CodePipeline's range; the unit is minutes (spec 4.4).
+const WAIT_MINUTES: RangeInclusive<u32> = 1..=86_400;
+const ALARM_STATES: &[&str] = &["ALARM", "OK", "INSUFFICIENT_DATA"];
+
+/// A rule that is run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Provider {
+    CloudWatchAlarm,
+    VariableCheck,
+}
+
+impl Provider {
+    const AVAILABLE: &str = "CloudWatchAlarm, VariableCheck";
+
+    fn find(id: &RuleTypeId) -> Option<Self> {
+        let owner = id.owner.as_deref().unwrap_or("AWS");
+        let version = id.version.as_deref().unwrap_or("1");
+        match (id.category.as_str(), owner, id.provider.as_str(), version) {
+            ("Rule", "AWS", "CloudWatchAlarm", "1") => Some(Self::CloudWatchAlarm),
+            ("Rule", "AWS", "VariableCheck", "1") => Some(Self::VariableCheck),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn check(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclaration) -> Result<(), StructureError> {
+    let subject = format!("Rule '{}' in {}", rule.name, context.place());
+    let provider = Provider::find(&rule.rule_type_id).ok_or_else(|| unavailable(&subject, &rule.rule_type_id))?;
+    // LambdaInvoke could skip too, but is not available.
+    InvalidStageDeclaration.unless(result != Some("SKIP") || provider == Provider::VariableCheck, || {
+        format!("{subject} cannot be used with the result SKIP. Use LambdaInvoke or VariableCheck rules, or FAIL")
+    })?;
+    check_members(&subject, rule)?;
+    check_configuration(context, result, rule, provider)
+        .map_err(|problem| InvalidStageDeclaration.error(format!("{subject} {problem}")))
+}
+
+fn unavailable(subject: &str, id: &RuleTypeId) -> StructureError {
+    InvalidStageDeclaration.error(format!(
+        "{subject} has the RuleType (Category: '{}', Provider: '{}', Owner: '{}', Version: '{}'), which is not \
+         available. Use one of {}",
+        id.category,
+        id.provider,
+        id.owner.as_deref().unwrap_or("AWS"),
+        id.version.as_deref().unwrap_or("1"),
+        Provider::AVAILABLE,
+    ))
+}
+
+fn check_members(subject: &str, rule: &RuleDeclaration) -> Result<(), StructureError> {
+    for (member, absent) in
+        [("commands", rule.commands.is_empty()), ("inputArtifacts", rule.input_artifacts.is_empty())]
+    {
+        InvalidStageDeclaration.unless(absent, || {
+            let provider = &rule.rule_type_id.provider;
+            format!("{subject} declares {member}, which {provider} rules do not have. Remove them")
+        })?;
+    }
+    match rule.timeout_in_minutes {
+        Some(minutes) if !TIMEOUT_MINUTES.contains(&minutes) => Err(Validation
+            .error(format!("{subject} has {minutes} for timeoutInMinutes. Use {}", range(&TIMEOUT_MINUTES)))),
+        _ => Ok(()),
+    }
+}
+
+fn check_configuration(
+    context: &Context<'_>,
+    result: Option<&str>,
+    rule: &RuleDeclaration,
+    provider: Provider,
+) -> Result<(), String> {
+    let configuration = &rule.configuration;
+    match provider {
+        Provider::CloudWatchAlarm => {
+            check_keys(configuration, &["AlarmName"], &["AlarmStates", "WaitTime", "Watch"])?;
+            check_wait_time(configuration.get("WaitTime"))?;
+            check_alarm_states(configuration.get("AlarmStates"))?;
+            check_watch(context, result, rule)?;
+        }
+        Provider::VariableCheck => {
+            check_keys(configuration, &["Variable", "Value", "Operator"], &[])?;
+            check_one_of(configuration, "Operator", &["EQ", "NE", "CONTAINS", "MATCHES"])?;
+        }
+    }
+    context
+        .flow
+        .check_references(configuration, context.position(), Referrer::Other)
+        .map_err(|(key, problem)| format!("has a configuration key '{key}' that {problem}"))
+}
+
+fn check_wait_time(value: Option<&String>) -> Result<(), String> {
+    let Some(value) = value.filter(|value| !has_reference(value)) else { return Ok(()) };
+    // Digits only: parse alone would take a plus sign.
+    let minutes = value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()));
+    match minutes {
+        Some(minutes) if WAIT_MINUTES.contains(&minutes) => Ok(()),
+        _ => Err(format!("has '{value}' for 'WaitTime'. Use {} (minutes)", range(&WAIT_MINUTES))),
+    }
+}
+
+fn check_alarm_states(value: Option<&String>) -> Result<(), String> {
+    let Some(value) = value.filter(|value| !has_reference(value)) else { return Ok(()) };
+    if value.split(',').all(|state| ALARM_STATES.contains(&state.trim())) {
+        Ok(())
+    } else {
+        Err(format!("has '{value}' for 'AlarmStates'. Use one or more of {}, with commas", ALARM_STATES.join(", ")))
+    }
+}
+
+/// Our extension (design section 6): the alarm is observed after the stage was left.
+fn check_watch(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclaration) -> Result<(), String> {
+    let configuration = &rule.configuration;
+    let Some(watch) = configuration.get("Watch") else { return Ok(()) };
+    match watch.as_str() {
+        "false" => return Ok(()),
+        "true" => {}
+        _ => return Err(format!("has '{watch}' for 'Watch'. Use true, false")),
+    }
+    if context.kind != Kind::OnSuccess || result != Some("ROLLBACK") {
+        return Err("has Watch, which observes a stage after it succeeded. Use it in onSuccess with the result \
+                    ROLLBACK"
+            .into());
+    }
+    if !is_given(configuration, "WaitTime") {
+        return Err("has Watch but no WaitTime. Say for how many minutes the alarm is observed".into());
+    }
+    // What is watched has to be known when the pipeline is stored.
+    if let Some((key, _)) = configuration.iter().find(|(_, value)| has_reference(value)) {
+        return Err(format!("has Watch and a reference in '{key}'. Write the value itself"));
+    }
+    if configuration.get("AlarmStates").is_some_and(|states| states.trim() != "ALARM") {
+        return Err("has Watch with AlarmStates other than ALARM. A watch acts on ALARM alone; remove AlarmStates".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Step Functions, CloudWatch, Lambda and STS, as far as the use cases need them.
+
+use std::future::Future;
+
+use domain::AlarmChange;
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Why a service did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    /// What was named is not there: a token that is over, a function that does not exist.
+    #[error("{0} is not there")]
+    NotFound(String),
+    /// No permission.
+    #[error("no permission: {0}")]
+    Denied(String),
+    /// The request can never succeed as it is.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// No answer, or throttled: try again later.
+    #[error("the service is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// How a state machine execution stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MachineStatus {
+    /// Still going.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Failed, timed out or was aborted.
+    Dead,
+}
+
+/// The state machine that drives pipeline executions.
+pub trait Machines: Send + Sync {
+    /// Starts an execution called `name`. One that exists already is success.
+    fn start(&self, name: &str, input: &Value) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Answers a task token. [`CloudError::NotFound`] where it was answered before or its execution is over.
+    fn answer(&self, token: &str, output: &Value) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Restarts a task's heartbeat.
+    fn heartbeat(&self, token: &str) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// How the execution called `name` stands; `None` where it never started.
+    fn status(&self, name: &str) -> impl Future<Output = Result<Option<MachineStatus>, CloudError>> + Send;
+}
+
+/// CloudWatch alarms.
+pub trait Alarms: Send + Sync {
+    /// Metric and composite alarms by name or ARN; those that are not there are left out. Any number of names.
+    fn describe(&self, names: &[String]) -> impl Future<Output = Result<Vec<AlarmChange>, CloudError>> + Send;
+}
+
+/// The user's Lambda functions.
+pub trait Functions: Send + Sync {
+    /// Invokes a function asynchronously.
+    fn invoke(&self, function: &str, payload: &Value) -> impl Future<Output = Result<(), CloudError>> + Send;
+}
+
+/// Short-lived keys. They never reach a log: there is no `Debug` for the secret parts.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Key id.
+    pub access_key_id: String,
+    /// Secret.
+    pub secret_access_key: String,
+    /// Session token.
+    pub session_token: String,
+    /// When they end.
+    pub expires_at: Timestamp,
+}
+
+/// Roles of pipelines and actions.
+pub trait Roles: Send + Sync {
+    /// Assumes `role_arn` under the session name `session`.
+    fn assume(&self, role_arn: &str, session: &str) -> impl Future<Output = Result<Credentials, CloudError>> + Send;
+}

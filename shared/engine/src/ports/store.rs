@@ -1,0 +1,283 @@
+//! The table: rows, preconditions, and one question per access pattern.
+
+use std::future::Future;
+
+use domain::{
+    ActionExecutionId, ActionName, ActionRun, Effect, Execution, ExecutionId, ExecutionMode, Generation, Job,
+    PipelineIndex, PipelineName, PipelineType, PipelineView, Record, StageName, StageState, Success, Waiting, Watch,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// One row of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Row {
+    /// A pipeline. With its stages, latest actions and waiting executions under one key.
+    Pipeline(PipelineIndex),
+    /// A pipeline's line in the list of pipelines.
+    Summary(PipelineSummary),
+    /// A stage.
+    Stage(StageState),
+    /// Latest run of an action, beside its stage.
+    LatestAction(ActionRun),
+    /// An execution that waits.
+    Waiting(Waiting),
+    /// An execution. Newest first is one query, one by id one read.
+    Execution(Execution),
+    /// Marks an execution that has not ended, for the reconciler.
+    OpenExecution(OpenExecution),
+    /// A success in a stage; newest first is one query.
+    Success(Success),
+    /// A watch, by its alarm.
+    Watch(Watch),
+    /// The same watch in the list of open ones, for the reconciler.
+    OpenWatch(Watch),
+    /// A run of an action; newest first is one query, also of one execution.
+    ActionRun(ActionRun),
+    /// A job.
+    Job(Job),
+    /// A line of an execution's history.
+    Record(Record),
+    /// An effect that is still to be performed.
+    Effect(PendingEffect),
+    /// Which Source action takes an object.
+    Source(SourceBinding),
+    /// Remembers what an event or a client token started.
+    Start(StartMarker),
+}
+
+/// A pipeline in the list of pipelines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PipelineSummary {
+    /// Name.
+    pub name: PipelineName,
+    /// Current version.
+    pub pipeline_version: u32,
+    /// Feature level.
+    pub pipeline_type: PipelineType,
+    /// Mode.
+    pub mode: ExecutionMode,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its current version was stored.
+    pub updated_at: Timestamp,
+}
+
+/// An execution that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenExecution {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Name of the state machine execution that drives it.
+    pub machine_name: String,
+    /// When it started.
+    pub started_at: Timestamp,
+}
+
+/// An effect in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingEffect {
+    /// When it was decided.
+    pub since: Timestamp,
+    /// What to do. Its [`id`](Effect::id) is the row's key.
+    pub effect: Effect,
+}
+
+/// Which Source action takes an S3 object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceBinding {
+    /// Bucket.
+    pub bucket: String,
+    /// Key.
+    pub key: String,
+    /// The pipeline that starts.
+    pub pipeline: PipelineName,
+    /// The Source action.
+    pub action: ActionName,
+}
+
+/// Remembers what started an execution, so that the same cause starts no second one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartMarker {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The cause: a client's token, or bucket, key and version of an upload.
+    pub cause: String,
+    /// What it started.
+    pub execution: ExecutionId,
+    /// When the marker may go, seconds since the epoch (DynamoDB's TTL). Readers do not rely on it.
+    pub expires_at: i64,
+    /// Orders uploads of one key, as S3 does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequencer: Option<String>,
+}
+
+/// What must be true of a row for a write to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precondition {
+    /// Anything.
+    None,
+    /// There is no such row.
+    Absent,
+    /// The row is at this version. The write stores the next one.
+    Version(u64),
+    /// The stage row is at this generation, or absent where it is zero.
+    Generation(Generation),
+}
+
+/// One write of a transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Store `row`. Rows with a version are stored with [`Precondition::Version`] of the version they carry, plus one.
+    Put(Row, Precondition),
+    /// Remove the row with `row`'s key.
+    Delete(Row),
+    /// Write nothing, but demand this of the row with `row`'s key.
+    Check(Row, Precondition),
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// What it holds, in the list's order.
+    pub items: Vec<T>,
+    /// Where the next page begins; absent on the last.
+    pub next: Option<String>,
+}
+
+/// Which part of a list to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// At most this many items (1 to 1000).
+    pub limit: u32,
+    /// [`Page::next`] of the page before.
+    pub after: Option<String>,
+}
+
+/// Why the table did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Some precondition did not hold, or another transaction was faster: read again and decide again.
+    #[error("another writer was faster")]
+    Contended,
+    /// The table did not answer, or is throttled: try again later.
+    #[error("the table is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A row cannot be understood, or a request is malformed. Trying again does not help.
+    #[error("the table holds or was asked something unexpected: {0}")]
+    Broken(String),
+}
+
+/// The table. Every read is strongly consistent.
+pub trait Store: Send + Sync {
+    /// A pipeline with its stages, latest actions and waiting executions; one query.
+    fn load_pipeline(
+        &self,
+        name: &PipelineName,
+    ) -> impl Future<Output = Result<Option<PipelineView>, StoreError>> + Send;
+
+    /// Pipelines by name.
+    fn list_pipelines(
+        &self,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<PipelineSummary>, StoreError>> + Send;
+
+    /// An execution.
+    fn load_execution(
+        &self,
+        pipeline: &PipelineName,
+        id: ExecutionId,
+    ) -> impl Future<Output = Result<Option<Execution>, StoreError>> + Send;
+
+    /// Executions of a pipeline, newest first.
+    fn list_executions(
+        &self,
+        pipeline: &PipelineName,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Execution>, StoreError>> + Send;
+
+    /// Successes of a stage, newest first.
+    fn list_successes(
+        &self,
+        pipeline: &PipelineName,
+        stage: &StageName,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Success>, StoreError>> + Send;
+
+    /// A run of an action.
+    fn load_action_run(
+        &self,
+        pipeline: &PipelineName,
+        execution: ExecutionId,
+        id: ActionExecutionId,
+    ) -> impl Future<Output = Result<Option<ActionRun>, StoreError>> + Send;
+
+    /// Runs of actions of a pipeline, or of one execution of it, newest first.
+    fn list_action_runs(
+        &self,
+        pipeline: &PipelineName,
+        execution: Option<ExecutionId>,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<ActionRun>, StoreError>> + Send;
+
+    /// A job.
+    fn load_job(&self, id: Uuid) -> impl Future<Output = Result<Option<Job>, StoreError>> + Send;
+
+    /// Watches of an alarm.
+    fn watches_of(&self, alarm_arn: &str) -> impl Future<Output = Result<Vec<Watch>, StoreError>> + Send;
+
+    /// Watches that have not ended, of all pipelines, those that end first first.
+    fn open_watches(&self, page: PageRequest) -> impl Future<Output = Result<Page<Watch>, StoreError>> + Send;
+
+    /// Executions that have not ended, of all pipelines.
+    fn open_executions(
+        &self,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<OpenExecution>, StoreError>> + Send;
+
+    /// Source actions that take the object `key` of `bucket`.
+    fn sources_of(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> impl Future<Output = Result<Vec<SourceBinding>, StoreError>> + Send;
+
+    /// What `cause` started in `pipeline`.
+    fn load_start(
+        &self,
+        pipeline: &PipelineName,
+        cause: &str,
+    ) -> impl Future<Output = Result<Option<StartMarker>, StoreError>> + Send;
+
+    /// History of an execution, oldest first.
+    fn list_records(
+        &self,
+        execution: ExecutionId,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Record>, StoreError>> + Send;
+
+    /// Effects that are still to be performed, oldest first.
+    fn pending_effects(&self, page: PageRequest) -> impl Future<Output = Result<Page<PendingEffect>, StoreError>> + Send;
+
+    /// Stores all writes or none. At most [`WRITES_MAX`] of them, each of another row.
+    fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Removes up to a few hundred executions, runs, records and successes of a pipeline that are older than
+    /// `before`; `true` when none are left.
+    fn purge_history(
+        &self,
+        pipeline: &PipelineName,
+        before: ExecutionId,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
+/// Most writes in one transaction (DynamoDB: 100).
+pub const WRITES_MAX: usize = 100;
