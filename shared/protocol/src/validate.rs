@@ -1,0 +1,407 @@
+//! Second pass over a value: every constraint of the model, in AWS's words (spec 9.3), all violations in one answer.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::model::{Constraints, Member, Model, ShapeId, ShapeKind};
+
+/// Violations whose text is given; more are counted only. A body of 10 MB can hold millions, and the answer has to
+/// pass through a function's 6 MB.
+pub const VIOLATIONS_LISTED_MAX: usize = 200;
+
+/// Characters of an offending value that are quoted; longer ones are cut with an ellipsis, for the same reason.
+pub const QUOTED_CHARS_MAX: usize = 4096;
+
+/// Checks an admitted `value` against `shape`; `Err` is the text of the ValidationException.
+///
+/// The order is the model's: members as listed, a value's length before its pattern before its enum. Lengths count
+/// Unicode code points, as Smithy defines them (Java's own count of UTF-16 units is larger beyond the basic plane).
+pub(crate) fn validate(model: &Model, shape: ShapeId, value: &Value) -> Result<(), String> {
+    let mut walk = Walk {
+        model,
+        count: 0,
+        items: Vec::new(),
+    };
+    walk.value(shape, value, "", false);
+    match walk.count {
+        0 => Ok(()),
+        count => {
+            let plural = if count == 1 { "" } else { "s" };
+            let more = if count > walk.items.len() {
+                "; ..."
+            } else {
+                ""
+            };
+            Err(format!(
+                "{count} validation error{plural} detected: {}{more}",
+                walk.items.join("; ")
+            ))
+        }
+    }
+}
+
+struct Walk<'m> {
+    model: &'m Model,
+    count: usize,
+    items: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, shape: ShapeId, value: &Value, path: &str, secret: bool) {
+        let model = self.model;
+        let shape = model.shape(shape);
+        let secret = secret || shape.sensitive;
+        match (&shape.kind, value) {
+            (ShapeKind::Structure(members), Value::Object(given)) => {
+                for member in members {
+                    self.member(member, given.get(&member.name), path, secret);
+                }
+            }
+            (ShapeKind::List(member), Value::Array(items)) => {
+                for text in broken(&shape.constraints, Measure::Length(items.len())) {
+                    self.report(path, "at", &text);
+                }
+                self.items_of(*member, items, path, secret);
+            }
+            (ShapeKind::Map { key, value: entry }, Value::Object(entries)) => {
+                for text in broken(&shape.constraints, Measure::Length(entries.len())) {
+                    self.report(path, "at", &text);
+                }
+                self.entries_of(*key, *entry, entries, path, secret);
+            }
+            _ => {
+                let subject = if secret {
+                    "at".to_owned()
+                } else {
+                    format!("'{}' at", quoted(value))
+                };
+                for text in broken_scalar(&shape.constraints, value) {
+                    self.report(path, &subject, &text);
+                }
+            }
+        }
+    }
+
+    fn member(&mut self, member: &Member, value: Option<&Value>, path: &str, secret: bool) {
+        match value {
+            Some(value) => self.value(member.shape, value, &join(path, &member.name), secret),
+            None if member.required => self.report(&join(path, &member.name), "null at", NOT_NULL),
+            None => {}
+        }
+    }
+
+    fn items_of(&mut self, member: ShapeId, items: &[Value], path: &str, secret: bool) {
+        for (index, item) in items.iter().enumerate() {
+            let place = || join(path, &format!("{}.member", index + 1));
+            if item.is_null() {
+                self.report(&place(), "null at", NOT_NULL);
+            } else if !self.is_scalar(member) {
+                self.value(member, item, &place(), secret);
+            }
+        }
+        if let Some(texts) = self.first_broken(member, items.iter()) {
+            self.report(
+                path,
+                "at",
+                &format!("Member must satisfy constraint: [{texts}]"),
+            );
+        }
+    }
+
+    fn entries_of(
+        &mut self,
+        key: ShapeId,
+        entry: ShapeId,
+        entries: &serde_json::Map<String, Value>,
+        path: &str,
+        secret: bool,
+    ) {
+        let keys = &self.model.shape(key).constraints;
+        if entries.keys().any(|key| !broken_text(keys, key).is_empty()) {
+            self.report(
+                path,
+                "at",
+                &format!(
+                    "Map keys must satisfy constraint: [{}]",
+                    all_texts(keys, false)
+                ),
+            );
+        }
+        for (name, value) in entries {
+            let place = || join(path, &format!("{}.member", cut(name)));
+            if value.is_null() {
+                self.report(&place(), "null at", NOT_NULL);
+            } else if !self.is_scalar(entry) {
+                self.value(entry, value, &place(), secret);
+            }
+        }
+        if let Some(texts) = self.first_broken(entry, entries.values()) {
+            self.report(
+                path,
+                "at",
+                &format!("Map value must satisfy constraint: [{texts}]"),
+            );
+        }
+    }
+
+    /// All constraints of scalar `shape` when one of `values` breaks one: AWS names the set, not the offender.
+    fn first_broken<'v>(
+        &self,
+        shape: ShapeId,
+        mut values: impl Iterator<Item = &'v Value>,
+    ) -> Option<String> {
+        let constraints = &self.model.shape(shape).constraints;
+        let numeric = matches!(self.model.shape(shape).kind, ShapeKind::Integer);
+        (self.is_scalar(shape) && values.any(|value| !broken_scalar(constraints, value).is_empty()))
+            .then(|| all_texts(constraints, numeric))
+    }
+
+    fn is_scalar(&self, shape: ShapeId) -> bool {
+        !matches!(
+            self.model.shape(shape).kind,
+            ShapeKind::Structure(_) | ShapeKind::List(_) | ShapeKind::Map { .. }
+        )
+    }
+
+    fn report(&mut self, path: &str, subject: &str, constraint: &str) {
+        self.count += 1;
+        if self.items.len() < VIOLATIONS_LISTED_MAX {
+            self.items.push(format!(
+                "Value {subject} '{path}' failed to satisfy constraint: {constraint}"
+            ));
+        }
+    }
+}
+
+const NOT_NULL: &str = "Member must not be null";
+
+/// What of a value is bounded by a shape's min and max.
+#[derive(Clone, Copy)]
+enum Measure {
+    Length(usize),
+    Amount(i64),
+}
+
+impl Measure {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Length(_) => "length",
+            Self::Amount(_) => "value",
+        }
+    }
+
+    fn size(self) -> i64 {
+        match self {
+            Self::Length(length) => i64::try_from(length).unwrap_or(i64::MAX),
+            Self::Amount(amount) => amount,
+        }
+    }
+}
+
+fn at_most(word: &str, max: i64) -> String {
+    format!("Member must have {word} less than or equal to {max}")
+}
+
+fn at_least(word: &str, min: i64) -> String {
+    format!("Member must have {word} greater than or equal to {min}")
+}
+
+fn like(pattern: &str) -> String {
+    format!("Member must satisfy regular expression pattern: {pattern}")
+}
+
+fn one_of(values: &[String]) -> String {
+    format!(
+        "Member must satisfy enum value set: [{}]",
+        values.join(", ")
+    )
+}
+
+fn broken(constraints: &Constraints, measure: Measure) -> Vec<String> {
+    let above = constraints
+        .max
+        .filter(|max| measure.size() > *max)
+        .map(|max| at_most(measure.word(), max));
+    let below = constraints
+        .min
+        .filter(|min| measure.size() < *min)
+        .map(|min| at_least(measure.word(), min));
+    above.into_iter().chain(below).collect()
+}
+
+fn broken_text(constraints: &Constraints, text: &str) -> Vec<String> {
+    let mut texts = broken(constraints, Measure::Length(text.chars().count()));
+    if let Some((pattern, regex)) = &constraints.pattern
+        && !regex.is_match(text)
+    {
+        texts.push(like(pattern));
+    }
+    if !constraints.values.is_empty() && !constraints.values.iter().any(|value| value == text) {
+        texts.push(one_of(&constraints.values));
+    }
+    texts
+}
+
+fn broken_scalar(constraints: &Constraints, value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => broken_text(constraints, text),
+        Value::Number(number) => match number.as_i64() {
+            Some(amount) => broken(constraints, Measure::Amount(amount)),
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// The whole set, as AWS lists it for members of lists and maps.
+fn all_texts(constraints: &Constraints, numeric: bool) -> String {
+    let word = if numeric { "value" } else { "length" };
+    let mut texts: Vec<String> = constraints
+        .max
+        .map(|max| at_most(word, max))
+        .into_iter()
+        .collect();
+    texts.extend(constraints.min.map(|min| at_least(word, min)));
+    texts.extend(
+        constraints
+            .pattern
+            .as_ref()
+            .map(|(pattern, _)| like(pattern)),
+    );
+    if !constraints.values.is_empty() {
+        texts.push(one_of(&constraints.values));
+    }
+    texts.join(", ")
+}
+
+fn join(path: &str, step: &str) -> String {
+    if path.is_empty() {
+        step.to_owned()
+    } else {
+        format!("{path}.{step}")
+    }
+}
+
+fn quoted(value: &Value) -> String {
+    match value {
+        Value::String(text) => cut(text),
+        other => other.to_string(),
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_CHARS_MAX) {
+        None => text.to_owned(),
+        Some((end, _)) => {
+            let mut cut = text[..end].to_owned();
+            // Writing to a string cannot fail.
+            let _ = write!(cut, "... ({} characters)", text.chars().count());
+            cut
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Operation;
+    use serde_json::json;
+
+    fn refusal(operation: Operation, value: &Value) -> Option<String> {
+        validate(operation.service().model(), operation.shapes().input, value).err()
+    }
+
+    #[test]
+    fn all_violations_come_in_one_answer_in_the_models_order() {
+        let text = refusal(
+            Operation::GetPipeline,
+            &json!({"name": "a b", "version": 0}),
+        )
+        .unwrap();
+        assert_eq!(
+            text,
+            "2 validation errors detected: \
+             Value 'a b' at 'name' failed to satisfy constraint: \
+             Member must satisfy regular expression pattern: [A-Za-z0-9.@\\-_]+; \
+             Value '0' at 'version' failed to satisfy constraint: \
+             Member must have value greater than or equal to 1"
+        );
+    }
+
+    #[test]
+    fn a_missing_member_is_null() {
+        assert_eq!(
+            refusal(Operation::GetPipeline, &json!({})).unwrap(),
+            "1 validation error detected: Value null at 'name' failed to satisfy constraint: Member must not be null"
+        );
+    }
+
+    #[test]
+    fn map_values_and_list_members_name_the_set_of_constraints() {
+        let action_type =
+            json!({"category": "Build", "owner": "Custom", "provider": "p", "version": "1"});
+        let text = refusal(
+            Operation::PollForJobs,
+            &json!({"actionTypeId": action_type, "queryParam": {"": "a b"}}),
+        );
+        assert_eq!(
+            text.unwrap(),
+            "2 validation errors detected: \
+             Value at 'queryParam' failed to satisfy constraint: Map keys must satisfy constraint: \
+             [Member must have length less than or equal to 50, Member must have length greater than or equal to 1]; \
+             Value at 'queryParam' failed to satisfy constraint: Map value must satisfy constraint: \
+             [Member must have length less than or equal to 50, Member must have length greater than or equal to 1, \
+             Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+]"
+        );
+        let arn = "arn:aws:codepipeline:eu-west-1:111122223333:shop";
+        let text = refusal(
+            Operation::UntagResource,
+            &json!({"resourceArn": arn, "tagKeys": ["", null]}),
+        );
+        assert_eq!(
+            text.unwrap(),
+            "2 validation errors detected: \
+             Value null at 'tagKeys.2.member' failed to satisfy constraint: Member must not be null; \
+             Value at 'tagKeys' failed to satisfy constraint: Member must satisfy constraint: \
+             [Member must have length less than or equal to 128, Member must have length greater than or equal to 1]"
+        );
+    }
+
+    #[test]
+    fn lengths_count_code_points() {
+        let summary = |summary: String| {
+            json!({"pipelineName": "p", "stageName": "s", "actionName": "a",
+                   "token": "11111111-1111-1111-1111-111111111111",
+                   "result": {"summary": summary, "status": "Approved"}})
+        };
+        assert_eq!(
+            refusal(Operation::PutApprovalResult, &summary("🦀".repeat(512))),
+            None
+        );
+        assert!(refusal(Operation::PutApprovalResult, &summary("🦀".repeat(513))).is_some());
+    }
+
+    #[test]
+    fn the_answer_stays_small_whatever_the_input() {
+        let tags: Vec<Value> = (0..100_000).map(|_| json!({})).collect();
+        let arn = "arn:aws:codepipeline:eu-west-1:111122223333:shop";
+        let text = refusal(
+            Operation::TagResource,
+            &json!({"resourceArn": arn, "tags": tags}),
+        )
+        .unwrap();
+        assert!(
+            text.starts_with("200000 validation errors detected: "),
+            "{}",
+            &text[..60]
+        );
+        assert!(text.ends_with("; ...") && text.len() < 100_000);
+        let text = refusal(
+            Operation::GetPipeline,
+            &json!({"name": "x".repeat(5_000_000)}),
+        )
+        .unwrap();
+        assert!(text.contains("... (5000000 characters)' at 'name'") && text.len() < 10_000);
+    }
+}
