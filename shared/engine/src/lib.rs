@@ -6,3 +6,5 @@
 //! it makes durable goes through one conditional [`ports::Store::commit`].
 
 pub mod ports;
+pub mod s3_deploy;
+pub mod s3_source;

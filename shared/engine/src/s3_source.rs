@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::ports::{
+use crate::ports::objects::{
     ObjectAt, ObjectInfo, Objects, ObjectsError, PinnedObject, PutOptions, Written,
 };
 
