@@ -27,11 +27,7 @@ pub(super) fn check_stage(
     stage.actions.iter().try_for_each(|action| check_action(action, pipeline_type, region))
 }
 
-fn check_action(
-    action: &ActionDeclaration,
-    pipeline_type: PipelineType,
-    region: &str,
-) -> Result<(), StructureError> {
+fn check_action(action: &ActionDeclaration, pipeline_type: PipelineType, region: &str) -> Result<(), StructureError> {
     let info = find_action_type(&action.action_type_id).ok_or_else(|| unavailable(action, region))?;
     check_type(info, pipeline_type)?;
     check_count(action, "input", action.input_artifacts.len(), &info.inputs)?;
@@ -68,8 +64,7 @@ fn check_count(
 ) -> Result<(), StructureError> {
     let (min, max) = (allowed.start(), allowed.end());
     let subject = || format!("Action {} declares {count} {direction} artifacts which is", action.name);
-    InvalidActionDeclaration
-        .unless(count >= *min, || format!("{} less than the minimum count ({min})", subject()))?;
+    InvalidActionDeclaration.unless(count >= *min, || format!("{} less than the minimum count ({min})", subject()))?;
     // Our wording, after the one above.
     InvalidActionDeclaration.unless(count <= *max, || format!("{} more than the maximum count ({max})", subject()))
 }
@@ -94,7 +89,9 @@ fn check_members(action: &ActionDeclaration, info: &ActionTypeInfo, region: &str
     }
     let own_region = action.region.as_deref().is_none_or(|own| own == region);
     InvalidActionDeclaration.unless(info.category != "Source" || own_region, || {
-        format!("Source action '{name}' can only run in the region of the pipeline. Remove its region or use '{region}'")
+        format!(
+            "Source action '{name}' can only run in the region of the pipeline. Remove its region or use '{region}'"
+        )
     })?;
     let Some(minutes) = action.timeout_in_minutes else { return Ok(()) };
     InvalidActionDeclaration.unless(info.category == "Approval", || {

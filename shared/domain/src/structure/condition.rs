@@ -109,7 +109,8 @@ fn check_failure(context: &Context<'_>, on_failure: &FailureConditions) -> Resul
     let retries = matches!(result.map(String::as_str), Some("RETRY" | "ROLLBACK"));
     InvalidStageDeclaration.unless(retries || retry_configuration.is_none(), || {
         format!(
-            "{} has a retryConfiguration, which only the results RETRY and ROLLBACK use. Remove it or change the result",
+            "{} has a retryConfiguration, which only the results RETRY and ROLLBACK use. Remove it or change the \
+             result",
             context.place()
         )
     })
@@ -117,8 +118,11 @@ fn check_failure(context: &Context<'_>, on_failure: &FailureConditions) -> Resul
 
 fn check_conditions(context: &Context<'_>, conditions: &[Condition]) -> Result<(), StructureError> {
     let [condition] = conditions else {
-        return Err(Validation
-            .error(format!("{} has {} conditions. Declare exactly 1", context.place(), conditions.len())));
+        return Err(Validation.error(format!(
+            "{} has {} conditions. Declare exactly 1",
+            context.place(),
+            conditions.len()
+        )));
     };
     check_result(context, condition.result.as_deref())?;
     let rules = &condition.rules;
@@ -126,8 +130,9 @@ fn check_conditions(context: &Context<'_>, conditions: &[Condition]) -> Result<(
         format!("The condition in {} has {} rules. Declare {}", context.place(), rules.len(), range(&RULES))
     })?;
     if let Some(name) = first_duplicate(rules.iter().map(|rule| rule.name.as_str())) {
-        return Err(InvalidStageDeclaration
-            .error(format!("Rule name '{name}' is used more than once in {}", context.place())));
+        return Err(
+            InvalidStageDeclaration.error(format!("Rule name '{name}' is used more than once in {}", context.place()))
+        );
     }
     rules.iter().try_for_each(|rule| rule::check(context, condition.result.as_deref(), rule))
 }
@@ -135,8 +140,11 @@ fn check_conditions(context: &Context<'_>, conditions: &[Condition]) -> Result<(
 fn check_result(context: &Context<'_>, result: Option<&str>) -> Result<(), StructureError> {
     let allowed = context.kind.results();
     let Some(result) = result else {
-        return Err(InvalidStageDeclaration
-            .error(format!("The condition in {} has no result. Use {}", context.place(), allowed.join(", "))));
+        return Err(InvalidStageDeclaration.error(format!(
+            "The condition in {} has no result. Use {}",
+            context.place(),
+            allowed.join(", ")
+        )));
     };
     InvalidStageDeclaration.unless(allowed.contains(&result), || {
         format!("Result '{result}' cannot be used in {}. Use {}", context.place(), allowed.join(", "))

@@ -20,7 +20,8 @@ const CANNED_ACLS: &[&str] = &[
 ];
 
 pub(super) fn check_action(action: &ActionDeclaration, info: &ActionTypeInfo) -> Result<(), StructureError> {
-    check_keys(&action.configuration, info.required_keys, info.optional_keys).map_err(|problem| error(action, &problem))?;
+    check_keys(&action.configuration, info.required_keys, info.optional_keys)
+        .map_err(|problem| error(action, &problem))?;
     match (info.category, info.provider) {
         ("Source", "S3") => {
             check_value(action, "PollForSourceChanges", BOOLEANS)?;
@@ -38,8 +39,8 @@ fn check_s3_deploy(action: &ActionDeclaration) -> Result<(), StructureError> {
     InvalidActionDeclaration.unless(extract != Some("false") || is_given(&action.configuration, "ObjectKey"), || {
         let name = &action.name;
         format!(
-            "Action configuration for action '{name}' is missing required configuration 'ObjectKey': without extraction \
-             the artifact is stored as one object"
+            "Action configuration for action '{name}' is missing required configuration 'ObjectKey': without \
+             extraction the artifact is stored as one object"
         )
     })
 }

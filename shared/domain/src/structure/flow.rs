@@ -33,7 +33,8 @@ impl<'a> Flow<'a> {
     /// # Errors
     /// When two actions make something of the same name.
     pub(super) fn new(declaration: &'a PipelineDeclaration) -> Result<Self, StructureError> {
-        let outputs = || actions(declaration).flat_map(|(at, action)| action.output_artifacts.iter().map(move |o| (at, o)));
+        let outputs =
+            || actions(declaration).flat_map(|(at, action)| action.output_artifacts.iter().map(move |o| (at, o)));
         if let Some(name) = first_duplicate(outputs().map(|(_, output)| output.name.as_str())) {
             return Err(InvalidStructure.error(format!(
                 "Output Artifact Bundle name must be unique within the pipeline. {name} has been used more than once."
@@ -104,11 +105,9 @@ impl<'a> Flow<'a> {
             Target::Output { namespace, .. } => {
                 Err(format!("but no action that runs earlier has the namespace '{namespace}'"))
             }
-            Target::Malformed => {
-                Err("which is not a reference. Write #{namespace.KEY}, #{variables.NAME} or \
+            Target::Malformed => Err("which is not a reference. Write #{namespace.KEY}, #{variables.NAME} or \
                      #{codepipeline.PipelineExecutionId}"
-                    .into())
-            }
+                .into()),
         }
     }
 }
@@ -131,12 +130,15 @@ fn check_namespaces(
                 format!("Namespace '{namespace}' of action '{}' is reserved. Use another name", action.name)
             })?;
             InvalidActionDeclaration.unless(!artifacts.contains_key(namespace), || {
-                format!("Namespace '{namespace}' of action '{}' is the name of an artifact. Use another name", action.name)
+                format!(
+                    "Namespace '{namespace}' of action '{}' is the name of an artifact. Use another name",
+                    action.name
+                )
             })?;
-            users.entry(namespace).or_default().push(format!(
-                "StageName=[{}], ActionName=[{}], Namespace=[{namespace}]",
-                stage.name, action.name
-            ));
+            users
+                .entry(namespace)
+                .or_default()
+                .push(format!("StageName=[{}], ActionName=[{}], Namespace=[{namespace}]", stage.name, action.name));
         }
     }
     match users.into_values().find(|users| users.len() > 1) {

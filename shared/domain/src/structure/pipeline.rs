@@ -32,8 +32,9 @@ pub(super) fn check_stages(declaration: &PipelineDeclaration) -> Result<(), Stru
 }
 
 fn check_sources(stages: &[StageDeclaration]) -> Result<(), StructureError> {
-    let sources =
-        |stage: &StageDeclaration| stage.actions.iter().filter(|action| action.action_type_id.category == SOURCE).count();
+    let sources = |stage: &StageDeclaration| {
+        stage.actions.iter().filter(|action| action.action_type_id.category == SOURCE).count()
+    };
     let (first, later) = stages.split_first().expect("there are at least two stages");
     InvalidStructure.unless(!first.actions.is_empty() && sources(first) == first.actions.len(), || {
         "Pipeline should start with a stage that only contains source actions".into()
@@ -54,13 +55,16 @@ fn check_action_counts(stages: &[StageDeclaration]) -> Result<(), StructureError
         })?;
         InvalidStageDeclaration.unless(actions.len() <= ACTIONS_PER_STAGE_MAX, || {
             format!(
-                "Stage '{name}' has too many actions. There can only be up to {ACTIONS_PER_STAGE_MAX} actions in a stage"
+                "Stage '{name}' has too many actions. There can only be up to {ACTIONS_PER_STAGE_MAX} actions in a \
+                 stage"
             )
         })?;
     }
     let actions: usize = stages.iter().map(|stage| stage.actions.len()).sum();
     InvalidStructure.unless(actions <= ACTIONS_PER_PIPELINE_MAX, || {
-        format!("Pipeline has too many actions. There can only be up to {ACTIONS_PER_PIPELINE_MAX} actions in a pipeline")
+        format!(
+            "Pipeline has too many actions. There can only be up to {ACTIONS_PER_PIPELINE_MAX} actions in a pipeline"
+        )
     })
 }
 
@@ -72,12 +76,10 @@ pub(super) fn check_feature_level(declaration: &PipelineDeclaration) -> Result<(
     InvalidStructure.unless(declaration.execution_mode == ExecutionMode::Superseded, || {
         "QUEUED or PARALLEL mode can only be used with V2 pipelines".into()
     })?;
-    InvalidStructure.unless(declaration.variables.is_empty(), || {
-        "Pipeline variable can only be used with V2 pipelines".into()
-    })?;
-    InvalidStructure.unless(declaration.triggers.is_empty(), || {
-        "Triggers on tag can only be used with V2 pipelines".into()
-    })?;
+    InvalidStructure
+        .unless(declaration.variables.is_empty(), || "Pipeline variable can only be used with V2 pipelines".into())?;
+    InvalidStructure
+        .unless(declaration.triggers.is_empty(), || "Triggers on tag can only be used with V2 pipelines".into())?;
     let has_conditions = |stage: &StageDeclaration| {
         stage.before_entry.is_some() || stage.on_success.is_some() || stage.on_failure.is_some()
     };
@@ -88,9 +90,8 @@ pub(super) fn check_feature_level(declaration: &PipelineDeclaration) -> Result<(
 
 pub(super) fn check_variables(declaration: &PipelineDeclaration) -> Result<(), StructureError> {
     match first_duplicate(declaration.variables.iter().map(|variable| variable.name.as_str())) {
-        Some(name) => Err(InvalidStructure.error(format!(
-            "Variable names must be unique. The following variable name is already in use: {name}"
-        ))),
+        Some(name) => Err(InvalidStructure
+            .error(format!("Variable names must be unique. The following variable name is already in use: {name}"))),
         None => Ok(()),
     }
 }
@@ -110,9 +111,8 @@ pub(super) fn check_triggers(declaration: &PipelineDeclaration) -> Result<(), St
     })?;
     match first_duplicate(sources().flatten()) {
         // Our wording.
-        Some(name) => Err(InvalidStructure.error(format!(
-            "Source action '{name}' has more than one trigger. Put all filters into one trigger"
-        ))),
+        Some(name) => Err(InvalidStructure
+            .error(format!("Source action '{name}' has more than one trigger. Put all filters into one trigger"))),
         None => Ok(()),
     }
 }
@@ -137,7 +137,8 @@ pub(super) fn check_artifact_stores(declaration: &PipelineDeclaration, region: &
         },
         // Our wording.
         (Some(_), Some(_)) => Err(InvalidStructure.error(
-            "Your pipeline has both 'pipeline.artifactStore' and 'pipeline.artifactStores'. Declare exactly one of them",
+            "Your pipeline has both 'pipeline.artifactStore' and 'pipeline.artifactStores'. Declare exactly one of \
+             them",
         )),
         (None, None) => Err(InvalidStructure.error(
             "Your pipeline has no artifact store. Declare exactly one of 'pipeline.artifactStore' and \

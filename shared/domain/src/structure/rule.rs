@@ -70,8 +70,10 @@ fn check_members(subject: &str, rule: &RuleDeclaration) -> Result<(), StructureE
         })?;
     }
     match rule.timeout_in_minutes {
-        Some(minutes) if !TIMEOUT_MINUTES.contains(&minutes) => Err(Validation
-            .error(format!("{subject} has {minutes} for timeoutInMinutes. Use {}", range(&TIMEOUT_MINUTES)))),
+        Some(minutes) if !TIMEOUT_MINUTES.contains(&minutes) => {
+            Err(Validation
+                .error(format!("{subject} has {minutes} for timeoutInMinutes. Use {}", range(&TIMEOUT_MINUTES))))
+        }
         _ => Ok(()),
     }
 }
@@ -142,7 +144,9 @@ fn check_watch(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclarati
         return Err(format!("has Watch and a reference in '{key}'. Write the value itself"));
     }
     if configuration.get("AlarmStates").is_some_and(|states| states.trim() != "ALARM") {
-        return Err("has Watch with AlarmStates other than ALARM. A watch acts on ALARM alone; remove AlarmStates".into());
+        return Err(
+            "has Watch with AlarmStates other than ALARM. A watch acts on ALARM alone; remove AlarmStates".into()
+        );
     }
     Ok(())
 }

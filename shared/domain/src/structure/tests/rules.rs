@@ -1,0 +1,210 @@
+//! Rules of conditions.
+
+use super::*;
+
+const INVALID: &str = "InvalidStageDeclarationException";
+const VALIDATION: &str = "ValidationException";
+
+#[test]
+fn rules_are_checked() {
+    let subject = |problem: &str| format!("Rule 'R' in onSuccess of stage 'Deploy' {problem}");
+    fn success(pipeline: &mut Value, rule: Value) {
+        set(pipeline, "onSuccess", condition("FAIL", rule));
+    }
+    fn with(mut rule: Value, member: &str, value: Value) -> Value {
+        rule[member] = value;
+        rule
+    }
+    run(&[
+        refused(
+            "unavailable rule",
+            |p| success(p, rule("DeploymentWindow", json!({"Cron": "x"}))),
+            INVALID,
+            subject(
+                "has the RuleType (Category: 'Rule', Provider: 'DeploymentWindow', Owner: 'AWS', Version: '1'), which is not available. Use one of CloudWatchAlarm, VariableCheck",
+            ),
+        ),
+        refused(
+            "unknown version",
+            |p| {
+                let mut rule = alarm(json!({}));
+                rule["ruleTypeId"]["version"] = json!("2");
+                success(p, rule);
+            },
+            INVALID,
+            subject(
+                "has the RuleType (Category: 'Rule', Provider: 'CloudWatchAlarm', Owner: 'AWS', Version: '2'), which is not available. Use one of CloudWatchAlarm, VariableCheck",
+            ),
+        ),
+        accepted("owner and version left out", |p| {
+            success(p, with(alarm(json!({})), "ruleTypeId", json!({"category": "Rule", "provider": "CloudWatchAlarm"})))
+        }),
+        refused(
+            "SKIP by alarm",
+            |p| set(p, "beforeEntry", condition("SKIP", alarm(json!({})))),
+            INVALID,
+            "Rule 'R' in beforeEntry of stage 'Deploy' cannot be used with the result SKIP. Use LambdaInvoke or VariableCheck rules, or FAIL",
+        ),
+        refused(
+            "commands",
+            |p| success(p, with(alarm(json!({})), "commands", json!(["ls"]))),
+            INVALID,
+            subject("declares commands, which CloudWatchAlarm rules do not have. Remove them"),
+        ),
+        refused(
+            "input artifacts",
+            |p| success(p, with(alarm(json!({})), "inputArtifacts", json!([{"name": "Package"}]))),
+            INVALID,
+            subject("declares inputArtifacts, which CloudWatchAlarm rules do not have. Remove them"),
+        ),
+        accepted("timeout", |p| success(p, with(alarm(json!({})), "timeoutInMinutes", json!(5)))),
+        refused(
+            "short timeout",
+            |p| success(p, with(alarm(json!({})), "timeoutInMinutes", json!(4))),
+            VALIDATION,
+            subject("has 4 for timeoutInMinutes. Use 5 to 86400"),
+        ),
+        refused(
+            "no alarm",
+            |p| success(p, rule("CloudWatchAlarm", json!({}))),
+            INVALID,
+            subject("is missing required configuration 'AlarmName'"),
+        ),
+        refused(
+            "unknown key",
+            |p| success(p, alarm(json!({"Alarm": "x"}))),
+            INVALID,
+            subject("contains unknown configuration 'Alarm'. It can contain AlarmName, AlarmStates, WaitTime, Watch"),
+        ),
+        accepted("longest wait", |p| {
+            success(p, alarm(json!({"WaitTime": "86400", "AlarmStates": "ALARM, OK,INSUFFICIENT_DATA"})))
+        }),
+        refused(
+            "no wait",
+            |p| success(p, alarm(json!({"WaitTime": "0"}))),
+            INVALID,
+            subject("has '0' for 'WaitTime'. Use 1 to 86400 (minutes)"),
+        ),
+        refused(
+            "long wait",
+            |p| success(p, alarm(json!({"WaitTime": "86401"}))),
+            INVALID,
+            subject("has '86401' for 'WaitTime'. Use 1 to 86400 (minutes)"),
+        ),
+        refused(
+            "signed wait",
+            |p| success(p, alarm(json!({"WaitTime": "+5"}))),
+            INVALID,
+            subject("has '+5' for 'WaitTime'. Use 1 to 86400 (minutes)"),
+        ),
+        refused(
+            "huge wait",
+            |p| success(p, alarm(json!({"WaitTime": "99999999999"}))),
+            INVALID,
+            subject("has '99999999999' for 'WaitTime'. Use 1 to 86400 (minutes)"),
+        ),
+        accepted("wait not known yet", |p| success(p, alarm(json!({"WaitTime": "#{variables.Env}"})))),
+        refused(
+            "unknown state",
+            |p| success(p, alarm(json!({"AlarmStates": "ALARM,RED"}))),
+            INVALID,
+            subject("has 'ALARM,RED' for 'AlarmStates'. Use one or more of ALARM, OK, INSUFFICIENT_DATA, with commas"),
+        ),
+        accepted("operators", |p| success(p, check("#{variables.Env}", "MATCHES"))),
+        refused(
+            "unknown operator",
+            |p| success(p, check("#{variables.Env}", "LIKE")),
+            INVALID,
+            subject("has 'LIKE' for 'Operator'. Use EQ, NE, CONTAINS, MATCHES"),
+        ),
+        refused(
+            "check without value",
+            |p| success(p, rule("VariableCheck", json!({"Variable": "x", "Operator": "EQ"}))),
+            INVALID,
+            subject("is missing required configuration 'Value'"),
+        ),
+        refused(
+            "undeclared variable",
+            |p| success(p, check("#{variables.X}", "EQ")),
+            INVALID,
+            subject(
+                "has a configuration key 'Variable' that refers to #{variables.X}, but the pipeline declares no variable 'X'",
+            ),
+        ),
+        accepted("namespace of the stage itself", |p| {
+            action(p, 2)["namespace"] = json!("Smoke");
+            success(p, check("#{Smoke.X}", "EQ"));
+        }),
+        refused(
+            "namespace of the stage before it is entered",
+            |p| {
+                action(p, 2)["namespace"] = json!("Smoke");
+                set(p, "beforeEntry", condition("SKIP", check("#{Smoke.X}", "EQ")));
+            },
+            INVALID,
+            "Rule 'R' in beforeEntry of stage 'Deploy' has a configuration key 'Variable' that refers to #{Smoke.X}, but no action that runs earlier has the namespace 'Smoke'",
+        ),
+    ]);
+}
+
+#[test]
+fn watches_are_checked() {
+    let subject = |problem: &str| format!("Rule 'R' in onSuccess of stage 'Deploy' {problem}");
+    let misplaced =
+        "has Watch, which observes a stage after it succeeded. Use it in onSuccess with the result ROLLBACK";
+    fn watch(pipeline: &mut Value, extra: Value) {
+        let mut rule = alarm(json!({"Watch": "true", "WaitTime": "30"}));
+        rule["configuration"].as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        set(pipeline, "onSuccess", condition("ROLLBACK", rule));
+    }
+    run(&[
+        accepted("watch", |p| watch(p, json!({}))),
+        accepted("watch of ALARM", |p| watch(p, json!({"AlarmStates": "ALARM"}))),
+        accepted("no watch", |p| set(p, "onSuccess", condition("FAIL", alarm(json!({"Watch": "false"}))))),
+        refused(
+            "watch maybe",
+            |p| watch(p, json!({"Watch": "yes"})),
+            INVALID,
+            subject("has 'yes' for 'Watch'. Use true, false"),
+        ),
+        refused(
+            "watch that fails",
+            |p| {
+                watch(p, json!({}));
+                p["stages"][1]["onSuccess"]["conditions"][0]["result"] = json!("FAIL");
+            },
+            INVALID,
+            subject(misplaced),
+        ),
+        refused(
+            "watch at entry",
+            |p| set(p, "beforeEntry", condition("FAIL", alarm(json!({"Watch": "true", "WaitTime": "30"})))),
+            INVALID,
+            format!("Rule 'R' in beforeEntry of stage 'Deploy' {misplaced}"),
+        ),
+        refused(
+            "watch of a failure",
+            |p| set(p, "onFailure", condition("ROLLBACK", alarm(json!({"Watch": "true", "WaitTime": "30"})))),
+            INVALID,
+            format!("Rule 'R' in onFailure of stage 'Deploy' {misplaced}"),
+        ),
+        refused(
+            "watch without end",
+            |p| set(p, "onSuccess", condition("ROLLBACK", alarm(json!({"Watch": "true"})))),
+            INVALID,
+            subject("has Watch but no WaitTime. Say for how many minutes the alarm is observed"),
+        ),
+        refused(
+            "watch of a reference",
+            |p| watch(p, json!({"AlarmName": "#{variables.Env}-errors"})),
+            INVALID,
+            subject("has Watch and a reference in 'AlarmName'. Write the value itself"),
+        ),
+        refused(
+            "watch of OK",
+            |p| watch(p, json!({"AlarmStates": "ALARM,OK"})),
+            INVALID,
+            subject("has Watch with AlarmStates other than ALARM. A watch acts on ALARM alone; remove AlarmStates"),
+        ),
+    ]);
+}
