@@ -1,0 +1,179 @@
+//! The HTTP front: takes off signatures and transfer codings that need no verifying here, then hands over to `s3s`.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use engine::ports::Entropy;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use s3s::{S3Error, S3ErrorCode, service::S3Service};
+
+use crate::{chunked, events::ACCOUNT};
+
+const CONTENT_SHA256: &str = "x-amz-content-sha256";
+const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
+const EXPECTED_OWNER: &str = "x-amz-expected-bucket-owner";
+const REQUEST_ID: &str = "x-amz-request-id";
+
+/// The id of a request, known to everything that handles it.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
+/// What the front hands requests to.
+#[derive(Clone)]
+pub(crate) struct Front {
+    pub(crate) service: S3Service,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+/// Answers one request.
+pub(crate) async fn serve(State(front): State<Front>, request: Request) -> Response {
+    let id = front.request_id();
+    let mut response = match prepare(request, &id) {
+        Ok(request) => front.call(request).await,
+        Err(error) => from_error(error),
+    };
+    if response.status() == StatusCode::NOT_MODIFIED {
+        *response.body_mut() = Body::empty();
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-amz-id-2", id.clone());
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+impl Front {
+    fn request_id(&self) -> String {
+        let mut bytes = [0; 8];
+        self.entropy.fill(&mut bytes);
+        hex::encode_upper(bytes)
+    }
+
+    async fn call(&self, request: Request) -> Response {
+        let mut service = self.service.clone();
+        match tower::Service::call(&mut service, request).await {
+            Ok(response) => response.map(Body::new),
+            Err(error) => {
+                tracing::error!(?error, "s3 protocol layer failed");
+                from_error(S3Error::new(S3ErrorCode::InternalError))
+            }
+        }
+    }
+}
+
+/// Any credentials will do, so the request goes on as if it were unsigned.
+fn prepare(mut request: Request, id: &str) -> Result<Request, S3Error> {
+    let owner = request.headers_mut().remove(EXPECTED_OWNER);
+    if owner.is_some_and(|owner| owner != ACCOUNT) {
+        return Err(S3Error::with_message(
+            S3ErrorCode::AccessDenied,
+            format!("Access Denied: every bucket here belongs to account {ACCOUNT}"),
+        ));
+    }
+    request.headers_mut().remove(header::AUTHORIZATION);
+    if let Some(uri) = without_presigning(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request.extensions_mut().insert(RequestId(id.to_owned()));
+    let hash = request.headers_mut().remove(CONTENT_SHA256);
+    if hash.is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING-")) {
+        request = unchunked(request)?;
+    }
+    Ok(request)
+}
+
+/// The same address without the query parameters of presigned URLs; `None` if it has none.
+fn without_presigning(uri: &Uri) -> Option<Uri> {
+    let signing = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        const V4: [&str; 7] = [
+            "X-Amz-Algorithm",
+            "X-Amz-Credential",
+            "X-Amz-Date",
+            "X-Amz-Expires",
+            "X-Amz-SignedHeaders",
+            "X-Amz-Signature",
+            "X-Amz-Security-Token",
+        ];
+        V4.iter().any(|known| name.eq_ignore_ascii_case(known))
+            || ["Signature", "AWSAccessKeyId", "Expires"].contains(&name)
+    };
+    let query = uri.query()?;
+    if !query.split('&').any(|pair| signing(&pair)) {
+        return None;
+    }
+    let kept: Vec<&str> = query.split('&').filter(|pair| !signing(pair)).collect();
+    let target = match kept.is_empty() {
+        true => uri.path().to_owned(),
+        false => format!("{}?{}", uri.path(), kept.join("&")),
+    };
+    target.parse().ok()
+}
+
+/// Takes the `aws-chunked` coding off the body and out of the headers.
+fn unchunked(request: Request) -> Result<Request, S3Error> {
+    let (mut parts, body) = request.into_parts();
+    let length = parts.headers.remove(DECODED_LENGTH).ok_or_else(|| {
+        S3Error::with_message(
+            S3ErrorCode::MissingContentLength,
+            "You must provide the x-amz-decoded-content-length HTTP header.",
+        )
+    })?;
+    parts.headers.insert(header::CONTENT_LENGTH, length);
+    parts.headers.remove(header::TRANSFER_ENCODING);
+    strip_coding(&mut parts.headers);
+    let (payload, trailers) = chunked::decode(body.into_data_stream());
+    parts.extensions.insert(trailers);
+    Ok(Request::from_parts(parts, Body::from_stream(payload)))
+}
+
+fn strip_coding(headers: &mut HeaderMap) {
+    let Some(coding) = headers.remove(header::CONTENT_ENCODING) else {
+        return;
+    };
+    let Ok(text) = coding.to_str() else { return };
+    let rest: Vec<&str> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    if let Ok(rest) = HeaderValue::from_str(&rest.join(","))
+        && !rest.is_empty()
+    {
+        headers.insert(header::CONTENT_ENCODING, rest);
+    }
+}
+
+fn from_error(error: S3Error) -> Response {
+    match error.to_http_response() {
+        Ok(response) => response.map(Body::new),
+        Err(_) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_parameters_are_taken_off_and_others_kept() {
+        let uri = |text: &str| text.parse::<Uri>().expect("valid");
+        assert_eq!(
+            without_presigning(&uri("/b/k?versionId=1&X-Amz-Signature=f&X-Amz-Expires=9")),
+            Some(uri("/b/k?versionId=1"))
+        );
+        assert_eq!(
+            without_presigning(&uri("/b/k?X-Amz-Signature=f")),
+            Some(uri("/b/k"))
+        );
+        assert_eq!(without_presigning(&uri("/b?list-type=2")), None);
+    }
+}
