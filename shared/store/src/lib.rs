@@ -1,1 +1,22 @@
-//! store
+//! Keeps every row of the system in one DynamoDB table, one request per question.
+//!
+//! **May touch**: the DynamoDB table it is given, through the AWS SDK.
+//!
+//! **Architecture invariants**: every read is strongly consistent; only `keys` builds a key, only `precondition` builds
+//! a condition, only `items` knows how a row becomes an item. No clock, no environment, no release logic: what a row
+//! means and whether it is still of interest is the caller's business (DynamoDB's TTL removes old rows late).
+
+mod commit;
+mod errors;
+mod items;
+mod keys;
+mod precondition;
+mod purge;
+mod query;
+mod schema;
+mod table;
+mod usage;
+
+pub use schema::{TableError, create_table};
+pub use table::Table;
+pub use usage::{Operation, OperationUsage, Usage};

@@ -1,0 +1,165 @@
+//! Rows as items and back.
+//!
+//! An item holds its row's members as attributes of the same names, so that `aws dynamodb scan` reads well, beside
+//! `PK`, `SK`, `type`, and `expiresAt` where the row may go some day.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use engine::ports::{Row, StoreError};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+
+use crate::keys::Key;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// Partition key.
+pub(crate) const PK: &str = "PK";
+/// Sort key.
+pub(crate) const SK: &str = "SK";
+/// What kind of row it is.
+pub(crate) const TYPE: &str = "type";
+/// DynamoDB's TTL attribute, seconds since the epoch.
+pub(crate) const EXPIRES_AT: &str = "expiresAt";
+const VERSION: &str = "version";
+
+const DAY_S: i64 = 86_400;
+/// History is kept for 12 months (spec 1.10); 366 days cover the longest of them.
+const HISTORY_S: i64 = 366 * DAY_S;
+/// The longest an approval may wait is 60 days (spec 1.10); one more lets late answers be told from unknown ones.
+const JOB_S: i64 = 61 * DAY_S;
+/// A watch that is over stays a day for the reconciler, should it have been down.
+const WATCH_S: i64 = DAY_S;
+
+/// The item of `row` as it is to be stored under `key`: rows with a version at the next one.
+pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
+    let members = match row {
+        Row::Pipeline(row) => to_item(row),
+        Row::Summary(row) => to_item(row),
+        Row::Stage(row) => to_item(row),
+        Row::LatestAction(row) | Row::ActionRun(row) => to_item(row),
+        Row::Waiting(row) => to_item(row),
+        Row::Execution(row) => to_item(row),
+        Row::OpenExecution(row) => to_item(row),
+        Row::Success(row) => to_item(row),
+        Row::Watch(row) | Row::OpenWatch(row) => to_item(row),
+        Row::Job(row) => to_item(row),
+        Row::Record(row) => to_item(row),
+        Row::Effect(row) => to_item(row),
+        Row::Source(row) => to_item(row),
+        Row::Start(row) => to_item(row),
+    };
+    let kind = row_type(row);
+    let mut item: Item = members.map_err(|error| {
+        StoreError::Broken(format!("a row of type {kind} has no item: {error}"))
+    })?;
+    if let Some(version) = version_of(row) {
+        item.insert(
+            VERSION.to_owned(),
+            AttributeValue::N((version + 1).to_string()),
+        );
+    }
+    if let Some(expires_at) = expires_at(row) {
+        item.insert(
+            EXPIRES_AT.to_owned(),
+            AttributeValue::N(expires_at.to_string()),
+        );
+    }
+    item.insert(TYPE.to_owned(), AttributeValue::S(kind.to_owned()));
+    item.extend(key_item(key));
+    Ok(item)
+}
+
+/// The key alone.
+pub(crate) fn key_item(key: &Key) -> Item {
+    Item::from([
+        (PK.to_owned(), AttributeValue::S(key.partition.clone())),
+        (SK.to_owned(), AttributeValue::S(key.sort.clone())),
+    ])
+}
+
+/// The row in `item`.
+pub(crate) fn row<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    let key = format!("{} / {}", text(&item, PK), text(&item, SK));
+    from_item(item).map_err(|error| {
+        StoreError::Broken(format!("the item {key} is not what its key says: {error}"))
+    })
+}
+
+/// A text attribute; empty where there is none.
+pub(crate) fn text<'a>(item: &'a Item, attribute: &str) -> &'a str {
+    item.get(attribute)
+        .and_then(|value| value.as_s().ok())
+        .map_or("", String::as_str)
+}
+
+/// The kind of a row, its `type` attribute.
+pub(crate) fn row_type(row: &Row) -> &'static str {
+    match row {
+        Row::Pipeline(_) => "Pipeline",
+        Row::Summary(_) => "PipelineSummary",
+        Row::Stage(_) => "Stage",
+        Row::LatestAction(_) => "LatestAction",
+        Row::Waiting(_) => "Waiting",
+        Row::Execution(_) => "Execution",
+        Row::OpenExecution(_) => "OpenExecution",
+        Row::Success(_) => "Success",
+        Row::Watch(_) => "Watch",
+        Row::OpenWatch(_) => "OpenWatch",
+        Row::ActionRun(_) => "ActionRun",
+        Row::Job(_) => "Job",
+        Row::Record(_) => "Record",
+        Row::Effect(_) => "Effect",
+        Row::Source(_) => "Source",
+        Row::Start(_) => "Start",
+    }
+}
+
+/// The version a row carries, where it carries one.
+pub(crate) fn version_of(row: &Row) -> Option<u64> {
+    match row {
+        Row::Pipeline(row) => Some(row.version),
+        Row::Stage(row) => Some(row.version),
+        Row::LatestAction(row) | Row::ActionRun(row) => Some(row.version),
+        Row::Execution(row) => Some(row.version),
+        Row::Success(row) => Some(row.version),
+        Row::Watch(row) | Row::OpenWatch(row) => Some(row.version),
+        Row::Job(row) => Some(row.version),
+        Row::Summary(_)
+        | Row::Waiting(_)
+        | Row::OpenExecution(_)
+        | Row::Record(_)
+        | Row::Effect(_)
+        | Row::Source(_)
+        | Row::Start(_) => None,
+    }
+}
+
+/// Whether a row has a generation of its own (others only carry the one they were made under).
+pub(crate) fn is_stage(row: &Row) -> bool {
+    matches!(row, Row::Stage(_))
+}
+
+/// When a row may go, seconds since the epoch. What is current has no end.
+fn expires_at(row: &Row) -> Option<i64> {
+    let after = |from: Timestamp, seconds: i64| Some(from.as_second() + seconds);
+    match row {
+        Row::Execution(row) => after(row.started_at, HISTORY_S),
+        Row::ActionRun(row) => after(row.started_at, HISTORY_S),
+        Row::Success(row) => after(row.at, HISTORY_S),
+        Row::Record(row) => after(row.at, HISTORY_S),
+        Row::Watch(row) | Row::OpenWatch(row) => after(row.until, WATCH_S),
+        Row::Job(row) => after(row.created_at, JOB_S),
+        Row::Start(row) => Some(row.expires_at),
+        Row::Pipeline(_)
+        | Row::Summary(_)
+        | Row::Stage(_)
+        | Row::LatestAction(_)
+        | Row::Waiting(_)
+        | Row::OpenExecution(_)
+        | Row::Effect(_)
+        | Row::Source(_) => None,
+    }
+}

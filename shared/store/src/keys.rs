@@ -1,0 +1,286 @@
+//! Every key of the table. Nothing else builds a key string; README.md shows them all with what they answer.
+//!
+//! Parts are joined by `#`. Names of pipelines, stages and actions, ids and padded numbers cannot hold a `#`, so a key
+//! stays unambiguous as long as text of others (ARNs, object keys, rule names) stands last, which it does.
+
+use domain::{ActionRun, ExecutionId, PipelineName, Record, StageName, Watch};
+use engine::ports::{Row, SourceBinding};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Partition and sort key of one item.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) partition: String,
+    pub(crate) sort: String,
+}
+
+/// Items of one partition whose sort keys begin with `prefix` (all of them where it is empty).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) partition: String,
+    pub(crate) prefix: String,
+}
+
+const PIPELINES: &str = "PIPELINES";
+const OPEN: &str = "OPEN";
+const OUTBOX: &str = "OUTBOX";
+/// Sort key of a pipeline's own row.
+pub(crate) const META: &str = "META";
+/// Hexadecimal digits of a digest inside a sort key: 64 bits tell apart what else has the same key.
+const DIGEST_DIGITS: usize = 16;
+
+impl Key {
+    /// Key of `row`. `position` is its place among the writes of its transaction: it keeps history records of one
+    /// instant in the order in which they were written, and matters to no other row.
+    pub(crate) fn of(row: &Row, position: usize) -> Self {
+        match row {
+            Row::Pipeline(index) => Self::new(pipeline(&index.name), META),
+            Row::Summary(summary) => Self::new(PIPELINES, &summary.name),
+            Row::Stage(stage) => {
+                Self::new(pipeline(&stage.pipeline), format!("STAGE#{}", stage.name))
+            }
+            Row::LatestAction(run) => Self::new(
+                pipeline(&run.pipeline),
+                format!("ACTION#{}#{}", run.stage, run.action),
+            ),
+            Row::Waiting(row) => Self::new(
+                pipeline(&row.pipeline),
+                format!("WAITING#{}#{:020}", row.stage, row.arrival),
+            ),
+            Row::Execution(execution) => Self::execution(&execution.pipeline, execution.id),
+            Row::OpenExecution(open) => Self::new(
+                OPEN,
+                format!("EXECUTION#{}#{}", open.pipeline, open.execution),
+            ),
+            Row::Success(success) => Self::new(
+                successes(&success.pipeline, &success.stage),
+                format!("{}#{}", instant(success.at), success.execution),
+            ),
+            Row::Watch(watch) => Self::watch(watch),
+            Row::OpenWatch(watch) => Self::open_watch(watch),
+            Row::ActionRun(run) => Self::action_run(run),
+            Row::Job(job) => Self::job(job.id),
+            Row::Record(record) => Self::record(record, position),
+            Row::Effect(pending) => Self::new(
+                OUTBOX,
+                format!("{}#{}", instant(pending.since), pending.effect.id()),
+            ),
+            Row::Source(binding) => Self::source(binding),
+            Row::Start(marker) => Self::start(&marker.pipeline, &marker.cause),
+        }
+    }
+
+    /// An execution. Its id is a UUID of version 7, whose text sorts by time.
+    pub(crate) fn execution(pipeline: &PipelineName, id: ExecutionId) -> Self {
+        Self::new(executions(pipeline), id)
+    }
+
+    /// A job.
+    pub(crate) fn job(id: Uuid) -> Self {
+        Self::new(format!("JOB#{}", id.hyphenated()), "JOB")
+    }
+
+    /// What `cause` started. A client's token or an object key can be longer than a sort key (1024 bytes).
+    pub(crate) fn start(pipeline: &PipelineName, cause: &str) -> Self {
+        Self::new(
+            format!("START#{pipeline}"),
+            hex::encode(Sha256::digest(cause)),
+        )
+    }
+
+    /// Several rules of a stage may watch one alarm, so the rule belongs to the key.
+    fn watch(watch: &Watch) -> Self {
+        Self::new(
+            alarm(&watch.alarm_arn),
+            format!("WATCH#{}#{}#{}", watch.pipeline, watch.stage, watch.rule),
+        )
+    }
+
+    /// Ordered by when the watch ends. An alarm's name may hold 255 characters of any script, too many for a sort key.
+    fn open_watch(watch: &Watch) -> Self {
+        let Watch {
+            alarm_arn,
+            pipeline,
+            stage,
+            rule,
+            until,
+            ..
+        } = watch;
+        let digest = digest(&[alarm_arn, rule]);
+        Self::new(
+            OPEN,
+            format!("WATCH#{}#{pipeline}#{stage}#{digest}", instant(*until)),
+        )
+    }
+
+    fn action_run(run: &ActionRun) -> Self {
+        Self::new(
+            actions(&run.pipeline),
+            format!("{}#{}#{}", run.execution, instant(run.started_at), run.id),
+        )
+    }
+
+    fn record(record: &Record, position: usize) -> Self {
+        // Equal records of one transaction differ by position, of different transactions by what they say or when.
+        let text = serde_json::to_string(record).unwrap_or_default();
+        let digest = digest(&[&text]);
+        Self::new(
+            history(record.execution),
+            format!("RECORD#{}#{position:03}#{digest}", instant(record.at)),
+        )
+    }
+
+    fn source(binding: &SourceBinding) -> Self {
+        Self::new(
+            sources(&binding.bucket, &binding.key),
+            format!("{}#{}", binding.pipeline, binding.action),
+        )
+    }
+
+    fn new(partition: impl Into<String>, sort: impl ToString) -> Self {
+        Self {
+            partition: partition.into(),
+            sort: sort.to_string(),
+        }
+    }
+}
+
+impl Range {
+    /// A pipeline's row, stages, latest actions and waiting executions.
+    pub(crate) fn pipeline(name: &PipelineName) -> Self {
+        Self::all(pipeline(name))
+    }
+
+    /// All pipelines, by name.
+    pub(crate) fn pipelines() -> Self {
+        Self::all(PIPELINES.to_owned())
+    }
+
+    /// Executions of a pipeline, by start time.
+    pub(crate) fn executions(pipeline: &PipelineName) -> Self {
+        Self::all(executions(pipeline))
+    }
+
+    /// Successes of a stage, by time.
+    pub(crate) fn successes(pipeline: &PipelineName, stage: &StageName) -> Self {
+        Self::all(successes(pipeline, stage))
+    }
+
+    /// Runs of actions, by start of the execution and then of the run.
+    pub(crate) fn action_runs(pipeline: &PipelineName, execution: Option<ExecutionId>) -> Self {
+        Self {
+            partition: actions(pipeline),
+            prefix: execution.map(|id| format!("{id}#")).unwrap_or_default(),
+        }
+    }
+
+    /// Watches of an alarm.
+    pub(crate) fn watches(alarm_arn: &str) -> Self {
+        Self::all(alarm(alarm_arn))
+    }
+
+    /// Open watches of all pipelines, by end.
+    pub(crate) fn open_watches() -> Self {
+        Self {
+            partition: OPEN.to_owned(),
+            prefix: "WATCH#".to_owned(),
+        }
+    }
+
+    /// Open executions of all pipelines.
+    pub(crate) fn open_executions() -> Self {
+        Self {
+            partition: OPEN.to_owned(),
+            prefix: "EXECUTION#".to_owned(),
+        }
+    }
+
+    /// Source actions that take an object.
+    pub(crate) fn sources(bucket: &str, key: &str) -> Self {
+        Self::all(sources(bucket, key))
+    }
+
+    /// History of an execution, by time.
+    pub(crate) fn records(execution: ExecutionId) -> Self {
+        Self {
+            partition: history(execution),
+            prefix: "RECORD#".to_owned(),
+        }
+    }
+
+    /// Effects to perform, by the time they were decided.
+    pub(crate) fn outbox() -> Self {
+        Self::all(OUTBOX.to_owned())
+    }
+
+    fn all(partition: String) -> Self {
+        Self {
+            partition,
+            prefix: String::new(),
+        }
+    }
+}
+
+fn pipeline(name: &PipelineName) -> String {
+    format!("PIPELINE#{name}")
+}
+
+fn executions(pipeline: &PipelineName) -> String {
+    format!("EXECUTIONS#{pipeline}")
+}
+
+fn successes(pipeline: &PipelineName, stage: &StageName) -> String {
+    format!("SUCCESSES#{pipeline}#{stage}")
+}
+
+fn actions(pipeline: &PipelineName) -> String {
+    format!("ACTIONS#{pipeline}")
+}
+
+fn alarm(arn: &str) -> String {
+    format!("ALARM#{arn}")
+}
+
+fn history(execution: ExecutionId) -> String {
+    format!("EXECUTION#{execution}")
+}
+
+fn sources(bucket: &str, key: &str) -> String {
+    format!("SOURCE#{bucket}/{key}")
+}
+
+/// Microseconds since 1970, of one width so that text sorts as time (17 digits last for three thousand years).
+fn instant(at: Timestamp) -> String {
+    format!("{:017}", at.as_microsecond().max(0))
+}
+
+fn digest(parts: &[&str]) -> String {
+    let mut sha = Sha256::new();
+    for part in parts {
+        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        sha.update((part.len() as u64).to_be_bytes());
+        sha.update(part.as_bytes());
+    }
+    hex::encode(sha.finalize())[..DIGEST_DIGITS].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_sort_as_text() {
+        let instants: Vec<_> = [-5, 0, 999, 1_700_000_000, 9_999_999_999]
+            .map(|s| instant(Timestamp::from_second(s).unwrap()))
+            .into();
+        assert!(instants.is_sorted(), "{instants:?}");
+        assert!(instants.iter().all(|text| text.len() == 17), "{instants:?}");
+    }
+
+    #[test]
+    fn digests_depend_on_where_the_parts_end() {
+        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+    }
+}

@@ -1,0 +1,220 @@
+//! The table as the use cases see it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use domain::{
+    ActionExecutionId, ActionRun, Execution, ExecutionId, Job, PipelineIndex, PipelineName,
+    PipelineView, Record, StageName, StageState, Success, Watch,
+};
+use engine::ports::{
+    OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, SourceBinding, StartMarker,
+    Store, StoreError, Write,
+};
+use uuid::Uuid;
+
+use crate::items::{SK, TYPE, row, text};
+use crate::keys::{Key, META, Range};
+use crate::query::{Direction, Filter, Part};
+use crate::usage::{Counters, Usage};
+
+/// The DynamoDB table that holds everything. Clones share their counters.
+#[derive(Debug, Clone)]
+pub struct Table {
+    client: Client,
+    name: String,
+    counters: Arc<Counters>,
+}
+
+impl Table {
+    /// Opens the table called `name`, which must have the shape that [`create_table`](crate::create_table) gives it.
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self {
+            client,
+            name: name.into(),
+            counters: Arc::default(),
+        }
+    }
+
+    /// What was asked of the table since it was opened.
+    pub fn usage(&self) -> Usage {
+        self.counters.usage()
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+impl Store for Table {
+    async fn load_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineView>, StoreError> {
+        let range = Range::pipeline(name);
+        let items = self
+            .items(&Part::all(&range, Direction::Forward), None, None)
+            .await?;
+        let mut index: Option<PipelineIndex> = None;
+        let mut stages = BTreeMap::new();
+        let (mut actions, mut waiting) = (Vec::new(), Vec::new());
+        for item in items {
+            match text(&item, TYPE) {
+                "Pipeline" if text(&item, SK) == META => index = Some(row(item)?),
+                "Stage" => {
+                    let stage: StageState = row(item)?;
+                    stages.insert(stage.name.clone(), stage);
+                }
+                "LatestAction" => actions.push(row(item)?),
+                "Waiting" => waiting.push(row(item)?),
+                other => {
+                    let sort = text(&item, SK);
+                    return Err(StoreError::Broken(format!(
+                        "the item {sort} of pipeline {name} has type '{other}'"
+                    )));
+                }
+            }
+        }
+        Ok(index.map(|index| PipelineView {
+            index,
+            stages,
+            actions,
+            waiting,
+        }))
+    }
+
+    async fn list_pipelines(&self, page: PageRequest) -> Result<Page<PipelineSummary>, StoreError> {
+        self.page(&Range::pipelines(), Direction::Forward, page)
+            .await
+    }
+
+    async fn load_execution(
+        &self,
+        pipeline: &PipelineName,
+        id: ExecutionId,
+    ) -> Result<Option<Execution>, StoreError> {
+        self.get(&Key::execution(pipeline, id)).await
+    }
+
+    async fn list_executions(
+        &self,
+        pipeline: &PipelineName,
+        page: PageRequest,
+    ) -> Result<Page<Execution>, StoreError> {
+        self.page(&Range::executions(pipeline), Direction::Backward, page)
+            .await
+    }
+
+    async fn list_successes(
+        &self,
+        pipeline: &PipelineName,
+        stage: &StageName,
+        page: PageRequest,
+    ) -> Result<Page<Success>, StoreError> {
+        self.page(
+            &Range::successes(pipeline, stage),
+            Direction::Backward,
+            page,
+        )
+        .await
+    }
+
+    /// One query over the runs of the execution, since the key that lists them newest first holds their start too.
+    /// Reading an execution's few runs costs less than a pointer written with each change of each run would.
+    async fn load_action_run(
+        &self,
+        pipeline: &PipelineName,
+        execution: ExecutionId,
+        id: ActionExecutionId,
+    ) -> Result<Option<ActionRun>, StoreError> {
+        let range = Range::action_runs(pipeline, Some(execution));
+        let filter = Filter {
+            member: "id",
+            comparison: "=",
+            value: id.to_string(),
+        };
+        let part = Part {
+            filter: Some(filter),
+            ..Part::all(&range, Direction::Backward)
+        };
+        let found = self.items(&part, Some(1), None).await?;
+        found.into_iter().next().map(row).transpose()
+    }
+
+    async fn list_action_runs(
+        &self,
+        pipeline: &PipelineName,
+        execution: Option<ExecutionId>,
+        page: PageRequest,
+    ) -> Result<Page<ActionRun>, StoreError> {
+        self.page(
+            &Range::action_runs(pipeline, execution),
+            Direction::Backward,
+            page,
+        )
+        .await
+    }
+
+    async fn load_job(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
+        self.get(&Key::job(id)).await
+    }
+
+    async fn watches_of(&self, alarm_arn: &str) -> Result<Vec<Watch>, StoreError> {
+        self.all(&Part::all(&Range::watches(alarm_arn), Direction::Forward))
+            .await
+    }
+
+    async fn open_watches(&self, page: PageRequest) -> Result<Page<Watch>, StoreError> {
+        self.page(&Range::open_watches(), Direction::Forward, page)
+            .await
+    }
+
+    async fn open_executions(&self, page: PageRequest) -> Result<Page<OpenExecution>, StoreError> {
+        self.page(&Range::open_executions(), Direction::Forward, page)
+            .await
+    }
+
+    async fn sources_of(&self, bucket: &str, key: &str) -> Result<Vec<SourceBinding>, StoreError> {
+        self.all(&Part::all(&Range::sources(bucket, key), Direction::Forward))
+            .await
+    }
+
+    async fn load_start(
+        &self,
+        pipeline: &PipelineName,
+        cause: &str,
+    ) -> Result<Option<StartMarker>, StoreError> {
+        self.get(&Key::start(pipeline, cause)).await
+    }
+
+    async fn list_records(
+        &self,
+        execution: ExecutionId,
+        page: PageRequest,
+    ) -> Result<Page<Record>, StoreError> {
+        self.page(&Range::records(execution), Direction::Forward, page)
+            .await
+    }
+
+    async fn pending_effects(&self, page: PageRequest) -> Result<Page<PendingEffect>, StoreError> {
+        self.page(&Range::outbox(), Direction::Forward, page).await
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.store(writes).await
+    }
+
+    async fn purge_history(
+        &self,
+        pipeline: &PipelineName,
+        before: ExecutionId,
+    ) -> Result<bool, StoreError> {
+        self.purge(pipeline, before).await
+    }
+}
