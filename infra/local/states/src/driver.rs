@@ -1,0 +1,198 @@
+//! Performs what the interpreter has commanded and stored, and wakes executions when their time has come.
+
+use std::{future::Future, panic::AssertUnwindSafe, pin::Pin};
+
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::{
+    refusal::Refusal,
+    report,
+    run::{Command, Event, Failure, Status},
+    service::{FunctionError, Job, States},
+    store::{Origin, StoreError},
+};
+
+/// Pause after the store failed, so that a full disk does not become a busy loop.
+const STORE_RETRY: SignedDuration = SignedDuration::from_secs(1);
+
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl States {
+    /// Drives every execution for ever, beginning with those in flight when the store was opened. Idle executions cost
+    /// nothing: there is one timer, for the earliest deadline of all. Dropping the future stops the drive at once.
+    pub async fn run(self) {
+        let mut calls = JoinSet::new();
+        let mut alarm: Option<(Timestamp, Sleep)> = None;
+        loop {
+            while let Some(job) = self.next_job() {
+                self.perform(job, &mut calls);
+                tokio::task::yield_now().await;
+            }
+            let wake = self.wake_due();
+            if alarm.as_ref().map(|(at, _)| *at) != wake {
+                alarm = wake.map(|at| (at, self.shared.clock.sleep_until(at)));
+            }
+            if !self.queue().is_empty() {
+                continue;
+            }
+            tokio::select! {
+                () = self.shared.bell.notified() => {}
+                () = async { if let Some((_, sleep)) = alarm.as_mut() { sleep.await } }, if alarm.is_some() => alarm = None,
+                Some(_) = calls.join_next(), if !calls.is_empty() => {}
+            }
+        }
+    }
+
+    fn next_job(&self) -> Option<Job> {
+        self.queue().pop_front()
+    }
+
+    /// Steps every execution whose deadline has come; gives the next deadline.
+    fn wake_due(&self) -> Option<Timestamp> {
+        match self.try_wake_due() {
+            Ok(next) => next,
+            Err(error) => {
+                log(&error);
+                self.now().checked_add(STORE_RETRY).ok()
+            }
+        }
+    }
+
+    fn try_wake_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let now = self.now();
+        let due = self.store().due(now)?;
+        for execution in due {
+            self.step(&execution, Event::Tick)?;
+        }
+        let next = self.store().next_wake()?;
+        // A deadline that came in the meantime is met at once: the sleep ends immediately.
+        Ok(next)
+    }
+
+    fn perform(&self, job: Job, calls: &mut JoinSet<()>) {
+        match job {
+            Job::Detached {
+                id,
+                function,
+                payload,
+            } => {
+                let states = self.clone();
+                calls.spawn(async move {
+                    // Nobody waits for the answer.
+                    let _ = states.invoke(function, payload).await;
+                    let removed = states.store().remove_detached(id);
+                    removed.unwrap_or_else(|error| log(&error));
+                });
+            }
+            Job::Step {
+                execution,
+                command:
+                    Command::Invoke {
+                        attempt,
+                        function,
+                        payload,
+                    },
+            } => {
+                let states = self.clone();
+                calls.spawn(async move {
+                    let outcome = states.invoke(function, payload).await.map(invoke_result);
+                    states.report(&execution, Event::Returned { attempt, outcome });
+                });
+            }
+            Job::Step { execution, command } => self.perform_here(&execution, command),
+        }
+    }
+
+    /// Commands that need no one outside.
+    fn perform_here(&self, execution: &str, command: Command) {
+        match command {
+            Command::Invoke { .. } => unreachable!("perform spawns invocations"),
+            Command::Continue => self.report(execution, Event::Continue),
+            Command::StartChild {
+                attempt,
+                machine,
+                name,
+                input,
+                sync,
+            } => {
+                let origin = Origin {
+                    parent: execution.to_owned(),
+                    attempt,
+                    sync,
+                };
+                let outcome = self.start(&machine, &name, &input.to_string(), Some(&origin));
+                self.report(
+                    execution,
+                    Event::ChildStarted {
+                        attempt,
+                        outcome: outcome.map_err(start_failure),
+                    },
+                );
+            }
+            Command::StopChild { arn } => {
+                let cause = Some("The parent execution no longer waits for this one.".to_owned());
+                self.report(&arn, Event::Stop { error: None, cause });
+            }
+            Command::Ended => self
+                .tell_parents(execution)
+                .unwrap_or_else(|error| log(&error)),
+        }
+    }
+
+    /// Tells every task that waits for `child` how it ended.
+    fn tell_parents(&self, child: &str) -> Result<(), StoreError> {
+        let (run, parents) = {
+            let store = self.store();
+            (store.execution(child)?, store.waiting_for(child)?)
+        };
+        let Some(run) = run.filter(|run| run.status != Status::Running) else {
+            return Ok(());
+        };
+        for parent in parents {
+            self.step(&parent, Event::ChildEnded(report::child(&run)))?;
+        }
+        Ok(())
+    }
+
+    async fn invoke(&self, function: String, payload: Value) -> Result<Value, Failure> {
+        let call = AssertUnwindSafe(self.shared.functions.invoke(function, payload)).catch_unwind();
+        let panicked = |_| FunctionError {
+            error: "Lambda.Unknown".to_owned(),
+            cause: "The function panicked.".to_owned(),
+        };
+        let outcome = call.await.map_err(panicked).and_then(|outcome| outcome);
+        outcome.map_err(|failure| Failure {
+            error: Some(failure.error),
+            cause: Some(failure.cause),
+        })
+    }
+
+    fn report(&self, execution: &str, event: Event) {
+        self.step(execution, event)
+            .map(|_| ())
+            .unwrap_or_else(|error| log(&error));
+    }
+}
+
+/// The result of `lambda:invoke`.
+fn invoke_result(payload: Value) -> Value {
+    json!({"ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200})
+}
+
+/// How a refused StartExecution looks to the parent's Retry and Catch.
+fn start_failure(refusal: Refusal) -> Failure {
+    Failure::new(
+        &format!("StepFunctions.{}Exception", refusal.kind),
+        refusal.message,
+    )
+}
+
+fn log(error: &StoreError) {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "a step could not be stored; it is done again after a restart"
+    );
+}

@@ -1,0 +1,450 @@
+//! The service: opens the store, starts executions and applies events, each as one stored step.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    future::Future,
+    path::Path,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use engine::ports::Entropy;
+use jiff::{SignedDuration, Timestamp};
+use runtime::Timer;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::{
+    arn,
+    definition::{DefinitionError, Machine},
+    expression, names,
+    refusal::Refusal,
+    run::{
+        At, Changes, Command, Env, Event, PAYLOAD_BYTES_MAX, Phase, Run, Status, advance,
+        open_command,
+    },
+    store::{MachineRow, OpenError, Origin, Store, StoreError},
+};
+
+/// How long the name of an ended execution stays taken, an AWS quota.
+const NAME_TAKEN: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// Role shown for machines that were put without one.
+const DEFAULT_ROLE: &str = "arn:aws:iam::000000000000:role/local";
+
+/// Calls Lambda functions on behalf of Task states. Calls may be repeated: at least once, as Lambda itself.
+pub trait Functions: Send + Sync + 'static {
+    /// Calls the function of this bare name and gives what it returned.
+    fn invoke(
+        &self,
+        function: String,
+        payload: Value,
+    ) -> Pin<Box<dyn Future<Output = Result<Value, FunctionError>> + Send>>;
+}
+
+/// A function failed, or there is no such function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionError {
+    /// The `errorType`: the name that Retry and Catch match.
+    pub error: String,
+    /// The details; Lambda gives a JSON document with `errorType` and `errorMessage`.
+    pub cause: String,
+}
+
+/// The ARN of a state machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Arn(String);
+
+impl Arn {
+    /// The ARN as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Arn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a state machine could not be put.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// The name breaks AWS's rules.
+    #[error("{0}")]
+    Name(String),
+    /// The definition is not valid, or outside the subset.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The local Step Functions. Clones share one service.
+#[derive(Clone)]
+pub struct States {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for States {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("States")
+            .field("transitions", &self.transitions())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Shared {
+    store: Mutex<Store>,
+    machines: Mutex<HashMap<(String, i64), Arc<Machine>>>,
+    pub(crate) clock: Arc<dyn Timer>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) functions: Arc<dyn Functions>,
+    /// Stored but not yet performed.
+    queue: Mutex<VecDeque<Job>>,
+    /// Rings when the queue has grown or a deadline may have come closer.
+    pub(crate) bell: Notify,
+    transitions: AtomicU64,
+    started: AtomicU64,
+    #[cfg(test)]
+    pub(crate) after_commit: Mutex<Option<Box<dyn FnMut(&Store) + Send>>>,
+}
+
+/// Something the driver has to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Step {
+        execution: String,
+        command: Command,
+    },
+    Detached {
+        id: i64,
+        function: String,
+        payload: Value,
+    },
+}
+
+impl States {
+    /// Opens the service on the directory `dir`; executions in flight go on as soon as [`States::run`] is polled.
+    ///
+    /// # Errors
+    /// [`OpenError::Newer`] for data of a later release; the others when the directory or database fails.
+    pub fn open(
+        dir: &Path,
+        clock: Arc<dyn Timer>,
+        entropy: Arc<dyn Entropy>,
+        functions: Arc<dyn Functions>,
+    ) -> Result<Self, OpenError> {
+        let store = Store::open(dir)?;
+        let queue = in_flight(&store)?;
+        let shared = Shared {
+            store: Mutex::new(store),
+            machines: Mutex::default(),
+            clock,
+            entropy,
+            functions,
+            queue: Mutex::new(queue),
+            bell: Notify::new(),
+            transitions: AtomicU64::new(0),
+            started: AtomicU64::new(0),
+            #[cfg(test)]
+            after_commit: Mutex::new(None),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Creates the state machine `name`, or updates it when `definition` differs from the stored one. Executions that
+    /// run keep the definition they were started with.
+    ///
+    /// # Errors
+    /// [`PutError::Definition`] names the JSON path of what is outside the subset.
+    pub fn put_state_machine(&self, name: &str, definition: &str) -> Result<Arn, PutError> {
+        names::check(name).map_err(PutError::Name)?;
+        Machine::parse(definition)?;
+        let arn = arn::machine_arn(name);
+        let now = self.now();
+        let mut store = self.store();
+        let existing = store.machine(&arn)?;
+        let current = match &existing {
+            Some(machine) => store.definition(&arn, machine.revision)?,
+            None => None,
+        };
+        if current.as_deref() != Some(definition) {
+            let machine = MachineRow {
+                arn: arn.clone(),
+                name: name.to_owned(),
+                role_arn: existing
+                    .as_ref()
+                    .map_or(DEFAULT_ROLE, |machine| &machine.role_arn)
+                    .to_owned(),
+                revision: store.newest_revision(&arn)? + 1,
+                created: existing.as_ref().map_or(now, |machine| machine.created),
+                updated: now,
+            };
+            store.put_machine(&machine, Some(definition))?;
+        }
+        Ok(Arn(arn))
+    }
+
+    /// The API over HTTP: AWS JSON 1.0, any path.
+    pub fn router(&self) -> axum::Router {
+        crate::api::router(self.clone())
+    }
+
+    /// State transitions since this service was opened, as AWS bills them: one per state entered, also inside Map and
+    /// Parallel, and one per retry.
+    pub fn transitions(&self) -> u64 {
+        self.shared.transitions.load(Ordering::Relaxed)
+    }
+
+    /// Executions started since this service was opened.
+    pub fn executions_started(&self) -> u64 {
+        self.shared.started.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
+        // A panic cannot leave a transaction half-done: it is rolled back when dropped.
+        self.shared
+            .store
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time in the service's resolution of a millisecond.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.shared.clock.now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    /// Starts an execution, or finds the one that an equal request has started.
+    pub(crate) fn start(
+        &self,
+        machine_arn: &str,
+        name: &str,
+        input: &str,
+        origin: Option<&Origin>,
+    ) -> Result<(String, Timestamp), Refusal> {
+        names::check(name).map_err(|message| Refusal::new("InvalidName", message))?;
+        let parsed = check_input(input)?;
+        let mut store = self.store();
+        let Some(machine_row) = store.machine(machine_arn)? else {
+            return Err(Refusal::new(
+                "StateMachineDoesNotExist",
+                format!("State Machine Does Not Exist: '{machine_arn}'"),
+            ));
+        };
+        let now = self.now();
+        let arn = arn::execution_arn(&machine_row.name, name);
+        if let Some(existing) = store.execution(&arn)? {
+            let same =
+                serde_json::from_str::<Value>(&existing.input).is_ok_and(|input| input == parsed);
+            let ours = origin.is_some() && store.origin(&arn)?.as_ref() == origin;
+            if ours || (existing.status == Status::Running && same) {
+                return Ok((arn, existing.started));
+            }
+            if existing
+                .stopped
+                .is_none_or(|stopped| now.duration_since(stopped) < NAME_TAKEN)
+            {
+                return Err(Refusal::new(
+                    "ExecutionAlreadyExists",
+                    format!("Execution Already Exists: '{arn}'"),
+                ));
+            }
+        }
+        let mut run = new_run(&machine_row, arn.clone(), name, input, now);
+        let machine = self.machine(&store, &run)?;
+        let changes = advance(&machine, &mut run, Event::Start, &self.env());
+        let detached = store.insert(&run, origin, &changes)?;
+        self.committed(&store);
+        drop(store);
+        self.shared.started.fetch_add(1, Ordering::Relaxed);
+        self.publish(&arn, changes, detached);
+        Ok((arn, now))
+    }
+
+    /// Applies one event to an execution and stores the step. False when it found nothing to act on.
+    pub(crate) fn step(&self, execution: &str, event: Event) -> Result<bool, StoreError> {
+        let mut store = self.store();
+        let Some(mut run) = store
+            .load(execution)?
+            .filter(|run| run.status == Status::Running)
+        else {
+            return Ok(false);
+        };
+        let machine = self.machine(&store, &run)?;
+        let changes = advance(&machine, &mut run, event, &self.env());
+        let detached = store.commit(&run, &changes)?;
+        self.committed(&store);
+        drop(store);
+        let accepted = changes.accepted;
+        self.publish(execution, changes, detached);
+        Ok(accepted)
+    }
+
+    fn env(&self) -> Env {
+        Env {
+            now: self.now(),
+            entropy: Arc::clone(&self.shared.entropy),
+        }
+    }
+
+    /// The parsed definition an execution runs.
+    fn machine(&self, store: &Store, run: &Run) -> Result<Arc<Machine>, StoreError> {
+        let key = (run.machine_arn.clone(), run.revision);
+        let mut machines = self
+            .shared
+            .machines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(machine) = machines.get(&key) {
+            return Ok(Arc::clone(machine));
+        }
+        let damaged = || StoreError::Damaged { table: "revisions" };
+        let definition = store
+            .definition(&run.machine_arn, run.revision)?
+            .ok_or_else(damaged)?;
+        let machine = Arc::new(Machine::parse(&definition).map_err(|_| damaged())?);
+        machines.insert(key, Arc::clone(&machine));
+        Ok(machine)
+    }
+
+    /// Hands stored commands to the driver.
+    fn publish(&self, execution: &str, changes: Changes, detached: Vec<i64>) {
+        self.shared
+            .transitions
+            .fetch_add(changes.transitions, Ordering::Relaxed);
+        let steps = changes.commands.into_iter().map(|command| Job::Step {
+            execution: execution.to_owned(),
+            command,
+        });
+        let calls = detached.into_iter().zip(changes.detached);
+        let calls = calls.map(|(id, (function, payload))| Job::Detached {
+            id,
+            function,
+            payload,
+        });
+        self.queue().extend(steps.chain(calls));
+        self.shared.bell.notify_one();
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        self.shared
+            .queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A random UUID from the injected entropy.
+    pub(crate) fn uuid(&self) -> String {
+        expression::uuid(&*self.shared.entropy)
+    }
+
+    #[cfg(test)]
+    fn committed(&self, store: &Store) {
+        if let Some(observer) = self
+            .shared
+            .after_commit
+            .lock()
+            .expect("tests do not panic here")
+            .as_mut()
+        {
+            observer(store);
+        }
+    }
+
+    #[cfg(not(test))]
+    #[expect(
+        clippy::unused_self,
+        reason = "the test build observes every commit here"
+    )]
+    fn committed(&self, _store: &Store) {}
+}
+
+/// An input within the limits.
+fn check_input(input: &str) -> Result<Value, Refusal> {
+    if input.len() > PAYLOAD_BYTES_MAX {
+        let message = format!("the input is longer than {PAYLOAD_BYTES_MAX} bytes");
+        return Err(Refusal::new("ValidationException", message));
+    }
+    serde_json::from_str(input).map_err(|error| {
+        Refusal::new(
+            "InvalidExecutionInput",
+            format!("Invalid State Machine Execution Input: '{error}'"),
+        )
+    })
+}
+
+fn new_run(machine: &MachineRow, arn: String, name: &str, input: &str, now: Timestamp) -> Run {
+    Run {
+        arn,
+        name: name.to_owned(),
+        machine_arn: machine.arn.clone(),
+        machine_name: machine.name.clone(),
+        role_arn: machine.role_arn.clone(),
+        revision: machine.revision,
+        input: input.to_owned(),
+        started: now,
+        status: Status::Running,
+        output: None,
+        error: None,
+        cause: None,
+        stopped: None,
+        deadline: None,
+        events: 0,
+        numbers: 0,
+        frames: std::collections::BTreeMap::new(),
+    }
+}
+
+/// Whatever was stored but perhaps not performed when the last process ended.
+fn in_flight(store: &Store) -> Result<VecDeque<Job>, StoreError> {
+    let mut queue = VecDeque::new();
+    for execution in store.running()? {
+        let Some(run) = store.load(&execution)? else {
+            continue;
+        };
+        let job = |command| Job::Step {
+            execution: execution.clone(),
+            command,
+        };
+        for frame in run.frames.values() {
+            match &frame.at {
+                At::Ready => queue.push_back(job(Command::Continue)),
+                At::Calling(call) => match &call.phase {
+                    Phase::Open => {
+                        queue.push_back(job(open_command(call.attempt, call.target.clone())))
+                    }
+                    // Harmless while the child still runs.
+                    Phase::Child(arn) => queue.push_back(Job::Step {
+                        execution: arn.clone(),
+                        command: Command::Ended,
+                    }),
+                    Phase::Submitted => {}
+                },
+                At::Backoff { .. } | At::Waiting { .. } | At::Forked(_) => {}
+            }
+        }
+    }
+    for arn in store.orphans()? {
+        queue.push_back(Job::Step {
+            execution: arn.clone(),
+            command: Command::StopChild { arn },
+        });
+    }
+    for (id, function, payload) in store.detached()? {
+        queue.push_back(Job::Detached {
+            id,
+            function,
+            payload,
+        });
+    }
+    Ok(queue)
+}
