@@ -207,6 +207,9 @@ pub struct ActionRun {
     /// What went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
+    /// How far a run that needs several invocations has come; its action knows the form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<serde_json::Value>,
     /// Token that answers a manual approval, while it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_token: Option<String>,

@@ -160,3 +160,38 @@ fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> 
     board.record(failure.execution, "StageRetried", Some(failure.stage), format!("{} Attempt {attempt}.", failure.summary));
     FailureAnswer::Retry { attempt, groups }
 }
+
+/// Ends an execution whose state machine died: it fails, and what it held is free again.
+///
+/// # Errors
+/// [`Rejected::Stale`] where `executions` lacks one that is needed; [`Rejected::AlreadyDone`] where it has ended.
+pub fn close_dead(
+    view: &PipelineView,
+    executions: &BTreeMap<ExecutionId, Execution>,
+    id: ExecutionId,
+    why: &str,
+    alarms: &BTreeMap<String, AlarmSnapshot>,
+    now: Timestamp,
+) -> Result<Changes, Rejected> {
+    let mut board = Board::new(view, executions, now);
+    let execution = board.execution(id)?;
+    if execution.phase.is_ended() {
+        return Err(Rejected::AlreadyDone);
+    }
+    let stopping = matches!(execution.phase, crate::Phase::Stopping { .. });
+    execution.advance(if stopping { &PhaseEvent::Stop } else { &PhaseEvent::Fail }, now)?;
+    execution.status_summary = Some(why.to_owned());
+    for outcome in execution.stages.values_mut().filter(|outcome| outcome.status == StageStatus::InProgress) {
+        outcome.status = StageStatus::Failed;
+        outcome.left_at = Some(now);
+    }
+    board.record(id, "DriverLost", None, why.to_owned());
+    let own = view.waiting.iter().filter(|waiting| waiting.execution == id).cloned();
+    board.changes.waiting_removed.extend(own);
+    let held = view.stages.values().filter(|stage| stage.occupant.as_ref().is_some_and(|inside| inside.execution == id));
+    for stage in held {
+        board.stage(&stage.name).release(StageStatus::Failed);
+        gate::admit_into(&mut board, &stage.name, alarms)?;
+    }
+    Ok(board.into_changes())
+}

@@ -35,7 +35,7 @@ pub use execution::{
     ActionRun, ArtifactLocation, Execution, Phase, PhaseEvent, Rejected, RollbackOf, SourcePin, SourceRevision, StageOutcome,
     Trigger, phase_table,
 };
-pub use failure::{FailureAnswer, FailureDecision, StageFailure, decide_failure, settle_failure};
+pub use failure::{FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, settle_failure};
 pub use fingerprint::fingerprint;
 pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, admit_waiting, pass_gate};
 pub use ids::{

@@ -1,13 +1,13 @@
 //! What decisions need to know of a pipeline, small enough for one item.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ActionDeclaration, ActionKind, ActionName, ActionRun, ActionTypeId, ExecutionMode, FailureConditions,
-    PipelineDeclaration, PipelineName, StageDeclaration, StageName, StageState, Waiting, find_action_type, fingerprint,
+    PipelineDeclaration, PipelineName, PipelineVariable, StageDeclaration, StageName, StageState, Waiting, find_action_type, fingerprint,
 };
 
 /// The pipeline's own row: which version is current, where its declaration is, and an index of its stages.
@@ -29,6 +29,9 @@ pub struct PipelineIndex {
     pub mode: ExecutionMode,
     /// `V1` or `V2`.
     pub pipeline_type: crate::PipelineType,
+    /// Pipeline-level variables as declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<PipelineVariable>,
     /// Its stages in order.
     pub stages: Vec<StageIndex>,
     /// When it was created.
@@ -59,6 +62,9 @@ pub struct StageIndex {
     /// Whether a success condition has to be evaluated before the stage is left.
     #[serde(default)]
     pub has_success_condition: bool,
+    /// What a failed success condition leads to: `FAIL` or `ROLLBACK`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_result: Option<String>,
     /// Alarms observed after the stage was left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watches: Vec<WatchRule>,
@@ -83,6 +89,9 @@ pub struct ActionIndex {
     /// Names of the artifacts it reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<String>,
+    /// Names of the artifacts it makes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
 }
 
 /// An alarm to observe for a while after a stage succeeded, without holding the stage's lock.
@@ -113,6 +122,7 @@ impl PipelineIndex {
             definition_digest,
             mode: declaration.execution_mode,
             pipeline_type: declaration.pipeline_type,
+            variables: declaration.variables.clone(),
             stages: declaration.stages.iter().map(|stage| StageIndex::new(stage, &declaration.role_arn)).collect(),
             created_at: now,
             updated_at: now,
@@ -138,6 +148,7 @@ impl StageIndex {
             on_failure: stage.on_failure.clone(),
             has_entry_condition: stage.before_entry.is_some(),
             has_success_condition: !blocking.is_empty(),
+            success_result: stage.on_success.iter().flat_map(|on| &on.conditions).find_map(|one| one.result.clone()),
             watches: watching
                 .into_iter()
                 .map(|rule| WatchRule {
@@ -154,9 +165,11 @@ impl StageIndex {
         self.actions.iter().find(|action| action.name == *name)
     }
 
-    /// Artifacts that the stage reads and does not make itself are what a rollback to an older execution needs.
-    pub fn inputs(&self) -> impl Iterator<Item = &str> {
-        self.actions.iter().flat_map(|action| &action.inputs).map(String::as_str)
+    /// Artifacts that the stage reads and does not make itself: what a rollback to an older execution needs.
+    pub fn inputs(&self) -> BTreeSet<&str> {
+        let made: BTreeSet<&String> = self.actions.iter().flat_map(|action| &action.outputs).collect();
+        let read = self.actions.iter().flat_map(|action| &action.inputs);
+        read.filter(|artifact| !made.contains(artifact)).map(String::as_str).collect()
     }
 }
 
@@ -173,6 +186,7 @@ impl ActionIndex {
             timeout_seconds,
             heartbeat_seconds: info.and_then(|info| info.heartbeat_s).unwrap_or(timeout_seconds),
             inputs: action.input_artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
+            outputs: action.output_artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
         }
     }
 }
@@ -230,11 +244,13 @@ pub(crate) mod tests {
                     timeout_seconds: 86_400,
                     heartbeat_seconds: 1_200,
                     inputs: vec!["App".into()],
+                    outputs: Vec::new(),
                 })
                 .collect(),
             on_failure: None,
             has_entry_condition: false,
             has_success_condition: false,
+            success_result: None,
             watches: Vec::new(),
         }
     }
@@ -249,6 +265,7 @@ pub(crate) mod tests {
                 definition_digest: "00".into(),
                 mode: ExecutionMode::Superseded,
                 pipeline_type: crate::PipelineType::V2,
+                variables: Vec::new(),
                 stages,
                 created_at: Timestamp::UNIX_EPOCH,
                 updated_at: Timestamp::UNIX_EPOCH,

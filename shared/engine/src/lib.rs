@@ -5,6 +5,44 @@
 //! **Architecture invariants**: no AWS types, no environment, no wall clock, no randomness of its own; every decision
 //! it makes durable goes through one conditional [`ports::Store::commit`].
 
+mod actions;
+mod alarms;
+mod approvals;
+mod commit;
+mod condition;
+mod definitions;
+mod error;
+mod failure;
+mod gate;
+mod jobs;
+mod pipelines;
 pub mod ports;
+mod reconcile;
+mod rollback;
 pub mod s3_deploy;
 pub mod s3_source;
+mod start;
+mod transitions;
+mod trigger;
+mod watch;
+mod world;
+
+pub use actions::run_action;
+pub use approvals::{Approval, put_approval};
+pub use commit::{TRIES_MAX, commit};
+pub use condition::evaluate_condition;
+pub use definitions::load_declaration;
+pub use error::{EngineError, Refusal};
+pub use failure::evaluate_failure;
+pub use gate::pass_gate;
+pub use jobs::{JobSuccess, OUTPUT_VARIABLES_BYTES_MAX, fail_job, succeed_job};
+pub use pipelines::{create_pipeline, delete_pipeline, get_pipeline, update_pipeline};
+pub use reconcile::{Reconciled, reconcile};
+pub use rollback::{Candidate, list_candidates, rollback_stage};
+pub use start::{CauseOrder, StartRequest, Started, start_execution};
+pub use transitions::{Side, disable, enable};
+pub use trigger::{Upload, object_uploaded};
+pub use watch::{Judged, alarm_changed};
+pub use world::{
+    HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Settings, World,
+};

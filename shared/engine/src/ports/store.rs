@@ -118,6 +118,9 @@ pub struct StartMarker {
     /// Orders uploads of one key, as S3 does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequencer: Option<String>,
+    /// Row version, for conditional writes.
+    #[serde(default)]
+    pub version: u64,
 }
 
 /// What must be true of a row for a write to happen.

@@ -1,0 +1,145 @@
+//! Inputs and outputs of the tasks.
+
+use domain::{
+    ActionName, ActionStatus, ExecutionId, FailureAnswer, GateAnswer, Generation, PipelineName, StageName, StageReport,
+};
+use serde::{Deserialize, Serialize};
+
+/// Input of the `pipeline-execution` machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutionInput {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The execution it drives.
+    pub execution_id: ExecutionId,
+}
+
+/// `PassGate` -> stage-gate: an execution wants to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateInput {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// Task token; answered with a [`GateOutput`], at once or when the stage frees.
+    pub token: String,
+    /// The stage run that just ended.
+    #[serde(default)]
+    pub finished: Option<StageReport>,
+}
+
+/// What answers the token of a [`GateInput`].
+pub type GateOutput = GateAnswer;
+
+/// `RunNative`, `RunJob`, `ExpireJob` -> run-action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionInput {
+    /// What to do.
+    pub operation: ActionOperation,
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// The stage.
+    pub stage: StageName,
+    /// Generation to act under.
+    pub generation: Generation,
+    /// Run of the stage in this execution.
+    pub attempt: u32,
+    /// The action.
+    pub action: ActionName,
+    /// Task token of a job; answered with an [`ActionOutput`].
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+/// What run-action shall do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActionOperation {
+    /// Run a native action to its end.
+    Run,
+    /// Hand out a job.
+    Start,
+    /// Nobody answered a job in time.
+    Expire,
+}
+
+/// How an action ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionOutput {
+    /// `InProgress` while a job is out.
+    pub status: ActionStatus,
+}
+
+/// `EvaluateCondition` -> evaluate-condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConditionInput {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// The stage.
+    pub stage: StageName,
+    /// Generation to act under.
+    pub generation: Generation,
+    /// Which condition.
+    pub condition: ConditionKind,
+    /// When it was first looked at, seconds since the epoch; absent at the first look.
+    #[serde(default)]
+    pub since: Option<i64>,
+}
+
+/// When a condition is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConditionKind {
+    /// Before the stage's actions.
+    BeforeEntry,
+    /// After all of them succeeded.
+    OnSuccess,
+}
+
+/// What a condition says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "next", rename_all_fields = "camelCase")]
+pub enum ConditionOutput {
+    /// Go on.
+    Proceed,
+    /// Skip the stage.
+    Skip,
+    /// The stage fails.
+    Fail,
+    /// Look again later.
+    Wait {
+        /// In how many seconds.
+        seconds: u32,
+        /// When it was first looked at, seconds since the epoch.
+        since: i64,
+    },
+}
+
+/// `SettleFailure` -> evaluate-rollback: a stage failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureInput {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// The stage.
+    pub stage: StageName,
+    /// Generation the run acted under.
+    pub generation: Generation,
+    /// Run of the stage in this execution.
+    pub attempt: u32,
+    /// The condition that failed, if it was one.
+    #[serde(default)]
+    pub condition: Option<ConditionKind>,
+}
+
+/// What to do about a failed stage.
+pub type FailureOutput = FailureAnswer;

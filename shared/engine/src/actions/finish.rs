@@ -1,0 +1,164 @@
+//! The end of an action: its run, what it made, and the answer to whoever waits for it, in one transaction.
+
+use std::collections::BTreeMap;
+
+use contract::ActionInput;
+use domain::{
+    ActionRun, ActionStatus, Changes, Effect, ExecutionId, Generation, Job, JobStatus, PipelineName, SourceRevision,
+    StageName,
+};
+
+use super::{ended, may_act, start::run_id};
+use crate::{EngineError, HasMachines, HasStore, commit, commit::until_stored, ports::Store};
+
+/// How an action ended, and what it made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Finished {
+    /// Failure type and text; absent for success.
+    pub(crate) failure: Option<(String, String)>,
+    /// For people.
+    pub(crate) summary: Option<String>,
+    /// Id of the work at its provider.
+    pub(crate) external_id: Option<String>,
+    /// Output variables.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// What a Source action took.
+    pub(crate) revision: Option<SourceRevision>,
+    /// Whether the output artifacts exist.
+    pub(crate) made_artifacts: bool,
+    /// The job that was answered, in its final state.
+    pub(crate) job: Option<Job>,
+}
+
+impl Finished {
+    pub(crate) fn failed(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { failure: Some((code.into(), message.into())), ..Self::default() }
+    }
+
+    fn status(&self) -> ActionStatus {
+        if self.failure.is_some() { ActionStatus::Failed } else { ActionStatus::Succeeded }
+    }
+}
+
+/// Which run it is about.
+#[derive(Debug, Clone)]
+pub(crate) struct RunKey {
+    pub(crate) pipeline: PipelineName,
+    pub(crate) execution: ExecutionId,
+    pub(crate) stage: StageName,
+    pub(crate) generation: Generation,
+    pub(crate) run: domain::ActionExecutionId,
+}
+
+impl From<&ActionRun> for RunKey {
+    fn from(run: &ActionRun) -> Self {
+        Self {
+            pipeline: run.pipeline.clone(),
+            execution: run.execution,
+            stage: run.stage.clone(),
+            generation: run.generation,
+            run: run.id,
+        }
+    }
+}
+
+impl From<&Job> for RunKey {
+    fn from(job: &Job) -> Self {
+        Self {
+            pipeline: job.pipeline.clone(),
+            execution: job.execution,
+            stage: job.stage.clone(),
+            generation: job.generation,
+            run: job.run,
+        }
+    }
+}
+
+/// Stores the end of a run. One that has ended before stays as it is, and one whose execution lost the stage is
+/// abandoned: nothing it made counts.
+pub(crate) async fn finish<W: HasStore + HasMachines>(
+    world: &W,
+    key: &RunKey,
+    finished: &Finished,
+) -> Result<ActionStatus, EngineError> {
+    until_stored(async || {
+        let view = world.store().load_pipeline(&key.pipeline).await?;
+        let execution = world.store().load_execution(&key.pipeline, key.execution).await?;
+        let run = world.store().load_action_run(&key.pipeline, key.execution, key.run).await?;
+        let (Some(view), Some(mut execution), Some(mut run)) = (view, execution, run) else {
+            return Ok(ActionStatus::Abandoned);
+        };
+        if let Some(status) = ended(&run) {
+            return Ok(status);
+        }
+        let mut changes = Changes::default();
+        if may_act(&view, &execution, &key.stage, key.generation) {
+            apply(&mut run, finished);
+            if finished.failure.is_none() {
+                remember(&mut execution, &run, finished);
+                execution.updated_at = world.now();
+                changes.executions.insert(execution.id, execution);
+            }
+            changes.fences.insert((key.stage.clone(), view.stage(&key.stage).generation));
+        } else {
+            run.status = ActionStatus::Abandoned;
+        }
+        run.updated_at = world.now();
+        run.approval_token = None;
+        run.progress = None;
+        if let Some(job) = &finished.job {
+            let status = if job.status == JobStatus::TimedOut { None } else { Some(run.status) };
+            changes.effects.extend(status.map(|status| Effect::AnswerAction { token: job.token.clone(), status }));
+            changes.jobs.push(job.clone());
+        }
+        let status = run.status;
+        changes.runs.push(run);
+        commit(world, &key.pipeline, changes).await?;
+        Ok(status)
+    })
+    .await
+}
+
+fn apply(run: &mut ActionRun, finished: &Finished) {
+    run.status = finished.status();
+    run.summary = finished.summary.clone().or(run.summary.take());
+    run.external_id = finished.external_id.clone().or(run.external_id.take());
+    run.output_variables = finished.variables.clone();
+    if let Some((code, message)) = &finished.failure {
+        run.error_code = Some(code.clone());
+        run.error_message = Some(message.chars().take(ERROR_CHARS_MAX).collect());
+    }
+}
+
+/// CodePipeline's limit for a failure message.
+const ERROR_CHARS_MAX: usize = 5000;
+
+/// What later actions can use. A redone action replaces what it made before (spec 5).
+fn remember(execution: &mut domain::Execution, run: &ActionRun, finished: &Finished) {
+    if finished.made_artifacts {
+        execution.artifacts.extend(run.outputs.clone());
+    }
+    if let Some(namespace) = &run.namespace {
+        execution.outputs.insert(namespace.clone(), finished.variables.clone());
+    }
+    if let Some(revision) = &finished.revision {
+        execution.revisions.retain(|known| known.action_name != revision.action_name);
+        execution.revisions.push(revision.clone());
+    }
+}
+
+/// Nobody finished the action in time, or its function failed again and again.
+pub(crate) async fn expire<W: HasStore + HasMachines>(
+    world: &W,
+    input: &ActionInput,
+) -> Result<ActionStatus, EngineError> {
+    let id = run_id(input);
+    let Some(run) = world.store().load_action_run(&input.pipeline, input.execution_id, id).await? else {
+        return Ok(ActionStatus::Failed);
+    };
+    let mut finished = Finished::failed("JobFailed", "The action did not finish in time.");
+    if let Some(job) = crate::jobs::open_job(world, &run).await? {
+        finished.job = Some(Job { status: JobStatus::TimedOut, ..job });
+    }
+    finish(world, &RunKey::from(&run), &finished).await
+}

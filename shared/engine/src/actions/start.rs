@@ -1,0 +1,155 @@
+//! The beginning of an action: its configuration is resolved, its artifacts are found, its run is recorded.
+
+use std::collections::BTreeMap;
+
+use contract::ActionInput;
+use domain::{
+    ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes, Execution,
+    PipelineDeclaration, PipelineView, Scope, derived_uuid, resolve_configuration,
+};
+
+use super::{ended, may_act};
+use crate::{
+    EngineError, HasMachines, HasObjects, HasStore, commit, commit::until_stored, definitions::load_declaration,
+    ports::Store,
+};
+
+/// An action that is under way.
+pub(crate) struct Underway {
+    pub(crate) run: ActionRun,
+    pub(crate) execution: Execution,
+    pub(crate) kms_key: Option<String>,
+}
+
+/// What beginning an action came to.
+pub(crate) enum Begun {
+    /// It is under way.
+    Running(Box<Underway>),
+    /// It had ended before, could not begin, or its execution has lost the stage.
+    Ended(ActionStatus),
+}
+
+/// Records the run, unless that was done before, and returns it.
+pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
+    world: &W,
+    input: &ActionInput,
+) -> Result<Begun, EngineError> {
+    until_stored(async || {
+        let view = world.store().load_pipeline(&input.pipeline).await?;
+        let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
+        let (Some(view), Some(execution)) = (view, execution) else { return Ok(Begun::Ended(ActionStatus::Abandoned)) };
+        if !may_act(&view, &execution, &input.stage, input.generation) {
+            return Ok(Begun::Ended(ActionStatus::Abandoned));
+        }
+        let declaration = load_declaration(world, &view.index).await?;
+        let action = declaration.stage(&input.stage).and_then(|stage| stage.action(&input.action));
+        let Some(action) = action else { return Ok(Begun::Ended(ActionStatus::Abandoned)) };
+        let store = declaration.artifact_store_for(&world.settings().region);
+        let kms_key = store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone());
+        let id = run_id(input);
+        let before = view.actions.iter().find(|run| run.id == id).cloned();
+        let run = match before {
+            Some(run) => run,
+            None => record(world, input, &view, &execution, &declaration, action).await?,
+        };
+        Ok(match ended(&run) {
+            Some(status) => Begun::Ended(status),
+            None => Begun::Running(Box::new(Underway { run, execution, kms_key })),
+        })
+    })
+    .await
+}
+
+/// A run is known by what it runs, so that beginning it twice is beginning it once.
+pub(crate) fn run_id(input: &ActionInput) -> ActionExecutionId {
+    ActionExecutionId(derived_uuid(&[
+        "action",
+        &input.execution_id.to_string(),
+        input.stage.as_str(),
+        &input.generation.0.to_string(),
+        &input.attempt.to_string(),
+        input.action.as_str(),
+    ]))
+}
+
+async fn record<W: HasStore + HasMachines>(
+    world: &W,
+    input: &ActionInput,
+    view: &PipelineView,
+    execution: &Execution,
+    declaration: &PipelineDeclaration,
+    action: &ActionDeclaration,
+) -> Result<ActionRun, EngineError> {
+    let now = world.now();
+    let id = run_id(input);
+    let mut run = ActionRun {
+        id,
+        pipeline: input.pipeline.clone(),
+        execution: execution.id,
+        pipeline_version: execution.pipeline_version,
+        stage: input.stage.clone(),
+        action: input.action.clone(),
+        action_type: action.action_type_id.clone(),
+        generation: input.generation,
+        status: ActionStatus::InProgress,
+        started_at: now,
+        updated_at: now,
+        role_arn: action.role_arn.clone().unwrap_or_else(|| declaration.role_arn.clone()),
+        configuration: action.configuration.clone(),
+        resolved_configuration: BTreeMap::new(),
+        inputs: BTreeMap::new(),
+        outputs: outputs(world.settings().region.as_str(), id, declaration, action),
+        namespace: action.namespace.clone(),
+        output_variables: BTreeMap::new(),
+        external_id: None,
+        summary: None,
+        error_code: None,
+        error_message: None,
+        progress: None,
+        approval_token: None,
+        version: 0,
+    };
+    if let Err(why) = prepare(&mut run, execution, action) {
+        run.status = ActionStatus::Failed;
+        run.error_code = Some("ConfigurationError".to_owned());
+        run.error_message = Some(why);
+    }
+    let mut changes = Changes { runs: vec![run.clone()], ..Changes::default() };
+    changes.fences.insert((input.stage.clone(), view.stage(&input.stage).generation));
+    commit(world, &input.pipeline, changes).await?;
+    run.version = 1;
+    Ok(run)
+}
+
+/// Resolves the configuration just before the action starts (spec 1.6), and finds its input artifacts.
+fn prepare(run: &mut ActionRun, execution: &Execution, action: &ActionDeclaration) -> Result<(), String> {
+    let id = execution.id.to_string();
+    let scope = Scope { execution_id: &id, variables: &execution.variables, outputs: &execution.outputs };
+    run.resolved_configuration =
+        resolve_configuration(&action.configuration, &scope).map_err(|error| error.to_string())?;
+    for artifact in &action.input_artifacts {
+        let Some(at) = execution.artifacts.get(&artifact.name) else {
+            return Err(format!("Input artifact '{}' does not exist in this execution.", artifact.name));
+        };
+        run.inputs.insert(artifact.name.clone(), at.clone());
+    }
+    Ok(())
+}
+
+/// Where the output artifacts go: `<pipeline, 20>/<artifact, 10>/<12 characters>`, much as CodePipeline does (spec
+/// 1.5). The last part follows from the run, so that running it again writes to the same place.
+fn outputs(
+    region: &str,
+    id: ActionExecutionId,
+    declaration: &PipelineDeclaration,
+    action: &ActionDeclaration,
+) -> BTreeMap<String, ArtifactLocation> {
+    let Some(store) = declaration.artifact_store_for(region) else { return BTreeMap::new() };
+    let cut = |text: &str, length: usize| text.chars().take(length).collect::<String>();
+    let place = |artifact: &str| {
+        let unique = derived_uuid(&["artifact", &id.to_string(), artifact]).simple().to_string();
+        let key = format!("{}/{}/{}", cut(declaration.name.as_str(), 20), cut(artifact, 10), cut(&unique, 12));
+        ArtifactLocation { bucket: store.location.clone(), key }
+    };
+    action.output_artifacts.iter().map(|artifact| (artifact.name.clone(), place(&artifact.name))).collect()
+}

@@ -1,0 +1,184 @@
+//! Commit, then act: changes become one transaction that also stores the effects; the effects are performed after it.
+
+use domain::{ActionRun, Changes, Effect, Execution, GateAnswer, PipelineName, Rejected, StageState};
+use contract::{ActionOutput, ExecutionInput};
+use serde_json::json;
+
+use crate::{
+    EngineError, HasBasics, HasMachines, HasStore,
+    ports::{CloudError, Machines, OpenExecution, PendingEffect, Precondition, Row, Store, WRITES_MAX, Write},
+};
+
+/// How often a decision is taken again when another writer was faster. Each try reads afresh; more tries than writers
+/// of one stage are never needed, and a stage has at most 100 actions reporting at once.
+pub const TRIES_MAX: usize = 100;
+
+/// Writes that store `changes`, each guarded by the version its row was read at.
+pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(impl HasBasics + ?Sized)) -> Vec<Write> {
+    let mut writes = Vec::new();
+    for stage in changes.stages.values() {
+        writes.push(put_versioned(Row::Stage(stage.clone()), stage.version));
+    }
+    for (stage, generation) in &changes.fences {
+        if !changes.stages.contains_key(stage) {
+            let key = StageState::new(pipeline.clone(), stage.clone());
+            writes.push(Write::Check(Row::Stage(key), Precondition::Generation(*generation)));
+        }
+    }
+    for execution in changes.executions.values() {
+        writes.extend(execution_writes(execution));
+    }
+    for waiting in &changes.waiting_removed {
+        let renewed = |new: &domain::Waiting| new.stage == waiting.stage && new.arrival == waiting.arrival;
+        if !changes.waiting_added.iter().any(renewed) {
+            writes.push(Write::Delete(Row::Waiting(waiting.clone())));
+        }
+    }
+    let added = changes.waiting_added.iter().cloned();
+    writes.extend(added.map(|waiting| Write::Put(Row::Waiting(waiting), Precondition::None)));
+    for success in &changes.successes {
+        writes.push(put_versioned(Row::Success(success.clone()), success.version));
+    }
+    for watch in &changes.watches {
+        // A newer deploy's watch of the same alarm replaces the older one.
+        writes.push(Write::Put(Row::Watch(watch.clone()), Precondition::None));
+        writes.push(Write::Put(Row::OpenWatch(watch.clone()), Precondition::None));
+    }
+    for watch in &changes.watches_ended {
+        writes.push(Write::Delete(Row::Watch(watch.clone())));
+        writes.push(Write::Delete(Row::OpenWatch(watch.clone())));
+    }
+    for run in &changes.runs {
+        writes.extend(run_writes(run));
+    }
+    for job in &changes.jobs {
+        writes.push(put_versioned(Row::Job(job.clone()), job.version));
+    }
+    let records = changes.records.iter().cloned();
+    writes.extend(records.map(|record| Write::Put(Row::Record(record), Precondition::None)));
+    let since = world.now();
+    let effects = changes.effects.iter().cloned();
+    writes.extend(effects.map(|effect| Write::Put(Row::Effect(PendingEffect { since, effect }), Precondition::None)));
+    writes
+}
+
+fn put_versioned(row: Row, version: u64) -> Write {
+    Write::Put(row, Precondition::Version(version))
+}
+
+fn execution_writes(execution: &Execution) -> [Write; 2] {
+    let open = Row::OpenExecution(OpenExecution {
+        pipeline: execution.pipeline.clone(),
+        execution: execution.id,
+        machine_name: execution.machine_name(),
+        started_at: execution.started_at,
+    });
+    let mark = if execution.phase.is_ended() { Write::Delete(open) } else { Write::Put(open, Precondition::None) };
+    [put_versioned(Row::Execution(execution.clone()), execution.version), mark]
+}
+
+fn run_writes(run: &ActionRun) -> [Write; 2] {
+    // The latest run is stored beside its stage under the same version, so clients read a pipeline with one query.
+    [
+        put_versioned(Row::ActionRun(run.clone()), run.version),
+        Write::Put(Row::LatestAction(run.clone()), Precondition::None),
+    ]
+}
+
+/// Stores `changes` and performs those of its effects that go to state machines. Effects that cannot be performed
+/// now stay in the outbox for the reconciler.
+///
+/// # Errors
+/// [`EngineError::Contended`] where a row has changed since it was read: decide again.
+pub async fn commit<W: HasStore + HasMachines>(
+    world: &W,
+    pipeline: &PipelineName,
+    changes: Changes,
+) -> Result<(), EngineError> {
+    store(world, pipeline, &changes).await?;
+    for effect in &changes.effects {
+        perform_and_forget(world, effect).await;
+    }
+    Ok(())
+}
+
+/// Stores `changes` without performing anything.
+///
+/// # Errors
+/// As [`commit`].
+pub(crate) async fn store<W: HasStore>(world: &W, pipeline: &PipelineName, changes: &Changes) -> Result<(), EngineError> {
+    let writes = writes_of(pipeline, changes, world);
+    if writes.is_empty() {
+        return Ok(());
+    }
+    if writes.len() > WRITES_MAX {
+        return Err(EngineError::Broken(format!("one decision needs {} writes, at most {WRITES_MAX} fit", writes.len())));
+    }
+    Ok(world.store().commit(writes).await?)
+}
+
+/// Performs an effect and takes it out of the outbox. A failure leaves it there: the reconciler performs it again.
+pub(crate) async fn perform_and_forget<W: HasStore + HasMachines>(world: &W, effect: &Effect) {
+    let Some(Ok(())) = perform_on_machines(world, effect).await else { return };
+    forget(world, effect).await;
+}
+
+/// Takes a performed effect out of the outbox. Where that fails it is performed once more, which changes nothing.
+pub(crate) async fn forget<W: HasStore>(world: &W, effect: &Effect) {
+    let row = Row::Effect(PendingEffect { since: world.now(), effect: effect.clone() });
+    if let Err(error) = world.store().commit(vec![Write::Delete(row)]).await {
+        drop(error);
+    }
+}
+
+/// Performs an effect that goes to a state machine; `None` for any other.
+pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effect) -> Option<Result<(), EngineError>> {
+    let machines = world.machines();
+    let done = match effect {
+        Effect::StartMachine { pipeline, execution, name } => {
+            let input = ExecutionInput { pipeline: pipeline.clone(), execution_id: *execution };
+            machines.start(name, &json!(input)).await
+        }
+        Effect::AnswerGate { token, answer } => machines.answer(token, &gate_output(answer)).await,
+        Effect::AnswerAction { token, status } => {
+            machines.answer(token, &json!(ActionOutput { status: *status })).await
+        }
+        Effect::ExtendAction { token, .. } => machines.heartbeat(token).await,
+        Effect::InvokeJob { .. } | Effect::PurgeHistory { .. } => return None,
+    };
+    Some(match done {
+        // Answered before, or nobody waits for it any more: both mean there is nothing left to do.
+        Err(CloudError::NotFound(_)) => Ok(()),
+        other => other.map_err(EngineError::from),
+    })
+}
+
+fn gate_output(answer: &GateAnswer) -> serde_json::Value {
+    json!(answer)
+}
+
+/// Takes a decision until it is stored: reads, decides, commits, and begins again where another writer was faster.
+///
+/// # Errors
+/// Whatever `attempt` ends with; [`EngineError::Contended`] after [`TRIES_MAX`] tries.
+pub(crate) async fn until_stored<T, F, Fut>(mut attempt: F) -> Result<T, EngineError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, EngineError>>,
+{
+    for _ in 1..TRIES_MAX {
+        match attempt().await {
+            Err(EngineError::Contended) => {}
+            other => return other,
+        }
+    }
+    attempt().await
+}
+
+/// A decision that lacked a row was taken on a stale view: read again.
+pub(crate) fn reread(rejected: Rejected) -> EngineError {
+    match rejected {
+        Rejected::Stale => EngineError::Contended,
+        other => EngineError::Broken(other.to_string()),
+    }
+}

@@ -1,0 +1,94 @@
+//! What a use case ends with when it does not end well.
+
+use contract::ErrorName;
+use domain::StructureError;
+
+use crate::ports::{CloudError, ObjectsError, StoreError};
+
+/// Why a use case did not do what it was asked. Variants say what a caller can do.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Another writer was faster, again and again: try again soon.
+    #[error("the pipeline is busy with other changes")]
+    Contended,
+    /// A service does not answer: try again later.
+    #[error("{what} is not available")]
+    Unavailable {
+        /// Which service.
+        what: &'static str,
+        /// Its error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The request cannot be done as it is; the refusal says why.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// An action has more to do than one invocation has time for: invoke again at once.
+    #[error("the action has more to do")]
+    Unfinished,
+    /// Stored data makes no sense: a person has to look.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// A request that cannot be done as it is, named as CodePipeline names it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// CodePipeline's exception, such as `PipelineNotFoundException`.
+    pub exception: &'static str,
+    /// Why, and what to do.
+    pub message: String,
+}
+
+impl EngineError {
+    /// A refusal.
+    pub fn refused(exception: &'static str, message: impl Into<String>) -> Self {
+        Self::Refused(Refusal { exception, message: message.into() })
+    }
+
+    /// The name that state machines match on.
+    pub fn name(&self) -> ErrorName {
+        match self {
+            Self::Contended => ErrorName::Contended,
+            Self::Unavailable { .. } => ErrorName::Unavailable,
+            Self::Refused(_) => ErrorName::InvalidInput,
+            Self::Unfinished => ErrorName::ActionUnfinished,
+            Self::Broken(_) => ErrorName::Broken,
+        }
+    }
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Contended => Self::Contended,
+            StoreError::Unavailable(source) => Self::Unavailable { what: "The table", source },
+            StoreError::Broken(why) => Self::Broken(why),
+        }
+    }
+}
+
+impl From<CloudError> for EngineError {
+    fn from(error: CloudError) -> Self {
+        match error {
+            CloudError::Unavailable(source) => Self::Unavailable { what: "An AWS service", source },
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
+
+impl From<ObjectsError> for EngineError {
+    fn from(error: ObjectsError) -> Self {
+        if error.is_retryable() {
+            return Self::Unavailable { what: "S3", source: Box::new(error) };
+        }
+        Self::Broken(error.to_string())
+    }
+}
+
+impl From<StructureError> for EngineError {
+    fn from(error: StructureError) -> Self {
+        Self::refused(error.kind.exception(), error.message)
+    }
+}

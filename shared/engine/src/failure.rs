@@ -1,0 +1,123 @@
+//! A stage failed: retry, go back, or leave it.
+
+use contract::{ConditionKind, FailureInput, FailureOutput};
+use domain::{
+    ActionName, ActionRun, ActionStatus, FailureDecision, PipelineView, Rejected, StageFailure, StageIndex,
+    decide_failure, settle_failure,
+};
+
+use crate::{
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, alarms, commit,
+    commit::{reread, until_stored},
+    gate::load_waiting,
+    ports::Store,
+    rollback::choose_target,
+};
+
+/// Settles a failed stage run as one decision, and tells the stage's state machine what to do.
+///
+/// # Errors
+/// [`EngineError::Contended`] and [`EngineError::Unavailable`] are worth a retry.
+pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects>(
+    world: &W,
+    input: &FailureInput,
+) -> Result<FailureOutput, EngineError> {
+    until_stored(async || {
+        let view = world.store().load_pipeline(&input.pipeline).await?;
+        let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
+        let (Some(view), Some(execution)) = (view, execution) else { return Ok(FailureOutput::End) };
+        let Some((_, index)) = view.index.stage(&input.stage) else { return Ok(FailureOutput::End) };
+        let stage = view.stage(&input.stage);
+        if !stage.is_held_by(input.execution_id, input.generation) {
+            // A rollback took the stage, or this failure has been settled: either way the run is over.
+            return Ok(FailureOutput::End);
+        }
+        let attempt = stage.occupant.as_ref().map_or(1, |inside| inside.attempt);
+        if attempt > input.attempt {
+            return retried_before(&view, input, attempt);
+        }
+        let runs = latest_runs(&view, input);
+        let decision = if gate_wants_rollback(input, index) && execution.rollback.is_none() {
+            FailureDecision::Rollback
+        } else {
+            decide_failure(index.on_failure.as_ref(), &execution, &stage, approval_rejected(&runs))
+        };
+        let chosen = match decision {
+            FailureDecision::Rollback => choose_target(world, &view, index, execution.id).await?,
+            _ => Err(String::new()),
+        };
+        let alarms = alarms::snapshot(world, std::iter::once(index)).await;
+        let mut executions = load_waiting(world, &view, std::iter::once(&input.stage)).await?;
+        executions.insert(execution.id, execution);
+        let succeeded = succeeded(&runs);
+        let failure = StageFailure {
+            execution: input.execution_id,
+            stage: &input.stage,
+            generation: input.generation,
+            summary: summary(&runs, input),
+            succeeded: &succeeded,
+            decision,
+            target: chosen.as_ref().map_err(Clone::clone),
+            newer: &[],
+            rollback_id: world.new_execution_id(),
+            alarms: &alarms,
+        };
+        let (answer, changes) = match settle_failure(&view, &executions, &failure, world.now()) {
+            // Checked above on the same view: the run held the stage, so a row it needs was missing.
+            Err(Rejected::Stale) => return Err(EngineError::Contended),
+            other => other.map_err(reread)?,
+        };
+        commit(world, &input.pipeline, changes).await?;
+        Ok(answer)
+    })
+    .await
+}
+
+/// A failed success condition with result ROLLBACK rolls back whatever `onFailure` says (spec 4.1).
+fn gate_wants_rollback(input: &FailureInput, index: &StageIndex) -> bool {
+    input.condition == Some(ConditionKind::OnSuccess) && index.success_result.as_deref() == Some("ROLLBACK")
+}
+
+/// The retry was stored, but its answer was lost: give it again.
+fn retried_before(view: &PipelineView, input: &FailureInput, attempt: u32) -> Result<FailureOutput, EngineError> {
+    let Some((_, index)) = view.index.stage(&input.stage) else { return Ok(FailureOutput::End) };
+    let mode = view.stage(&input.stage).latest.and_then(|latest| latest.retry_mode);
+    let groups = domain::action_groups(index);
+    let groups = match mode {
+        Some(domain::RetryMode::FailedActions) => domain::remaining_groups(groups, &succeeded(&latest_runs(view, input))),
+        _ => groups,
+    };
+    Ok(FailureOutput::Retry { attempt, groups })
+}
+
+fn latest_runs<'a>(view: &'a PipelineView, input: &FailureInput) -> Vec<&'a ActionRun> {
+    let own = |run: &&ActionRun| {
+        run.stage == input.stage && run.execution == input.execution_id && run.generation == input.generation
+    };
+    view.actions.iter().filter(own).collect()
+}
+
+fn succeeded(runs: &[&ActionRun]) -> Vec<ActionName> {
+    runs.iter().filter(|run| run.status == ActionStatus::Succeeded).map(|run| run.action.clone()).collect()
+}
+
+fn approval_rejected(runs: &[&ActionRun]) -> bool {
+    let rejected = |run: &&&ActionRun| {
+        run.action_type.category == "Approval" && run.error_code.as_deref() == Some(crate::approvals::REJECTED)
+    };
+    let failed = runs.iter().filter(|run| run.status == ActionStatus::Failed);
+    let (rejections, failures): (Vec<&&ActionRun>, Vec<&&ActionRun>) = failed.partition(rejected);
+    !rejections.is_empty() && failures.is_empty()
+}
+
+fn summary(runs: &[&ActionRun], input: &FailureInput) -> String {
+    if let Some(condition) = input.condition {
+        return format!("The {condition:?} condition of stage {} failed.", input.stage);
+    }
+    let failed = runs.iter().filter(|run| run.status == ActionStatus::Failed);
+    let texts: Vec<String> = failed
+        .map(|run| format!("Action {} failed: {}", run.action, run.error_message.as_deref().unwrap_or("no reason given")))
+        .collect();
+    if texts.is_empty() { format!("Stage {} failed.", input.stage) } else { texts.join(" ") }
+}
+

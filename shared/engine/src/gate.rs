@@ -1,0 +1,104 @@
+//! An execution asks to go on: leave a stage, enter the next, or wait.
+
+use std::collections::BTreeMap;
+
+use contract::GateInput;
+use domain::{
+    Effect, Execution, ExecutionId, ExecutionStatus, GateAnswer, GateEvent, Phase, PipelineName, PipelineView,
+    StageIndex, StageName,
+};
+
+use crate::{
+    EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
+    commit::{perform_on_machines, reread, until_stored},
+    ports::Store,
+};
+
+/// Passes the gate: decides, stores the decision, and answers the token now or lets it wait.
+///
+/// Delivered twice, the second time finds the decision and answers again.
+///
+/// # Errors
+/// [`EngineError::Contended`] and [`EngineError::Unavailable`] are worth a retry.
+pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms>(world: &W, input: &GateInput) -> Result<(), EngineError> {
+    until_stored(async || {
+        let view = world.store().load_pipeline(&input.pipeline).await?;
+        let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
+        let (Some(view), Some(execution)) = (view, execution) else { return turn_away(world, input).await };
+        let entered = stages_concerned(&view, &execution, input);
+        let mut executions = load_waiting(world, &view, entered.iter().map(|stage| &stage.name)).await?;
+        executions.insert(execution.id, execution);
+        let alarms = alarms::snapshot(world, entered.into_iter()).await;
+        let event = GateEvent {
+            execution: input.execution_id,
+            token: &input.token,
+            finished: input.finished.as_ref(),
+            alarms: &alarms,
+        };
+        let changes = domain::pass_gate(&view, &executions, &event, world.now()).map_err(reread)?;
+        commit(world, &input.pipeline, changes).await
+    })
+    .await
+}
+
+/// The pipeline was deleted: there is nothing to go on with, and no row to keep an effect in.
+async fn turn_away<W: HasMachines>(world: &W, input: &GateInput) -> Result<(), EngineError> {
+    let answer = GateAnswer::End { status: ExecutionStatus::Cancelled };
+    let effect = Effect::AnswerGate { token: input.token.clone(), answer };
+    perform_on_machines(world, &effect).await.unwrap_or(Ok(()))
+}
+
+/// The stage that is left, since someone may enter it, and the one that may be entered.
+fn stages_concerned<'a>(view: &'a PipelineView, execution: &Execution, input: &GateInput) -> Vec<&'a StageIndex> {
+    let stages = &view.index.stages;
+    let at = |name: &StageName| view.index.stage(name).map(|(at, _)| at);
+    let left = input.finished.as_ref().and_then(|finished| at(&finished.stage));
+    let next = match (&execution.phase, &execution.rollback) {
+        (Phase::Starting, None) => Some(0),
+        (Phase::Waiting { stage }, _) => at(stage),
+        (Phase::Running { stage } | Phase::Stopping { stage }, None) => at(stage).map(|at| at + 1),
+        _ => None,
+    };
+    let inside = match &execution.phase {
+        Phase::Running { stage } | Phase::Stopping { stage } => at(stage),
+        _ => None,
+    };
+    let mut concerned: Vec<usize> = left.into_iter().chain(next).chain(inside).collect();
+    concerned.sort_unstable();
+    concerned.dedup();
+    concerned.into_iter().filter_map(|at| stages.get(at)).collect()
+}
+
+/// Executions that wait before `stages`.
+pub(crate) async fn load_waiting<'a, W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    stages: impl Iterator<Item = &'a StageName>,
+) -> Result<BTreeMap<ExecutionId, Execution>, EngineError> {
+    let mut executions = BTreeMap::new();
+    for stage in stages {
+        // In SUPERSEDED mode there is one place; elsewhere only the first can be let in by one decision.
+        for waiting in view.waiting_for(stage).take(WAITING_READ_MAX) {
+            load_into(world, &view.index.name, waiting.execution, &mut executions).await?;
+        }
+    }
+    Ok(executions)
+}
+
+/// One waiting place in SUPERSEDED mode, and one more where a mode was switched while executions waited.
+const WAITING_READ_MAX: usize = 2;
+
+pub(crate) async fn load_into<W: HasStore>(
+    world: &W,
+    pipeline: &PipelineName,
+    id: ExecutionId,
+    executions: &mut BTreeMap<ExecutionId, Execution>,
+) -> Result<(), EngineError> {
+    if let std::collections::btree_map::Entry::Vacant(entry) = executions.entry(id)
+        && let Some(execution) = world.store().load_execution(pipeline, id).await?
+    {
+        entry.insert(execution);
+    }
+    Ok(())
+}
+

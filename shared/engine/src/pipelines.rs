@@ -1,0 +1,159 @@
+//! Creating, updating, reading and deleting pipelines.
+
+use domain::{
+    Effect, ExecutionId, PipelineDeclaration, PipelineIndex, PipelineName, Trigger, TriggerType, validate_structure,
+};
+
+use crate::{
+    EngineError, HasMachines, HasObjects, HasStore,
+    commit::{perform_and_forget, until_stored},
+    definitions,
+    ports::{PendingEffect, PipelineSummary, Precondition, Row, SourceBinding, Store, Write},
+    start::{first_execution, not_found},
+};
+
+/// Creates a pipeline and starts its first execution (spec 2.4).
+///
+/// # Errors
+/// Refusals: the structure's exceptions of spec 1.9, `PipelineNameInUseException`.
+pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
+    world: &W,
+    mut declaration: PipelineDeclaration,
+    caller: &str,
+) -> Result<PipelineDeclaration, EngineError> {
+    validate_structure(&declaration, &world.settings().region)?;
+    declaration.version = Some(1);
+    let stored = definitions::store(world, &declaration, 1).await?;
+    let now = world.now();
+    let index = PipelineIndex::new(&declaration, 1, stored.key, stored.digest, now);
+    let trigger = Trigger { trigger_type: TriggerType::CreatePipeline, trigger_detail: Some(caller.to_owned()) };
+    let (mut writes, effect) = first_execution(world, &index, trigger)?;
+    writes.push(Write::Put(Row::Summary(summary(&index)), Precondition::None));
+    writes.extend(bindings(&declaration).into_iter().map(|row| Write::Put(row, Precondition::None)));
+    writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(0)));
+    match world.store().commit(writes).await {
+        Err(crate::ports::StoreError::Contended) => {
+            return Err(EngineError::refused(
+                "PipelineNameInUseException",
+                format!(
+                    "A pipeline with the name '{}' already exists in account '{}'",
+                    declaration.name,
+                    world.settings().account
+                ),
+            ));
+        }
+        other => other?,
+    }
+    perform_and_forget(world, &effect).await;
+    Ok(declaration)
+}
+
+/// Stores a new version. Executions of older versions are cancelled at their next gate (spec 1.7).
+///
+/// # Errors
+/// Refusals: the structure's exceptions of spec 1.9, `ResourceNotFoundException`.
+pub async fn update_pipeline<W: HasStore + HasObjects>(
+    world: &W,
+    declaration: PipelineDeclaration,
+) -> Result<PipelineDeclaration, EngineError> {
+    validate_structure(&declaration, &world.settings().region)?;
+    until_stored(async || {
+        let mut declaration = declaration.clone();
+        let Some(view) = world.store().load_pipeline(&declaration.name).await? else {
+            let (account, name) = (&world.settings().account, &declaration.name);
+            let message = format!("The account with id '{account}' does not include a pipeline with the name '{name}'");
+            return Err(EngineError::refused("ResourceNotFoundException", message));
+        };
+        let old = definitions::load_declaration(world, &view.index).await?;
+        let version = view.index.pipeline_version + 1;
+        declaration.version = Some(version);
+        let stored = definitions::store(world, &declaration, version).await?;
+        let mut index = PipelineIndex::new(&declaration, version, stored.key, stored.digest, world.now());
+        index.created_at = view.index.created_at;
+        index.version = view.index.version;
+        let (before, after) = (bindings(&old), bindings(&declaration));
+        let mut writes = vec![Write::Put(Row::Summary(summary(&index)), Precondition::None)];
+        writes.extend(before.into_iter().filter(|row| !after.contains(row)).map(Write::Delete));
+        writes.extend(after.into_iter().map(|row| Write::Put(row, Precondition::None)));
+        writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(view.index.version)));
+        world.store().commit(writes).await?;
+        Ok(declaration)
+    })
+    .await
+}
+
+/// Deletes a pipeline and its history. One that is not there is success (spec 1.9). Executions on their way end at
+/// their next gate.
+///
+/// # Errors
+/// [`EngineError::Unavailable`] is worth a retry.
+pub async fn delete_pipeline<W: HasStore + HasObjects>(world: &W, name: &PipelineName) -> Result<(), EngineError> {
+    until_stored(async || {
+        let Some(view) = world.store().load_pipeline(name).await? else { return Ok(()) };
+        let declaration = definitions::load_declaration(world, &view.index).await?;
+        let before: ExecutionId = world.new_execution_id();
+        let effect = Effect::PurgeHistory { pipeline: name.clone(), before };
+        let mut writes = vec![
+            Write::Delete(Row::Summary(summary(&view.index))),
+            Write::Put(Row::Effect(PendingEffect { since: world.now(), effect }), Precondition::None),
+        ];
+        writes.extend(bindings(&declaration).into_iter().map(Write::Delete));
+        // What is left of a pipeline with very many rows goes first, in transactions of its own: a crash between
+        // them leaves a pipeline that can be deleted again.
+        let mut rows: Vec<Write> = view.stages.values().map(|stage| Write::Delete(Row::Stage(stage.clone()))).collect();
+        rows.extend(view.actions.iter().map(|run| Write::Delete(Row::LatestAction(run.clone()))));
+        rows.extend(view.waiting.iter().map(|waiting| Write::Delete(Row::Waiting(waiting.clone()))));
+        for chunk in rows.chunks(crate::ports::WRITES_MAX) {
+            world.store().commit(chunk.to_vec()).await?;
+        }
+        writes.push(Write::Delete(Row::Pipeline(view.index)));
+        Ok(world.store().commit(writes).await?)
+    })
+    .await
+}
+
+/// A pipeline's declaration and row. `version` other than the current one is not kept readable yet.
+///
+/// # Errors
+/// Refusals `PipelineNotFoundException`, `PipelineVersionNotFoundException`.
+pub async fn get_pipeline<W: HasStore + HasObjects>(
+    world: &W,
+    name: &PipelineName,
+    version: Option<u32>,
+) -> Result<(PipelineDeclaration, PipelineIndex), EngineError> {
+    let Some(view) = world.store().load_pipeline(name).await? else {
+        return Err(not_found(&world.settings().account, name.as_str()));
+    };
+    if version.is_some_and(|version| version != view.index.pipeline_version) {
+        let message = format!("Pipeline '{name}' has no version {}; current is {}.", version.unwrap_or(0), view.index.pipeline_version);
+        return Err(EngineError::refused("PipelineVersionNotFoundException", message));
+    }
+    Ok((definitions::load_declaration(world, &view.index).await?, view.index))
+}
+
+fn summary(index: &PipelineIndex) -> PipelineSummary {
+    PipelineSummary {
+        name: index.name.clone(),
+        pipeline_version: index.pipeline_version,
+        pipeline_type: index.pipeline_type,
+        mode: index.mode,
+        created_at: index.created_at,
+        updated_at: index.updated_at,
+    }
+}
+
+/// Which objects start this pipeline.
+fn bindings(declaration: &PipelineDeclaration) -> Vec<Row> {
+    let sources = declaration.stages.first().into_iter().flat_map(|stage| &stage.actions);
+    sources
+        .filter(|action| action.action_type_id.provider == "S3")
+        .filter_map(|action| {
+            Some(Row::Source(SourceBinding {
+                bucket: action.configuration.get("S3Bucket")?.clone(),
+                key: action.configuration.get("S3ObjectKey")?.clone(),
+                pipeline: declaration.name.clone(),
+                action: action.name.clone(),
+            }))
+        })
+        .collect()
+}

@@ -1,0 +1,203 @@
+//! What a crash, a lost event or a lost answer left behind is found here and finished.
+
+use domain::{AlarmState, Effect, Watch};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, alarms, commit,
+    commit::{forget, perform_and_forget, reread, until_stored},
+    gate::{load_into, load_waiting},
+    jobs::invoke_and_forget,
+    ports::{Alarms, MachineStatus, Machines, OpenExecution, PageRequest, Row, Store, Write},
+    watch::{Judged, alarm_changed},
+};
+
+/// Rows read at a time.
+const PAGE: u32 = 100;
+/// An effect younger than this is most likely being performed right now.
+const EFFECT_AGE_MIN: SignedDuration = SignedDuration::from_secs(10);
+/// An execution younger than this has most likely not reached its state machine yet.
+const EXECUTION_AGE_MIN: SignedDuration = SignedDuration::from_secs(60);
+/// How long a watch that has ended is kept for alarm events that come late.
+const WATCH_GRACE: SignedDuration = SignedDuration::from_mins(15);
+
+/// What was found and done.
+#[derive(Debug, Clone, Default)]
+pub struct Reconciled {
+    /// Effects performed.
+    pub effects: usize,
+    /// Executions whose driver was dead or had never started.
+    pub executions: usize,
+    /// Alarms whose event was lost.
+    pub judged: Vec<Judged>,
+    /// Watches that had ended.
+    pub watches_ended: usize,
+    /// Artifacts a rollback would need and that are gone.
+    pub artifacts_gone: Vec<String>,
+}
+
+/// Redelivers effects, closes dead executions, looks at alarms whose event was lost, and checks that what a rollback
+/// would need is still there. Harmless to run at any time, also twice at once.
+///
+/// `patient` leaves young effects and executions to those who are at work on them; after a restart nobody is.
+///
+/// # Errors
+/// The first error of a service; what was not reached is found again next time.
+pub async fn reconcile<W>(world: &W, patient: bool) -> Result<Reconciled, EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
+{
+    let now = world.now();
+    let mut done = Reconciled::default();
+    redeliver(world, if patient { now - EFFECT_AGE_MIN } else { now }, &mut done).await?;
+    look_at_watches(world, now, &mut done).await?;
+    look_at_executions(world, if patient { now - EXECUTION_AGE_MIN } else { now }, &mut done).await?;
+    Ok(done)
+}
+
+async fn redeliver<W>(world: &W, until: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasFunctions + HasRoles,
+{
+    let mut after = None;
+    loop {
+        let page = world.store().pending_effects(PageRequest { limit: PAGE, after }).await?;
+        for pending in page.items.iter().filter(|pending| pending.since <= until) {
+            match &pending.effect {
+                Effect::InvokeJob { .. } => invoke_and_forget(world, &pending.effect).await,
+                Effect::PurgeHistory { pipeline, before } => {
+                    if world.store().purge_history(pipeline, *before).await? {
+                        forget(world, &pending.effect).await;
+                    }
+                }
+                effect => perform_and_forget(world, effect).await,
+            }
+            done.effects += 1;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn look_at_watches<W>(world: &W, now: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms + HasObjects,
+{
+    let mut open: Vec<Watch> = Vec::new();
+    let mut after = None;
+    loop {
+        let page = world.store().open_watches(PageRequest { limit: PAGE, after }).await?;
+        for watch in page.items {
+            if watch.until + WATCH_GRACE < now {
+                end_watch(world, watch).await?;
+                done.watches_ended += 1;
+            } else {
+                open.push(watch);
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let mut arns: Vec<String> = open.iter().map(|watch| watch.alarm_arn.clone()).collect();
+    arns.sort();
+    arns.dedup();
+    if arns.is_empty() {
+        return Ok(());
+    }
+    for alarm in world.alarms().describe(&arns).await? {
+        if alarm.state == AlarmState::Alarm {
+            done.judged.extend(alarm_changed(world, &alarm).await?);
+        }
+    }
+    look_for_artifacts(world, &open, done).await
+}
+
+/// A newer deploy's watch of the same alarm may have replaced the row: only the list entry is this watch's own.
+async fn end_watch<W: HasStore>(world: &W, watch: Watch) -> Result<(), EngineError> {
+    let current = world.store().watches_of(&watch.alarm_arn).await?;
+    let mut writes = vec![Write::Delete(Row::OpenWatch(watch.clone()))];
+    if current.contains(&watch) {
+        writes.push(Write::Delete(Row::Watch(watch)));
+    }
+    Ok(world.store().commit(writes).await?)
+}
+
+/// While a deploy is watched, its way back has to be open.
+async fn look_for_artifacts<W: HasStore + HasObjects>(
+    world: &W,
+    open: &[Watch],
+    done: &mut Reconciled,
+) -> Result<(), EngineError> {
+    for watch in open {
+        let Some(view) = world.store().load_pipeline(&watch.pipeline).await? else { continue };
+        let Some((_, stage)) = view.index.stage(&watch.stage) else { continue };
+        if let Err(why) = crate::rollback::choose_target(world, &view, stage, watch.execution).await? {
+            done.artifacts_gone.push(format!("pipeline {} stage {}: {why}", watch.pipeline, watch.stage));
+        }
+    }
+    Ok(())
+}
+
+async fn look_at_executions<W>(world: &W, until: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms,
+{
+    let mut after = None;
+    loop {
+        let page = world.store().open_executions(PageRequest { limit: PAGE, after }).await?;
+        for open in page.items.iter().filter(|open| open.started_at <= until) {
+            if look_at_execution(world, open).await? {
+                done.executions += 1;
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether something was wrong with it.
+async fn look_at_execution<W: HasStore + HasMachines + HasAlarms>(
+    world: &W,
+    open: &OpenExecution,
+) -> Result<bool, EngineError> {
+    match world.machines().status(&open.machine_name).await? {
+        Some(MachineStatus::Running) => return Ok(false),
+        None => {
+            let effect = Effect::StartMachine {
+                pipeline: open.pipeline.clone(),
+                execution: open.execution,
+                name: open.machine_name.clone(),
+            };
+            perform_and_forget(world, &effect).await;
+            return Ok(true);
+        }
+        Some(MachineStatus::Succeeded | MachineStatus::Dead) => {}
+    }
+    until_stored(async || close(world, open).await).await
+}
+
+async fn close<W: HasStore + HasMachines + HasAlarms>(world: &W, open: &OpenExecution) -> Result<bool, EngineError> {
+    let stale_mark = || async {
+        world.store().commit(vec![Write::Delete(Row::OpenExecution(open.clone()))]).await?;
+        Ok(true)
+    };
+    let Some(view) = world.store().load_pipeline(&open.pipeline).await? else { return stale_mark().await };
+    let mut executions = load_waiting(world, &view, view.index.stages.iter().map(|stage| &stage.name)).await?;
+    load_into(world, &open.pipeline, open.execution, &mut executions).await?;
+    match executions.get(&open.execution) {
+        Some(execution) if !execution.phase.is_ended() && execution.machine_name() == open.machine_name => {}
+        Some(execution) if !execution.phase.is_ended() => return Ok(false),
+        _ => return stale_mark().await,
+    }
+    let why = "The state machine execution that drove this execution ended before it. Start the release again.";
+    let alarms = alarms::snapshot(world, view.index.stages.iter()).await;
+    let changes = domain::close_dead(&view, &executions, open.execution, why, &alarms, world.now()).map_err(reread)?;
+    commit(world, &open.pipeline, changes).await?;
+    Ok(true)
+}

@@ -1,0 +1,236 @@
+//! Going back: which executions a stage can go back to, and starting the rollback.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    Choice, Execution, ExecutionId, Ineligible, PipelineName, PipelineView, Rejected, RollbackCause, RollbackOrder,
+    StageIndex, StageName, Success, choose_automatic, ineligible_because, start_rollback,
+};
+use futures::{StreamExt, stream};
+
+use crate::{
+    EngineError, HasMachines, HasObjects, HasStore, commit,
+    commit::until_stored,
+    gate::load_into,
+    ports::{ObjectAt, Objects, ObjectsError, Page, PageRequest, Store},
+    start::not_found,
+};
+
+/// How many successes an automatic choice looks at. Each that is passed over lost its artifacts; a stage that lost
+/// this many has a person's problem.
+const LOOKED_AT_MAX: u32 = 50;
+/// How many successes one rollback takes back: with their executions they share its transaction of 100 writes.
+const REVOKED_MAX: u32 = 20;
+/// Artifacts looked for at the same time.
+const HEADS_PARALLEL_MAX: usize = 16;
+
+/// A past execution, and whether a stage can go back to it.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The execution.
+    pub execution: Execution,
+    /// Why not; empty means it can.
+    pub reasons: Vec<Ineligible>,
+    /// The rollback that took its success back: a person may choose it all the same.
+    pub revoked_by: Option<ExecutionId>,
+}
+
+/// Tells of every past execution, newest first, whether `stage` can go back to it or why not.
+///
+/// # Errors
+/// Refusals `PipelineNotFoundException`, `StageNotFoundException`.
+pub async fn list_candidates<W: HasStore + HasObjects>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+    page: PageRequest,
+) -> Result<Page<Candidate>, EngineError> {
+    let view = load_view(world, pipeline).await?;
+    let index = find_stage(&view, stage)?;
+    let executions = world.store().list_executions(pipeline, page).await?;
+    let view = &view;
+    let items = stream::iter(executions.items)
+        .map(async |execution| candidate(world, view, index, execution).await)
+        .buffered(HEADS_PARALLEL_MAX)
+        .collect::<Vec<_>>()
+        .await
+        .into_iter()
+        .collect::<Result<_, _>>()?;
+    Ok(Page { items, next: executions.next })
+}
+
+async fn candidate<W: HasObjects>(
+    world: &W,
+    view: &PipelineView,
+    stage: &StageIndex,
+    execution: Execution,
+) -> Result<Candidate, EngineError> {
+    let mut reasons = ineligible_because(&view.index, stage, &execution, &[], Choice::Manual);
+    if reasons.is_empty() {
+        let gone = artifacts_gone(world, stage, &execution).await?;
+        reasons = ineligible_because(&view.index, stage, &execution, &gone, Choice::Manual);
+    }
+    let revoked_by = execution.stages.get(&stage.name).and_then(|outcome| outcome.revoked_by);
+    Ok(Candidate { execution, reasons, revoked_by })
+}
+
+/// Names of the artifacts that `stage` reads and that `execution` has no more.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: S3 did not answer, so nothing is known.
+pub(crate) async fn artifacts_gone<W: HasObjects>(
+    world: &W,
+    stage: &StageIndex,
+    execution: &Execution,
+) -> Result<Vec<String>, EngineError> {
+    let mut gone = Vec::new();
+    for name in stage.inputs() {
+        let there = match execution.artifacts.get(name) {
+            None => false,
+            Some(at) => match world.objects().head(&ObjectAt::new(&at.bucket, &at.key), None).await {
+                Ok(_) => true,
+                Err(ObjectsError::NotFound(..)) => false,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        if !there {
+            gone.push(name.to_owned());
+        }
+    }
+    Ok(gone)
+}
+
+/// The execution an automatic rollback brings back: the newest that can be, older than `undone`; or why there is none.
+pub(crate) async fn choose_target<W: HasStore + HasObjects>(
+    world: &W,
+    view: &PipelineView,
+    stage: &StageIndex,
+    undone: ExecutionId,
+) -> Result<Result<Execution, String>, EngineError> {
+    let page = PageRequest { limit: LOOKED_AT_MAX, after: None };
+    let successes = world.store().list_successes(&view.index.name, &stage.name, page).await?;
+    let mut passed_over = Vec::new();
+    for success in choose_automatic(&successes.items, stage, undone) {
+        let Some(execution) = world.store().load_execution(&view.index.name, success.execution).await? else {
+            continue;
+        };
+        let gone = artifacts_gone(world, stage, &execution).await?;
+        let reasons = ineligible_because(&view.index, stage, &execution, &gone, Choice::Automatic);
+        match reasons.first() {
+            None => return Ok(Ok(execution)),
+            Some(reason) => passed_over.push(format!("{}: {reason}", execution.id)),
+        }
+    }
+    Ok(Err(match passed_over.as_slice() {
+        [] => format!("no earlier execution succeeded in stage {} as it is now.", stage.name),
+        reasons => format!("no earlier execution can be brought back: {}", reasons.join(" ")),
+    }))
+}
+
+/// RollbackStage: brings `target` back to `stage`, at once and before everyone who waits.
+///
+/// # Errors
+/// Refusals as in spec 3.2: `PipelineNotFoundException`, `StageNotFoundException`,
+/// `PipelineExecutionNotFoundException`, `UnableToRollbackStageException`, `PipelineExecutionOutdatedException`,
+/// `ConflictException`.
+pub async fn rollback_stage<W: HasStore + HasMachines + HasObjects>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+    target: ExecutionId,
+    caller: &str,
+) -> Result<ExecutionId, EngineError> {
+    until_stored(async || {
+        let view = load_view(world, pipeline).await?;
+        let index = find_stage(&view, stage)?;
+        let Some(execution) = world.store().load_execution(pipeline, target).await? else {
+            let message = format!("Pipeline '{pipeline}' has no execution '{target}'.");
+            return Err(EngineError::refused("PipelineExecutionNotFoundException", message));
+        };
+        let candidate = candidate(world, &view, index, execution).await?;
+        if let Some(reason) = candidate.reasons.first() {
+            return Err(refuse(stage, target, reason));
+        }
+        let live = view.stage(stage).live;
+        let undone = live.filter(|live| live.revision_of != target).map(|live| live.deployed_by);
+        let cause = RollbackCause::Manual { by: caller.to_owned() };
+        start(world, &view, &candidate.execution, stage, undone, cause).await
+    })
+    .await
+}
+
+/// Decides and stores a rollback that no failure is being settled for.
+pub(crate) async fn start<W: HasStore + HasMachines>(
+    world: &W,
+    view: &PipelineView,
+    target: &Execution,
+    stage: &StageName,
+    undone: Option<ExecutionId>,
+    cause: RollbackCause,
+) -> Result<ExecutionId, EngineError> {
+    let (id, changes) = prepare(world, view, target, stage, undone, cause).await?;
+    commit(world, &view.index.name, changes).await?;
+    Ok(id)
+}
+
+/// Decides a rollback: the new execution's id and the changes, which the caller may add to before storing them.
+pub(crate) async fn prepare<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    target: &Execution,
+    stage: &StageName,
+    undone: Option<ExecutionId>,
+    cause: RollbackCause,
+) -> Result<(ExecutionId, domain::Changes), EngineError> {
+    let pipeline = &view.index.name;
+    let newer = newer_successes(world, pipeline, stage, target.id).await?;
+    let mut executions = BTreeMap::new();
+    let inside = view.stage(stage).occupant.map(|inside| inside.execution);
+    let concerned: BTreeSet<ExecutionId> = newer.iter().map(|success| success.execution).chain(inside).collect();
+    for id in concerned {
+        load_into(world, pipeline, id, &mut executions).await?;
+    }
+    // A success whose execution has expired is marked in the list of successes alone.
+    let newer: Vec<Success> = newer.into_iter().filter(|success| executions.contains_key(&success.execution)).collect();
+    let order = RollbackOrder { id: world.new_execution_id(), stage, target, undone, cause, newer: &newer };
+    match start_rollback(view, &executions, &order, world.now()) {
+        Ok(changes) => Ok((order.id, changes)),
+        Err(Rejected::AlreadyDone) => {
+            let message = format!("Stage '{stage}' is being rolled back already. Wait until that has ended.");
+            Err(EngineError::refused("ConflictException", message))
+        }
+        Err(Rejected::Stale | Rejected::Illegal) => Err(EngineError::Contended),
+    }
+}
+
+/// Successes in `stage` that came after `target`'s: what going back to it takes back.
+async fn newer_successes<W: HasStore>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+    target: ExecutionId,
+) -> Result<Vec<Success>, EngineError> {
+    let page = PageRequest { limit: REVOKED_MAX, after: None };
+    let successes = world.store().list_successes(pipeline, stage, page).await?.items;
+    Ok(successes.into_iter().take_while(|success| success.execution != target).collect())
+}
+
+fn refuse(stage: &StageName, target: ExecutionId, reason: &Ineligible) -> EngineError {
+    let exception = match reason {
+        Ineligible::StageChanged { .. } => "PipelineExecutionOutdatedException",
+        _ => "UnableToRollbackStageException",
+    };
+    EngineError::refused(exception, format!("Stage '{stage}' cannot go back to execution '{target}'. {reason}"))
+}
+
+pub(crate) async fn load_view<W: HasStore>(world: &W, pipeline: &PipelineName) -> Result<PipelineView, EngineError> {
+    let view = world.store().load_pipeline(pipeline).await?;
+    view.ok_or_else(|| not_found(&world.settings().account, pipeline.as_str()))
+}
+
+pub(crate) fn find_stage<'a>(view: &'a PipelineView, stage: &StageName) -> Result<&'a StageIndex, EngineError> {
+    view.index.stage(stage).map(|(_, stage)| stage).ok_or_else(|| {
+        let message = format!("Pipeline '{}' has no stage '{stage}'.", view.index.name);
+        EngineError::refused("StageNotFoundException", message)
+    })
+}

@@ -1,0 +1,74 @@
+//! Opening and closing the way into a stage.
+
+use domain::{PipelineName, PipelineView, StageName};
+
+use crate::{
+    EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
+    commit::{reread, until_stored},
+    gate::load_waiting,
+    rollback::{find_stage, load_view},
+};
+
+/// Which side of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The way into it.
+    Inbound,
+    /// The way out of it, which is the way into the next.
+    Outbound,
+}
+
+/// EnableStageTransition: lifts a hold, and lets the first that waits in.
+///
+/// # Errors
+/// Refusals `PipelineNotFoundException`, `StageNotFoundException`.
+pub async fn enable<W: HasStore + HasMachines + HasAlarms>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+    side: Side,
+    caller: &str,
+) -> Result<(), EngineError> {
+    until_stored(async || {
+        let view = load_view(world, pipeline).await?;
+        let Some(stage) = guarded(&view, stage, side)? else { return Ok(()) };
+        let index = find_stage(&view, &stage)?;
+        let executions = load_waiting(world, &view, std::iter::once(&stage)).await?;
+        let alarms = alarms::snapshot(world, std::iter::once(index)).await;
+        let changes = domain::enable_transition(&view, &executions, &stage, caller, &alarms, world.now());
+        commit(world, pipeline, changes.map_err(reread)?).await
+    })
+    .await
+}
+
+/// DisableStageTransition.
+///
+/// # Errors
+/// As [`enable`].
+pub async fn disable<W: HasStore + HasMachines>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+    side: Side,
+    reason: &str,
+    caller: &str,
+) -> Result<(), EngineError> {
+    until_stored(async || {
+        let view = load_view(world, pipeline).await?;
+        let Some(stage) = guarded(&view, stage, side)? else { return Ok(()) };
+        commit(world, pipeline, domain::disable_transition(&view, &stage, caller, reason, world.now())).await
+    })
+    .await
+}
+
+/// The stage whose inbound transition is meant; none after the last stage.
+fn guarded(view: &PipelineView, stage: &StageName, side: Side) -> Result<Option<StageName>, EngineError> {
+    find_stage(view, stage)?;
+    Ok(match side {
+        Side::Inbound => Some(stage.clone()),
+        Side::Outbound => {
+            let at = view.index.stage(stage).map_or(0, |(at, _)| at);
+            view.index.stages.get(at + 1).map(|next| next.name.clone())
+        }
+    })
+}

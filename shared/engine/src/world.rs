@@ -1,0 +1,207 @@
+//! The outside world as one use case sees it: each names the capabilities it needs in its signature.
+
+use domain::ExecutionId;
+use jiff::Timestamp;
+use uuid::Builder;
+
+use crate::ports::{Alarms, Clock, Entropy, Functions, Machines, Objects, Roles, Store};
+
+/// Facts about the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// AWS account, 12 digits.
+    pub account: String,
+    /// AWS region.
+    pub region: String,
+    /// Bucket that holds pipeline definitions.
+    pub bucket: String,
+}
+
+impl Settings {
+    /// ARN of an alarm declared by name or already by ARN.
+    pub fn alarm_arn(&self, alarm: &str) -> String {
+        if alarm.starts_with("arn:") {
+            return alarm.to_owned();
+        }
+        format!("arn:aws:cloudwatch:{}:{}:alarm:{alarm}", self.region, self.account)
+    }
+
+    /// ARN of a pipeline (spec 1.1).
+    pub fn pipeline_arn(&self, pipeline: &str) -> String {
+        format!("arn:aws:codepipeline:{}:{}:{pipeline}", self.region, self.account)
+    }
+}
+
+/// Time, randomness and settings: what every use case may touch.
+pub trait HasBasics: Send + Sync {
+    /// The clock.
+    fn clock(&self) -> &dyn Clock;
+    /// The source of randomness.
+    fn entropy(&self) -> &dyn Entropy;
+    /// Facts about the installation.
+    fn settings(&self) -> &Settings;
+
+    /// The current instant in whole milliseconds: what rows, events and clients all can express, so that comparing
+    /// instants from different sources is fair.
+    fn now(&self) -> Timestamp {
+        let now = self.clock().now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    /// A new execution id; later ids sort after earlier ones.
+    fn new_execution_id(&self) -> ExecutionId {
+        let mut random = [0; 10];
+        self.entropy().fill(&mut random);
+        let millis = u64::try_from(self.clock().now().as_millisecond()).unwrap_or(0);
+        ExecutionId(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+}
+
+macro_rules! capability {
+    ($(#[$doc:meta])* $has:ident, $port:ident, $method:ident) => {
+        $(#[$doc])*
+        pub trait $has: HasBasics {
+            /// The adapter.
+            type $port: $port;
+            /// The adapter.
+            fn $method(&self) -> &Self::$port;
+        }
+    };
+}
+
+capability! {
+    /// May read and write the table.
+    HasStore, Store, store
+}
+capability! {
+    /// May drive state machines.
+    HasMachines, Machines, machines
+}
+capability! {
+    /// May look at alarms.
+    HasAlarms, Alarms, alarms
+}
+capability! {
+    /// May invoke the user's functions.
+    HasFunctions, Functions, functions
+}
+capability! {
+    /// May read and write objects.
+    HasObjects, Objects, objects
+}
+capability! {
+    /// May assume the roles of pipelines.
+    HasRoles, Roles, roles
+}
+
+/// A world put together from adapters. What is left out (`()`) cannot be used: the use case would not compile.
+pub struct World<S = (), M = (), A = (), F = (), O = (), R = ()> {
+    clock: Box<dyn Clock>,
+    entropy: Box<dyn Entropy>,
+    settings: Settings,
+    store: S,
+    machines: M,
+    alarms: A,
+    functions: F,
+    objects: O,
+    roles: R,
+}
+
+impl World {
+    /// A world with nothing but time, randomness and settings.
+    pub fn new(clock: impl Clock + 'static, entropy: impl Entropy + 'static, settings: Settings) -> Self {
+        Self {
+            clock: Box::new(clock),
+            entropy: Box::new(entropy),
+            settings,
+            store: (),
+            machines: (),
+            alarms: (),
+            functions: (),
+            objects: (),
+            roles: (),
+        }
+    }
+}
+
+macro_rules! with {
+    ($(#[$doc:meta])* $method:ident, $field:ident, $old:ident, [$($before:ident),*], [$($after:ident),*], [$($rest:ident),*]) => {
+        impl<$($before,)* $($after,)*> World<$($before,)* (), $($after,)*> {
+            $(#[$doc])*
+            pub fn $method<$old>(self, $field: $old) -> World<$($before,)* $old, $($after,)*> {
+                World {
+                    clock: self.clock,
+                    entropy: self.entropy,
+                    settings: self.settings,
+                    $field,
+                    $($rest: self.$rest,)*
+                }
+            }
+        }
+    };
+}
+
+with! {
+    /// Adds the table.
+    with_store, store, S, [], [M, A, F, O, R], [machines, alarms, functions, objects, roles]
+}
+with! {
+    /// Adds state machines.
+    with_machines, machines, M, [S], [A, F, O, R], [store, alarms, functions, objects, roles]
+}
+with! {
+    /// Adds alarms.
+    with_alarms, alarms, A, [S, M], [F, O, R], [store, machines, functions, objects, roles]
+}
+with! {
+    /// Adds functions.
+    with_functions, functions, F, [S, M, A], [O, R], [store, machines, alarms, objects, roles]
+}
+with! {
+    /// Adds objects.
+    with_objects, objects, O, [S, M, A, F], [R], [store, machines, alarms, functions, roles]
+}
+with! {
+    /// Adds roles.
+    with_roles, roles, R, [S, M, A, F, O], [], [store, machines, alarms, functions, objects]
+}
+
+/// Shorthand for "can be shared between tasks".
+trait Shared: Send + Sync {}
+impl<T: Send + Sync> Shared for T {}
+
+impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared> HasBasics for World<S, M, A, F, O, R> {
+    fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    fn entropy(&self) -> &dyn Entropy {
+        &*self.entropy
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+macro_rules! provide {
+    ($has:ident, $port:ident, $method:ident, $param:ident) => {
+        impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared> $has for World<S, M, A, F, O, R>
+        where
+            $param: $port,
+        {
+            type $port = $param;
+
+            fn $method(&self) -> &$param {
+                &self.$method
+            }
+        }
+    };
+}
+
+provide!(HasStore, Store, store, S);
+provide!(HasMachines, Machines, machines, M);
+provide!(HasAlarms, Alarms, alarms, A);
+provide!(HasFunctions, Functions, functions, F);
+provide!(HasObjects, Objects, objects, O);
+provide!(HasRoles, Roles, roles, R);
