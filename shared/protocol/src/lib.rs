@@ -8,6 +8,7 @@
 
 mod admit;
 mod codec;
+mod constraint;
 mod error;
 mod model;
 mod operation;
@@ -15,10 +16,11 @@ mod page_token;
 mod pattern;
 mod request;
 mod validate;
+pub mod wire;
 
 pub use codec::{Codec, HttpReply, NESTING_MAX};
 pub use error::{ApiError, ErrorCode};
 pub use operation::{Operation, Service};
 pub use page_token::{PAGE_KEY_BYTES_MAX, PageToken};
 pub use request::{BODY_BYTES_MAX, Call, HttpRequest, decode, is_protocol_request};
-pub use validate::{QUOTED_CHARS_MAX, VIOLATIONS_LISTED_MAX};
+pub use validate::{QUOTED_CHARS_MAX, VIOLATION_BYTES_MAX};

@@ -4,14 +4,16 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::model::{Constraints, Member, Model, ShapeId, ShapeKind};
+use crate::constraint::{Measure, all_texts, broken, broken_scalar, broken_text};
+use crate::model::{Member, Model, ShapeId, ShapeKind};
 
-/// Violations whose text is given; more are counted only. A body of 10 MB can hold millions, and the answer has to
-/// pass through a function's 6 MB.
-pub const VIOLATIONS_LISTED_MAX: usize = 200;
+/// Bytes of violations that are spelled out; further ones are counted only. A body of 10 MB can hold millions, and the
+/// answer, escaped, has to pass through a function's 6 MB.
+pub const VIOLATION_BYTES_MAX: usize = 512 * 1024;
 
-/// Characters of an offending value that are quoted; longer ones are cut with an ellipsis, for the same reason.
-pub const QUOTED_CHARS_MAX: usize = 4096;
+/// Characters of an offending value that are quoted, for the same reason. Above the model's longest limit on a value
+/// that is quoted (5000), so that breaking a limit by one is still quoted whole.
+pub const QUOTED_CHARS_MAX: usize = 8192;
 
 /// Checks an admitted `value` against `shape`; `Err` is the text of the ValidationException.
 ///
@@ -21,6 +23,7 @@ pub(crate) fn validate(model: &Model, shape: ShapeId, value: &Value) -> Result<(
     let mut walk = Walk {
         model,
         count: 0,
+        bytes: 0,
         items: Vec::new(),
     };
     walk.value(shape, value, "", false);
@@ -44,6 +47,7 @@ pub(crate) fn validate(model: &Model, shape: ShapeId, value: &Value) -> Result<(
 struct Walk<'m> {
     model: &'m Model,
     count: usize,
+    bytes: usize,
     items: Vec<String>,
 }
 
@@ -166,114 +170,16 @@ impl Walk<'_> {
 
     fn report(&mut self, path: &str, subject: &str, constraint: &str) {
         self.count += 1;
-        if self.items.len() < VIOLATIONS_LISTED_MAX {
-            self.items.push(format!(
-                "Value {subject} '{path}' failed to satisfy constraint: {constraint}"
-            ));
+        if self.bytes < VIOLATION_BYTES_MAX {
+            let item =
+                format!("Value {subject} '{path}' failed to satisfy constraint: {constraint}");
+            self.bytes += item.len();
+            self.items.push(item);
         }
     }
 }
 
 const NOT_NULL: &str = "Member must not be null";
-
-/// What of a value is bounded by a shape's min and max.
-#[derive(Clone, Copy)]
-enum Measure {
-    Length(usize),
-    Amount(i64),
-}
-
-impl Measure {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Length(_) => "length",
-            Self::Amount(_) => "value",
-        }
-    }
-
-    fn size(self) -> i64 {
-        match self {
-            Self::Length(length) => i64::try_from(length).unwrap_or(i64::MAX),
-            Self::Amount(amount) => amount,
-        }
-    }
-}
-
-fn at_most(word: &str, max: i64) -> String {
-    format!("Member must have {word} less than or equal to {max}")
-}
-
-fn at_least(word: &str, min: i64) -> String {
-    format!("Member must have {word} greater than or equal to {min}")
-}
-
-fn like(pattern: &str) -> String {
-    format!("Member must satisfy regular expression pattern: {pattern}")
-}
-
-fn one_of(values: &[String]) -> String {
-    format!(
-        "Member must satisfy enum value set: [{}]",
-        values.join(", ")
-    )
-}
-
-fn broken(constraints: &Constraints, measure: Measure) -> Vec<String> {
-    let above = constraints
-        .max
-        .filter(|max| measure.size() > *max)
-        .map(|max| at_most(measure.word(), max));
-    let below = constraints
-        .min
-        .filter(|min| measure.size() < *min)
-        .map(|min| at_least(measure.word(), min));
-    above.into_iter().chain(below).collect()
-}
-
-fn broken_text(constraints: &Constraints, text: &str) -> Vec<String> {
-    let mut texts = broken(constraints, Measure::Length(text.chars().count()));
-    if let Some((pattern, regex)) = &constraints.pattern
-        && !regex.is_match(text)
-    {
-        texts.push(like(pattern));
-    }
-    if !constraints.values.is_empty() && !constraints.values.iter().any(|value| value == text) {
-        texts.push(one_of(&constraints.values));
-    }
-    texts
-}
-
-fn broken_scalar(constraints: &Constraints, value: &Value) -> Vec<String> {
-    match value {
-        Value::String(text) => broken_text(constraints, text),
-        Value::Number(number) => match number.as_i64() {
-            Some(amount) => broken(constraints, Measure::Amount(amount)),
-            None => Vec::new(),
-        },
-        _ => Vec::new(),
-    }
-}
-
-/// The whole set, as AWS lists it for members of lists and maps.
-fn all_texts(constraints: &Constraints, numeric: bool) -> String {
-    let word = if numeric { "value" } else { "length" };
-    let mut texts: Vec<String> = constraints
-        .max
-        .map(|max| at_most(word, max))
-        .into_iter()
-        .collect();
-    texts.extend(constraints.min.map(|min| at_least(word, min)));
-    texts.extend(
-        constraints
-            .pattern
-            .as_ref()
-            .map(|(pattern, _)| like(pattern)),
-    );
-    if !constraints.values.is_empty() {
-        texts.push(one_of(&constraints.values));
-    }
-    texts.join(", ")
-}
 
 fn join(path: &str, step: &str) -> String {
     if path.is_empty() {
@@ -396,12 +302,12 @@ mod tests {
             "{}",
             &text[..60]
         );
-        assert!(text.ends_with("; ...") && text.len() < 100_000);
+        assert!(text.ends_with("; ...") && text.len() < VIOLATION_BYTES_MAX + 100_000);
         let text = refusal(
             Operation::GetPipeline,
-            &json!({"name": "x".repeat(5_000_000)}),
+            &json!({"name": "x".repeat(500_000)}),
         )
         .unwrap();
-        assert!(text.contains("... (5000000 characters)' at 'name'") && text.len() < 10_000);
+        assert!(text.contains("... (500000 characters)' at 'name'") && text.len() < 20_000);
     }
 }
