@@ -8,9 +8,11 @@ use aws_sdk_lambda::{
     primitives::Blob,
     types::{InvocationType, State},
 };
+use axum::{body::Body, http::Request};
 use local_lambda::{FunctionError, Functions, InvocationContext, SYNC_PAYLOAD_BYTES_MAX};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tower::ServiceExt;
 
 use crate::bench::{echo, open, sdk, serve};
 
@@ -232,4 +234,22 @@ async fn functions_can_be_listed_and_looked_at() {
         .await
         .expect_err("absent");
     assert!(error.into_service_error().is_resource_not_found_exception());
+}
+
+#[tokio::test]
+async fn older_clients_list_with_a_slash_at_the_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (functions, _clock) = open(dir.path());
+    for path in [
+        "/2015-03-31/functions/",
+        "/2015-03-31/functions?MaxItems=50",
+    ] {
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let response = functions
+            .router()
+            .oneshot(request)
+            .await
+            .expect("infallible");
+        assert_eq!(response.status(), 200, "{path}");
+    }
 }

@@ -1,11 +1,7 @@
 //! What the tests stand on.
 
 use std::{
-    future::IntoFuture,
-    net::Ipv4Addr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    collections::BTreeMap, future::IntoFuture, net::Ipv4Addr, path::Path, sync::Arc, time::Duration,
 };
 
 use aws_types::SdkConfig;
@@ -29,11 +25,22 @@ pub(crate) fn open(dir: &Path) -> (Functions, Arc<ManualClock>) {
     (functions, clock)
 }
 
-/// The process of `examples/echo.rs`, which cargo builds beside the tests.
+/// The process of `examples/echo.rs`.
 pub(crate) fn echo(env: &[(&str, &str)]) -> Process {
+    Process {
+        env: env
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect(),
+        ..example("echo")
+    }
+}
+
+/// The process of an example, which cargo builds beside the tests.
+pub(crate) fn example(name: &str) -> Process {
     let test = std::env::current_exe().expect("a test has a path");
-    let target: PathBuf = test.ancestors().nth(2).expect("target/PROFILE/deps").into();
-    let command = target.join("examples/echo");
+    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps");
+    let command = profile.join("examples").join(name);
     assert!(
         command.exists(),
         "run cargo build -p local-lambda --examples"
@@ -41,10 +48,7 @@ pub(crate) fn echo(env: &[(&str, &str)]) -> Process {
     Process {
         command,
         args: Vec::new(),
-        env: env
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect(),
+        env: BTreeMap::new(),
         timeout: TIMEOUT,
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::bench::{TIMEOUT, echo, open, start_time};
+use crate::bench::{TIMEOUT, echo, example, open, start_time};
 
 /// A place where hanging invocations report.
 async fn rendezvous() -> (TcpListener, Value) {
@@ -120,6 +120,42 @@ async fn errors_come_under_their_own_name_and_deaths_under_lambdas() {
         .await
         .expect_err("dies");
     assert_eq!(error.error, "Runtime.ExitError");
+}
+
+#[tokio::test]
+async fn functions_in_our_frame_fail_under_stable_names_and_never_quote_input() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (functions, _clock) = open(dir.path());
+    functions
+        .add_process("served", example("served"))
+        .expect("valid");
+    assert_eq!(
+        functions.invoke("served", json!({"number": 8})).await,
+        Ok(json!(4))
+    );
+    for (event, error, cause) in [
+        (
+            json!({"number": 7}),
+            "NumberOdd",
+            "the number is odd; send an even one",
+        ),
+        (
+            json!({"number": "secret"}),
+            "InvalidInput",
+            "the event is not valid at `number`: expected u64",
+        ),
+        (
+            json!({}),
+            "InvalidInput",
+            "the event is not valid at `.`: missing field `number`",
+        ),
+    ] {
+        let failed = functions.invoke("served", event).await.expect_err(error);
+        assert_eq!(
+            (failed.error.as_str(), failed.cause.as_str()),
+            (error, cause)
+        );
+    }
 }
 
 #[tokio::test]
