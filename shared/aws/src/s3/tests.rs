@@ -54,6 +54,8 @@ fn error_body(code: &str) -> String {
     format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>why</Message></Error>")
 }
 
+type Expected = fn(&ObjectsError) -> bool;
+
 #[track_caller]
 fn assert_header(http: &StaticReplayClient, number: usize, name: &str, expected: &str) {
     let request = http
@@ -261,9 +263,8 @@ async fn a_failed_copy_in_parts_is_given_up() {
 #[tokio::test]
 async fn answers_become_errors_by_what_the_caller_can_do() {
     let marker = [("x-amz-delete-marker", "true")];
-    let denied: fn(&ObjectsError) -> bool =
-        |error| matches!(error, ObjectsError::AccessDenied { .. });
-    let cases: [(ReplayEvent, bool, fn(&ObjectsError) -> bool); 9] = [
+    let denied: Expected = |error| matches!(error, ObjectsError::AccessDenied { .. });
+    let cases: [(ReplayEvent, bool, Expected); 9] = [
         (answer(404, &[], ""), false, |error| {
             matches!(error, ObjectsError::NotFound(Missing::Object, _))
         }),
@@ -296,7 +297,7 @@ async fn answers_become_errors_by_what_the_caller_can_do() {
             .expect_err("an error");
         assert!(expected(&error), "case {number}: {error:?}");
     }
-    let writes: [(u16, &str, fn(&ObjectsError) -> bool); 6] = [
+    let writes: [(u16, &str, Expected); 6] = [
         (404, "NoSuchBucket", |error| {
             matches!(error, ObjectsError::NotFound(Missing::Bucket, _))
         }),

@@ -109,6 +109,13 @@ fn without_extract_the_artifact_is_copied_as_it_is() {
 }
 
 #[test]
+fn the_work_may_move_between_threads() {
+    fn movable(_: &impl Send) {}
+    let (objects, request) = (buckets(), request(&[]));
+    movable(&deploy(&objects, &request, || false));
+}
+
+#[test]
 fn zip64_archives_are_read() {
     let objects = buckets();
     let archive = Crafted::of(&[("a.txt", b"one"), ("b/c.txt", b"two")])
