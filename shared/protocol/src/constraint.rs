@@ -4,6 +4,10 @@ use serde_json::Value;
 
 use crate::model::Constraints;
 
+/// Bytes up to which a string is matched against its pattern; a longer one counts as not matching. The longest value that
+/// a pattern of the model has to allow is 2000 characters, and matching the 10 MB a body may hold takes seconds.
+const PATTERN_BYTES_MAX: usize = 16 * 1024;
+
 /// What of a value is bounded by a shape's min and max.
 #[derive(Clone, Copy)]
 pub(crate) enum Measure {
@@ -63,7 +67,7 @@ pub(crate) fn broken(constraints: &Constraints, measure: Measure) -> Vec<String>
 pub(crate) fn broken_text(constraints: &Constraints, text: &str) -> Vec<String> {
     let mut texts = broken(constraints, Measure::Length(text.chars().count()));
     if let Some((pattern, regex)) = &constraints.pattern
-        && !regex.is_match(text)
+        && (text.len() > PATTERN_BYTES_MAX || !regex.is_match(text))
     {
         texts.push(like(pattern));
     }

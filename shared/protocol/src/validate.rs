@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::constraint::{Measure, all_texts, broken, broken_scalar, broken_text};
 use crate::model::{Member, Model, ShapeId, ShapeKind};
 
-/// Bytes of violations that are spelled out; further ones are counted only. A body of 10 MB can hold millions, and the
-/// answer, escaped, has to pass through a function's 6 MB.
+/// Bytes of violations after which the walk ends. A body of 10 MB can hold millions of them, and the answer, escaped, has
+/// to pass through a function's 6 MB. An answer cut short ends in `; ...` and counts what it lists.
 pub const VIOLATION_BYTES_MAX: usize = 512 * 1024;
 
 /// Characters of an offending value that are quoted, for the same reason. Above the model's longest limit on a value
@@ -22,20 +22,15 @@ pub const QUOTED_CHARS_MAX: usize = 8192;
 pub(crate) fn validate(model: &Model, shape: ShapeId, value: &Value) -> Result<(), String> {
     let mut walk = Walk {
         model,
-        count: 0,
         bytes: 0,
         items: Vec::new(),
     };
     walk.value(shape, value, "", false);
-    match walk.count {
+    match walk.items.len() {
         0 => Ok(()),
         count => {
             let plural = if count == 1 { "" } else { "s" };
-            let more = if count > walk.items.len() {
-                "; ..."
-            } else {
-                ""
-            };
+            let more = if walk.is_full() { "; ..." } else { "" };
             Err(format!(
                 "{count} validation error{plural} detected: {}{more}",
                 walk.items.join("; ")
@@ -46,7 +41,6 @@ pub(crate) fn validate(model: &Model, shape: ShapeId, value: &Value) -> Result<(
 
 struct Walk<'m> {
     model: &'m Model,
-    count: usize,
     bytes: usize,
     items: Vec<String>,
 }
@@ -97,6 +91,9 @@ impl Walk<'_> {
 
     fn items_of(&mut self, member: ShapeId, items: &[Value], path: &str, secret: bool) {
         for (index, item) in items.iter().enumerate() {
+            if self.is_full() {
+                return;
+            }
             let place = || join(path, &format!("{}.member", index + 1));
             if item.is_null() {
                 self.report(&place(), "null at", NOT_NULL);
@@ -133,6 +130,9 @@ impl Walk<'_> {
             );
         }
         for (name, value) in entries {
+            if self.is_full() {
+                return;
+            }
             let place = || join(path, &format!("{}.member", cut(name)));
             if value.is_null() {
                 self.report(&place(), "null at", NOT_NULL);
@@ -169,13 +169,16 @@ impl Walk<'_> {
     }
 
     fn report(&mut self, path: &str, subject: &str, constraint: &str) {
-        self.count += 1;
-        if self.bytes < VIOLATION_BYTES_MAX {
+        if !self.is_full() {
             let item =
                 format!("Value {subject} '{path}' failed to satisfy constraint: {constraint}");
             self.bytes += item.len();
             self.items.push(item);
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= VIOLATION_BYTES_MAX
     }
 }
 
@@ -297,11 +300,6 @@ mod tests {
             &json!({"resourceArn": arn, "tags": tags}),
         )
         .unwrap();
-        assert!(
-            text.starts_with("200000 validation errors detected: "),
-            "{}",
-            &text[..60]
-        );
         assert!(text.ends_with("; ...") && text.len() < VIOLATION_BYTES_MAX + 100_000);
         let text = refusal(
             Operation::GetPipeline,
