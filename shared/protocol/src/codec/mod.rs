@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::admit::admit;
 use crate::{ApiError, ErrorCode, Operation, Service};
 
-/// Levels of lists and maps in a body. The deepest input of the model has 15; JSON's reader stops at 128 by itself.
+/// Levels of lists and maps in a body. The deepest input of the model has ten; JSON's reader stops at 128 by itself.
 pub const NESTING_MAX: usize = 64;
 
 /// How a request came, and therefore how its answer goes.
