@@ -12,10 +12,12 @@ mod definition;
 mod driver;
 mod expression;
 mod names;
+mod recovery;
 mod refusal;
 mod report;
 mod run;
 mod service;
+mod start;
 mod store;
 #[cfg(test)]
 mod tests;

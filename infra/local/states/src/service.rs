@@ -13,7 +13,7 @@ use std::{
 };
 
 use engine::ports::Entropy;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use runtime::Timer;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -21,17 +21,11 @@ use tokio::sync::Notify;
 use crate::{
     arn,
     definition::{DefinitionError, Machine},
-    expression, names,
-    refusal::Refusal,
-    run::{
-        At, Changes, Command, Env, Event, PAYLOAD_BYTES_MAX, Phase, Run, Status, advance,
-        open_command,
-    },
-    store::{MachineRow, OpenError, Origin, Store, StoreError},
+    expression, names, recovery,
+    run::{Changes, Command, Env, Event, Run, STATES_PER_STEP_MAX, Status, advance},
+    store::{MachineRow, OpenError, Store, StoreError},
 };
 
-/// How long the name of an ended execution stays taken, an AWS quota.
-const NAME_TAKEN: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Role shown for machines that were put without one.
 const DEFAULT_ROLE: &str = "arn:aws:iam::000000000000:role/local";
 
@@ -99,20 +93,25 @@ impl fmt::Debug for States {
     }
 }
 
+/// Sees the store after every commit.
+#[cfg(test)]
+pub(crate) type Observer = Box<dyn FnMut(&Store) + Send>;
+
 pub(crate) struct Shared {
     store: Mutex<Store>,
     machines: Mutex<HashMap<(String, i64), Arc<Machine>>>,
     pub(crate) clock: Arc<dyn Timer>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) functions: Arc<dyn Functions>,
+    states_max: usize,
     /// Stored but not yet performed.
     queue: Mutex<VecDeque<Job>>,
     /// Rings when the queue has grown or a deadline may have come closer.
     pub(crate) bell: Notify,
     transitions: AtomicU64,
-    started: AtomicU64,
+    pub(crate) started: AtomicU64,
     #[cfg(test)]
-    pub(crate) after_commit: Mutex<Option<Box<dyn FnMut(&Store) + Send>>>,
+    pub(crate) after_commit: Mutex<Option<Observer>>,
 }
 
 /// Something the driver has to do.
@@ -140,14 +139,26 @@ impl States {
         entropy: Arc<dyn Entropy>,
         functions: Arc<dyn Functions>,
     ) -> Result<Self, OpenError> {
+        Self::open_with(dir, clock, entropy, functions, STATES_PER_STEP_MAX)
+    }
+
+    /// Opens with another bound on the states of one step: tests store after each single state.
+    pub(crate) fn open_with(
+        dir: &Path,
+        clock: Arc<dyn Timer>,
+        entropy: Arc<dyn Entropy>,
+        functions: Arc<dyn Functions>,
+        states_max: usize,
+    ) -> Result<Self, OpenError> {
         let store = Store::open(dir)?;
-        let queue = in_flight(&store)?;
+        let queue = recovery::in_flight(&store)?;
         let shared = Shared {
             store: Mutex::new(store),
             machines: Mutex::default(),
             clock,
             entropy,
             functions,
+            states_max,
             queue: Mutex::new(queue),
             bell: Notify::new(),
             transitions: AtomicU64::new(0),
@@ -223,53 +234,6 @@ impl States {
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
-    /// Starts an execution, or finds the one that an equal request has started.
-    pub(crate) fn start(
-        &self,
-        machine_arn: &str,
-        name: &str,
-        input: &str,
-        origin: Option<&Origin>,
-    ) -> Result<(String, Timestamp), Refusal> {
-        names::check(name).map_err(|message| Refusal::new("InvalidName", message))?;
-        let parsed = check_input(input)?;
-        let mut store = self.store();
-        let Some(machine_row) = store.machine(machine_arn)? else {
-            return Err(Refusal::new(
-                "StateMachineDoesNotExist",
-                format!("State Machine Does Not Exist: '{machine_arn}'"),
-            ));
-        };
-        let now = self.now();
-        let arn = arn::execution_arn(&machine_row.name, name);
-        if let Some(existing) = store.execution(&arn)? {
-            let same =
-                serde_json::from_str::<Value>(&existing.input).is_ok_and(|input| input == parsed);
-            let ours = origin.is_some() && store.origin(&arn)?.as_ref() == origin;
-            if ours || (existing.status == Status::Running && same) {
-                return Ok((arn, existing.started));
-            }
-            if existing
-                .stopped
-                .is_none_or(|stopped| now.duration_since(stopped) < NAME_TAKEN)
-            {
-                return Err(Refusal::new(
-                    "ExecutionAlreadyExists",
-                    format!("Execution Already Exists: '{arn}'"),
-                ));
-            }
-        }
-        let mut run = new_run(&machine_row, arn.clone(), name, input, now);
-        let machine = self.machine(&store, &run)?;
-        let changes = advance(&machine, &mut run, Event::Start, &self.env());
-        let detached = store.insert(&run, origin, &changes)?;
-        self.committed(&store);
-        drop(store);
-        self.shared.started.fetch_add(1, Ordering::Relaxed);
-        self.publish(&arn, changes, detached);
-        Ok((arn, now))
-    }
-
     /// Applies one event to an execution and stores the step. False when it found nothing to act on.
     pub(crate) fn step(&self, execution: &str, event: Event) -> Result<bool, StoreError> {
         let mut store = self.store();
@@ -289,15 +253,16 @@ impl States {
         Ok(accepted)
     }
 
-    fn env(&self) -> Env {
+    pub(crate) fn env(&self) -> Env {
         Env {
             now: self.now(),
             entropy: Arc::clone(&self.shared.entropy),
+            states_max: self.shared.states_max,
         }
     }
 
     /// The parsed definition an execution runs.
-    fn machine(&self, store: &Store, run: &Run) -> Result<Arc<Machine>, StoreError> {
+    pub(crate) fn machine(&self, store: &Store, run: &Run) -> Result<Arc<Machine>, StoreError> {
         let key = (run.machine_arn.clone(), run.revision);
         let mut machines = self
             .shared
@@ -317,7 +282,7 @@ impl States {
     }
 
     /// Hands stored commands to the driver.
-    fn publish(&self, execution: &str, changes: Changes, detached: Vec<i64>) {
+    pub(crate) fn publish(&self, execution: &str, changes: Changes, detached: Vec<i64>) {
         self.shared
             .transitions
             .fetch_add(changes.transitions, Ordering::Relaxed);
@@ -348,7 +313,7 @@ impl States {
     }
 
     #[cfg(test)]
-    fn committed(&self, store: &Store) {
+    pub(crate) fn committed(&self, store: &Store) {
         if let Some(observer) = self
             .shared
             .after_commit
@@ -365,86 +330,5 @@ impl States {
         clippy::unused_self,
         reason = "the test build observes every commit here"
     )]
-    fn committed(&self, _store: &Store) {}
-}
-
-/// An input within the limits.
-fn check_input(input: &str) -> Result<Value, Refusal> {
-    if input.len() > PAYLOAD_BYTES_MAX {
-        let message = format!("the input is longer than {PAYLOAD_BYTES_MAX} bytes");
-        return Err(Refusal::new("ValidationException", message));
-    }
-    serde_json::from_str(input).map_err(|error| {
-        Refusal::new(
-            "InvalidExecutionInput",
-            format!("Invalid State Machine Execution Input: '{error}'"),
-        )
-    })
-}
-
-fn new_run(machine: &MachineRow, arn: String, name: &str, input: &str, now: Timestamp) -> Run {
-    Run {
-        arn,
-        name: name.to_owned(),
-        machine_arn: machine.arn.clone(),
-        machine_name: machine.name.clone(),
-        role_arn: machine.role_arn.clone(),
-        revision: machine.revision,
-        input: input.to_owned(),
-        started: now,
-        status: Status::Running,
-        output: None,
-        error: None,
-        cause: None,
-        stopped: None,
-        deadline: None,
-        events: 0,
-        numbers: 0,
-        frames: std::collections::BTreeMap::new(),
-    }
-}
-
-/// Whatever was stored but perhaps not performed when the last process ended.
-fn in_flight(store: &Store) -> Result<VecDeque<Job>, StoreError> {
-    let mut queue = VecDeque::new();
-    for execution in store.running()? {
-        let Some(run) = store.load(&execution)? else {
-            continue;
-        };
-        let job = |command| Job::Step {
-            execution: execution.clone(),
-            command,
-        };
-        for frame in run.frames.values() {
-            match &frame.at {
-                At::Ready => queue.push_back(job(Command::Continue)),
-                At::Calling(call) => match &call.phase {
-                    Phase::Open => {
-                        queue.push_back(job(open_command(call.attempt, call.target.clone())))
-                    }
-                    // Harmless while the child still runs.
-                    Phase::Child(arn) => queue.push_back(Job::Step {
-                        execution: arn.clone(),
-                        command: Command::Ended,
-                    }),
-                    Phase::Submitted => {}
-                },
-                At::Backoff { .. } | At::Waiting { .. } | At::Forked(_) => {}
-            }
-        }
-    }
-    for arn in store.orphans()? {
-        queue.push_back(Job::Step {
-            execution: arn.clone(),
-            command: Command::StopChild { arn },
-        });
-    }
-    for (id, function, payload) in store.detached()? {
-        queue.push_back(Job::Detached {
-            id,
-            function,
-            payload,
-        });
-    }
-    Ok(queue)
+    pub(crate) fn committed(&self, _store: &Store) {}
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    Failure, HISTORY_EVENTS_MAX, HistoryEvent, STATES_PER_STEP_MAX,
+    Failure, HISTORY_EVENTS_MAX, HistoryEvent,
     frame::{At, ChildReport, Frame, Run, Status},
     history::Body,
 };
@@ -73,10 +73,12 @@ pub(crate) enum Command {
     Ended,
 }
 
-/// Time and randomness of one step.
+/// What one step gets from outside.
 pub(crate) struct Env {
     pub(crate) now: Timestamp,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// Most states to enter before the step is stored.
+    pub(crate) states_max: usize,
 }
 
 /// What one step changed.
@@ -193,7 +195,7 @@ impl Step<'_> {
     }
 
     fn enter_ready(&mut self) {
-        for _ in 0..STATES_PER_STEP_MAX {
+        for _ in 0..self.env.states_max {
             match self.next_ready() {
                 Some(id) if !self.full => self.enter(id),
                 _ => return,

@@ -21,6 +21,6 @@ pub(crate) const HISTORY_EVENTS_MAX: u64 = 25_000;
 /// Most bytes of one payload (input, output, result, arguments, variables), an AWS quota.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 262_144;
 /// Most states entered in one stored step, so that a step stays short; the rest follows in the next.
-const STATES_PER_STEP_MAX: usize = 32;
+pub(crate) const STATES_PER_STEP_MAX: usize = 32;
 /// Most concurrent iterations of an inline Map, an AWS quota.
 const MAP_CONCURRENCY_MAX: usize = 40;

@@ -1,1 +1,7 @@
-//! Tests of the whole service.
+//! The whole service with a manual clock and fake functions.
+
+mod api;
+mod recovery;
+mod states;
+mod tokens;
+mod world;
