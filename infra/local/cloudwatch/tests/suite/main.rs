@@ -1,0 +1,6 @@
+//! The service as its clients and its event handler see it.
+
+mod lifecycle;
+mod protocols;
+mod refusals;
+mod world;
