@@ -22,7 +22,8 @@ type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl States {
     /// Drives every execution for ever, beginning with those in flight when the store was opened. Idle executions cost
-    /// nothing: there is one timer, for the earliest deadline of all. Dropping the future stops the drive at once.
+    /// nothing: there is one timer, for the earliest deadline of all. Dropping the future stops the drive at once. Poll
+    /// it once per service: a second drive would share the work but call nothing twice.
     pub async fn run(self) {
         let mut calls = JoinSet::new();
         let mut alarm: Option<(Timestamp, Sleep)> = None;
@@ -123,23 +124,39 @@ impl States {
                     attempt,
                     sync,
                 };
-                let outcome = self.start(&machine, &name, &input.to_string(), Some(&origin));
-                self.report(
-                    execution,
-                    Event::ChildStarted {
-                        attempt,
-                        outcome: outcome.map_err(start_failure),
-                    },
-                );
+                let input = input.to_string();
+                self.start_child(&origin, &machine, &name, &input)
+                    .unwrap_or_else(|error| log(&error));
             }
-            Command::StopChild { arn } => {
-                let cause = Some("The parent execution no longer waits for this one.".to_owned());
-                self.report(&arn, Event::Stop { error: None, cause });
-            }
+            Command::StopChild { arn } => self.report(&arn, abandoned()),
             Command::Ended => self
                 .tell_parents(execution)
                 .unwrap_or_else(|error| log(&error)),
         }
+    }
+
+    /// Starts a child for a call of its parent, or finds the one that was started for it before.
+    fn start_child(
+        &self,
+        origin: &Origin,
+        machine: &str,
+        name: &str,
+        input: &str,
+    ) -> Result<(), StoreError> {
+        let started = self.start(machine, name, input, Some(origin));
+        let child = started.as_ref().ok().map(|(arn, _)| arn.clone());
+        let outcome = started.map_err(start_failure);
+        let attempt = origin.attempt;
+        let waited_for = self.step(&origin.parent, Event::ChildStarted { attempt, outcome })?;
+        let Some(child) = child else { return Ok(()) };
+        if waited_for {
+            // A child found again may have ended before its parent knew of it.
+            return self.tell_parents(&child);
+        }
+        if origin.sync && self.store().origin(&child)?.as_ref() == Some(origin) {
+            self.step(&child, abandoned())?;
+        }
+        Ok(())
     }
 
     /// Tells every task that waits for `child` how it ended.
@@ -158,7 +175,9 @@ impl States {
     }
 
     async fn invoke(&self, function: String, payload: Value) -> Result<Value, Failure> {
-        let call = AssertUnwindSafe(self.shared.functions.invoke(function, payload)).catch_unwind();
+        // The call itself may panic before it gives a future.
+        let call = async { self.shared.functions.invoke(function, payload).await };
+        let call = AssertUnwindSafe(call).catch_unwind();
         let panicked = |_| FunctionError {
             error: "Lambda.Unknown".to_owned(),
             cause: "The function panicked.".to_owned(),
@@ -174,6 +193,15 @@ impl States {
         self.step(execution, event)
             .map(|_| ())
             .unwrap_or_else(|error| log(&error));
+    }
+}
+
+/// The end of a child that nobody waits for.
+fn abandoned() -> Event {
+    let cause = "The parent execution no longer waits for this one.".to_owned();
+    Event::Stop {
+        error: None,
+        cause: Some(cause),
     }
 }
 

@@ -244,7 +244,7 @@ impl States {
             return Ok(false);
         };
         let machine = self.machine(&store, &run)?;
-        let changes = advance(&machine, &mut run, event, &self.env());
+        let changes = advance(&machine, &mut run, event, &self.env(self.now()));
         let detached = store.commit(&run, &changes)?;
         self.committed(&store);
         drop(store);
@@ -253,9 +253,10 @@ impl States {
         Ok(accepted)
     }
 
-    pub(crate) fn env(&self) -> Env {
+    /// What one step at the instant `now` gets from outside.
+    pub(crate) fn env(&self, now: Timestamp) -> Env {
         Env {
-            now: self.now(),
+            now,
             entropy: Arc::clone(&self.shared.entropy),
             states_max: self.shared.states_max,
         }

@@ -15,6 +15,7 @@ use crate::{
 
 /// How long the name of an ended execution stays taken, an AWS quota.
 const NAME_TAKEN: SignedDuration = SignedDuration::from_hours(90 * 24);
+
 impl States {
     /// Starts an execution, or finds the one that an equal request has started.
     pub(crate) fn start(
@@ -54,7 +55,7 @@ impl States {
         }
         let mut run = new_run(&machine_row, arn.clone(), name, input, now);
         let machine = self.machine(&store, &run)?;
-        let changes = advance(&machine, &mut run, Event::Start, &self.env());
+        let changes = advance(&machine, &mut run, Event::Start, &self.env(now));
         let detached = store.insert(&run, origin, &changes)?;
         self.committed(&store);
         drop(store);

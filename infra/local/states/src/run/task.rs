@@ -235,21 +235,18 @@ impl Step<'_> {
         );
     }
 
-    /// The child runs, or could not be started.
+    /// The child runs, or could not be started. False when nobody waits for it any more.
     pub(super) fn child_started(
         &mut self,
         attempt: u64,
         outcome: Result<(String, Timestamp), Failure>,
     ) -> bool {
         let Some((id, call)) = self.calling(attempt) else {
-            // Nobody waits any more: a child that only lives for its parent must not go on.
-            if let Ok((arn, _)) = outcome {
-                self.command(Command::StopChild { arn });
-            }
             return false;
         };
         match (outcome, call.target) {
-            _ if call.phase != Phase::Open => return false,
+            // It is known already.
+            _ if call.phase != Phase::Open => {}
             (Err(failure), _) => self.failed(id, failure),
             (Ok((arn, started)), Target::Machine { sync: true, .. }) => {
                 let result = json!({"ExecutionArn": arn, "StartDate": started.as_millisecond()});

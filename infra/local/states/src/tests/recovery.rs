@@ -1,7 +1,7 @@
 //! The process dies after any stored step and another goes on from what it left.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -98,6 +98,28 @@ async fn check_history(world: &World, arn: &str) -> Vec<String> {
     types
 }
 
+type Copies = Arc<Mutex<Vec<(PathBuf, jiff::Timestamp)>>>;
+
+/// Keeps what a process killed right after each commit would leave, with the time of its death.
+fn copy_after_each_commit(world: &World, root: &Path) -> Copies {
+    let copies = Copies::default();
+    let (taken, root, clock) = (copies.clone(), root.to_owned(), world.clock.clone());
+    let observer = move |store: &crate::store::Store| {
+        let mut taken = taken.lock().expect("not poisoned");
+        let dir = root.join(taken.len().to_string());
+        store.copy_to(&dir);
+        taken.push((dir, engine::ports::Clock::now(&*clock)));
+    };
+    let mut after_commit = world
+        .states
+        .shared
+        .after_commit
+        .lock()
+        .expect("not poisoned");
+    *after_commit = Some(Box::new(observer));
+    copies
+}
+
 #[tokio::test]
 async fn dying_after_any_step_changes_nothing_in_the_end() {
     // Steps as they are in production, and steps as small as they can be.
@@ -116,22 +138,7 @@ async fn die_after_each_step(states_max: usize, steps_min: usize) {
         states_max,
     );
     put_machines(&world);
-    let taken: Arc<Mutex<Vec<(PathBuf, jiff::Timestamp)>>> = Arc::default();
-    {
-        let (taken, root, clock) = (taken.clone(), copies.path().to_owned(), world.clock.clone());
-        let observer = move |store: &crate::store::Store| {
-            let mut taken = taken.lock().expect("not poisoned");
-            let dir = root.join(taken.len().to_string());
-            store.copy_to(&dir);
-            taken.push((dir, engine::ports::Clock::now(&*clock)));
-        };
-        *world
-            .states
-            .shared
-            .after_commit
-            .lock()
-            .expect("not poisoned") = Some(Box::new(observer));
-    }
+    let taken = copy_after_each_commit(&world, copies.path());
     let arn = world
         .start("everything", NAME, json!({"release": 1, "count": 3}))
         .await;
@@ -227,4 +234,27 @@ async fn an_orphaned_child_is_stopped_when_the_service_opens() {
             .await["status"],
         "ABORTED"
     );
+}
+
+#[tokio::test]
+async fn a_child_that_ended_before_its_parent_knew_of_it_is_still_heard() {
+    let copies = TempDir::new().expect("a directory");
+    let world = World::new(fakes());
+    world.put("child", "A", json!({"A": {"Type": "Succeed", "Output": 5}}));
+    world.put("machine", "A", json!({"A": {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "End": true,
+        "Arguments": {"StateMachineArn": "child", "Name": "c"}, "Output": "{% $states.result.Output %}"}}));
+    let taken = copy_after_each_commit(&world, copies.path());
+    let arn = world.start("machine", "p", json!({})).await;
+    assert_eq!(output(&world.finish(&arn).await), json!(5));
+    let taken = taken.lock().expect("not poisoned").clone();
+    assert_eq!(taken.len(), 4, "parent, child, child known, child ended");
+    for (dir, now) in taken {
+        let again = World::open(&dir, now, Arc::new(fakes()), 3);
+        assert_eq!(
+            output(&again.finish(&arn).await),
+            json!(5),
+            "{}",
+            dir.display()
+        );
+    }
 }

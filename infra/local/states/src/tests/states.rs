@@ -310,3 +310,10 @@ async fn an_endless_machine_stops_at_the_history_limit() {
         (&json!(25_000), &json!("ExecutionFailed"))
     );
 }
+
+#[tokio::test]
+async fn a_panicking_function_is_a_failed_task() {
+    let fakes = Fakes::default().with("f", |_, _| panic!("on purpose"));
+    let world = World::with_machine(fakes, json!({"A": invoke("f", json!({"End": true}))}), "A");
+    assert_eq!(world.run(json!({})).await["error"], "Lambda.Unknown");
+}

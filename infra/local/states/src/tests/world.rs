@@ -21,7 +21,7 @@ use crate::{FunctionError, Functions, States};
 use engine::ports::Clock;
 
 /// Turns of the scheduler after which nothing is left to do without time passing.
-const TURNS: usize = 400;
+const TURNS: usize = 100;
 
 type Script = Box<dyn Fn(&Value, usize) -> Result<Value, FunctionError> + Send + Sync>;
 
