@@ -1,1 +1,50 @@
-//! reconciler
+//! Every minute: finishes what a crash, a lost event or a lost answer left behind.
+//!
+//! **May touch**: everything that an effect may touch: the table, Step Functions, CloudWatch, artifacts, the user's
+//! functions, the roles of pipelines.
+//!
+//! **Architecture invariants**: decides nothing of its own; it delivers what was decided, and asks the same judge.
+
+use engine::{EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Reconciled};
+use serde::Deserialize;
+
+/// A tick. A schedule's event has no members that matter.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct Tick {
+    /// Nobody else is at work, as after a restart: leave nothing to others.
+    #[serde(default)]
+    pub alone: bool,
+}
+
+/// Handles a tick of the schedule.
+///
+/// # Errors
+/// Those of the first service that did not answer; what was not reached is found at the next tick.
+pub async fn handle<W>(world: &W, tick: Tick) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
+{
+    let done = engine::reconcile(world, !tick.alone).await?;
+    log(&done);
+    Ok(())
+}
+
+fn log(done: &Reconciled) {
+    for missing in &done.artifacts_gone {
+        tracing::warn!(missing, "a rollback would find nothing to go back to");
+    }
+    for judged in &done.judged {
+        tracing::info!(
+            pipeline.name = %judged.pipeline,
+            stage.name = %judged.stage,
+            execution.id = %judged.evidence.execution,
+            verdict = ?judged.evidence.verdict,
+            "alarm found red: {}",
+            judged.evidence.reason
+        );
+    }
+    if done.effects + done.executions + done.watches_ended > 0 {
+        let Reconciled { effects, executions, watches_ended, .. } = done;
+        tracing::info!(effects, executions, watches_ended, "finished what was left behind");
+    }
+}

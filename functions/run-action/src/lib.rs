@@ -1,1 +1,26 @@
-//! run-action
+//! Starts, performs and finishes one action.
+//!
+//! **May touch**: the table, Step Functions, artifacts and deploy targets in S3, the user's Lambda functions, the roles
+//! of pipelines.
+//!
+//! **Architecture invariants**: what an action does is in `engine`; this is its door.
+
+use contract::{ActionInput, ActionOutput};
+use engine::{EngineError, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
+
+/// Handles `RunNative`, `RunJob` and `ExpireAction` of the `stage-run` machine. `out_of_time` says when the
+/// invocation should begin nothing more.
+///
+/// # Errors
+/// `ActionUnfinished`, `Contended` and `Unavailable`, which the machine retries; `InvalidInput` and `Broken`, which it
+/// does not. An action that fails is an output, not an error.
+pub async fn handle<W>(
+    world: &W,
+    input: ActionInput,
+    out_of_time: &(dyn Fn() -> bool + Send + Sync),
+) -> Result<ActionOutput, EngineError>
+where
+    W: HasStore + HasObjects + HasMachines + HasFunctions + HasRoles,
+{
+    engine::run_action(world, &input, out_of_time).await
+}

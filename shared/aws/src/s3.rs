@@ -74,6 +74,11 @@ pub struct S3Objects {
 }
 
 impl S3Objects {
+    /// Over a client made from `config`.
+    pub fn connect(config: &SdkConfig) -> Self {
+        Self::new(client(config))
+    }
+
     /// Objects by way of `client`, as [`client`] makes it.
     pub fn new(client: Client) -> Self {
         Self { client }

@@ -21,6 +21,8 @@ mod rollback;
 mod stage;
 mod status;
 mod structure;
+#[cfg(test)]
+mod tests;
 mod transition;
 mod variables;
 

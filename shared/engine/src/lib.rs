@@ -38,7 +38,7 @@ pub use gate::pass_gate;
 pub use jobs::{JobSuccess, OUTPUT_VARIABLES_BYTES_MAX, fail_job, succeed_job};
 pub use pipelines::{create_pipeline, delete_pipeline, get_pipeline, update_pipeline};
 pub use reconcile::{Reconciled, reconcile};
-pub use rollback::{Candidate, list_candidates, rollback_stage};
+pub use rollback::{Candidate, list_candidates, load_view, rollback_stage};
 pub use start::{CauseOrder, StartRequest, Started, start_execution};
 pub use transitions::{Side, disable, enable};
 pub use trigger::{Upload, object_uploaded};

@@ -223,7 +223,11 @@ fn refuse(stage: &StageName, target: ExecutionId, reason: &Ineligible) -> Engine
     EngineError::refused(exception, format!("Stage '{stage}' cannot go back to execution '{target}'. {reason}"))
 }
 
-pub(crate) async fn load_view<W: HasStore>(world: &W, pipeline: &PipelineName) -> Result<PipelineView, EngineError> {
+/// Everything under a pipeline's key, by one request: its row, stages, latest actions and waiting executions.
+///
+/// # Errors
+/// Refusal `PipelineNotFoundException`.
+pub async fn load_view<W: HasStore>(world: &W, pipeline: &PipelineName) -> Result<PipelineView, EngineError> {
     let view = world.store().load_pipeline(pipeline).await?;
     view.ok_or_else(|| not_found(&world.settings().account, pipeline.as_str()))
 }

@@ -98,6 +98,15 @@ impl Config {
         }
     }
 
+    /// What use cases know of the installation.
+    pub fn settings(&self) -> engine::Settings {
+        engine::Settings {
+            account: self.account.clone(),
+            region: self.region.clone(),
+            bucket: self.bucket.clone(),
+        }
+    }
+
     /// The AWS SDK's settings: this region, credentials from the default chain, rustls with ring.
     ///
     /// `AWS_ENDPOINT_URL` (and its per-service forms) are honoured, as in every AWS SDK.

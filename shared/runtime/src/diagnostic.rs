@@ -17,6 +17,12 @@ pub trait NamedError: Display {
     fn name(&self) -> &'static str;
 }
 
+impl NamedError for engine::EngineError {
+    fn name(&self) -> &'static str {
+        engine::EngineError::name(self).as_str()
+    }
+}
+
 /// What Lambda reports for `error`. Without it, Step Functions would see the path of a Rust type.
 pub fn diagnostic(error: &impl NamedError) -> Diagnostic {
     Diagnostic {

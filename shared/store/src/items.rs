@@ -127,13 +127,13 @@ pub(crate) fn version_of(row: &Row) -> Option<u64> {
         Row::Success(row) => Some(row.version),
         Row::Watch(row) | Row::OpenWatch(row) => Some(row.version),
         Row::Job(row) => Some(row.version),
+        Row::Start(row) => Some(row.version),
         Row::Summary(_)
         | Row::Waiting(_)
         | Row::OpenExecution(_)
         | Row::Record(_)
         | Row::Effect(_)
-        | Row::Source(_)
-        | Row::Start(_) => None,
+        | Row::Source(_) => None,
     }
 }
 

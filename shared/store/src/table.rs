@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
+use aws_types::SdkConfig;
 use domain::{
     ActionExecutionId, ActionRun, Execution, ExecutionId, Job, PipelineIndex, PipelineName,
     PipelineView, Record, StageName, StageState, Success, Watch,
@@ -28,6 +29,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// Over a client made from `config`.
+    pub fn connect(config: &SdkConfig, name: impl Into<String>) -> Self {
+        Self::new(Client::new(config), name)
+    }
+
     /// Opens the table called `name`, which must have the shape that [`create_table`](crate::create_table) gives it.
     pub fn new(client: Client, name: impl Into<String>) -> Self {
         Self {

@@ -2,7 +2,7 @@
 
 mod clock;
 mod cloud;
-pub(crate) mod objects;
+pub mod objects;
 mod store;
 
 pub use clock::{Clock, Entropy};

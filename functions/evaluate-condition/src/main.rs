@@ -1,0 +1,17 @@
+//! Wiring: the handler over AWS.
+
+use aws::{CloudWatchAlarms, s3::S3Objects};
+use engine::World;
+use runtime::{Config, SystemClock, SystemEntropy};
+use store::Table;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let config = Config::from_env()?;
+    let sdk = config.sdk_config().await;
+    let world = World::new(SystemClock, SystemEntropy, config.settings())
+        .with_store(Table::connect(&sdk, &config.table))
+        .with_alarms(CloudWatchAlarms::connect(&sdk))
+        .with_objects(S3Objects::connect(&sdk));
+    runtime::serve("evaluate-condition", |input, _| evaluate_condition::handle(&world, input)).await
+}

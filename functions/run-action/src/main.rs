@@ -1,0 +1,27 @@
+//! Wiring: the handler over AWS.
+
+use aws::{LambdaFunctions, StepFunctions, StsRoles, s3::S3Objects};
+use engine::{World, ports::Clock};
+use jiff::Timestamp;
+use runtime::{Config, SystemClock, SystemEntropy};
+use store::Table;
+
+/// Time kept back for storing how far an action has come, in milliseconds.
+const RESERVE_MS: i64 = 20_000;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let config = Config::from_env()?;
+    let sdk = config.sdk_config().await;
+    let world = World::new(SystemClock, SystemEntropy, config.settings())
+        .with_store(Table::connect(&sdk, &config.table))
+        .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
+        .with_functions(LambdaFunctions::connect(&sdk))
+        .with_objects(S3Objects::connect(&sdk))
+        .with_roles(StsRoles::connect(&sdk));
+    runtime::serve("run-action", async |input, deadline: Timestamp| {
+        let out_of_time = || SystemClock.now().as_millisecond() + RESERVE_MS > deadline.as_millisecond();
+        run_action::handle(&world, input, &out_of_time).await
+    })
+    .await
+}

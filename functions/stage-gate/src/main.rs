@@ -1,0 +1,17 @@
+//! Wiring: the handler over AWS.
+
+use aws::{CloudWatchAlarms, StepFunctions};
+use engine::World;
+use runtime::{Config, SystemClock, SystemEntropy};
+use store::Table;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let config = Config::from_env()?;
+    let sdk = config.sdk_config().await;
+    let world = World::new(SystemClock, SystemEntropy, config.settings())
+        .with_store(Table::connect(&sdk, &config.table))
+        .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
+        .with_alarms(CloudWatchAlarms::connect(&sdk));
+    runtime::serve("stage-gate", |input, _| stage_gate::handle(&world, input)).await
+}

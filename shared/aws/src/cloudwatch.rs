@@ -1,0 +1,250 @@
+//! CloudWatch: reads alarms.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
+use domain::{AlarmChange, AlarmState};
+use aws_types::SdkConfig;
+use engine::ports::{Alarms, CloudError};
+use jiff::Timestamp;
+
+use crate::cloud_error::cloud_error;
+
+/// Most names in one DescribeAlarms.
+const NAMES_PER_CALL_MAX: usize = 100;
+const WHAT: &str = "CloudWatch's alarms";
+
+/// Alarms of the account and region that the client is for.
+#[derive(Debug, Clone)]
+pub struct CloudWatchAlarms {
+    client: Client,
+}
+
+impl CloudWatchAlarms {
+    /// Over a client made from `config`.
+    pub fn connect(config: &SdkConfig) -> Self {
+        Self::new(Client::new(config))
+    }
+
+    /// Reads through `client`.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Alarms of at most [`NAMES_PER_CALL_MAX`] names, at least one: without names DescribeAlarms tells of all alarms.
+    async fn describe_chunk(&self, names: &[&str]) -> Result<Vec<AlarmChange>, CloudError> {
+        let mut found = Vec::new();
+        let mut next_token = None;
+        loop {
+            let page = self
+                .client
+                .describe_alarms()
+                .set_alarm_names(Some(names.iter().map(|name| (*name).to_owned()).collect()))
+                .alarm_types(AlarmType::MetricAlarm)
+                .alarm_types(AlarmType::CompositeAlarm)
+                .set_next_token(next_token)
+                .send()
+                .await
+                .map_err(|error| cloud_error(error, WHAT, &[]))?;
+            for alarm in page.metric_alarms() {
+                let since = alarm
+                    .state_transitioned_timestamp()
+                    .or(alarm.state_updated_timestamp());
+                found.push(change(
+                    alarm.alarm_arn(),
+                    alarm.state_value(),
+                    since,
+                    alarm.state_reason(),
+                )?);
+            }
+            for alarm in page.composite_alarms() {
+                let since = alarm
+                    .state_transitioned_timestamp()
+                    .or(alarm.state_updated_timestamp());
+                found.push(change(
+                    alarm.alarm_arn(),
+                    alarm.state_value(),
+                    since,
+                    alarm.state_reason(),
+                )?);
+            }
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+impl Alarms for CloudWatchAlarms {
+    async fn describe(&self, names: &[String]) -> Result<Vec<AlarmChange>, CloudError> {
+        // An alarm may be asked for by its name and by its ARN: it is told of once.
+        let wanted: BTreeSet<&str> = names.iter().map(|name| name_of(name)).collect();
+        let wanted: Vec<&str> = wanted.into_iter().collect();
+        let mut found = BTreeMap::new();
+        for chunk in wanted.chunks(NAMES_PER_CALL_MAX) {
+            found.extend(
+                self.describe_chunk(chunk)
+                    .await?
+                    .into_iter()
+                    .map(|alarm| (alarm.arn.clone(), alarm)),
+            );
+        }
+        // An ARN of another account or region may share its name with an alarm of ours, which nobody asked for.
+        let is_wanted = |alarm: &AlarmChange| {
+            let name = name_of(&alarm.arn);
+            names
+                .iter()
+                .any(|asked| *asked == alarm.arn || asked == name)
+        };
+        Ok(found.into_values().filter(is_wanted).collect())
+    }
+}
+
+/// The name in an alarm's ARN (`arn:aws:cloudwatch:region:account:alarm:name`), or a name as it is.
+fn name_of(name_or_arn: &str) -> &str {
+    // A name may hold colons.
+    let parts: Vec<&str> = name_or_arn.splitn(7, ':').collect();
+    match parts.as_slice() {
+        ["arn", _, "cloudwatch", _, _, "alarm", name] => name,
+        _ => name_or_arn,
+    }
+}
+
+fn change(
+    arn: Option<&str>,
+    state: Option<&StateValue>,
+    since: Option<&DateTime>,
+    reason: Option<&str>,
+) -> Result<AlarmChange, CloudError> {
+    let timestamp =
+        |at: &DateTime| Timestamp::new(at.secs(), at.subsec_nanos().try_into().ok()?).ok();
+    let (Some(arn), Some(since)) = (arn, since.and_then(timestamp)) else {
+        return Err(CloudError::Refused(
+            "CloudWatch told of an alarm without its ARN or the time of its state".into(),
+        ));
+    };
+    let state = match state {
+        Some(StateValue::Ok) => AlarmState::Ok,
+        Some(StateValue::Alarm) => AlarmState::Alarm,
+        Some(StateValue::InsufficientData) => AlarmState::InsufficientData,
+        _ => AlarmState::Unreadable,
+    };
+    Ok(AlarmChange {
+        arn: arn.to_owned(),
+        state,
+        since,
+        reason: reason.unwrap_or_default().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ciborium::Value;
+
+    use super::*;
+    use crate::replies::{Replies, reply};
+
+    const PREFIX: &str = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:";
+
+    fn map(members: Vec<(&str, Value)>) -> Value {
+        Value::Map(
+            members
+                .into_iter()
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
+        )
+    }
+
+    /// An alarm that took its state at second `transitioned` and was evaluated last at second 900.
+    fn alarm(name: &str, state: &str, transitioned: Option<i64>) -> Value {
+        let time = |second: i64| Value::Tag(1, Box::new(second.into()));
+        let mut members = vec![
+            ("AlarmName", name.into()),
+            ("AlarmArn", format!("{PREFIX}{name}").into()),
+            ("StateValue", state.into()),
+            ("StateReason", "why".into()),
+            ("StateUpdatedTimestamp", time(900)),
+        ];
+        members.extend(transitioned.map(|second| ("StateTransitionedTimestamp", time(second))));
+        map(members)
+    }
+
+    fn page(
+        metric: Vec<Value>,
+        composite: Vec<Value>,
+        next: Option<&str>,
+    ) -> aws_smithy_http_client::test_util::ReplayEvent {
+        let mut members = vec![
+            ("MetricAlarms", Value::Array(metric)),
+            ("CompositeAlarms", Value::Array(composite)),
+        ];
+        members.extend(next.map(|next| ("NextToken", next.into())));
+        let mut body = Vec::new();
+        ciborium::into_writer(&map(members), &mut body).unwrap();
+        reply(
+            200,
+            &[
+                ("smithy-protocol", "rpc-v2-cbor"),
+                ("content-type", "application/cbor"),
+            ],
+            body,
+        )
+    }
+
+    async fn describe(replies: &Replies, names: &[&str]) -> Vec<AlarmChange> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        CloudWatchAlarms::new(Client::new(&replies.config()))
+            .describe(&names)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn both_kinds_of_alarms_are_read_over_all_pages() {
+        let replies = Replies::of([
+            page(vec![alarm("a", "ALARM", Some(100))], vec![], Some("more")),
+            page(vec![], vec![alarm("b:1", "OK", None)], None),
+        ]);
+        let found = describe(&replies, &["a", "b:1", "gone"]).await;
+        let seen: Vec<_> = found
+            .iter()
+            .map(|alarm| (alarm.arn.as_str(), alarm.state, alarm.since.as_second()))
+            .collect();
+        let (a, b) = (format!("{PREFIX}a"), format!("{PREFIX}b:1"));
+        assert_eq!(
+            seen,
+            [
+                (a.as_str(), AlarmState::Alarm, 100),
+                (b.as_str(), AlarmState::Ok, 900)
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_arn_finds_its_alarm_but_not_another_of_the_same_name() {
+        let foreign = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:a";
+        let ours = format!("{PREFIX}a");
+        let answer = || page(vec![alarm("a", "OK", None)], vec![], None);
+        assert_eq!(describe(&Replies::of([answer()]), &[&ours]).await.len(), 1);
+        assert_eq!(describe(&Replies::of([answer()]), &[foreign]).await, []);
+    }
+
+    #[tokio::test]
+    async fn no_names_ask_nothing_and_many_ask_by_the_hundred() {
+        let replies = Replies::of([]);
+        assert_eq!(describe(&replies, &[]).await, []);
+        assert_eq!(replies.count(), 0);
+
+        let replies = Replies::of((0..3).map(|_| page(vec![], vec![], None)));
+        let names: Vec<String> = (0..201).map(|n| format!("alarm-{n}")).collect();
+        describe(
+            &replies,
+            &names.iter().map(String::as_str).collect::<Vec<_>>(),
+        )
+        .await;
+        assert_eq!(replies.count(), 3);
+    }
+}

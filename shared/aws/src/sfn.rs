@@ -1,0 +1,225 @@
+//! Step Functions: starts, answers and observes the state machine that drives pipeline executions.
+
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::types::ExecutionStatus;
+use aws_types::SdkConfig;
+use engine::ports::{CloudError, MachineStatus, Machines};
+use serde_json::Value;
+
+use crate::cloud_error::cloud_error;
+
+/// A token that was answered, timed out, or was never given out: each means that nobody waits for the answer.
+const TOKEN_IS_OVER: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
+const TOKEN: &str = "the task token";
+
+/// One state machine.
+#[derive(Debug, Clone)]
+pub struct StepFunctions {
+    client: Client,
+    machine_arn: String,
+}
+
+impl StepFunctions {
+    /// Over a client made from `config`.
+    pub fn connect(config: &SdkConfig, machine_arn: impl Into<String>) -> Self {
+        Self::new(Client::new(config), machine_arn)
+    }
+
+    /// Drives the state machine `machine_arn`.
+    pub fn new(client: Client, machine_arn: impl Into<String>) -> Self {
+        Self {
+            client,
+            machine_arn: machine_arn.into(),
+        }
+    }
+
+    /// ARN of the machine's execution called `name`. A version or alias in the machine's ARN is no part of it.
+    fn execution_arn(&self, name: &str) -> Result<String, CloudError> {
+        let parts: Vec<&str> = self.machine_arn.split(':').collect();
+        match parts.as_slice() {
+            [
+                "arn",
+                partition,
+                "states",
+                region,
+                account,
+                "stateMachine",
+                machine,
+                ..,
+            ] => Ok(format!(
+                "arn:{partition}:states:{region}:{account}:execution:{machine}:{name}"
+            )),
+            _ => Err(CloudError::Refused(format!(
+                "'{}' is not the ARN of a state machine",
+                self.machine_arn
+            ))),
+        }
+    }
+}
+
+impl Machines for StepFunctions {
+    async fn start(&self, name: &str, input: &Value) -> Result<(), CloudError> {
+        let request = self
+            .client
+            .start_execution()
+            .state_machine_arn(&self.machine_arn)
+            .name(name)
+            .input(input.to_string());
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_execution_already_exists()) =>
+            {
+                Ok(())
+            }
+            Err(error) => {
+                let what = format!("the state machine {}", self.machine_arn);
+                Err(cloud_error(error, &what, &["StateMachineDoesNotExist"]))
+            }
+        }
+    }
+
+    async fn answer(&self, token: &str, output: &Value) -> Result<(), CloudError> {
+        let request = self
+            .client
+            .send_task_success()
+            .task_token(token)
+            .output(output.to_string());
+        request
+            .send()
+            .await
+            .map_err(|error| cloud_error(error, TOKEN, &TOKEN_IS_OVER))?;
+        Ok(())
+    }
+
+    async fn heartbeat(&self, token: &str) -> Result<(), CloudError> {
+        let request = self.client.send_task_heartbeat().task_token(token);
+        request
+            .send()
+            .await
+            .map_err(|error| cloud_error(error, TOKEN, &TOKEN_IS_OVER))?;
+        Ok(())
+    }
+
+    async fn status(&self, name: &str) -> Result<Option<MachineStatus>, CloudError> {
+        let arn = self.execution_arn(name)?;
+        match self
+            .client
+            .describe_execution()
+            .execution_arn(&arn)
+            .send()
+            .await
+        {
+            Ok(described) => Ok(Some(status_of(&described.status))),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_execution_does_not_exist()) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(cloud_error(error, &format!("the execution {arn}"), &[])),
+        }
+    }
+}
+
+/// A status this build does not know is taken for running: what is dead is buried, what is running is looked at again.
+fn status_of(status: &ExecutionStatus) -> MachineStatus {
+    match status {
+        ExecutionStatus::Succeeded => MachineStatus::Succeeded,
+        ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted => {
+            MachineStatus::Dead
+        }
+        _ => MachineStatus::Running,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::replies::{Replies, reply};
+
+    const ARN: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:pipeline-execution";
+
+    fn machine(replies: &Replies) -> StepFunctions {
+        StepFunctions::new(Client::new(&replies.config()), ARN)
+    }
+
+    #[tokio::test]
+    async fn starting_what_was_started_is_success() {
+        let replies = Replies::of([reply(
+            400,
+            &[],
+            r#"{"__type":"ExecutionAlreadyExists","message":"it does"}"#,
+        )]);
+        machine(&replies)
+            .start("e-1", &json!({"a": 1}))
+            .await
+            .unwrap();
+        let sent: Value = serde_json::from_slice(&replies.body(0)).unwrap();
+        assert_eq!(
+            sent,
+            json!({"stateMachineArn": ARN, "name": "e-1", "input": r#"{"a":1}"#})
+        );
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_over_is_not_there() {
+        for code in TOKEN_IS_OVER {
+            let body = format!(r#"{{"__type":"{code}","message":"secret-token"}}"#);
+            let replies =
+                Replies::of([reply(400, &[], body.clone()), reply(400, &[], body.clone())]);
+            let machine = machine(&replies);
+            for result in [
+                machine.answer("secret-token", &json!({})).await,
+                machine.heartbeat("secret-token").await,
+            ] {
+                assert_eq!(
+                    result.unwrap_err().to_string(),
+                    "the task token is not there",
+                    "{code}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn status_is_asked_by_the_name_of_the_execution() {
+        let described = |status: &str| {
+            reply(
+                200,
+                &[],
+                format!(
+                    r#"{{"executionArn":"a","stateMachineArn":"b","startDate":1,"status":"{status}"}}"#
+                ),
+            )
+        };
+        let absent = reply(
+            400,
+            &[],
+            r#"{"__type":"ExecutionDoesNotExist","message":"no"}"#,
+        );
+        let replies = Replies::of([
+            described("RUNNING"),
+            described("SUCCEEDED"),
+            described("ABORTED"),
+            absent,
+        ]);
+        let machine = machine(&replies);
+        for expected in [
+            Some(MachineStatus::Running),
+            Some(MachineStatus::Succeeded),
+            Some(MachineStatus::Dead),
+            None,
+        ] {
+            assert_eq!(machine.status("e-1").await.unwrap(), expected);
+        }
+        let sent: Value = serde_json::from_slice(&replies.body(0)).unwrap();
+        let arn = "arn:aws:states:eu-west-1:123456789012:execution:pipeline-execution:e-1";
+        assert_eq!(sent["executionArn"], arn);
+    }
+}

@@ -1,0 +1,69 @@
+//! The decisions together, applied to rows as a store would apply them.
+
+mod failure;
+mod gate;
+mod rollback;
+mod table;
+mod transition;
+mod walk;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    Execution, ExecutionId, ExecutionMode, ExecutionType, Generation, Phase, RollbackCause, StageName, StageReport,
+    StageResult, Trigger, TriggerType,
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn id(n: u128) -> ExecutionId {
+    ExecutionId(Uuid::from_u128(n))
+}
+
+fn stage(name: &str) -> StageName {
+    name.parse().unwrap()
+}
+
+fn report(name: &str, generation: u64, status: StageResult) -> StageReport {
+    StageReport { stage: stage(name), generation: Generation(generation), status }
+}
+
+fn waiting_before(name: &str) -> Phase {
+    Phase::Waiting { stage: stage(name) }
+}
+
+fn running_in(name: &str) -> Phase {
+    Phase::Running { stage: stage(name) }
+}
+
+fn manual() -> RollbackCause {
+    RollbackCause::Manual { by: "arn:aws:sts::111122223333:assumed-role/oncall/ana".into() }
+}
+
+/// An execution that was recorded and has not asked for anything.
+fn execution(n: u128, mode: ExecutionMode) -> Execution {
+    Execution {
+        id: id(n),
+        pipeline: "shop".parse().unwrap(),
+        pipeline_version: 1,
+        execution_type: ExecutionType::Standard,
+        mode,
+        trigger: Trigger { trigger_type: TriggerType::StartPipelineExecution, trigger_detail: None },
+        started_at: at(0),
+        updated_at: at(0),
+        phase: Phase::Starting,
+        status_summary: None,
+        attempt: 1,
+        variables: Default::default(),
+        pins: Default::default(),
+        revisions: Vec::new(),
+        outputs: Default::default(),
+        artifacts: Default::default(),
+        stages: Default::default(),
+        rollback: None,
+        version: 0,
+    }
+}

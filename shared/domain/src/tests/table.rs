@@ -1,0 +1,248 @@
+//! Rows in memory, which take changes as a store does: all or none, each row only over the version it was read at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{at, execution, id, stage};
+use crate::{
+    AlarmSnapshot, Changes, Effect, Execution, ExecutionId, ExecutionMode, GateAnswer, GateEvent, Live, Phase,
+    PipelineView, Rejected, RollbackCause, RollbackOrder, StageIndex, StageName, StageReport, StageState, Success,
+    Waiting, Watch, pass_gate,
+    pipeline::tests::{stage_index, view},
+    start_rollback,
+};
+
+/// Everything stored of one pipeline.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    pub(super) index: crate::PipelineIndex,
+    pub(super) stages: BTreeMap<StageName, StageState>,
+    pub(super) executions: BTreeMap<ExecutionId, Execution>,
+    pub(super) waiting: BTreeMap<(StageName, u64), Waiting>,
+    pub(super) successes: BTreeMap<(StageName, Timestamp, ExecutionId), Success>,
+    pub(super) watches: BTreeMap<(String, StageName, String), Watch>,
+    pub(super) alarms: BTreeMap<String, AlarmSnapshot>,
+    /// Second of the clock.
+    pub(super) clock: i64,
+}
+
+/// A row has changed since it was read.
+#[derive(Debug, PartialEq)]
+pub(super) struct Conflict(pub(super) String);
+
+impl Table {
+    /// A pipeline `Source`, `Deploy`, `Verify` with executions 1 to `count` that have not asked for anything.
+    pub(super) fn new(mode: ExecutionMode, count: u128) -> Self {
+        let stages: Vec<StageIndex> =
+            ["Source", "Deploy", "Verify"].iter().map(|name| stage_index(name, &[("Act", 1), ("Check", 2)])).collect();
+        Self::with_stages(stages, mode, count)
+    }
+
+    pub(super) fn with_stages(stages: Vec<StageIndex>, mode: ExecutionMode, count: u128) -> Self {
+        let mut index = view(stages).index;
+        index.mode = mode;
+        let executions = (1..=count).map(|n| (id(n), Execution { version: 1, ..execution(n, mode) })).collect();
+        Self {
+            index,
+            stages: BTreeMap::new(),
+            executions,
+            waiting: BTreeMap::new(),
+            successes: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            alarms: BTreeMap::new(),
+            clock: 1_000,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        at(self.clock)
+    }
+
+    pub(super) fn view(&self) -> PipelineView {
+        PipelineView {
+            index: self.index.clone(),
+            stages: self.stages.clone(),
+            actions: Vec::new(),
+            waiting: self.waiting.values().cloned().collect(),
+        }
+    }
+
+    /// Stores all of `changes`, or nothing and tells why not. Answers with the effects to perform.
+    pub(super) fn store(&mut self, changes: Changes) -> Result<Vec<Effect>, Conflict> {
+        self.check(&changes)?;
+        for (name, mut row) in changes.stages {
+            row.version += 1;
+            self.stages.insert(name, row);
+        }
+        for (id, mut row) in changes.executions {
+            row.version += 1;
+            self.executions.insert(id, row);
+        }
+        for row in changes.waiting_removed {
+            self.waiting.remove(&(row.stage, row.arrival));
+        }
+        for row in changes.waiting_added {
+            self.waiting.insert((row.stage.clone(), row.arrival), row);
+        }
+        for mut row in changes.successes {
+            row.version += 1;
+            self.successes.insert((row.stage.clone(), row.at, row.execution), row);
+        }
+        for row in changes.watches {
+            self.watches.insert((row.alarm_arn.clone(), row.stage.clone(), row.rule.clone()), row);
+        }
+        for row in changes.watches_ended {
+            self.watches.remove(&(row.alarm_arn, row.stage, row.rule));
+        }
+        Ok(changes.effects)
+    }
+
+    fn check(&self, changes: &Changes) -> Result<(), Conflict> {
+        let same = |what: &dyn std::fmt::Debug, stored: Option<u64>, read: u64| match stored.unwrap_or(0) == read {
+            true => Ok(()),
+            false => Err(Conflict(format!("{what:?} was read at {read}, is at {stored:?}"))),
+        };
+        for (name, row) in &changes.stages {
+            same(name, self.stages.get(name).map(|row| row.version), row.version)?;
+        }
+        for (id, row) in &changes.executions {
+            same(id, self.executions.get(id).map(|row| row.version), row.version)?;
+        }
+        for row in &changes.successes {
+            let key = (row.stage.clone(), row.at, row.execution);
+            same(&key, self.successes.get(&key).map(|row| row.version), row.version)?;
+        }
+        for (name, generation) in &changes.fences {
+            if self.stage(name.as_str()).generation != *generation {
+                return Err(Conflict(format!("{name} is at another generation")));
+            }
+        }
+        // What a store refuses for good: two writes of one row in one transaction.
+        let mut effects = BTreeSet::new();
+        assert!(changes.effects.iter().all(|effect| effects.insert(effect.id())), "{:?}", changes.effects);
+        let mut rows = BTreeSet::new();
+        assert!(changes.waiting_added.iter().all(|row| rows.insert((&row.stage, row.arrival))), "{changes:?}");
+        let mut rows = BTreeSet::new();
+        assert!(changes.waiting_removed.iter().all(|row| rows.insert((&row.stage, row.arrival))), "{changes:?}");
+        Ok(())
+    }
+
+    pub(super) fn stage(&self, name: &str) -> StageState {
+        let name = stage(name);
+        let initial = || StageState::new(self.index.name.clone(), name.clone());
+        self.stages.get(&name).cloned().unwrap_or_else(initial)
+    }
+
+    pub(super) fn execution(&self, n: u128) -> &Execution {
+        &self.executions[&id(n)]
+    }
+
+    pub(super) fn phase(&self, n: u128) -> &Phase {
+        &self.execution(n).phase
+    }
+
+    pub(super) fn inside(&self, name: &str) -> Option<ExecutionId> {
+        self.stage(name).occupant.map(|inside| inside.execution)
+    }
+
+    /// Who waits before a stage, in order.
+    pub(super) fn queue(&self, name: &str) -> Vec<ExecutionId> {
+        let rows = self.waiting.values().filter(|row| row.stage == stage(name));
+        rows.map(|row| row.execution).collect()
+    }
+
+    pub(super) fn live(&self, name: &str) -> Option<Live> {
+        self.stage(name).live
+    }
+
+    /// Successes in a stage, newest first.
+    pub(super) fn successes(&self, name: &str) -> Vec<Success> {
+        self.successes.values().rev().filter(|row| row.stage == stage(name)).cloned().collect()
+    }
+
+    pub(super) fn index_of(&mut self, name: &str) -> &mut StageIndex {
+        self.index.stages.iter_mut().find(|index| index.name.as_str() == name).unwrap()
+    }
+
+    pub(super) fn decide_gate(
+        &self,
+        execution: ExecutionId,
+        token: &str,
+        finished: Option<&StageReport>,
+    ) -> Result<Changes, Rejected> {
+        let event = GateEvent { execution, token, finished, alarms: &self.alarms };
+        pass_gate(&self.view(), &self.executions, &event, self.now())
+    }
+
+    /// Execution `n` asks the gate; what the decision answers to whom, by token.
+    pub(super) fn ask(&mut self, n: u128, token: &str, finished: Option<&StageReport>) -> BTreeMap<String, GateAnswer> {
+        let changes = self.decide_gate(id(n), token, finished).unwrap();
+        self.answers(changes)
+    }
+
+    pub(super) fn answers(&mut self, changes: Changes) -> BTreeMap<String, GateAnswer> {
+        self.clock += 1;
+        let effects = self.store(changes).unwrap();
+        let answer = |effect| match effect {
+            Effect::AnswerGate { token, answer } => Some((token, answer)),
+            _ => None,
+        };
+        effects.into_iter().filter_map(answer).collect()
+    }
+
+    /// Execution `n`, inside the stage, ends its run there with `status` and asks on.
+    pub(super) fn finish(
+        &mut self,
+        n: u128,
+        name: &str,
+        status: crate::StageResult,
+        token: &str,
+    ) -> BTreeMap<String, GateAnswer> {
+        let report = super::report(name, self.stage(name).generation.0, status);
+        self.ask(n, token, Some(&report))
+    }
+
+    /// Takes execution `n` from where it is through every stage up to and with `last`.
+    pub(super) fn release(&mut self, n: u128, last: &str) {
+        if *self.phase(n) == Phase::Starting {
+            self.ask(n, &format!("start {n}"), None);
+        }
+        let names: Vec<StageName> = self.index.stages.iter().map(|index| index.name.clone()).collect();
+        for name in names {
+            assert_eq!(*self.phase(n), Phase::Running { stage: name.clone() });
+            self.finish(n, name.as_str(), crate::StageResult::Succeeded, &format!("{name} {n}"));
+            if name.as_str() == last {
+                return;
+            }
+        }
+    }
+
+    /// Decides that rollback `n` brings `target` back to the stage.
+    pub(super) fn decide_rollback(
+        &self,
+        n: u128,
+        name: &str,
+        target: u128,
+        undone: Option<u128>,
+        cause: RollbackCause,
+    ) -> Result<Changes, Rejected> {
+        let newer: Vec<Success> =
+            self.successes(name).into_iter().take_while(|success| success.execution != id(target)).collect();
+        let order = RollbackOrder {
+            id: id(n),
+            stage: &stage(name),
+            target: self.execution(target),
+            undone: undone.map(id),
+            cause,
+            newer: &newer,
+        };
+        start_rollback(&self.view(), &self.executions, &order, self.now())
+    }
+
+    pub(super) fn roll_back(&mut self, n: u128, name: &str, target: u128, undone: Option<u128>, cause: RollbackCause) {
+        let changes = self.decide_rollback(n, name, target, undone, cause).unwrap();
+        let effects = self.store(changes).unwrap();
+        assert!(matches!(effects.as_slice(), [Effect::StartMachine { execution, .. }] if *execution == id(n)));
+    }
+}
