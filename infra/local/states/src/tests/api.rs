@@ -23,7 +23,7 @@ async fn world() -> (World, String) {
 }
 
 #[tokio::test]
-async fn machines_are_created_described_updated_and_deleted() {
+async fn machines_are_created_and_described() {
     let (world, arn) = world().await;
     let again = world
         .ok(
@@ -74,6 +74,11 @@ async fn machines_are_created_described_updated_and_deleted() {
             .await,
         json!({"tags": [{"key": "k", "value": "v"}]})
     );
+}
+
+#[tokio::test]
+async fn machines_are_updated_listed_and_deleted() {
+    let (world, arn) = world().await;
     world
         .ok(
             "UpdateStateMachine",
