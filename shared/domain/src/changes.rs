@@ -196,11 +196,12 @@ pub(crate) struct Board<'a> {
     executions: &'a BTreeMap<ExecutionId, Execution>,
     pub(crate) now: Timestamp,
     pub(crate) changes: Changes,
+    kept: BTreeSet<ExecutionId>,
 }
 
 impl<'a> Board<'a> {
     pub(crate) fn new(view: &'a PipelineView, executions: &'a BTreeMap<ExecutionId, Execution>, now: Timestamp) -> Self {
-        Self { view, executions, now, changes: Changes::default() }
+        Self { view, executions, now, changes: Changes::default(), kept: BTreeSet::new() }
     }
 
     /// The stage as it stands, for changing.
@@ -230,6 +231,26 @@ impl<'a> Board<'a> {
             .collect()
     }
 
+    /// Whether the execution is among those read.
+    pub(crate) fn was_read(&self, id: ExecutionId) -> bool {
+        self.executions.contains_key(&id)
+    }
+
+    /// Stores the execution's row even if it stays as it is, so that the changes hold only while nobody else writes it.
+    pub(crate) fn keep(&mut self, id: ExecutionId) -> Result<(), Rejected> {
+        self.execution(id)?;
+        self.kept.insert(id);
+        Ok(())
+    }
+
+    /// The execution waits nowhere any more.
+    pub(crate) fn remove_waiting(&mut self, id: ExecutionId) {
+        let removed = &self.changes.waiting_removed;
+        let own = |row: &&Waiting| row.execution == id && !removed.contains(row);
+        let own: Vec<Waiting> = self.view.waiting.iter().filter(own).cloned().collect();
+        self.changes.waiting_removed.extend(own);
+    }
+
     pub(crate) fn record(&mut self, execution: ExecutionId, event: &str, stage: Option<&StageName>, detail: String) {
         self.changes.records.push(Record {
             execution,
@@ -247,9 +268,9 @@ impl<'a> Board<'a> {
 
     /// The changes, without rows that were looked at but stayed as they were.
     pub(crate) fn into_changes(mut self) -> Changes {
-        let (view, executions) = (self.view, self.executions);
-        self.changes.stages.retain(|name, stage| view.stages.get(name) != Some(stage));
-        self.changes.executions.retain(|id, execution| executions.get(id) != Some(execution));
+        let (view, executions, kept) = (self.view, self.executions, &self.kept);
+        self.changes.stages.retain(|name, stage| *stage != view.stage(name));
+        self.changes.executions.retain(|id, execution| kept.contains(id) || executions.get(id) != Some(execution));
         self.changes
     }
 }

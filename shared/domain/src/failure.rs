@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionType, FailureConditions,
     Generation, PhaseEvent, PipelineView, Rejected, RetryMode, RollbackCause, RollbackOrder, StageName, StageState,
-    StageStatus, Success, action_groups, changes::Board, gate, remaining_groups, rollback,
+    StageStatus, Success, action_groups,
+    admission::admit_into,
+    changes::Board,
+    remaining_groups, rollback,
 };
 
 /// What to do about a failed stage.
@@ -135,7 +138,7 @@ pub fn settle_failure(
                 newer: failure.newer,
             },
         )?,
-        _ => gate::admit_into(&mut board, failure.stage, failure.alarms)?,
+        _ => admit_into(&mut board, failure.stage, failure.alarms)?,
     }
     Ok((FailureAnswer::End, board.into_changes()))
 }
@@ -191,7 +194,7 @@ pub fn close_dead(
     let held = view.stages.values().filter(|stage| stage.occupant.as_ref().is_some_and(|inside| inside.execution == id));
     for stage in held {
         board.stage(&stage.name).release(StageStatus::Failed);
-        gate::admit_into(&mut board, &stage.name, alarms)?;
+        admit_into(&mut board, &stage.name, alarms)?;
     }
     Ok(board.into_changes())
 }

@@ -6,6 +6,7 @@
 //! returns what to store and what to do next ([`Changes`]); reasons are part of its result.
 
 mod action_type;
+mod admission;
 mod changes;
 mod declaration;
 mod execution;
@@ -27,6 +28,7 @@ mod transition;
 mod variables;
 
 pub use action_type::{ACTION_TYPES, ActionKind, ActionTypeInfo, find_action_type};
+pub use admission::admit_waiting;
 pub use changes::{Changes, Effect, Job, JobStatus, Record, Waiting};
 pub use declaration::{
     ActionDeclaration, ActionTypeId, ArtifactStore, BlockerDeclaration, Condition, EncryptionKey, EnvironmentVariable,
@@ -39,7 +41,7 @@ pub use execution::{
 };
 pub use failure::{FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, settle_failure};
 pub use fingerprint::fingerprint;
-pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, admit_waiting, pass_gate};
+pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, pass_gate};
 pub use ids::{
     ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName, derived_uuid,
 };

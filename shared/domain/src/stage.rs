@@ -140,7 +140,12 @@ impl StageState {
 
     /// Whether `execution` is inside and acts under the current generation.
     pub fn is_held_by(&self, execution: ExecutionId, generation: Generation) -> bool {
-        self.generation == generation && self.occupant.as_ref().is_some_and(|inside| inside.execution == execution)
+        self.generation == generation && self.is_occupied_by(execution)
+    }
+
+    /// Whether `execution` is inside, or the stage is reserved for it.
+    pub(crate) fn is_occupied_by(&self, execution: ExecutionId) -> bool {
+        self.occupant.as_ref().is_some_and(|inside| inside.execution == execution)
     }
 
     /// Gives the stage to `occupant` and raises the generation, so that whoever held it before is powerless.

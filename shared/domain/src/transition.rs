@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    AlarmSnapshot, Changes, Execution, ExecutionId, PipelineView, Rejected, StageName, TransitionState, changes::Board,
-    gate,
+    AlarmSnapshot, Changes, Execution, ExecutionId, PipelineView, Rejected, StageName, TransitionState,
+    admission::admit_into,
+    changes::Board,
 };
 
 /// Lets executions into `stage` again, lifts a rollback's hold, and admits the first that waits.
@@ -32,7 +33,7 @@ pub fn enable_transition(
             hold: None,
         };
     }
-    gate::admit_into(&mut board, stage, alarms)?;
+    admit_into(&mut board, stage, alarms)?;
     Ok(board.into_changes())
 }
 

@@ -196,3 +196,119 @@ fn an_update_cancels_at_the_next_gate() {
     assert_eq!(*table.phase(3), Phase::Cancelled);
     assert!(table.waiting.is_empty() && table.inside("Source").is_none());
 }
+
+#[test]
+fn a_late_older_release_does_not_take_the_place_of_a_newer() {
+    let mut table = Table::new(SUPERSEDED, 3);
+    table.ask(1, "1", None);
+    table.ask(3, "3", None);
+    ends(&table.ask(2, "2", None), "2", ExecutionStatus::Superseded);
+    assert_eq!((table.phase(2), table.queue("Source")), (&Phase::Superseded, vec![id(3)]));
+}
+
+#[test]
+fn a_request_from_before_an_earlier_stage_does_not_replace_the_token_that_is_waited_for() {
+    for mode in [SUPERSEDED, QUEUED] {
+        let mut table = Table::new(mode, 2);
+        table.release(1, "Source");
+        table.release(2, "Source");
+        assert_eq!(table.queue("Deploy"), [id(2)]);
+        assert!(table.ask(2, "start 2", None).is_empty());
+        runs(&table.finish(1, "Deploy", StageResult::Succeeded, "x"), "Source 2", "Deploy", 2);
+    }
+}
+
+#[test]
+fn asking_again_and_being_let_in_do_not_both_win() {
+    let mut table = Table::new(QUEUED, 2);
+    table.ask(1, "1", None);
+    table.ask(2, "2", None);
+    let again = table.decide_gate(id(2), "2 again", None).unwrap();
+    table.finish(1, "Source", StageResult::Succeeded, "1b");
+    assert!(table.store(again).is_err());
+    assert!(table.waiting.is_empty());
+}
+
+#[test]
+fn a_stop_waits_for_the_run_inside() {
+    let mut table = Table::new(QUEUED, 2);
+    let first = table.ask(1, "a", None);
+    table.ask(2, "b", None);
+    let row = table.executions.get_mut(&id(1)).unwrap();
+    row.advance(&crate::PhaseEvent::RequestStop, super::at(2_000)).unwrap();
+    assert_eq!(table.ask(1, "a", None), first, "the answer that may have been lost");
+    assert_eq!(table.inside("Source"), Some(id(1)));
+    let answers = table.finish(1, "Source", StageResult::Succeeded, "c");
+    ends(&answers, "c", ExecutionStatus::Stopped);
+    runs(&answers, "b", "Source", 2);
+}
+
+#[test]
+fn an_update_lets_the_run_inside_report_first() {
+    let mut table = Table::new(QUEUED, 1);
+    let first = table.ask(1, "a", None);
+    table.index.pipeline_version = 2;
+    assert_eq!(table.ask(1, "a", None), first);
+    assert_eq!(table.inside("Source"), Some(id(1)));
+}
+
+#[test]
+fn an_update_that_switches_the_mode_leaves_nothing_locked() {
+    for (from, to) in [(SUPERSEDED, PARALLEL), (QUEUED, PARALLEL), (PARALLEL, QUEUED), (QUEUED, SUPERSEDED)] {
+        let mut table = Table::new(from, 2);
+        table.ask(1, "1", None);
+        table.ask(2, "2", None);
+        table.index.pipeline_version = 2;
+        table.index.mode = to;
+        let answers = table.finish(1, "Source", StageResult::Succeeded, "1b");
+        ends(&answers, "1b", ExecutionStatus::Cancelled);
+        if from == PARALLEL {
+            ends(&table.finish(2, "Source", StageResult::Failed, "2"), "2", ExecutionStatus::Failed);
+        } else {
+            ends(&answers, "2", ExecutionStatus::Cancelled);
+        }
+        assert!(table.waiting.is_empty() && table.inside("Source").is_none(), "{from} {to}");
+    }
+}
+
+#[test]
+fn parallel_executions_live_through_an_update_unless_their_stage_is_gone() {
+    let mut table = Table::new(PARALLEL, 2);
+    table.release(1, "Source");
+    table.release(2, "Source");
+    table.index.pipeline_version = 2;
+    runs(&table.finish(1, "Deploy", StageResult::Succeeded, "1"), "1", "Verify", 0);
+    table.index.stages.retain(|index| index.name != stage("Deploy"));
+    ends(&table.finish(2, "Deploy", StageResult::Succeeded, "2"), "2", ExecutionStatus::Cancelled);
+}
+
+#[test]
+fn the_queue_goes_on_past_outdated_executions_even_where_not_all_were_read() {
+    let mut table = Table::new(QUEUED, 5);
+    for n in 1..=4 {
+        table.ask(n, &n.to_string(), None);
+    }
+    table.index.pipeline_version = 2;
+    table.executions.get_mut(&id(5)).unwrap().pipeline_version = 2;
+    table.ask(5, "5", None);
+    for n in 1..=5 {
+        let Some(inside) = table.inside("Source") else { panic!("nobody was let in before {n}") };
+        let read: BTreeMap<_, _> = table
+            .executions
+            .iter()
+            .filter(|(id, _)| **id == inside || table.queue("Source").iter().take(2).any(|first| first == *id))
+            .map(|(id, row)| (*id, row.clone()))
+            .collect();
+        let finished = report("Source", table.stage("Source").generation.0, StageResult::Succeeded);
+        let alarms = BTreeMap::new();
+        let event = crate::GateEvent { execution: inside, token: "x", finished: Some(&finished), alarms: &alarms };
+        let changes = crate::pass_gate(&table.view(), &read, &event, table.now()).unwrap();
+        table.answers(changes);
+        if inside == id(5) {
+            assert!(table.waiting.is_empty());
+            assert_eq!(*table.phase(5), running_in("Deploy"));
+            return;
+        }
+    }
+    panic!("execution 5 never came in");
+}

@@ -1,11 +1,7 @@
 //! The decisions together, applied to rows as a store would apply them.
 
-mod failure;
 mod gate;
-mod rollback;
 mod table;
-mod transition;
-mod walk;
 
 use jiff::Timestamp;
 use uuid::Uuid;

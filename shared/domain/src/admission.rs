@@ -1,0 +1,205 @@
+//! The way into a stage: who takes it, who waits, who is let in when it frees.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::{
+    AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer, GateEvent,
+    Occupant, PhaseEvent, PipelineView, Rejected, StageIndex, StageName, StageOutcome, StageState, StageStatus, Waiting,
+    action_groups, changes::Board, gate,
+};
+
+/// Lets the first waiting execution into `name` if the stage is free and open. Returns the changes of that alone.
+///
+/// # Errors
+/// [`Rejected::Stale`] where `executions` lacks the waiting one (read again).
+pub fn admit_waiting(
+    view: &PipelineView,
+    executions: &BTreeMap<ExecutionId, Execution>,
+    name: &StageName,
+    alarms: &BTreeMap<String, AlarmSnapshot>,
+    now: Timestamp,
+) -> Result<Changes, Rejected> {
+    let mut board = Board::new(view, executions, now);
+    admit_into(&mut board, name, alarms)?;
+    Ok(board.into_changes())
+}
+
+/// Lets those in who wait before `name`, as far as the stage is free and open: one where the pipeline has locks, in
+/// PARALLEL mode all that were read. Whom an update has outdated is turned away (spec 1.7).
+pub(crate) fn admit_into(
+    board: &mut Board<'_>,
+    name: &StageName,
+    alarms: &BTreeMap<String, AlarmSnapshot>,
+) -> Result<(), Rejected> {
+    let view = board.view;
+    let Some((_, index)) = view.index.stage(name) else { return Ok(()) };
+    let queue = board.waiting(name);
+    for (place, waiting) in queue.iter().enumerate() {
+        if !is_free(board, name) || place > 0 && !board.was_read(waiting.execution) {
+            break;
+        }
+        let outdated = gate::is_outdated(&view.index, board.execution(waiting.execution)?);
+        // Where the next in the queue was not read, nobody would be left to free the stage for it: this one goes in
+        // and is turned away at its next gate.
+        if outdated && queue.get(place + 1).is_none_or(|next| board.was_read(next.execution)) {
+            gate::cancel(board, waiting.execution, alarms)?;
+            board.answer(&waiting.token, GateAnswer::End { status: ExecutionStatus::Cancelled });
+            continue;
+        }
+        board.changes.waiting_removed.push(waiting.clone());
+        take(board, waiting.execution, index, alarms)?;
+        let execution = board.execution(waiting.execution)?.clone();
+        let answer = run_stage(&execution, board.stage(name), index);
+        board.answer(&waiting.token, answer);
+    }
+    Ok(())
+}
+
+/// Enters `index`, or waits before it.
+pub(crate) fn enter(board: &mut Board<'_>, event: &GateEvent<'_>, index: &StageIndex) -> Result<(), Rejected> {
+    let id = event.execution;
+    let mode = board.view.index.mode;
+    let (own, others): (Vec<Waiting>, Vec<Waiting>) =
+        board.waiting(&index.name).into_iter().partition(|waiting| waiting.execution == id);
+    let ahead = others.iter().any(|other| own.iter().all(|own| other.arrival < own.arrival));
+    // A rollback was given its stage before its state machine asked.
+    let reserved = board.stage(&index.name).is_occupied_by(id);
+    let free = is_free(board, &index.name) && (mode != ExecutionMode::Queued || !ahead);
+    if reserved || free {
+        board.changes.waiting_removed.extend(own);
+        take(board, id, index, event.alarms)?;
+        let execution = board.execution(id)?.clone();
+        let answer = run_stage(&execution, board.stage(&index.name), index);
+        board.answer(event.token, answer);
+        return Ok(());
+    }
+    wait(board, event, index, &others, own)
+}
+
+fn is_free(board: &mut Board<'_>, name: &StageName) -> bool {
+    let parallel = board.view.index.mode == ExecutionMode::Parallel;
+    let stage = board.stage(name);
+    stage.inbound.enabled && (parallel || stage.occupant.is_none())
+}
+
+/// Puts the execution into the stage.
+fn take(
+    board: &mut Board<'_>,
+    id: ExecutionId,
+    index: &StageIndex,
+    alarms: &BTreeMap<String, AlarmSnapshot>,
+) -> Result<(), Rejected> {
+    let (now, mode) = (board.now, board.view.index.mode);
+    let execution = board.execution(id)?;
+    execution.advance(&PhaseEvent::Enter(index.name.clone()), now)?;
+    execution.stages.insert(
+        index.name.clone(),
+        StageOutcome {
+            status: StageStatus::InProgress,
+            fingerprint: index.fingerprint.clone(),
+            entered_at: now,
+            left_at: None,
+            revoked_by: None,
+        },
+    );
+    let execution_type = execution.execution_type;
+    let stage = board.stage(&index.name);
+    if mode != ExecutionMode::Parallel && !stage.is_occupied_by(id) {
+        let watched = |alarm: &String| index.watches.iter().any(|rule| rule.alarm == *alarm);
+        stage.give_to(Occupant {
+            execution: id,
+            execution_type,
+            entered_at: now,
+            attempt: 1,
+            auto_retried: false,
+            alarms: alarms.iter().filter(|(name, _)| watched(name)).map(|(n, a)| (n.clone(), a.clone())).collect(),
+        });
+    }
+    board.record(id, "StageEntered", Some(&index.name), String::new());
+    Ok(())
+}
+
+/// Makes the execution wait. In SUPERSEDED mode there is one place, and the newest gets it (spec 2.3).
+fn wait(
+    board: &mut Board<'_>,
+    event: &GateEvent<'_>,
+    index: &StageIndex,
+    others: &[Waiting],
+    own: Vec<Waiting>,
+) -> Result<(), Rejected> {
+    let (now, id) = (board.now, event.execution);
+    if own.is_empty() {
+        board.execution(id)?.advance(&PhaseEvent::Wait(index.name.clone()), now)?;
+    }
+    if board.view.index.mode == ExecutionMode::Superseded {
+        for older in others.iter().filter(|other| other.execution < id) {
+            supersede(board, older.execution, id, &index.name)?;
+            board.answer(&older.token, GateAnswer::End { status: ExecutionStatus::Superseded });
+        }
+        // Requests come in any order: an older release that is late must not take the place of a newer one.
+        if let Some(newer) = others.iter().find(|other| other.execution > id) {
+            supersede(board, id, newer.execution, &index.name)?;
+            board.answer(event.token, GateAnswer::End { status: ExecutionStatus::Superseded });
+            return Ok(());
+        }
+    }
+    match own.into_iter().next() {
+        // It asks again and keeps its place.
+        Some(own) if own.token == event.token => {}
+        Some(own) => {
+            // Whoever lets it in meanwhile writes this row too, so one of the two decides again.
+            board.keep(id)?;
+            board.changes.waiting_added.push(Waiting { token: event.token.to_owned(), ..own.clone() });
+            board.changes.waiting_removed.push(own);
+        }
+        None => {
+            let stage = board.stage(&index.name);
+            stage.arrivals += 1;
+            let waiting = Waiting {
+                pipeline: stage.pipeline.clone(),
+                stage: index.name.clone(),
+                arrival: stage.arrivals,
+                execution: id,
+                token: event.token.to_owned(),
+                since: now,
+            };
+            let why = why_wait(stage);
+            board.changes.waiting_added.push(waiting);
+            board.record(id, "Waiting", Some(&index.name), why);
+        }
+    }
+    Ok(())
+}
+
+fn why_wait(stage: &StageState) -> String {
+    match (&stage.inbound.enabled, &stage.occupant) {
+        (false, _) => "the inbound transition is disabled".to_owned(),
+        (true, Some(inside)) => format!("execution {} is inside", inside.execution),
+        (true, None) => "others are before it".to_owned(),
+    }
+}
+
+fn supersede(board: &mut Board<'_>, id: ExecutionId, by: ExecutionId, name: &StageName) -> Result<(), Rejected> {
+    let now = board.now;
+    let execution = board.execution(id)?;
+    execution.advance(&PhaseEvent::Supersede, now)?;
+    execution.status_summary = Some(format!("Execution {by} took its place before stage {name}."));
+    board.remove_waiting(id);
+    board.record(id, "ExecutionSuperseded", Some(name), format!("Superseded by {by}."));
+    Ok(())
+}
+
+/// The answer that lets `execution` run the stage it is in. A rollback skips gates that would block the cure.
+pub(crate) fn run_stage(execution: &Execution, stage: &StageState, index: &StageIndex) -> GateAnswer {
+    let standard = execution.execution_type == ExecutionType::Standard;
+    GateAnswer::RunStage {
+        stage: index.name.clone(),
+        generation: stage.generation,
+        attempt: stage.occupant.as_ref().map_or(1, |inside| inside.attempt),
+        groups: action_groups(index),
+        entry_condition: standard && index.has_entry_condition,
+        success_condition: standard && index.has_success_condition,
+    }
+}
