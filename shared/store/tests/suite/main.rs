@@ -1,0 +1,8 @@
+//! The store suite: the real SDK client over HTTP against a DynamoDB stand-in in this process.
+
+mod lists;
+mod preconditions;
+mod purge;
+mod rows;
+mod samples;
+mod world;

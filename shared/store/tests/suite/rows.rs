@@ -1,0 +1,258 @@
+//! Every row comes back as it was stored, one version on, by one request.
+
+use anyhow::Result;
+use domain::{ActionRun, Execution, Job, PipelineIndex, StageState, Success, Watch};
+use engine::ports::{PageRequest, Row, StartMarker, Store};
+use uuid::Uuid;
+
+use crate::samples::*;
+use crate::world::{World, one_request};
+
+fn page() -> PageRequest {
+    PageRequest {
+        limit: 10,
+        after: None,
+    }
+}
+
+#[tokio::test]
+async fn a_pipeline_comes_back_whole() -> Result<()> {
+    let world = World::new().await?;
+    assert!(one_request!(world, world.table.load_pipeline(&shop())).is_none());
+    world
+        .put([
+            Row::Pipeline(pipeline()),
+            Row::Stage(stage()),
+            Row::LatestAction(run(1, 1)),
+            Row::Waiting(waiting("Deploy", 10)),
+            Row::Waiting(waiting("Deploy", 9)),
+            // Neither belongs to the pipeline `shop`.
+            Row::Stage(StageState::new("shop2".parse()?, deploy())),
+            Row::Execution(execution(1)),
+        ])
+        .await?;
+    let view = one_request!(world, world.table.load_pipeline(&shop())).unwrap();
+    assert_eq!(
+        view.index,
+        PipelineIndex {
+            version: 1,
+            ..pipeline()
+        }
+    );
+    assert_eq!(
+        view.stages.into_values().collect::<Vec<_>>(),
+        [StageState {
+            version: 1,
+            ..stage()
+        }]
+    );
+    assert_eq!(
+        view.actions,
+        [ActionRun {
+            version: 1,
+            ..run(1, 1)
+        }]
+    );
+    assert_eq!(view.waiting, [waiting("Deploy", 9), waiting("Deploy", 10)]);
+    assert!(
+        world
+            .table
+            .load_pipeline(&"shop2".parse()?)
+            .await?
+            .is_none(),
+        "a stage alone is no pipeline"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn single_rows_come_back_by_one_read() -> Result<()> {
+    let world = World::new().await?;
+    let cause = "x".repeat(5000);
+    world
+        .put([
+            Row::Execution(execution(1)),
+            Row::ActionRun(run(1, 1)),
+            Row::ActionRun(run(1, 2)),
+            Row::ActionRun(run(2, 3)),
+            Row::Job(job()),
+            Row::Start(marker(&cause)),
+        ])
+        .await?;
+    let found = one_request!(world, world.table.load_execution(&shop(), execution_id(1)));
+    assert_eq!(
+        found,
+        Some(Execution {
+            version: 1,
+            ..execution(1)
+        })
+    );
+    let found = one_request!(
+        world,
+        world
+            .table
+            .load_action_run(&shop(), execution_id(1), run_id(1))
+    );
+    assert_eq!(
+        found,
+        Some(ActionRun {
+            version: 1,
+            ..run(1, 1)
+        })
+    );
+    let found = one_request!(world, world.table.load_job(Uuid::from_u128(7)));
+    assert_eq!(
+        found,
+        Some(Job {
+            version: 1,
+            ..job()
+        })
+    );
+    assert_eq!(
+        one_request!(world, world.table.load_start(&shop(), &cause)),
+        Some(StartMarker {
+            version: 1,
+            ..marker(&cause)
+        })
+    );
+
+    assert_eq!(
+        world.table.load_execution(&shop(), execution_id(2)).await?,
+        None
+    );
+    assert_eq!(
+        world
+            .table
+            .load_action_run(&shop(), execution_id(1), run_id(3))
+            .await?,
+        None,
+        "of another execution"
+    );
+    assert_eq!(world.table.load_job(Uuid::nil()).await?, None);
+    assert_eq!(world.table.load_start(&shop(), "other").await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn listed_rows_come_back_by_one_query() -> Result<()> {
+    let world = World::new().await?;
+    let key = "a/b#c ü.zip";
+    world
+        .put([
+            Row::Summary(summary("shop")),
+            Row::OpenExecution(open_execution(1)),
+            Row::Success(success(1)),
+            Row::Watch(watch("errors", 60)),
+            Row::Watch(watch("slow", 60)),
+            Row::OpenWatch(watch("errors", 60)),
+            Row::Record(record(1, "StageEntered", 1)),
+            Row::Effect(effect(1)),
+            Row::Source(source(key)),
+        ])
+        .await?;
+    let table = &world.table;
+    assert_eq!(
+        one_request!(world, table.list_pipelines(page())).items,
+        [summary("shop")]
+    );
+    assert_eq!(
+        one_request!(world, table.open_executions(page())).items,
+        [open_execution(1)]
+    );
+    let successes = one_request!(world, table.list_successes(&shop(), &deploy(), page()));
+    assert_eq!(
+        successes.items,
+        [Success {
+            version: 1,
+            ..success(1)
+        }]
+    );
+    let stored = |rule| Watch {
+        version: 1,
+        ..watch(rule, 60)
+    };
+    assert_eq!(
+        one_request!(world, table.watches_of(ALARM)),
+        [stored("errors"), stored("slow")]
+    );
+    assert_eq!(
+        one_request!(world, table.open_watches(page())).items,
+        [stored("errors")]
+    );
+    assert_eq!(
+        one_request!(world, table.list_records(execution_id(1), page())).items,
+        [record(1, "StageEntered", 1)]
+    );
+    assert_eq!(
+        one_request!(world, table.pending_effects(page())).items,
+        [effect(1)]
+    );
+    assert_eq!(
+        one_request!(world, table.sources_of("uploads", key)),
+        [source(key)]
+    );
+    assert_eq!(table.sources_of("uploads", "other").await?, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_tell_when_they_may_go() -> Result<()> {
+    let world = World::new().await?;
+    let day = 86_400;
+    world
+        .put([
+            Row::Pipeline(pipeline()),
+            Row::Execution(execution(1)),
+            Row::ActionRun(run(1, 1)),
+            Row::LatestAction(run(1, 1)),
+            Row::Success(success(1)),
+            Row::Record(record(1, "Started", 1)),
+            Row::Watch(watch("errors", 60)),
+            Row::OpenWatch(watch("errors", 60)),
+            Row::Job(job()),
+            Row::Start(marker("token")),
+            Row::Effect(effect(1)),
+        ])
+        .await?;
+    let mut ends = std::collections::BTreeMap::new();
+    for item in world.items().await? {
+        let end = item
+            .get("expiresAt")
+            .map(|value| value.as_n().unwrap().parse::<i64>().unwrap());
+        ends.insert(item["type"].as_s().unwrap().clone(), end);
+    }
+    let second = |second| at(second).as_second();
+    for (row, end) in [
+        ("Pipeline", None),
+        ("LatestAction", None),
+        ("Effect", None),
+        ("Execution", Some(second(1) + 366 * day)),
+        ("ActionRun", Some(second(1) + 366 * day)),
+        ("Success", Some(second(1) + 366 * day)),
+        ("Record", Some(second(1) + 366 * day)),
+        ("Watch", Some(second(60) + day)),
+        ("OpenWatch", Some(second(60) + day)),
+        ("Job", Some(second(5) + 61 * day)),
+        ("Start", Some(1_800_000_000)),
+    ] {
+        assert_eq!(ends[row], end, "{row}");
+    }
+    let expiry = world
+        .client
+        .describe_time_to_live()
+        .table_name(crate::world::TABLE)
+        .send()
+        .await?;
+    let description = expiry.time_to_live_description.unwrap();
+    assert_eq!(description.attribute_name.as_deref(), Some("expiresAt"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn creating_a_table_that_exists_keeps_it() -> Result<()> {
+    let world = World::new().await?;
+    world.put([Row::Job(job())]).await?;
+    store::create_table(&world.client, crate::world::TABLE).await?;
+    assert!(world.table.load_job(job().id).await?.is_some());
+    Ok(())
+}

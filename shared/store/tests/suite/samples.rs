@@ -1,0 +1,203 @@
+//! One row of each kind, every member filled in.
+
+use domain::{
+    ActionExecutionId, ActionRun, Effect, Execution, ExecutionId, Generation, Job, PipelineIndex,
+    PipelineName, Record, StageName, StageState, Success, Waiting, Watch,
+};
+use engine::ports::{OpenExecution, PendingEffect, PipelineSummary, SourceBinding, StartMarker};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub(crate) const ALARM: &str = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:errors #1";
+
+pub(crate) fn shop() -> PipelineName {
+    "shop".parse().unwrap()
+}
+
+pub(crate) fn deploy() -> StageName {
+    "Deploy".parse().unwrap()
+}
+
+/// The `n`th execution by start time.
+pub(crate) fn execution_id(n: u64) -> ExecutionId {
+    ExecutionId(Uuid::from_u128(
+        (u128::from(n) << 80) | 0x7000_8000_0000_0000_0000,
+    ))
+}
+
+pub(crate) fn run_id(n: u64) -> ActionExecutionId {
+    ActionExecutionId(Uuid::from_u128(n.into()))
+}
+
+/// The `second`th second of the tests' time.
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+fn from<T: DeserializeOwned>(document: Value) -> T {
+    serde_json::from_value(document).unwrap()
+}
+
+pub(crate) fn pipeline() -> PipelineIndex {
+    from(json!({
+        "name": "shop", "pipelineVersion": 3, "definitionKey": "definitions/shop/3", "definitionDigest": "ab",
+        "mode": "SUPERSEDED", "pipelineType": "V2", "createdAt": at(0), "updatedAt": at(1),
+        "stages": [{
+            "name": "Deploy", "fingerprint": "f", "hasEntryCondition": true,
+            "watches": [{"rule": "errors", "alarm": "errors", "minutes": 10}],
+            "actions": [{
+                "name": "Copy", "runOrder": 1, "kind": kind(), "timeoutSeconds": 60, "heartbeatSeconds": 60,
+                "inputs": ["App"], "actionType": action_type(),
+            }],
+        }],
+    }))
+}
+
+/// How a native action spells its kind.
+fn kind() -> Value {
+    serde_json::to_value(domain::ACTION_TYPES[0].kind).unwrap()
+}
+
+fn action_type() -> Value {
+    json!({"category": "Deploy", "owner": "AWS", "provider": "S3", "version": "1"})
+}
+
+pub(crate) fn summary(name: &str) -> PipelineSummary {
+    from(json!({
+        "name": name, "pipelineVersion": 3, "pipelineType": "V2", "mode": "SUPERSEDED",
+        "createdAt": at(0), "updatedAt": at(1),
+    }))
+}
+
+pub(crate) fn stage() -> StageState {
+    let mut stage = StageState::new(shop(), deploy());
+    stage.generation = Generation(4);
+    stage.occupant = Some(from(json!({
+        "execution": execution_id(1), "executionType": "STANDARD", "enteredAt": at(2), "attempt": 1,
+        "alarms": {"errors": {"arn": ALARM, "state": "OK"}},
+    })));
+    stage
+}
+
+pub(crate) fn waiting(stage: &str, arrival: u64) -> Waiting {
+    Waiting {
+        pipeline: shop(),
+        stage: stage.parse().unwrap(),
+        arrival,
+        execution: execution_id(arrival),
+        token: format!("token {arrival}"),
+        since: at(3),
+    }
+}
+
+pub(crate) fn execution(n: u64) -> Execution {
+    from(json!({
+        "id": execution_id(n), "pipeline": "shop", "pipelineVersion": 3, "executionType": "ROLLBACK",
+        "mode": "SUPERSEDED", "trigger": {"triggerType": "AutomatedRollback", "triggerDetail": "{}"},
+        "startedAt": at(n.cast_signed()), "updatedAt": "2026-11-23T06:00:00.123456789Z",
+        "phase": {"name": "Failed", "stage": "Deploy"}, "statusSummary": "", "attempt": 1,
+        "variables": {"colour": "red"}, "pins": {"Fetch": {"versionId": "v"}},
+        "revisions": [{"actionName": "Fetch", "artifactName": "App", "revisionId": "v", "created": at(0)}],
+        "outputs": {"space": {"name": ""}}, "artifacts": {"App": {"bucket": "b", "key": "k"}},
+        "stages": {"Deploy": {"status": "Succeeded", "fingerprint": "f", "enteredAt": at(1), "leftAt": at(2)}},
+        "rollback": {
+            "stage": "Deploy", "target": execution_id(0), "undone": execution_id(1),
+            "cause": domain::RollbackCause::Alarm { alarm_arn: ALARM.into(), reason: "red".into() },
+        },
+    }))
+}
+
+pub(crate) fn open_execution(n: u64) -> OpenExecution {
+    OpenExecution {
+        pipeline: shop(),
+        execution: execution_id(n),
+        machine_name: format!("machine-{n}"),
+        started_at: at(n.cast_signed()),
+    }
+}
+
+pub(crate) fn success(n: u64) -> Success {
+    Success {
+        pipeline: shop(),
+        stage: deploy(),
+        execution: execution_id(n),
+        at: at(n.cast_signed()),
+        fingerprint: "f".into(),
+        pipeline_version: 3,
+        revoked_by: Some(execution_id(99)),
+        version: 0,
+    }
+}
+
+pub(crate) fn watch(rule: &str, until: i64) -> Watch {
+    from(json!({
+        "alarmArn": ALARM, "pipeline": "shop", "stage": "Deploy", "execution": execution_id(1), "rule": rule,
+        "from": at(0), "until": at(until), "stateAtEntry": "INSUFFICIENT_DATA", "generation": 4,
+    }))
+}
+
+pub(crate) fn run(execution: u64, n: u64) -> ActionRun {
+    from(json!({
+        "id": run_id(n), "pipeline": "shop", "execution": execution_id(execution), "pipelineVersion": 3,
+        "stage": "Deploy", "action": format!("Action-{n}"), "actionType": action_type(), "generation": 4,
+        "status": "Succeeded", "startedAt": at(n.cast_signed()), "updatedAt": at(9), "roleArn": "role",
+        "configuration": {"Extract": "true", "Empty": ""}, "resolvedConfiguration": {"Extract": "true"},
+        "inputs": {"App": {"bucket": "b", "key": "k"}}, "namespace": "space", "outputVariables": {"a": "b"},
+        "externalId": "x", "approvalToken": "t",
+    }))
+}
+
+pub(crate) fn job() -> Job {
+    from(json!({
+        "id": Uuid::from_u128(7), "run": run_id(1), "pipeline": "shop", "execution": execution_id(1),
+        "stage": "Deploy", "action": "Check", "generation": 4, "token": "token", "function": "smoke",
+        "continuation": "", "status": "InProgress", "createdAt": at(5),
+    }))
+}
+
+/// A record with evidence.
+pub(crate) fn record(execution: u64, event: &str, second: i64) -> Record {
+    from(json!({
+        "execution": execution_id(execution), "at": at(second), "event": event, "stage": "Deploy", "detail": "why",
+        "evidence": {
+            "verdict": "Degraded", "reason": "red", "execution": execution_id(1), "stateAtEntry": "OK",
+            "alarm": {"arn": ALARM, "state": "ALARM", "since": at(4), "reason": "why"},
+            "from": at(0), "until": at(9),
+        },
+    }))
+}
+
+pub(crate) fn effect(second: i64) -> PendingEffect {
+    let name = format!("machine-{second}");
+    let effect = Effect::StartMachine {
+        pipeline: shop(),
+        execution: execution_id(1),
+        name,
+    };
+    PendingEffect {
+        since: at(second),
+        effect,
+    }
+}
+
+pub(crate) fn source(key: &str) -> SourceBinding {
+    SourceBinding {
+        bucket: "uploads".into(),
+        key: key.into(),
+        pipeline: shop(),
+        action: "Fetch".parse().unwrap(),
+    }
+}
+
+pub(crate) fn marker(cause: &str) -> StartMarker {
+    StartMarker {
+        pipeline: shop(),
+        cause: cause.into(),
+        execution: execution_id(1),
+        expires_at: 1_800_000_000,
+        sequencer: Some("0055".into()),
+        version: 0,
+    }
+}

@@ -1,0 +1,88 @@
+//! A table of its own for each test.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_dynamodb::types::AttributeValue;
+use dynoxide::Database;
+use engine::ports::{Precondition, Row, Store, Write};
+use store::{Operation, Table, create_table};
+
+pub(crate) const TABLE: &str = "lastgood";
+
+pub(crate) struct World {
+    pub(crate) table: Table,
+    pub(crate) client: Client,
+}
+
+impl World {
+    pub(crate) async fn new() -> Result<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(dynoxide::server::serve_on(listener, Database::memory()?));
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::new("id", "secret", None, None, "tests"))
+            .endpoint_url(format!("http://{address}"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        let client = Client::from_conf(config);
+        create_table(&client, TABLE).await?;
+        Ok(Self {
+            table: Table::new(client.clone(), TABLE),
+            client,
+        })
+    }
+
+    /// Stores rows without a precondition, a transaction's worth at a time.
+    pub(crate) async fn put(&self, rows: impl IntoIterator<Item = Row>) -> Result<()> {
+        let writes: Vec<Write> = rows
+            .into_iter()
+            .map(|row| Write::Put(row, Precondition::None))
+            .collect();
+        for chunk in writes.chunks(engine::ports::WRITES_MAX) {
+            self.table.commit(chunk.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// Requests of one operation so far.
+    pub(crate) fn requests(&self, operation: Operation) -> u64 {
+        self.table
+            .usage()
+            .0
+            .get(&operation)
+            .map_or(0, |usage| usage.requests)
+    }
+
+    /// Every item of the table, by partition and sort key.
+    pub(crate) async fn items(&self) -> Result<Vec<HashMap<String, AttributeValue>>> {
+        Ok(self
+            .client
+            .scan()
+            .table_name(TABLE)
+            .send()
+            .await?
+            .items
+            .unwrap_or_default())
+    }
+}
+
+/// Runs `question` and demands that it took exactly one request.
+macro_rules! one_request {
+    ($world:expr, $question:expr) => {{
+        let before = $world.table.usage().requests();
+        let answer = $question.await?;
+        assert_eq!(
+            $world.table.usage().requests() - before,
+            1,
+            "{}",
+            stringify!($question)
+        );
+        answer
+    }};
+}
+pub(crate) use one_request;
