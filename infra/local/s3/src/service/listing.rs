@@ -12,7 +12,7 @@ use crate::{
     store::{
         Store,
         listing::{PAGE_MAX, Query},
-        objects::Version,
+        version::Version,
     },
 };
 

@@ -1,6 +1,8 @@
 //! The operations of S3's API, each a translation between the wire's structures and the store.
 
 mod buckets;
+mod copy;
+mod delete;
 mod documents;
 mod listing;
 mod objects;
@@ -78,9 +80,9 @@ operations! {
     put_object(PutObjectInput) -> PutObjectOutput = objects::put;
     get_object(GetObjectInput) -> GetObjectOutput = objects::get;
     head_object(HeadObjectInput) -> HeadObjectOutput = objects::head;
-    copy_object(CopyObjectInput) -> CopyObjectOutput = objects::copy;
-    delete_object(DeleteObjectInput) -> DeleteObjectOutput = objects::delete;
-    delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = objects::delete_many;
+    copy_object(CopyObjectInput) -> CopyObjectOutput = copy::copy;
+    delete_object(DeleteObjectInput) -> DeleteObjectOutput = delete::one;
+    delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = delete::many;
     list_objects(ListObjectsInput) -> ListObjectsOutput = listing::objects;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = listing::objects_v2;
     list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = listing::versions;
@@ -124,7 +126,6 @@ macro_rules! with_checksum {
             checksum_sha1: sum.checksum_sha1,
             checksum_sha256: sum.checksum_sha256,
             $($fields)*
-            ..Default::default()
         }
     }};
 }

@@ -1,4 +1,4 @@
-//! Objects: put, get, head, copy, delete.
+//! Objects: put, get, head.
 
 use std::{ops::Range, sync::Arc};
 
@@ -7,15 +7,15 @@ use s3s::{S3Error, S3ErrorCode, S3Request, dto::*};
 use super::{cause, receive::Arriving, sent_checksum, timestamp, with_checksum};
 use crate::{
     acl::Stated,
-    bodies::{Lease, Segment, blocking},
-    digests::{Algorithm, Checksum},
+    bodies::{Lease, Segment},
     events::Reason,
     fault::Fault,
     store::{
         Change, Store,
         buckets::Versioning,
-        objects::{Attributes, NewVersion, Precondition, Version, matches, precondition_failed},
+        objects::{NewVersion, Precondition, matches, precondition_failed},
         tags,
+        version::{Attributes, Version},
     },
 };
 
@@ -40,7 +40,7 @@ macro_rules! attributes {
             document: None,
         };
         crate::service::objects::checked_attributes(
-            crate::store::objects::Attributes {
+            crate::store::version::Attributes {
                 content_type: $input.content_type.clone(),
                 cache_control: $input.cache_control.clone(),
                 content_disposition: $input.content_disposition.clone(),
@@ -167,6 +167,7 @@ pub(super) async fn put(
             e_tag: Some(ETag::Strong(measured.etag())),
             version_id: written.version_id,
             server_side_encryption: request.input.server_side_encryption,
+            ..Default::default()
         },
         measured.checksum.as_ref()
     ))
@@ -174,11 +175,11 @@ pub(super) async fn put(
 
 /// What a read says must hold.
 #[derive(Default)]
-struct Conditions {
-    if_match: Option<ETagCondition>,
-    if_none_match: Option<ETagCondition>,
-    if_modified_since: Option<Timestamp>,
-    if_unmodified_since: Option<Timestamp>,
+pub(super) struct Conditions {
+    pub(super) if_match: Option<ETagCondition>,
+    pub(super) if_none_match: Option<ETagCondition>,
+    pub(super) if_modified_since: Option<Timestamp>,
+    pub(super) if_unmodified_since: Option<Timestamp>,
 }
 
 impl Conditions {
@@ -214,15 +215,16 @@ impl Conditions {
 }
 
 /// A version ready to be read.
-struct Opened {
-    version: Version,
-    segments: Vec<Segment>,
-    lease: Lease,
+pub(super) struct Opened {
+    pub(super) version: Version,
+    pub(super) segments: Vec<Segment>,
+    pub(super) lease: Lease,
     /// Absent in a bucket that never had versioning.
-    version_id: Option<String>,
+    pub(super) version_id: Option<String>,
 }
 
-async fn open(
+/// Looks a version up and takes the right to read it, if the conditions hold.
+pub(super) async fn open(
     store: &Arc<Store>,
     bucket: String,
     key: String,
@@ -302,6 +304,11 @@ macro_rules! described {
             $output {
                 accept_ranges: Some("bytes".to_owned()),
                 cache_control: attributes.cache_control.clone(),
+                checksum_type: attributes
+                    .checksum
+                    .as_ref()
+                    .filter(|_| asked && whole)
+                    .and_then(|sum| sum.to_dto().checksum_type),
                 content_disposition: attributes.content_disposition.clone(),
                 content_encoding: attributes.content_encoding.clone(),
                 content_language: attributes.content_language.clone(),
@@ -326,7 +333,7 @@ macro_rules! described {
                 version_id: $opened.version_id.clone(),
                 website_redirect_location: attributes.website_redirect_location.clone(),
                 $($more)*
-            },
+            ..Default::default() },
             attributes.checksum.as_ref().filter(|_| asked && whole)
         )
     }};
@@ -374,249 +381,4 @@ pub(super) async fn head(
         content_range,
         {}
     ))
-}
-
-/// The source of a copy.
-pub(super) struct Source {
-    pub(super) version: Version,
-    pub(super) segments: Vec<Segment>,
-    pub(super) lease: Lease,
-    pub(super) version_id: Option<String>,
-    pub(super) bucket: String,
-}
-
-/// Opens what a copy reads from, if the `x-amz-copy-source-if-*` conditions hold.
-pub(super) async fn open_source(
-    store: &Arc<Store>,
-    source: CopySource,
-    if_match: Option<ETagCondition>,
-    if_none_match: Option<ETagCondition>,
-) -> Done<Source> {
-    let CopySource::Bucket {
-        bucket,
-        key,
-        version_id,
-    } = source
-    else {
-        return Err(Fault::refused(
-            S3ErrorCode::NotImplemented,
-            "only a bucket and key can be copied from",
-        ));
-    };
-    let conditions = Conditions {
-        if_match,
-        ..Conditions::default()
-    };
-    let bucket = bucket.into_string();
-    let id = version_id.map(String::from);
-    let opened = open(store, bucket.clone(), key.into_string(), id, conditions).await?;
-    if if_none_match.is_some_and(|condition| matches(&condition, &opened.version.etag)) {
-        return Err(precondition_failed());
-    }
-    Ok(Source {
-        version: opened.version,
-        segments: opened.segments,
-        lease: opened.lease,
-        version_id: opened.version_id,
-        bucket,
-    })
-}
-
-pub(super) async fn copy(
-    store: &Arc<Store>,
-    request: S3Request<CopyObjectInput>,
-) -> Done<CopyObjectOutput> {
-    let cause = cause(&request, Reason::Copy);
-    let input = request.input;
-    let source = open_source(
-        store,
-        input.copy_source.clone(),
-        input.copy_source_if_match.clone(),
-        input.copy_source_if_none_match.clone(),
-    )
-    .await?;
-    let directive = |value: Option<&str>| value == Some(MetadataDirective::REPLACE);
-    let replace = directive(
-        input
-            .metadata_directive
-            .as_ref()
-            .map(MetadataDirective::as_str),
-    );
-    let retag = directive(
-        input
-            .tagging_directive
-            .as_ref()
-            .map(TaggingDirective::as_str),
-    );
-    let stated = attributes!(input);
-    let onto_itself =
-        source.version.latest && source.bucket == input.bucket && source.version.key == input.key;
-    if onto_itself && !replace && stated.storage_class.is_none() && stated.encryption.is_none() {
-        return Err(Fault::refused(
-            S3ErrorCode::InvalidRequest,
-            "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
-        ));
-    }
-    let algorithm = input
-        .checksum_algorithm
-        .as_ref()
-        .map(|name| Algorithm::parse(name.as_str()))
-        .transpose()?;
-    let version_id = source.version_id.clone();
-    let (etag, checksum, drafts, segments) = duplicate(&source, algorithm).await?;
-    let kept = source.version.attributes;
-    let tags = if retag {
-        stated.tags.clone()
-    } else {
-        kept.tags.clone()
-    };
-    let base = if replace {
-        stated
-    } else {
-        Attributes {
-            acl: stated.acl,
-            storage_class: stated.storage_class,
-            encryption: stated.encryption,
-            ..kept
-        }
-    };
-    let new = NewVersion {
-        bucket: input.bucket,
-        key: input.key,
-        etag: etag.clone(),
-        attributes: Attributes {
-            tags,
-            checksum: checksum.clone(),
-            ..base
-        },
-        segments,
-        cause,
-        precondition: Precondition::default(),
-    };
-    let written = store
-        .run(move |change| change.put_version(&new, drafts))
-        .await?;
-    Ok(CopyObjectOutput {
-        copy_object_result: Some(with_checksum!(
-            CopyObjectResult {
-                e_tag: Some(ETag::Strong(etag)),
-                last_modified: Some(timestamp(written.modified_ms)),
-            },
-            checksum.as_ref()
-        )),
-        copy_source_version_id: version_id,
-        version_id: written.version_id,
-        ..Default::default()
-    })
-}
-
-type Duplicate = (
-    String,
-    Option<Checksum>,
-    Vec<crate::bodies::Draft>,
-    Vec<Segment>,
-);
-
-/// Second names for the source's bodies, with the ETag and checksum of an object that has them in one piece.
-async fn duplicate(source: &Source, algorithm: Option<Algorithm>) -> Done<Duplicate> {
-    let stored = source.version.attributes.checksum.clone();
-    let algorithm = algorithm.or(stored.as_ref().map(|sum| sum.algorithm));
-    let in_parts = source.version.etag.contains('-');
-    let other = stored.as_ref().map(|sum| sum.algorithm) != algorithm
-        || stored.as_ref().is_some_and(|sum| sum.composite);
-    let lease = source.lease.again();
-    let (drafts, measured) = blocking(move || {
-        let drafts = lease.link_all()?;
-        let measured = (in_parts || other)
-            .then(|| lease.digest(algorithm))
-            .transpose()?;
-        Ok((drafts, measured))
-    })
-    .await?;
-    let segments = drafts
-        .iter()
-        .zip(&source.segments)
-        .map(|(draft, segment)| Segment {
-            body: draft.id().to_owned(),
-            size: segment.size,
-        })
-        .collect();
-    let (etag, checksum) = match measured {
-        Some(measured) => (measured.etag(), measured.checksum),
-        None => (source.version.etag.clone(), stored),
-    };
-    Ok((etag, checksum, drafts, segments))
-}
-
-pub(super) async fn delete(
-    store: &Arc<Store>,
-    request: S3Request<DeleteObjectInput>,
-) -> Done<DeleteObjectOutput> {
-    let input = request.input;
-    let deleted = store
-        .run(move |change| {
-            change.delete(
-                &input.bucket,
-                &input.key,
-                input.version_id.as_deref(),
-                input.if_match.as_ref(),
-            )
-        })
-        .await?;
-    Ok(DeleteObjectOutput {
-        delete_marker: deleted.marker.then_some(true),
-        version_id: deleted.version_id,
-        ..Default::default()
-    })
-}
-
-/// Most objects of one DeleteObjects request, as S3.
-const DELETE_MAX: usize = 1000;
-
-pub(super) async fn delete_many(
-    store: &Arc<Store>,
-    request: S3Request<DeleteObjectsInput>,
-) -> Done<DeleteObjectsOutput> {
-    let DeleteObjectsInput { bucket, delete, .. } = request.input;
-    if delete.objects.is_empty() || delete.objects.len() > DELETE_MAX {
-        return Err(Fault::refused(
-            S3ErrorCode::MalformedXML,
-            format!("A request deletes at least one and at most {DELETE_MAX} objects."),
-        ));
-    }
-    let quiet = delete.quiet.unwrap_or(false);
-    store
-        .run(move |change| {
-            change.versioning(&bucket)?;
-            let (mut done, mut errors) = (Vec::new(), Vec::new());
-            for object in delete.objects {
-                let condition = object.e_tag.map(ETagCondition::ETag);
-                match change.delete(
-                    &bucket,
-                    &object.key,
-                    object.version_id.as_deref(),
-                    condition.as_ref(),
-                ) {
-                    Ok(deleted) => done.push(DeletedObject {
-                        delete_marker: deleted.marker.then_some(true),
-                        delete_marker_version_id: deleted.version_id.filter(|_| deleted.marker),
-                        key: Some(object.key),
-                        version_id: object.version_id,
-                    }),
-                    Err(Fault::Refused(error)) => errors.push(Error {
-                        code: Some(error.code().as_str().to_owned()),
-                        key: Some(object.key),
-                        message: error.message().map(str::to_owned),
-                        version_id: object.version_id,
-                    }),
-                    Err(fault) => return Err(fault),
-                }
-            }
-            Ok(DeleteObjectsOutput {
-                deleted: (!quiet).then_some(done),
-                errors: (!errors.is_empty()).then_some(errors),
-                ..Default::default()
-            })
-        })
-        .await
 }

@@ -7,11 +7,12 @@ use s3s::{S3Request, dto::*};
 use super::{objects::shown_id, timestamp};
 use crate::{
     acl::{self, Stated},
+    bodies::Segment,
     fault::Fault,
     store::{
         Store,
-        objects::{Attributes, Version},
         tags::{self, OBJECT_TAGS_MAX},
+        version::{Attributes, Version},
     },
 };
 
@@ -132,11 +133,13 @@ pub(super) async fn attributes(
     request: S3Request<GetObjectAttributesInput>,
 ) -> Done<GetObjectAttributesOutput> {
     let input = request.input;
+    // Clients send one header with commas as well as one header per attribute.
     let asked = |name: &str| {
-        input
+        let mut all = input
             .object_attributes
             .iter()
-            .any(|attribute| attribute.as_str() == name)
+            .flat_map(|attribute| attribute.as_str().split(','));
+        all.any(|attribute| attribute.trim() == name)
     };
     let (bucket, key, id) = (
         input.bucket.clone(),
@@ -152,32 +155,8 @@ pub(super) async fn attributes(
         })
         .await?;
     let in_parts = version.etag.contains('-') && asked(ObjectAttributes::OBJECT_PARTS);
-    let object_parts = in_parts.then(|| {
-        let skip = input
-            .part_number_marker
-            .and_then(|marker| usize::try_from(marker).ok())
-            .unwrap_or(0);
-        let limit = input
-            .max_parts
-            .and_then(|max| usize::try_from(max).ok())
-            .unwrap_or(PARTS_MAX);
-        let numbered = segments.iter().zip(1..).skip(skip).take(limit);
-        let parts: Vec<ObjectPart> = numbered
-            .map(|(segment, number)| ObjectPart {
-                part_number: Some(number),
-                size: i64::try_from(segment.size).ok(),
-                ..Default::default()
-            })
-            .collect();
-        GetObjectAttributesParts {
-            is_truncated: Some(skip + parts.len() < segments.len()),
-            max_parts: i32::try_from(limit).ok(),
-            next_part_number_marker: parts.last().and_then(|part| part.part_number),
-            part_number_marker: Some(input.part_number_marker.unwrap_or(0)),
-            parts: Some(parts),
-            total_parts_count: i32::try_from(segments.len()).ok(),
-        }
-    });
+    let object_parts =
+        in_parts.then(|| described_parts(&segments, input.part_number_marker, input.max_parts));
     let stored = &version.attributes;
     Ok(GetObjectAttributesOutput {
         checksum: stored
@@ -202,4 +181,36 @@ pub(super) async fn attributes(
         version_id,
         ..Default::default()
     })
+}
+
+fn described_parts(
+    segments: &[Segment],
+    marker: Option<i32>,
+    max: Option<i32>,
+) -> GetObjectAttributesParts {
+    let skip = marker
+        .and_then(|marker| usize::try_from(marker).ok())
+        .unwrap_or(0);
+    let limit = max
+        .and_then(|max| usize::try_from(max).ok())
+        .unwrap_or(PARTS_MAX);
+    let parts: Vec<ObjectPart> = segments
+        .iter()
+        .zip(1..)
+        .skip(skip)
+        .take(limit)
+        .map(|(segment, number)| ObjectPart {
+            part_number: Some(number),
+            size: i64::try_from(segment.size).ok(),
+            ..Default::default()
+        })
+        .collect();
+    GetObjectAttributesParts {
+        is_truncated: Some(skip + parts.len() < segments.len()),
+        max_parts: i32::try_from(limit).ok(),
+        next_part_number_marker: parts.last().and_then(|part| part.part_number),
+        part_number_marker: Some(marker.unwrap_or(0)),
+        parts: Some(parts),
+        total_parts_count: i32::try_from(segments.len()).ok(),
+    }
 }

@@ -6,10 +6,8 @@ use futures::StreamExt;
 use s3s::{S3Error, S3ErrorCode, S3Request, dto::*};
 
 use super::{
-    cause,
-    objects::{attributes, open_source},
-    receive::Arriving,
-    sent_checksum, timestamp, with_checksum,
+    cause, copy::open_source, objects::attributes, receive::Arriving, sent_checksum, timestamp,
+    with_checksum,
 };
 use crate::{
     digests::{Algorithm, Digests},
@@ -97,6 +95,7 @@ pub(super) async fn put_part(
     Ok(with_checksum!(
         UploadPartOutput {
             e_tag: Some(ETag::Strong(measured.etag())),
+            ..Default::default()
         },
         measured.checksum.as_ref()
     ))
@@ -207,6 +206,7 @@ pub(super) async fn complete(
             key: Some(input.key),
             e_tag: Some(ETag::Strong(completed.etag)),
             version_id: completed.written.version_id,
+            ..Default::default()
         },
         completed.checksum.as_ref()
     ))

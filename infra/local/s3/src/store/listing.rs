@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::{
     Change,
-    objects::{Version, columns, read_version},
+    version::{VERSION_COLUMNS, Version, read_version},
 };
 use crate::fault::Fault;
 
@@ -58,9 +58,8 @@ impl Change<'_> {
     /// `NoSuchBucket`.
     pub(crate) fn list_objects(&self, query: &Query) -> Result<Page<Version>, Fault> {
         let sql = format!(
-            "SELECT {} FROM versions WHERE bucket = ?1 AND latest = 1 AND marker = 0
-             AND key >= ?2 AND (key > ?2 OR seq < ?3) AND (?4 IS NULL OR key < ?4) ORDER BY key LIMIT ?5",
-            columns()
+            "SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ?1 AND latest = 1 AND marker = 0
+             AND key >= ?2 AND (key > ?2 OR seq < ?3) AND (?4 IS NULL OR key < ?4) ORDER BY key LIMIT ?5"
         );
         self.page(query, |from, below, limit| {
             self.versions_after(&sql, query, from, below, limit)
@@ -73,9 +72,8 @@ impl Change<'_> {
     /// `NoSuchBucket`.
     pub(crate) fn list_versions(&self, query: &Query) -> Result<Page<Version>, Fault> {
         let sql = format!(
-            "SELECT {} FROM versions WHERE bucket = ?1
-             AND key >= ?2 AND (key > ?2 OR seq < ?3) AND (?4 IS NULL OR key < ?4) ORDER BY key, seq DESC LIMIT ?5",
-            columns()
+            "SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ?1
+             AND key >= ?2 AND (key > ?2 OR seq < ?3) AND (?4 IS NULL OR key < ?4) ORDER BY key, seq DESC LIMIT ?5"
         );
         self.page(query, |from, below, limit| {
             self.versions_after(&sql, query, from, below, limit)

@@ -6,6 +6,7 @@ pub(crate) mod objects;
 pub(crate) mod queue;
 pub(crate) mod tags;
 pub(crate) mod uploads;
+pub(crate) mod version;
 
 use std::{
     path::Path,

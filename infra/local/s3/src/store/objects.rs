@@ -1,73 +1,22 @@
 //! Object versions and delete markers.
 
-use std::collections::BTreeMap;
-
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, params};
 use s3s::{S3Error, S3ErrorCode, dto::ETagCondition};
-use serde::{Deserialize, Serialize};
 
-use super::{Change, buckets::Versioning};
+use super::{
+    Change,
+    buckets::Versioning,
+    version::{Attributes, VERSION_COLUMNS, Version, read_version},
+};
 use crate::{
     bodies::{Draft, Segment},
-    digests::Checksum,
     events::{Cause, Created},
     fault::Fault,
 };
 
 /// The version id of what was written while versioning was not enabled.
 pub(crate) const NULL_VERSION: &str = "null";
-
-const COLUMNS: &str = "seq, key, version_id, latest, marker, size, etag, modified_ms, attributes";
-
-/// What a client says about an object beside its bytes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Attributes {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) content_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) cache_control: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) content_disposition: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) content_encoding: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) content_language: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) expires: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) website_redirect_location: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) storage_class: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) encryption: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) metadata: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) tags: Vec<(String, String)>,
-    /// An `AccessControlPolicy` document; absent means private.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) acl: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) checksum: Option<Checksum>,
-}
-
-/// A stored version or delete marker.
-#[derive(Debug, Clone)]
-pub(crate) struct Version {
-    pub(crate) seq: i64,
-    pub(crate) key: String,
-    pub(crate) version_id: String,
-    pub(crate) latest: bool,
-    pub(crate) marker: bool,
-    /// Bytes.
-    pub(crate) size: u64,
-    /// Without quotes.
-    pub(crate) etag: String,
-    pub(crate) modified_ms: i64,
-    pub(crate) attributes: Attributes,
-}
 
 /// A version about to be stored.
 pub(crate) struct NewVersion {
@@ -277,7 +226,7 @@ impl Change<'_> {
 
     fn latest(&self, bucket: &str, key: &str) -> Result<Option<Version>, Fault> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key = ? ORDER BY seq DESC LIMIT 1"
+            "SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ? AND key = ? ORDER BY seq DESC LIMIT 1"
         );
         let mut statement = self.tx.prepare_cached(&sql)?;
         statement
@@ -293,7 +242,7 @@ impl Change<'_> {
         id: &str,
     ) -> Result<Option<Version>, Fault> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND version_id = ?"
+            "SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND version_id = ?"
         );
         let mut statement = self.tx.prepare_cached(&sql)?;
         statement
@@ -379,31 +328,6 @@ pub(crate) fn matches(condition: &ETagCondition, etag: &str) -> bool {
     condition
         .as_etag()
         .is_none_or(|wanted| wanted.value() == etag)
-}
-
-/// Reads a row of [`COLUMNS`]; the inner result is about its stored document.
-pub(crate) fn read_version(row: &Row<'_>) -> rusqlite::Result<Result<Version, Fault>> {
-    let attributes: String = row.get(8)?;
-    let attributes = match serde_json::from_str(&attributes) {
-        Ok(attributes) => attributes,
-        Err(error) => return Ok(Err(error.into())),
-    };
-    Ok(Ok(Version {
-        seq: row.get(0)?,
-        key: row.get(1)?,
-        version_id: row.get(2)?,
-        latest: row.get(3)?,
-        marker: row.get(4)?,
-        size: row.get::<_, i64>(5)?.unsigned_abs(),
-        etag: row.get(6)?,
-        modified_ms: row.get(7)?,
-        attributes,
-    }))
-}
-
-/// The columns [`read_version`] reads.
-pub(crate) fn columns() -> &'static str {
-    COLUMNS
 }
 
 pub(crate) fn precondition_failed() -> Fault {

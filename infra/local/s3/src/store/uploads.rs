@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Change,
-    objects::{Attributes, NewVersion, Precondition, Written},
+    objects::{NewVersion, Precondition, Written},
+    version::Attributes,
 };
 use crate::{
     bodies::{Draft, Segment},
