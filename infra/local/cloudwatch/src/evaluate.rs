@@ -36,6 +36,10 @@ impl State {
 }
 
 /// How a datapoint is compared with the threshold.
+#[expect(
+    clippy::enum_variant_names,
+    reason = "the names are the words on the wire"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(crate) enum Comparison {
     /// `>=`

@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn texts() {
-        let rows: [(usize, usize, &str, &[f64], State, &str); 6] = [
+        type Row<'a> = (usize, usize, &'a str, &'a [f64], State, &'a str);
+        let rows: [Row<'_>; 6] = [
             (
                 1,
                 1,

@@ -255,3 +255,23 @@ async fn history_tells_every_change_once() {
         ]
     );
 }
+
+#[test]
+fn data_of_a_newer_program_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(World::open(dir.path()));
+    let file = rusqlite::Connection::open(dir.path().join("cloudwatch.sqlite")).expect("the data");
+    file.pragma_update(None, "user_version", 2)
+        .expect("a version");
+    let clock = std::sync::Arc::new(runtime::SystemClock);
+    let error = local_cloudwatch::CloudWatch::open(
+        dir.path(),
+        clock,
+        std::sync::Arc::new(runtime::SystemEntropy),
+    )
+    .expect_err("newer");
+    assert!(matches!(
+        error,
+        local_cloudwatch::OpenError::Newer { found: 2 }
+    ));
+}
