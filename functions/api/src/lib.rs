@@ -1,1 +1,105 @@
-//! api
+//! The API endpoint: CodePipeline's protocol in, use cases of the engine, CodePipeline's protocol out.
+//!
+//! **May touch**: the world it is given, by way of the engine's use cases and plain reads of its store.
+//!
+//! **Architecture invariants**: decides nothing: an operation here turns wire input into a use case's arguments and its
+//! result into wire output. Every request gets an answer; nothing from outside makes it panic. No payload, token or
+//! signature reaches a log. The match over operations is total, so a new one cannot be forgotten.
+
+mod actions;
+mod approvals;
+mod dispatch;
+mod event;
+mod executions;
+mod failure;
+mod jobs;
+mod paging;
+mod pipelines;
+mod revisions;
+mod rollback;
+mod state;
+mod transitions;
+
+use engine::{
+    EngineError, HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
+};
+use protocol::{Call, HttpReply, HttpRequest};
+use uuid::Builder;
+
+pub use event::{ApiEvent, ApiReply, Authorizer, Http, Iam, RequestContext};
+
+/// Answers one request.
+///
+/// What an operation refuses, and what goes wrong behind it, is an answer in CodePipeline's form (spec 9).
+///
+/// # Errors
+/// A refusal (`InvalidInput`) where the event claims a base64 body that is none: API Gateway makes no such event.
+pub async fn handle<W>(world: &W, event: ApiEvent) -> Result<ApiReply, EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
+{
+    let request_id = request_id(world, &event);
+    let reply = match decode(&event, &request_id)? {
+        Addressed::Elsewhere => return Ok(ApiReply::not_served(&request_id)),
+        Addressed::Refused(reply) => *reply,
+        Addressed::Call(call) => {
+            let caller = event.caller(&world.settings().account);
+            let Call {
+                operation,
+                input,
+                codec,
+            } = call;
+            let answer = dispatch::answer(world, operation, input, &caller).await;
+            let answer = answer.map_err(|failure| failure.into_api(operation, &request_id));
+            let code = answer.as_ref().err().map(|error| error.code.name());
+            tracing::info!(
+                request.id = request_id,
+                request.source_ip = event.request_context.http.source_ip,
+                request.caller = caller,
+                api.operation = operation.name(),
+                api.error = code,
+                "{}: {}",
+                operation.name(),
+                code.unwrap_or("done")
+            );
+            codec.reply(operation, answer, &request_id)
+        }
+    };
+    Ok(reply.into())
+}
+
+/// What a request turned out to be.
+enum Addressed {
+    Call(Call),
+    Refused(Box<HttpReply>),
+    /// Not a request of the protocol at all.
+    Elsewhere,
+}
+
+fn decode(event: &ApiEvent, request_id: &str) -> Result<Addressed, EngineError> {
+    let body = event.body_bytes()?;
+    let header = |name: &str| event.headers.get(name).map(String::as_str);
+    let request = HttpRequest {
+        method: &event.request_context.http.method,
+        path: &event.raw_path,
+        header: &header,
+        body: &body,
+    };
+    if !protocol::is_protocol_request(&request) {
+        return Ok(Addressed::Elsewhere);
+    }
+    Ok(match protocol::decode(request, request_id) {
+        Ok(call) => Addressed::Call(call),
+        Err(reply) => Addressed::Refused(reply),
+    })
+}
+
+/// The event's own id, or a new one: an answer always has one to be asked about.
+fn request_id<W: HasBasics>(world: &W, event: &ApiEvent) -> String {
+    if !event.request_context.request_id.is_empty() {
+        return event.request_context.request_id.clone();
+    }
+    let mut random = [0; 16];
+    world.entropy().fill(&mut random);
+    Builder::from_random_bytes(random).into_uuid().to_string()
+}

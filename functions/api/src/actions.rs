@@ -1,0 +1,262 @@
+//! Runs of actions, and the types of actions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    ACTION_TYPES, ActionRun, ActionTypeId, ActionTypeInfo, ArtifactLocation, ExecutionId,
+    PipelineName,
+};
+use engine::{
+    HasBasics, HasStore,
+    ports::{Page, PageRequest, Store},
+};
+use protocol::{
+    ErrorCode,
+    wire::{
+        actions::{
+            ActionConfigurationProperty, ActionExecutionDetail, ActionExecutionFilter,
+            ActionExecutionInput, ActionExecutionOutput, ActionExecutionResult, ActionType,
+            ActionTypeSettings, ArtifactDetail, ArtifactDetails, ListActionExecutionsInput,
+            ListActionExecutionsOutput, ListActionTypesInput, ListActionTypesOutput, S3Location,
+            StartTimeRange,
+        },
+        state::ErrorDetails,
+    },
+};
+
+use crate::{executions::missing, failure::Failure, paging::Listing};
+
+/// Runs read at once while looking for the latest of each action: the most that a page of the store holds.
+const READ_AT_ONCE: u32 = 1000;
+/// Reads while doing so: an execution has at most 1000 actions (spec 1.3), and each retry adds as many runs.
+const READS_MAX: usize = 10;
+
+/// ListActionExecutions, newest first.
+pub(crate) async fn list<W: HasStore>(
+    world: &W,
+    listing: &Listing,
+    input: ListActionExecutionsInput,
+) -> Result<ListActionExecutionsOutput, Failure> {
+    let pipeline = &input.pipeline_name;
+    let Filter { execution, range } = Filter::of(input.filter.unwrap_or_default())?;
+    let page = match (execution, range) {
+        (Some(execution), StartTimeRange::Latest) => {
+            list_latest(world, listing, pipeline, execution).await?
+        }
+        (execution, _) => {
+            world
+                .store()
+                .list_action_runs(pipeline, execution, listing.page())
+                .await?
+        }
+    };
+    if page.items.is_empty() {
+        // Only then is it worth a request to tell "nothing yet" from "no such thing".
+        match execution {
+            Some(id) if world.store().load_execution(pipeline, id).await?.is_none() => {
+                return Err(missing(world, pipeline, id).await?);
+            }
+            Some(_) => {}
+            None => drop(engine::load_view(world, pipeline).await?),
+        }
+    }
+    let region = &world.settings().region;
+    Ok(ListActionExecutionsOutput {
+        action_execution_details: page
+            .items
+            .into_iter()
+            .map(|run| detail(run, region))
+            .collect(),
+        next_token: listing.token(page.next)?,
+    })
+}
+
+/// Which runs are asked for.
+struct Filter {
+    execution: Option<ExecutionId>,
+    range: StartTimeRange,
+}
+
+impl Filter {
+    fn of(filter: ActionExecutionFilter) -> Result<Self, Failure> {
+        let Some(latest) = filter.latest_in_pipeline_execution else {
+            return Ok(Self {
+                execution: filter.pipeline_execution_id,
+                range: StartTimeRange::All,
+            });
+        };
+        let id = latest.pipeline_execution_id;
+        if filter
+            .pipeline_execution_id
+            .is_some_and(|other| other != id)
+        {
+            let message = "The filter names two executions: give pipelineExecutionId or latestInPipelineExecution.";
+            return Err(Failure::refused(ErrorCode::ValidationException, message));
+        }
+        Ok(Self {
+            execution: Some(id),
+            range: latest.start_time_range,
+        })
+    }
+}
+
+/// The newest run of each action in `execution`. Which one that is shows only among all of them, so each page reads
+/// the list from its beginning; the cursor is the last run shown.
+async fn list_latest<W: HasStore>(
+    world: &W,
+    listing: &Listing,
+    pipeline: &PipelineName,
+    execution: ExecutionId,
+) -> Result<Page<ActionRun>, Failure> {
+    let (mut latest, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut after = None;
+    for _ in 0..READS_MAX {
+        let request = PageRequest {
+            limit: READ_AT_ONCE,
+            after,
+        };
+        let page = world
+            .store()
+            .list_action_runs(pipeline, Some(execution), request)
+            .await?;
+        latest.extend(
+            page.items
+                .into_iter()
+                .filter(|run| seen.insert((run.stage.clone(), run.action.clone()))),
+        );
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    if let Some(shown) = &listing.after {
+        latest.retain(|run| place(run) < *shown);
+    }
+    let limit = listing.limit as usize;
+    let next = (latest.len() > limit).then(|| place(&latest[limit - 1]));
+    latest.truncate(limit);
+    Ok(Page {
+        items: latest,
+        next,
+    })
+}
+
+/// Orders runs as the store lists them: by start, then by id.
+fn place(run: &ActionRun) -> String {
+    format!("{:017} {}", run.started_at.as_microsecond().max(0), run.id)
+}
+
+fn detail(run: ActionRun, region: &str) -> ActionExecutionDetail {
+    let output = output(&run);
+    ActionExecutionDetail {
+        pipeline_execution_id: run.execution,
+        action_execution_id: run.id.to_string(),
+        pipeline_version: run.pipeline_version,
+        stage_name: run.stage,
+        action_name: run.action,
+        start_time: run.started_at.into(),
+        last_update_time: run.updated_at.into(),
+        status: run.status,
+        updated_by: None,
+        input: Some(ActionExecutionInput {
+            action_type_id: run.action_type,
+            configuration: Some(run.configuration),
+            resolved_configuration: Some(run.resolved_configuration),
+            role_arn: Some(run.role_arn),
+            region: Some(region.to_owned()),
+            input_artifacts: Some(artifacts(run.inputs)),
+            namespace: run.namespace,
+        }),
+        output: Some(output),
+    }
+}
+
+fn output(run: &ActionRun) -> ActionExecutionOutput {
+    let failed = run.error_code.is_some() || run.error_message.is_some();
+    let error_details = failed.then(|| ErrorDetails {
+        code: run.error_code.clone(),
+        message: run.error_message.clone(),
+    });
+    ActionExecutionOutput {
+        output_artifacts: Some(artifacts(run.outputs.clone())),
+        execution_result: Some(ActionExecutionResult {
+            external_execution_id: run.external_id.clone(),
+            external_execution_summary: run.summary.clone(),
+            external_execution_url: None,
+            error_details,
+            log_stream_arn: None,
+        }),
+        output_variables: Some(run.output_variables.clone()),
+    }
+}
+
+fn artifacts(artifacts: BTreeMap<String, ArtifactLocation>) -> Vec<ArtifactDetail> {
+    let detail = |(name, at): (String, ArtifactLocation)| ArtifactDetail {
+        name: Some(name),
+        s3location: Some(S3Location {
+            bucket: Some(at.bucket),
+            key: Some(at.key),
+        }),
+    };
+    artifacts.into_iter().map(detail).collect()
+}
+
+/// ListActionTypes. There are few, so one page holds all.
+pub(crate) fn list_types<W: HasBasics>(
+    world: &W,
+    input: &ListActionTypesInput,
+) -> ListActionTypesOutput {
+    let is_here = input
+        .region_filter
+        .as_ref()
+        .is_none_or(|region| *region == world.settings().region);
+    let types = ACTION_TYPES.iter().filter(|info| {
+        is_here
+            && input
+                .action_owner_filter
+                .as_ref()
+                .is_none_or(|owner| owner == info.owner)
+    });
+    ListActionTypesOutput {
+        action_types: types.map(action_type).collect(),
+        next_token: None,
+    }
+}
+
+fn action_type(info: &ActionTypeInfo) -> ActionType {
+    let required = info.required_keys.iter().map(|name| property(name, true));
+    let optional = info.optional_keys.iter().map(|name| property(name, false));
+    ActionType {
+        id: ActionTypeId {
+            category: info.category.to_owned(),
+            owner: info.owner.to_owned(),
+            provider: info.provider.to_owned(),
+            version: info.version.to_owned(),
+        },
+        input_artifact_details: artifact_details(&info.inputs),
+        output_artifact_details: artifact_details(&info.outputs),
+        settings: Some(ActionTypeSettings::default()),
+        action_configuration_properties: Some(required.chain(optional).collect()),
+    }
+}
+
+fn artifact_details(count: &std::ops::RangeInclusive<usize>) -> ArtifactDetails {
+    let of = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+    ArtifactDetails {
+        minimum_count: of(*count.start()),
+        maximum_count: of(*count.end()),
+    }
+}
+
+/// None of the types has a secret among its settings.
+fn property(name: &str, required: bool) -> ActionConfigurationProperty {
+    ActionConfigurationProperty {
+        name: name.to_owned(),
+        required,
+        key: required,
+        secret: false,
+        queryable: None,
+        description: None,
+        property_type: None,
+    }
+}

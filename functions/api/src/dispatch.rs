@@ -1,0 +1,114 @@
+//! Which operation is served by what.
+
+use engine::{HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
+use protocol::{ErrorCode, Operation};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    actions, approvals, executions, failure::Failure, jobs, paging::Listing, pipelines, rollback,
+    state, transitions,
+};
+
+/// Pages hold this many items unless the caller says otherwise (spec 7).
+const PAGE_ITEMS: u32 = 100;
+/// A line of ListPipelines is small, and an account has at most 1000 of them (spec 1.10): one page holds all.
+const PAGE_PIPELINES: u32 = 1000;
+/// Each candidate for a rollback costs requests to S3, and people look at the newest.
+const PAGE_CANDIDATES: u32 = 20;
+
+/// Carries out `operation`, whose `input` has passed the model, for `caller`.
+pub(crate) async fn answer<W>(
+    world: &W,
+    operation: Operation,
+    input: Value,
+    caller: &str,
+) -> Result<Value, Failure>
+where
+    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
+{
+    use Operation as O;
+    match operation {
+        O::CreatePipeline => write(pipelines::create(world, read(input)?, caller).await?),
+        O::GetPipeline => write(pipelines::get(world, read(input)?).await?),
+        O::UpdatePipeline => write(pipelines::update(world, read(input)?).await?),
+        O::DeletePipeline => write(pipelines::delete(world, read(input)?).await?),
+        O::ListPipelines => {
+            let listing = Listing::of(operation, &input, PAGE_PIPELINES)?;
+            write(pipelines::list(world, &listing).await?)
+        }
+        O::StartPipelineExecution => write(executions::start(world, read(input)?, caller).await?),
+        O::GetPipelineExecution => write(executions::get(world, read(input)?).await?),
+        O::ListPipelineExecutions => {
+            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(executions::list(world, &listing, read(input)?).await?)
+        }
+        O::GetPipelineState => write(state::get(world, read(input)?).await?),
+        O::ListActionExecutions => {
+            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(actions::list(world, &listing, read(input)?).await?)
+        }
+        O::ListActionTypes => {
+            Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(actions::list_types(world, &read(input)?))
+        }
+        O::RollbackStage => write(rollback::start(world, read(input)?, caller).await?),
+        O::ListRollbackCandidates => {
+            let listing = Listing::of(operation, &input, PAGE_CANDIDATES)?;
+            write(rollback::list_candidates(world, &listing, read(input)?).await?)
+        }
+        O::EnableStageTransition => write(transitions::enable(world, read(input)?, caller).await?),
+        O::DisableStageTransition => {
+            write(transitions::disable(world, read(input)?, caller).await?)
+        }
+        O::PutApprovalResult => write(approvals::put(world, read(input)?).await?),
+        O::PutJobSuccessResult => write(jobs::succeed(world, read(input)?).await?),
+        O::PutJobFailureResult => write(jobs::fail(world, read(input)?).await?),
+        O::AcknowledgeJob | O::PollForJobs | O::GetJobDetails => not_served(operation),
+        O::AcknowledgeThirdPartyJob | O::GetThirdPartyJobDetails | O::PollForThirdPartyJobs => {
+            not_served(operation)
+        }
+        O::PutThirdPartyJobFailureResult | O::PutThirdPartyJobSuccessResult => {
+            not_served(operation)
+        }
+        O::CreateCustomActionType | O::DeleteCustomActionType => not_served(operation),
+        O::GetActionType | O::UpdateActionType => not_served(operation),
+        O::DeleteWebhook | O::DeregisterWebhookWithThirdParty | O::ListWebhooks => {
+            not_served(operation)
+        }
+        O::PutWebhook | O::RegisterWebhookWithThirdParty => not_served(operation),
+        O::ListTagsForResource | O::TagResource | O::UntagResource => not_served(operation),
+        O::ListRuleExecutions | O::ListRuleTypes | O::OverrideStageCondition => {
+            not_served(operation)
+        }
+        O::RetryStageExecution | O::StopPipelineExecution => not_served(operation),
+        O::ListDeployActionExecutionTargets | O::PutActionRevision => not_served(operation),
+    }
+}
+
+fn not_served(operation: Operation) -> Result<Value, Failure> {
+    let message = format!(
+        "{} is not served by this version of Lastgood.",
+        operation.name()
+    );
+    Err(Failure::refused(
+        ErrorCode::UnknownOperationException,
+        message,
+    ))
+}
+
+/// The input as its type. It has passed the model, so a failure is a defect, not the caller's fault.
+fn read<T: DeserializeOwned>(input: Value) -> Result<T, Failure> {
+    serde_json::from_value(input).map_err(|_| {
+        let why = format!(
+            "{} cannot hold an input that its model allows",
+            std::any::type_name::<T>()
+        );
+        Failure::refused(ErrorCode::InternalFailure, why)
+    })
+}
+
+fn write(output: impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(output)
+        .map_err(|error| Failure::refused(ErrorCode::InternalFailure, error.to_string()))
+}

@@ -1,0 +1,21 @@
+//! Wiring: the handler over AWS.
+
+use api::ApiEvent;
+use aws::{CloudWatchAlarms, LambdaFunctions, StepFunctions, StsRoles, s3::S3Objects};
+use engine::World;
+use runtime::{Config, SystemClock, SystemEntropy};
+use store::Table;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let config = Config::from_env()?;
+    let sdk = config.sdk_config().await;
+    let world = World::new(SystemClock, SystemEntropy, config.settings())
+        .with_store(Table::connect(&sdk, &config.table))
+        .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
+        .with_alarms(CloudWatchAlarms::connect(&sdk))
+        .with_functions(LambdaFunctions::connect(&sdk))
+        .with_objects(S3Objects::connect(&sdk))
+        .with_roles(StsRoles::connect(&sdk));
+    runtime::serve("api", |event: ApiEvent, _| api::handle(&world, event)).await
+}

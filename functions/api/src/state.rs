@@ -1,0 +1,167 @@
+//! GetPipelineState: what dashboards, command lines and approval bots poll. One request to the store.
+
+use domain::{
+    ActionIndex, ActionRun, ActionStatus, ExecutionId, ExecutionMode, ExecutionType, PipelineView,
+    StageIndex, StageStatus,
+};
+use engine::HasStore;
+use protocol::wire::state::{
+    ActionExecution, ActionRevision, ActionState, ErrorDetails, GetPipelineStateInput,
+    GetPipelineStateOutput, RetryStageMetadata, RetryTrigger, StageExecution, StageState,
+    TransitionState,
+};
+
+use crate::failure::Failure;
+
+/// GetPipelineState. A PARALLEL pipeline shows no executions, since its stages have no latest one (spec 2.3).
+pub(crate) async fn get<W: HasStore>(
+    world: &W,
+    input: GetPipelineStateInput,
+) -> Result<GetPipelineStateOutput, Failure> {
+    let view = engine::load_view(world, &input.name).await?;
+    let region = &world.settings().region;
+    let stages = view
+        .index
+        .stages
+        .iter()
+        .map(|stage| stage_state(&view, stage, region));
+    Ok(GetPipelineStateOutput {
+        stage_states: stages.collect(),
+        pipeline_version: view.index.pipeline_version,
+        created: view.index.created_at.into(),
+        updated: view.index.updated_at.into(),
+        pipeline_name: view.index.name,
+    })
+}
+
+fn stage_state(view: &PipelineView, index: &StageIndex, region: &str) -> StageState {
+    let stage = view.stage(&index.name);
+    let shows_executions = view.index.mode != ExecutionMode::Parallel;
+    let latest = stage.latest.filter(|_| shows_executions);
+    let waiting = view.waiting_for(&index.name).filter(|_| shows_executions);
+    let inbound: Vec<_> = waiting
+        .map(|waiting| waiting_execution(waiting.execution))
+        .collect();
+    let actions = index.actions.iter().map(|action| {
+        let run = view
+            .actions
+            .iter()
+            .find(|run| run.stage == index.name && run.action == action.name);
+        action_state(action, run.filter(|_| shows_executions), region)
+    });
+    StageState {
+        stage_name: index.name.clone(),
+        inbound_execution: inbound.first().cloned(),
+        inbound_executions: Some(inbound),
+        inbound_transition_state: Some(TransitionState {
+            enabled: stage.inbound.enabled,
+            last_changed_by: stage.inbound.changed_by,
+            last_changed_at: stage.inbound.changed_at.map(Into::into),
+            disabled_reason: stage.inbound.disabled_reason,
+        }),
+        action_states: Some(actions.collect()),
+        retry_stage_metadata: latest
+            .as_ref()
+            .filter(|latest| latest.auto_retries > 0)
+            .map(|latest| RetryStageMetadata {
+                auto_stage_retry_attempt: Some(latest.auto_retries),
+                manual_stage_retry_attempt: None,
+                latest_retry_trigger: Some(RetryTrigger::AutomatedStageRetry),
+            }),
+        latest_execution: latest
+            .map(|latest| stage_execution(latest.execution, latest.status, latest.execution_type)),
+        before_entry_condition_state: None,
+        on_success_condition_state: None,
+        on_failure_condition_state: None,
+    }
+}
+
+/// What waits is always of type STANDARD: a rollback waits for nobody.
+fn waiting_execution(id: ExecutionId) -> StageExecution {
+    stage_execution(id, StageStatus::InProgress, ExecutionType::Standard)
+}
+
+/// AWS names the type of rollbacks only.
+fn stage_execution(
+    id: ExecutionId,
+    status: StageStatus,
+    execution_type: ExecutionType,
+) -> StageExecution {
+    StageExecution {
+        pipeline_execution_id: id,
+        status,
+        execution_type: Some(execution_type)
+            .filter(|execution_type| *execution_type == ExecutionType::Rollback),
+    }
+}
+
+fn action_state(action: &ActionIndex, run: Option<&ActionRun>, region: &str) -> ActionState {
+    ActionState {
+        action_name: action.name.clone(),
+        current_revision: run.and_then(current_revision),
+        latest_execution: run.map(latest_execution),
+        entity_url: run.and_then(|run| entity_url(run, region)),
+        revision_url: None,
+    }
+}
+
+/// What a Source action took. Its variables tell (spec 1.6), so no execution has to be read.
+fn current_revision(run: &ActionRun) -> Option<ActionRevision> {
+    if run.action_type.category != "Source" {
+        return None;
+    }
+    Some(ActionRevision {
+        revision_id: run.output_variables.get("VersionId")?.clone(),
+        revision_change_id: run.output_variables.get("ETag")?.clone(),
+        created: run.updated_at.into(),
+    })
+}
+
+fn latest_execution(run: &ActionRun) -> ActionExecution {
+    let failed = run.error_code.is_some() || run.error_message.is_some();
+    ActionExecution {
+        action_execution_id: run.id.to_string(),
+        status: run.status,
+        summary: run.summary.clone(),
+        last_status_change: Some(run.updated_at.into()),
+        token: run
+            .approval_token
+            .clone()
+            .filter(|_| run.status == ActionStatus::InProgress),
+        last_updated_by: None,
+        external_execution_id: run.external_id.clone(),
+        external_execution_url: None,
+        percent_complete: None,
+        error_details: failed.then(|| ErrorDetails {
+            code: run.error_code.clone(),
+            message: run.error_message.clone(),
+        }),
+        log_stream_arn: None,
+    }
+}
+
+/// Where a person sees what the action works on.
+fn entity_url(run: &ActionRun, region: &str) -> Option<String> {
+    let setting = |name: &str| run.resolved_configuration.get(name);
+    let console = format!("https://{region}.console.aws.amazon.com");
+    let url = match (
+        run.action_type.category.as_str(),
+        run.action_type.provider.as_str(),
+    ) {
+        ("Source", "S3") => format!(
+            "{console}/s3/buckets/{}?region={region}",
+            setting("S3Bucket")?
+        ),
+        ("Deploy", "S3") => format!(
+            "{console}/s3/buckets/{}?region={region}",
+            setting("BucketName")?
+        ),
+        ("Invoke", "Lambda") => format!(
+            "{console}/lambda/home?region={region}#/functions/{}",
+            setting("FunctionName")?
+        ),
+        ("Approval", "Manual") => setting("ExternalEntityLink")?.clone(),
+        _ => return None,
+    };
+    Some(url)
+}

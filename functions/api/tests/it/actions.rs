@@ -1,0 +1,186 @@
+//! Runs of actions, and the types of actions.
+
+use serde_json::{Value, json};
+
+use crate::world::{Bench, NOBODY};
+
+fn runs(page: &Value) -> Vec<(&str, &str)> {
+    let lines = page["actionExecutionDetails"].as_array().unwrap();
+    lines
+        .iter()
+        .map(|line| {
+            (
+                line["actionName"].as_str().unwrap(),
+                line["status"].as_str().unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn runs_are_told_with_what_they_took_and_made() {
+    let (bench, first) = Bench::with_release().await;
+    let page = bench
+        .ok("ListActionExecutions", json!({"pipelineName": "shop"}))
+        .await;
+    assert_eq!(
+        runs(&page),
+        [("Check", "Succeeded"), ("Fetch", "Succeeded")]
+    );
+    let [check, fetch] = [0, 1].map(|at| page["actionExecutionDetails"][at].clone());
+    let artifacts = fetch["output"]["outputArtifacts"].clone();
+    assert_eq!(artifacts[0]["name"], "App");
+    assert_eq!(artifacts[0]["s3location"]["bucket"], "artifacts");
+    assert_eq!(
+        fetch["output"]["executionResult"],
+        json!({"externalExecutionId": "v1",
+        "externalExecutionSummary": "Amazon S3 version id: v1"})
+    );
+    assert_eq!(fetch["output"]["outputVariables"]["VersionId"], "v1");
+    assert_eq!(fetch["input"]["namespace"], "Upload");
+    assert_eq!(check["pipelineExecutionId"], first.to_string());
+    assert_eq!(
+        (&check["stageName"], &check["pipelineVersion"]),
+        (&json!("Prod"), &json!(1))
+    );
+    assert_eq!(
+        check["input"],
+        json!({
+            "actionTypeId": {"category": "Invoke", "owner": "AWS", "provider": "Lambda", "version": "1"},
+            "configuration": {"FunctionName": "check", "UserParameters": "#{variables.Color} #{Upload.VersionId}"},
+            "resolvedConfiguration": {"FunctionName": "check", "UserParameters": "green v1"},
+            "roleArn": "arn:aws:iam::111122223333:role/pipeline", "region": "eu-west-1", "inputArtifacts": artifacts,
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_failed_run_tells_why() {
+    let (bench, _) = Bench::with_release().await;
+    let bad = bench.start().await;
+    bench.fail(bad).await;
+    let filter = json!({"pipelineName": "shop", "filter": {"pipelineExecutionId": bad}});
+    let page = bench.ok("ListActionExecutions", filter).await;
+    assert_eq!(runs(&page), [("Check", "Failed"), ("Fetch", "Succeeded")]);
+    assert_eq!(
+        page["actionExecutionDetails"][0]["output"]["executionResult"],
+        json!({"externalExecutionId": "check-1",
+        "errorDetails": {"code": "JobFailed", "message": "The page is blank."}})
+    );
+}
+
+#[tokio::test]
+async fn the_latest_runs_of_an_execution_come_page_by_page() {
+    let (bench, first) = Bench::with_release().await;
+    bench.pass(bench.start().await).await;
+    let latest = |range: &str| {
+        json!({"pipelineName": "shop", "maxResults": 1, "filter":
+        {"latestInPipelineExecution": {"pipelineExecutionId": first, "startTimeRange": range}}})
+    };
+    for range in ["Latest", "All"] {
+        let (mut found, mut input) = (Vec::new(), latest(range));
+        loop {
+            let page = bench.ok("ListActionExecutions", input.clone()).await;
+            found.extend(runs(&page).iter().map(|(action, _)| action.to_string()));
+            let Some(token) = page.get("nextToken") else {
+                break;
+            };
+            input["nextToken"] = token.clone();
+        }
+        assert_eq!(found, ["Check", "Fetch"], "{range}");
+    }
+}
+
+#[tokio::test]
+async fn runs_that_cannot_be_listed_are_refused() {
+    let (bench, first) = Bench::with_release().await;
+    let filter = |filter: Value| json!({"pipelineName": "shop", "filter": filter});
+    let latest = json!({"pipelineExecutionId": NOBODY, "startTimeRange": "Latest"});
+    bench
+        .refuses(
+            "ListActionExecutions",
+            &[
+                (
+                    json!({"pipelineName": "blog"}),
+                    "PipelineNotFoundException",
+                    "'blog'",
+                ),
+                (
+                    filter(json!({"pipelineExecutionId": NOBODY})),
+                    "PipelineExecutionNotFoundException",
+                    NOBODY,
+                ),
+                (
+                    filter(json!({"latestInPipelineExecution": latest})),
+                    "PipelineExecutionNotFoundException",
+                    NOBODY,
+                ),
+                (
+                    filter(
+                        json!({"pipelineExecutionId": first, "latestInPipelineExecution": latest}),
+                    ),
+                    "ValidationException",
+                    "two executions",
+                ),
+                (
+                    json!({"pipelineName": "shop", "nextToken": "x"}),
+                    "InvalidNextTokenException",
+                    "token",
+                ),
+            ],
+        )
+        .await;
+    let foreign = json!({"pipelineName": "blog", "filter": {"pipelineExecutionId": first}});
+    bench
+        .refuses(
+            "ListActionExecutions",
+            &[(foreign, "PipelineNotFoundException", "'blog'")],
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn the_action_types_are_those_that_run_here() {
+    let bench = Bench::new().await;
+    let all = bench.ok("ListActionTypes", json!({})).await;
+    let types = all["actionTypes"].as_array().unwrap();
+    assert_eq!(types.len(), domain::ACTION_TYPES.len());
+    let source = types
+        .iter()
+        .find(|one| one["id"]["category"] == "Source")
+        .unwrap();
+    assert_eq!(
+        source["outputArtifactDetails"],
+        json!({"minimumCount": 1, "maximumCount": 1})
+    );
+    let bucket = json!({"name": "S3Bucket", "required": true, "key": true, "secret": false});
+    assert!(
+        source["actionConfigurationProperties"]
+            .as_array()
+            .unwrap()
+            .contains(&bucket),
+        "{source}"
+    );
+    for input in [
+        json!({"actionOwnerFilter": "AWS"}),
+        json!({"regionFilter": "eu-west-1"}),
+    ] {
+        assert_eq!(bench.ok("ListActionTypes", input).await, all);
+    }
+    for input in [
+        json!({"actionOwnerFilter": "Custom"}),
+        json!({"regionFilter": "us-east-1"}),
+    ] {
+        assert_eq!(
+            bench.ok("ListActionTypes", input).await,
+            json!({"actionTypes": []})
+        );
+    }
+    let token = json!({"nextToken": "x"});
+    bench
+        .refuses(
+            "ListActionTypes",
+            &[(token, "InvalidNextTokenException", "token")],
+        )
+        .await;
+}

@@ -1,0 +1,97 @@
+//! Step Functions, CloudWatch, Lambda, STS and time as these tests need them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use domain::AlarmChange;
+use engine::ports::{
+    Alarms, Clock, CloudError, Credentials, Functions, MachineStatus, Machines, Roles,
+};
+use jiff::{SignedDuration, Timestamp};
+use runtime::ManualClock;
+use serde_json::Value;
+
+/// What state machines were told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    /// Names of started executions.
+    pub(crate) started: Arc<Mutex<Vec<String>>>,
+    /// Answers by token.
+    pub(crate) answers: Arc<Mutex<BTreeMap<String, Value>>>,
+}
+
+impl Machines for Told {
+    async fn start(&self, name: &str, _: &Value) -> Result<(), CloudError> {
+        self.started.lock().unwrap().push(name.to_owned());
+        Ok(())
+    }
+
+    async fn answer(&self, token: &str, output: &Value) -> Result<(), CloudError> {
+        self.answers
+            .lock()
+            .unwrap()
+            .insert(token.to_owned(), output.clone());
+        Ok(())
+    }
+
+    async fn heartbeat(&self, _: &str) -> Result<(), CloudError> {
+        Ok(())
+    }
+
+    async fn status(&self, _: &str) -> Result<Option<MachineStatus>, CloudError> {
+        Ok(Some(MachineStatus::Running))
+    }
+}
+
+/// An account without alarms.
+pub(crate) struct NoAlarms;
+
+impl Alarms for NoAlarms {
+    async fn describe(&self, _: &[String]) -> Result<Vec<AlarmChange>, CloudError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Functions that take every event and do nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Invoked(pub(crate) Arc<Mutex<Vec<Value>>>);
+
+impl Functions for Invoked {
+    async fn invoke(&self, _: &str, payload: &Value) -> Result<(), CloudError> {
+        self.0.lock().unwrap().push(payload.clone());
+        Ok(())
+    }
+}
+
+/// Roles that anyone may assume.
+pub(crate) struct AnyRole;
+
+impl Roles for AnyRole {
+    async fn assume(&self, _: &str, _: &str) -> Result<Credentials, CloudError> {
+        Ok(Credentials {
+            access_key_id: "id".to_owned(),
+            secret_access_key: "secret".to_owned(),
+            session_token: "token".to_owned(),
+            expires_at: Timestamp::MAX,
+        })
+    }
+}
+
+/// A clock on which every look takes a second, so that things happen one after another.
+pub(crate) struct SteadyClock(ManualClock);
+
+impl SteadyClock {
+    pub(crate) fn new() -> Self {
+        Self(ManualClock::new("2026-11-23T10:00:00Z".parse().unwrap()))
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Timestamp {
+        self.0
+            .advance_to(self.0.now() + SignedDuration::from_secs(1));
+        self.0.now()
+    }
+}

@@ -1,0 +1,127 @@
+//! Versioned objects in memory, as far as the S3 source and pipeline definitions need them.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use engine::ports::{
+    Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload,
+    Written,
+};
+
+/// Versions of each object, oldest first; the number of a version is its place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MemoryObjects(Arc<Mutex<BTreeMap<ObjectAt, Vec<Bytes>>>>);
+
+impl MemoryObjects {
+    pub(crate) fn store(&self, bucket: &str, key: &str, body: impl Into<Bytes>) -> Written {
+        let mut objects = self.0.lock().unwrap();
+        let versions = objects.entry(ObjectAt::new(bucket, key)).or_default();
+        versions.push(body.into());
+        written(versions.len())
+    }
+
+    /// Loses every object of `bucket`, versions and all.
+    pub(crate) fn lose(&self, bucket: &str) {
+        self.0.lock().unwrap().retain(|at, _| at.bucket != bucket);
+    }
+
+    fn find(
+        &self,
+        at: &ObjectAt,
+        version_id: Option<&str>,
+    ) -> Result<(Written, Bytes), ObjectsError> {
+        let objects = self.0.lock().unwrap();
+        let versions = objects
+            .get(at)
+            .ok_or_else(|| ObjectsError::NotFound(Missing::Object, at.clone()))?;
+        let number = match version_id {
+            None => versions.len(),
+            Some(id) => id.trim_start_matches('v').parse().unwrap_or(0),
+        };
+        let body = number.checked_sub(1).and_then(|place| versions.get(place));
+        let body = body.ok_or_else(|| ObjectsError::NotFound(Missing::Version, at.clone()))?;
+        Ok((written(number), body.clone()))
+    }
+}
+
+fn written(number: usize) -> Written {
+    Written {
+        version_id: Some(format!("v{number}")),
+        etag: format!("etag{number}"),
+    }
+}
+
+fn not_kept<T>(operation: &'static str, at: &ObjectAt) -> Result<T, ObjectsError> {
+    Err(ObjectsError::Other {
+        operation,
+        at: at.clone(),
+        reason: "not part of these tests".to_owned(),
+    })
+}
+
+impl Objects for MemoryObjects {
+    async fn head(
+        &self,
+        at: &ObjectAt,
+        version_id: Option<&str>,
+    ) -> Result<ObjectInfo, ObjectsError> {
+        let (Written { version_id, etag }, body) = self.find(at, version_id)?;
+        Ok(ObjectInfo {
+            version_id,
+            etag,
+            size: body.len() as u64,
+            last_modified: Some("2026-11-23T10:00:00Z".parse().unwrap()),
+            content_type: None,
+            metadata: BTreeMap::new(),
+        })
+    }
+
+    async fn read(&self, object: &PinnedObject, range: Range<u64>) -> Result<Bytes, ObjectsError> {
+        let (_, body) = self.find(&object.at, object.version_id.as_deref())?;
+        Ok(body.slice(range.start as usize..range.end as usize))
+    }
+
+    async fn put(
+        &self,
+        at: &ObjectAt,
+        body: Bytes,
+        _: &PutOptions,
+    ) -> Result<Written, ObjectsError> {
+        Ok(self.store(&at.bucket, &at.key, body))
+    }
+
+    async fn copy(
+        &self,
+        from: &PinnedObject,
+        _: u64,
+        to: &ObjectAt,
+        _: &PutOptions,
+    ) -> Result<Written, ObjectsError> {
+        let (_, body) = self.find(&from.at, from.version_id.as_deref())?;
+        Ok(self.store(&to.bucket, &to.key, body))
+    }
+
+    async fn is_versioned(&self, _: &str) -> Result<bool, ObjectsError> {
+        Ok(true)
+    }
+
+    async fn begin_upload(&self, at: &ObjectAt, _: &PutOptions) -> Result<Upload, ObjectsError> {
+        not_kept("CreateMultipartUpload", at)
+    }
+
+    async fn put_part(&self, upload: &Upload, _: u32, _: Bytes) -> Result<Part, ObjectsError> {
+        not_kept("UploadPart", &upload.at)
+    }
+
+    async fn complete_upload(&self, upload: &Upload, _: &[Part]) -> Result<Written, ObjectsError> {
+        not_kept("CompleteMultipartUpload", &upload.at)
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<(), ObjectsError> {
+        not_kept("AbortMultipartUpload", &upload.at)
+    }
+}
