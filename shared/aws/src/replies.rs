@@ -18,12 +18,19 @@ pub(crate) fn reply(
     headers: &[(&str, &str)],
     body: impl Into<Vec<u8>>,
 ) -> ReplayEvent {
-    let request = http::Request::builder().body(SdkBody::empty()).unwrap();
+    let request = http::Request::builder()
+        .body(SdkBody::empty())
+        .expect("an empty request is well formed");
     let mut response = http::Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
     }
-    ReplayEvent::new(request, response.body(SdkBody::from(body.into())).unwrap())
+    ReplayEvent::new(
+        request,
+        response
+            .body(SdkBody::from(body.into()))
+            .expect("canned headers are well formed"),
+    )
 }
 
 impl Replies {
@@ -46,7 +53,13 @@ impl Replies {
 
     /// Body of the request at `position`.
     pub(crate) fn body(&self, position: usize) -> Vec<u8> {
-        self.request(position, |request| request.body().bytes().unwrap().to_vec())
+        self.request(position, |request| {
+            request
+                .body()
+                .bytes()
+                .expect("these services send no streams")
+                .to_vec()
+        })
     }
 
     /// A header of the request at `position`; empty where it is not there.
