@@ -4,7 +4,7 @@
 //! stays unambiguous as long as text of others (ARNs, object keys, rule names) stands last, which it does.
 
 use domain::{ActionRun, ExecutionId, PipelineName, Record, StageName, Watch};
-use engine::ports::{Row, SourceBinding};
+use engine::ports::{PendingEffect, Row, SourceBinding};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -63,10 +63,8 @@ impl Key {
             Row::ActionRun(run) => Self::action_run(run),
             Row::Job(job) => Self::job(job.id),
             Row::Record(record) => Self::record(record, position),
-            Row::Effect(pending) => Self::new(
-                OUTBOX,
-                format!("{}#{}", instant(pending.since), pending.effect.id()),
-            ),
+            // Whoever performed an effect knows what it is, not when it was decided.
+            Row::Effect(pending) => Self::new(OUTBOX, pending.effect.id()),
             Row::Source(binding) => Self::source(binding),
             Row::Start(marker) => Self::start(&marker.pipeline, &marker.cause),
         }
@@ -210,7 +208,7 @@ impl Range {
         }
     }
 
-    /// Effects to perform, by the time they were decided.
+    /// Effects to perform, in no order that means anything.
     pub(crate) fn outbox() -> Self {
         Self::all(OUTBOX.to_owned())
     }
@@ -221,6 +219,11 @@ impl Range {
             prefix: String::new(),
         }
     }
+}
+
+/// Place of an effect among those to perform, oldest first.
+pub(crate) fn effect_order(pending: &PendingEffect) -> String {
+    format!("{}#{}", instant(pending.since), pending.effect.id())
 }
 
 fn pipeline(name: &PipelineName) -> String {

@@ -50,6 +50,17 @@ impl<'a> Part<'a> {
     }
 }
 
+/// How many items `request` asks for.
+pub(crate) fn page_limit(request: &PageRequest) -> Result<usize, StoreError> {
+    if !(1..=PAGE_ITEMS_MAX).contains(&request.limit) {
+        let limit = request.limit;
+        return Err(StoreError::Broken(format!(
+            "a page holds 1 to {PAGE_ITEMS_MAX} items, not {limit}"
+        )));
+    }
+    Ok(request.limit as usize)
+}
+
 impl Table {
     /// The row under `key`.
     pub(crate) async fn get<T: DeserializeOwned>(
@@ -79,12 +90,7 @@ impl Table {
         direction: Direction,
         request: PageRequest,
     ) -> Result<Page<T>, StoreError> {
-        if !(1..=PAGE_ITEMS_MAX).contains(&request.limit) {
-            return Err(StoreError::Broken(format!(
-                "a page holds 1 to {PAGE_ITEMS_MAX} items, not {}",
-                request.limit
-            )));
-        }
+        let limit = page_limit(&request)?;
         if request
             .after
             .as_ref()
@@ -94,7 +100,6 @@ impl Table {
                 "the page token does not belong to this list".to_owned(),
             ));
         }
-        let limit = request.limit as usize;
         // One more than asked for tells whether another page follows, without a request of its own.
         let mut items = self
             .items(&Part::all(range, direction), Some(limit + 1), request.after)

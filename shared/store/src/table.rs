@@ -1,6 +1,7 @@
 //! The table as the use cases see it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
@@ -16,9 +17,12 @@ use engine::ports::{
 use uuid::Uuid;
 
 use crate::items::{SK, TYPE, row, text};
-use crate::keys::{Key, META, Range};
-use crate::query::{Direction, Filter, Part};
+use crate::keys::{Key, META, Range, effect_order};
+use crate::query::{Direction, Filter, Part, page_limit};
 use crate::usage::{Counters, Usage};
+
+/// Most effects read at once: tens of megabytes where each holds the plan of a large stage.
+const OUTBOX_READ_MAX: usize = 2000;
 
 /// The DynamoDB table that holds everything. Clones share their counters.
 #[derive(Debug, Clone)]
@@ -208,8 +212,35 @@ impl Store for Table {
             .await
     }
 
+    /// Effects are kept by what they are, and sorted here. The outbox is empty while all is well; of a long one the
+    /// reconciler sees as much as fits in memory, and the rest when that is done.
     async fn pending_effects(&self, page: PageRequest) -> Result<Page<PendingEffect>, StoreError> {
-        self.page(&Range::outbox(), Direction::Forward, page).await
+        let limit = page_limit(&page)?;
+        let range = Range::outbox();
+        let items = self
+            .items(
+                &Part::all(&range, Direction::Forward),
+                Some(OUTBOX_READ_MAX),
+                None,
+            )
+            .await?;
+        let effects = items
+            .into_iter()
+            .map(row)
+            .collect::<Result<Vec<PendingEffect>, _>>()?;
+        let ordered: BTreeMap<String, PendingEffect> = effects
+            .into_iter()
+            .map(|effect| (effect_order(&effect), effect))
+            .collect();
+        let from = page.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = ordered.range((from, Bound::Unbounded)).peekable();
+        let (mut items, mut last) = (Vec::new(), None);
+        for (order, effect) in rest.by_ref().take(limit) {
+            items.push(effect.clone());
+            last = Some(order.clone());
+        }
+        let next = last.filter(|_| rest.peek().is_some());
+        Ok(Page { items, next })
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use domain::{Execution, Generation, StageState};
-use engine::ports::{Precondition, Row, Store, StoreError, WRITES_MAX, Write};
+use engine::ports::{PendingEffect, Precondition, Row, Store, StoreError, WRITES_MAX, Write};
 use store::Operation;
 
 use crate::samples::*;
@@ -313,5 +313,21 @@ async fn a_table_that_is_not_there_is_named_as_the_mistake() -> Result<()> {
     );
     let read = missing.load_job(job().id).await.map(|_| ());
     broken(read, "does not exist");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_effect_is_forgotten_by_what_it_is_not_by_when_it_was_decided() -> Result<()> {
+    let world = World::new().await?;
+    world.put([Row::Effect(effect(1))]).await?;
+    let later = PendingEffect {
+        since: at(500),
+        ..effect(1)
+    };
+    world
+        .table
+        .commit(vec![Write::Delete(Row::Effect(later))])
+        .await?;
+    assert!(world.items().await?.is_empty());
     Ok(())
 }

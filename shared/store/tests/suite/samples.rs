@@ -1,5 +1,10 @@
 //! One row of each kind, every member filled in.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "samples are well formed, or the suite fails at once"
+)]
+
 use domain::{
     ActionExecutionId, ActionRun, Effect, Execution, ExecutionId, Generation, Job, PipelineIndex,
     PipelineName, Record, StageName, StageState, Success, Waiting, Watch,
