@@ -2,6 +2,8 @@
 
 mod gate;
 mod table;
+mod walk;
+mod world;
 
 use jiff::Timestamp;
 use uuid::Uuid;
