@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionType, FailureConditions,
-    Generation, PhaseEvent, PipelineView, Rejected, RetryMode, RollbackCause, RollbackOrder, StageName, StageState,
+    Generation, Phase, PhaseEvent, PipelineView, Rejected, RetryMode, RollbackCause, RollbackOrder, StageName, StageState,
     StageStatus, Success, action_groups,
     admission::admit_into,
     changes::Board,
@@ -41,6 +41,9 @@ pub fn decide_failure(
     let Some(declared) = declared else { return FailureDecision::Stop("The stage declares no onFailure.".to_owned()) };
     if approval_rejected {
         return FailureDecision::Stop("An approval was rejected; nothing was deployed.".to_owned());
+    }
+    if matches!(execution.phase, Phase::Stopping { .. }) {
+        return FailureDecision::Stop("A stop was asked for.".to_owned());
     }
     let spent = stage.occupant.as_ref().is_none_or(|inside| inside.auto_retried);
     let retry = declared.retry_configuration.as_ref().map(|retry| retry.retry_mode.unwrap_or(RetryMode::FailedActions));
@@ -181,7 +184,7 @@ pub fn close_dead(
     if execution.phase.is_ended() {
         return Err(Rejected::AlreadyDone);
     }
-    let stopping = matches!(execution.phase, crate::Phase::Stopping { .. });
+    let stopping = matches!(execution.phase, Phase::Stopping { .. });
     execution.advance(if stopping { &PhaseEvent::Stop } else { &PhaseEvent::Fail }, now)?;
     execution.status_summary = Some(why.to_owned());
     for outcome in execution.stages.values_mut().filter(|outcome| outcome.status == StageStatus::InProgress) {

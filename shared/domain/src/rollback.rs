@@ -120,14 +120,16 @@ pub fn ineligible_because(
 
 /// The successes an automatic rollback may choose from, best first: newest, not taken back, of the stage as it is,
 /// older than what is undone. `successes` is newest first.
+///
+/// Age is the order of success in the stage. Where `undone` did not succeed there, every success is older.
 pub fn choose_automatic<'a>(
     successes: &'a [Success],
     stage: &'a StageIndex,
     undone: ExecutionId,
 ) -> impl Iterator<Item = &'a Success> {
-    successes.iter().filter(move |success| {
-        success.execution < undone && success.revoked_by.is_none() && success.fingerprint == stage.fingerprint
-    })
+    let older = successes.iter().position(|success| success.execution == undone).map_or(0, |at| at + 1);
+    let eligible = |success: &&Success| success.revoked_by.is_none() && success.fingerprint == stage.fingerprint;
+    successes.iter().skip(older).filter(eligible)
 }
 
 /// Why a rollback is started.
@@ -286,26 +288,55 @@ fn rollback_execution(board: &Board<'_>, order: &RollbackOrder<'_>) -> Execution
     }
 }
 
+/// Longest trigger detail, in characters (spec 2.2).
+const TRIGGER_DETAIL_MAX: usize = 1024;
+
 /// CodePipeline's trigger of a rollback (spec 2.2 and 3.4): the caller's ARN, or JSON in a string.
 fn trigger(order: &RollbackOrder<'_>) -> Trigger {
     let undone = order.undone.map(|id| id.to_string()).unwrap_or_default();
     let (trigger_type, detail) = match &order.cause {
-        RollbackCause::Manual { by } => (TriggerType::ManualRollback, by.clone()),
+        RollbackCause::Manual { by } => (TriggerType::ManualRollback, by.chars().take(TRIGGER_DETAIL_MAX).collect()),
         RollbackCause::StageFailed => {
             (TriggerType::AutomatedRollback, serde_json::json!({ "FailedPipelineExecutionId": undone }).to_string())
         }
         RollbackCause::Alarm { alarm_arn, reason } => {
-            let reason: String = reason.chars().take(400).collect();
-            let detail = serde_json::json!({
-                "FailedPipelineExecutionId": undone, "AlarmArn": alarm_arn, "Reason": reason,
-            });
-            (TriggerType::AutomatedRollback, detail.to_string())
+            (TriggerType::AutomatedRollback, alarm_detail(&undone, alarm_arn, reason))
         }
     };
     Trigger { trigger_type, trigger_detail: Some(detail) }
 }
 
-/// Why the transition is held, within CodePipeline's limit of 300 characters of `[a-zA-Z0-9!@ ().*?-]` (spec 2.3).
+/// Only the reason is shortened, and the ARN only where nothing else helps: the detail stays JSON that can be read.
+fn alarm_detail(undone: &str, alarm_arn: &str, reason: &str) -> String {
+    let detail = |arn: &str, reason: &str| {
+        serde_json::json!({ "FailedPipelineExecutionId": undone, "AlarmArn": arn, "Reason": reason }).to_string()
+    };
+    let spare = |text: &str| TRIGGER_DETAIL_MAX.saturating_sub(text.chars().count());
+    let arn = escaped_prefix(alarm_arn, spare(&detail("", "")));
+    let reason = escaped_prefix(reason, spare(&detail(arn, "")));
+    detail(arn, reason)
+}
+
+/// The longest prefix of `text` that takes at most `room` characters as a JSON string.
+fn escaped_prefix(text: &str, mut room: usize) -> &str {
+    for (at, c) in text.char_indices() {
+        let taken = match c {
+            '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+            c if c < ' ' => 6,
+            _ => 1,
+        };
+        match room.checked_sub(taken) {
+            Some(left) => room = left,
+            None => return &text[..at],
+        }
+    }
+    text
+}
+
+/// Longest reason of a disabled transition, in characters (spec 2.3).
+const HOLD_REASON_MAX: usize = 300;
+
+/// Why the transition is held, in the characters CodePipeline allows: `[a-zA-Z0-9!@ ().*?-]` (spec 2.3).
 fn hold_reason(order: &RollbackOrder<'_>) -> String {
     let cause = match &order.cause {
         RollbackCause::Manual { .. } => "manual rollback".to_owned(),
@@ -319,5 +350,5 @@ fn hold_reason(order: &RollbackOrder<'_>) -> String {
         order.id, order.target.id
     );
     let allowed = |c: char| c.is_ascii_alphanumeric() || "!@ ().*?-".contains(c);
-    text.chars().map(|c| if allowed(c) { c } else { '-' }).take(300).collect()
+    text.chars().map(|c| if allowed(c) { c } else { '-' }).take(HOLD_REASON_MAX).collect()
 }

@@ -1,7 +1,10 @@
 //! The decisions together, applied to rows as a store would apply them.
 
+mod failure;
 mod gate;
+mod rollback;
 mod table;
+mod transition;
 mod walk;
 mod world;
 
