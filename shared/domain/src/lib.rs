@@ -15,6 +15,7 @@ mod fingerprint;
 mod gate;
 mod ids;
 mod judge;
+mod phase;
 mod pipeline;
 mod plan;
 mod records;
@@ -36,8 +37,7 @@ pub use declaration::{
     RuleDeclaration, RuleTypeId, StageConditions, StageDeclaration,
 };
 pub use execution::{
-    ActionRun, ArtifactLocation, Execution, Phase, PhaseEvent, Rejected, RollbackOf, SourcePin, SourceRevision, StageOutcome,
-    Trigger, phase_table,
+    ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome, Trigger,
 };
 pub use failure::{FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, settle_failure};
 pub use fingerprint::fingerprint;
@@ -46,6 +46,7 @@ pub use ids::{
     ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName, derived_uuid,
 };
 pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
+pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
 pub use pipeline::{ActionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
 pub use plan::{ActionStep, action_groups, remaining_groups};
 pub use records::{Success, Watch};

@@ -163,14 +163,18 @@ fn a_failed_rollback_is_not_rolled_back() {
 #[test]
 fn a_dead_execution_holds_nothing() {
     let close = |table: &mut Table, n: u128| {
-        let changes = close_dead(&table.view(), &table.executions, id(n), "its machine died", &table.alarms, table.now());
+        let changes =
+            close_dead(&table.view(), &table.executions, id(n), "its machine died", &table.alarms, table.now());
         changes.map(|changes| table.answers(changes))
     };
     // Inside a stage: the next comes in.
     let mut table = failing();
     let answers = close(&mut table, 2).unwrap();
     assert!(answers.contains_key("Source 3"));
-    assert_eq!((table.phase(2), table.inside("Deploy")), (&Phase::Failed { stage: Some(stage("Deploy")) }, Some(id(3))));
+    assert_eq!(
+        (table.phase(2), table.inside("Deploy")),
+        (&Phase::Failed { stage: Some(stage("Deploy")) }, Some(id(3)))
+    );
     assert_eq!(table.execution(2).stages[&stage("Deploy")].status, StageStatus::Failed);
     assert_eq!(close(&mut table, 2), Err(Rejected::AlreadyDone));
     // Waiting: its row goes.

@@ -276,30 +276,55 @@ fn what_failed_goes_back_to_the_newest_success_whenever_that_was_started() {
 #[test]
 fn every_reason_against_a_target_is_told() {
     type Change = fn(&mut Table, &mut Execution);
-    let cases: [(&str, Change, &[&str], Choice, &[Ineligible]); 9] = [
-        ("eligible", |_, _| {}, &[], Choice::Automatic, &[]),
-        ("parallel", |table, _| table.index.mode = ExecutionMode::Parallel, &[], Choice::Manual, &[
-            Ineligible::ParallelMode,
-        ]),
-        ("source", |table, _| drop(table.index.stages.remove(0)), &[], Choice::Manual, &[Ineligible::SourceStage]),
-        ("never entered", |_, row| row.stages.clear(), &[], Choice::Manual, &[Ineligible::NotSucceeded {
-            status: None,
-        }]),
-        ("skipped", |_, row| set(row, StageStatus::Skipped), &[], Choice::Manual, &[Ineligible::NotSucceeded {
-            status: Some(StageStatus::Skipped),
-        }]),
-        ("changed", |table, _| {
-            table.index.pipeline_version = 4;
-            table.index_of("Deploy").fingerprint = "new".into();
-        }, &[], Choice::Manual, &[Ineligible::StageChanged { started_in: 1, current: 4 }]),
-        ("revoked", |_, row| revoke(row), &[], Choice::Automatic, &[Ineligible::Revoked { by: id(50) }]),
-        ("revoked, but a person may", |_, row| revoke(row), &[], Choice::Manual, &[]),
-        ("artifacts", |_, row| {
-            row.artifacts.insert("App".into(), ArtifactLocation { bucket: "b".into(), key: "k".into() });
-        }, &["App", "Lost"], Choice::Manual, &[
-            Ineligible::ArtifactGone { artifact: "App".into(), location: "s3://b/k".into() },
-            Ineligible::ArtifactGone { artifact: "Lost".into(), location: "its place".into() },
-        ]),
+    type Case = (&'static str, Change, &'static [&'static str], Choice, Vec<Ineligible>);
+    let cases: [Case; 9] = [
+        ("eligible", |_, _| {}, &[], Choice::Automatic, vec![]),
+        (
+            "parallel",
+            |table, _| table.index.mode = ExecutionMode::Parallel,
+            &[],
+            Choice::Manual,
+            vec![Ineligible::ParallelMode],
+        ),
+        ("source", |table, _| drop(table.index.stages.remove(0)), &[], Choice::Manual, vec![Ineligible::SourceStage]),
+        (
+            "never entered",
+            |_, row| row.stages.clear(),
+            &[],
+            Choice::Manual,
+            vec![Ineligible::NotSucceeded { status: None }],
+        ),
+        (
+            "skipped",
+            |_, row| set(row, StageStatus::Skipped),
+            &[],
+            Choice::Manual,
+            vec![Ineligible::NotSucceeded { status: Some(StageStatus::Skipped) }],
+        ),
+        (
+            "changed",
+            |table, _| {
+                table.index.pipeline_version = 4;
+                table.index_of("Deploy").fingerprint = "new".into();
+            },
+            &[],
+            Choice::Manual,
+            vec![Ineligible::StageChanged { started_in: 1, current: 4 }],
+        ),
+        ("revoked", |_, row| revoke(row), &[], Choice::Automatic, vec![Ineligible::Revoked { by: id(50) }]),
+        ("revoked, but a person may", |_, row| revoke(row), &[], Choice::Manual, vec![]),
+        (
+            "artifacts",
+            |_, row| {
+                row.artifacts.insert("App".into(), ArtifactLocation { bucket: "b".into(), key: "k".into() });
+            },
+            &["App", "Lost"],
+            Choice::Manual,
+            vec![
+                Ineligible::ArtifactGone { artifact: "App".into(), location: "s3://b/k".into() },
+                Ineligible::ArtifactGone { artifact: "Lost".into(), location: "its place".into() },
+            ],
+        ),
     ];
     for (name, change, gone, choice, expected) in cases {
         let mut table = deployed();

@@ -72,12 +72,20 @@ fn walk(name: &str, first: World, races: bool) -> usize {
             }
             seen.states.insert(there, Some((here, label)));
             if let Err(broken) = check_step(&world, &after).and_then(|()| check_state(&after)) {
-                panic!("{name}: {broken}\n{}\n{:?}", seen.path_to(there), after.table.executions.values().map(|row| (row.id, &row.phase)).collect::<Vec<_>>());
+                panic!(
+                    "{name}: {broken}\n{}\n{:?}",
+                    seen.path_to(there),
+                    after.table.executions.values().map(|row| (row.id, &row.phase)).collect::<Vec<_>>()
+                );
             }
             next.push_back((there, after));
         }
         if !goes_on && let Err(broken) = check_rest(&world) {
-            panic!("{name}: {broken}\n{}\n{:?}", seen.path_to(here), world.table.executions.values().map(|row| (row.id, &row.phase)).collect::<Vec<_>>());
+            panic!(
+                "{name}: {broken}\n{}\n{:?}",
+                seen.path_to(here),
+                world.table.executions.values().map(|row| (row.id, &row.phase)).collect::<Vec<_>>()
+            );
         }
         assert!(seen.states.len() < STATES_MAX, "{name}: the walk has no end");
     }
@@ -240,7 +248,11 @@ fn every_order_of_two_executions_and_one_more_thing() {
     ];
     for mode in MODES {
         for (name, budget, retry) in &cases {
-            walk(&format!("{mode}, 2 executions, {name}"), World::new(pipeline(mode, 2, *retry), budget.clone()), false);
+            walk(
+                &format!("{mode}, 2 executions, {name}"),
+                World::new(pipeline(mode, 2, *retry), budget.clone()),
+                false,
+            );
         }
     }
 }

@@ -1,11 +1,7 @@
 //! A pipeline with everything that acts on it: state machines that ask and report, alarms, people. Each event can come at
 //! any time, gate requests also twice or late.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    hash::{Hash, Hasher},
-    mem::discriminant,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     id, manual, stage,
@@ -13,7 +9,7 @@ use super::{
 };
 use crate::{
     AlarmChange, AlarmState, Changes, Choice, Effect, Execution, ExecutionId, FailureAnswer, FailureDecision,
-    GateAnswer, Generation, Phase, Rejected, RollbackCause, StageFailure, StageIndex, StageName, StageReport, StageResult,
+    GateAnswer, Generation, Rejected, RollbackCause, StageFailure, StageIndex, StageName, StageReport, StageResult,
     Verdict, choose_automatic, close_dead, decide_failure, disable_transition, enable_transition, ineligible_because,
     judge, settle_failure,
 };
@@ -25,15 +21,6 @@ pub(super) const ALARM: &str = "arn:red";
 pub(super) struct Request {
     pub(super) token: String,
     pub(super) finished: Option<StageReport>,
-}
-
-impl Request {
-    fn digest(&self, to: &mut impl Hasher) {
-        self.token.hash(to);
-        if let Some(report) = &self.finished {
-            (&report.stage, report.generation, discriminant(&report.status)).hash(to);
-        }
-    }
 }
 
 /// What the state machine of an execution is doing.
@@ -104,7 +91,7 @@ impl Decided {
 pub(super) struct World {
     pub(super) table: Table,
     pub(super) drivers: BTreeMap<ExecutionId, Driver>,
-    answered: BTreeMap<ExecutionId, Vec<Request>>,
+    pub(super) answered: BTreeMap<ExecutionId, Vec<Request>>,
     pub(super) budget: Budget,
 }
 
@@ -364,50 +351,6 @@ impl World {
             if answered.len() > LATE_MAX {
                 answered.remove(0);
             }
-        }
-    }
-
-    /// All that matters of the state; row versions and times do not.
-    pub(super) fn digest(&self, to: &mut impl Hasher) {
-        (&self.budget, self.table.index.pipeline_version).hash(to);
-        for (name, row) in &self.table.stages {
-            let inside = row.occupant.as_ref().map(|inside| (inside.execution, inside.attempt, inside.auto_retried));
-            let live = row.live.as_ref().map(|live| (live.deployed_by, live.revision_of));
-            let inbound = (row.inbound.enabled, row.inbound.hold.as_ref().map(|hold| hold.rollback));
-            (name, row.generation, inside, live, inbound).hash(to);
-        }
-        for (id, row) in &self.table.executions {
-            (id, discriminant(&row.phase)).hash(to);
-            if let Phase::Waiting { stage } | Phase::Running { stage } | Phase::Failed { stage: Some(stage) } = &row.phase {
-                stage.hash(to);
-            }
-            for (name, outcome) in &row.stages {
-                (name, outcome.status, outcome.revoked_by).hash(to);
-            }
-            row.rollback.as_ref().map(|of| (of.target, of.undone, discriminant(&of.cause))).hash(to);
-        }
-        for row in self.table.waiting.values() {
-            (&row.stage, row.execution, &row.token).hash(to);
-        }
-        for row in self.table.successes.values() {
-            (&row.stage, row.execution, row.revoked_by).hash(to);
-        }
-        for row in self.table.watches.values() {
-            (&row.stage, row.execution).hash(to);
-        }
-        for (id, driver) in &self.drivers {
-            (id, discriminant(driver)).hash(to);
-            match driver {
-                Driver::Asking(request) => request.digest(to),
-                Driver::Inside { stage, generation, attempt } | Driver::Failing { stage, generation, attempt } => {
-                    (stage, generation, attempt).hash(to);
-                }
-                Driver::Dead | Driver::Done => {}
-            }
-        }
-        for (id, requests) in &self.answered {
-            id.hash(to);
-            requests.iter().for_each(|request| request.digest(to));
         }
     }
 
