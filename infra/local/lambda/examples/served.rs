@@ -27,5 +27,5 @@ async fn halve(question: Question) -> Result<u64, Odd> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    serve("served", halve).await
+    serve("served", |question, _deadline| halve(question)).await
 }

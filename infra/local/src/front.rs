@@ -1,0 +1,205 @@
+//! One address for every service: a request goes to the service its signature names.
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
+use http_body_util::{BodyExt, Limited};
+use local_lambda::Functions;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::dynamodb::DynamoDb;
+
+/// Largest body of an API request: API Gateway's limit (spec 10.3).
+const API_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// The services behind the address.
+pub(crate) struct Services {
+    pub(crate) s3: Router,
+    pub(crate) states: Router,
+    pub(crate) cloudwatch: Router,
+    pub(crate) lambda: Router,
+    pub(crate) sts: Router,
+    pub(crate) dynamodb: DynamoDb,
+    pub(crate) functions: Functions,
+}
+
+/// A service, as signatures name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Api,
+    S3,
+    DynamoDb,
+    States,
+    CloudWatch,
+    Lambda,
+    Sts,
+}
+
+/// The router that serves everything.
+pub(crate) fn router(services: Services) -> Router {
+    let services = Arc::new(services);
+    Router::new().fallback(move |request: Request<Body>| {
+        let services = Arc::clone(&services);
+        async move { services.serve(request).await }
+    })
+}
+
+impl Services {
+    async fn serve(&self, request: Request<Body>) -> Response<Body> {
+        let router = match service_of(&request) {
+            Service::Api => return self.call_api(request).await,
+            Service::DynamoDb => return self.dynamodb.call(request).await,
+            Service::S3 => &self.s3,
+            Service::States => &self.states,
+            Service::CloudWatch => &self.cloudwatch,
+            Service::Lambda => &self.lambda,
+            Service::Sts => &self.sts,
+        };
+        match router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Does API Gateway's part: payload format 2.0 in, the function's answer out (spec 10.3).
+    async fn call_api(&self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let Ok(body) = Limited::new(body, API_BODY_BYTES_MAX).collect().await else {
+            return plain(StatusCode::PAYLOAD_TOO_LARGE, r#"{"message":"Request Entity Too Large"}"#);
+        };
+        let headers: serde_json::Map<String, Value> = head
+            .headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), json!(value.to_str().ok()?))))
+            .collect();
+        let event = json!({
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": head.uri.path(),
+            "rawQueryString": head.uri.query().unwrap_or_default(),
+            "headers": headers,
+            "requestContext": {
+                "accountId": crate::ACCOUNT,
+                "stage": "$default",
+                "http": { "method": head.method.as_str(), "path": head.uri.path(), "sourceIp": "127.0.0.1" },
+            },
+            "body": STANDARD.encode(body.to_bytes()),
+            "isBase64Encoded": true,
+        });
+        match self.functions.invoke("lastgood-api", event).await {
+            Ok(reply) => from_reply(&reply),
+            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"Internal Server Error"}"#),
+        }
+    }
+}
+
+fn from_reply(reply: &Value) -> Response<Body> {
+    let text = reply["body"].as_str().unwrap_or_default();
+    let body = match reply["isBase64Encoded"].as_bool() {
+        Some(true) => STANDARD.decode(text).unwrap_or_default(),
+        _ => text.as_bytes().to_vec(),
+    };
+    let status = reply["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(502);
+    let mut response = Response::builder().status(status);
+    for (name, value) in reply["headers"].as_object().into_iter().flatten() {
+        response = response.header(name, value.as_str().unwrap_or_default());
+    }
+    response.body(Body::from(body)).unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY, r#"{"message":"Bad Gateway"}"#))
+}
+
+fn plain(status: StatusCode, body: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response
+}
+
+/// The service a request is for: by its signature, else by what only that service's requests look like, else S3, so
+/// that a browser can look at a deployed site.
+fn service_of(request: &Request<Body>) -> Service {
+    let signed_for = signing_name(request.headers()).or_else(|| presigned_name(request.uri().query()?));
+    match signed_for {
+        Some("codepipeline" | "execute-api" | "lastgood") => return Service::Api,
+        Some("s3") => return Service::S3,
+        Some("dynamodb") => return Service::DynamoDb,
+        Some("states") => return Service::States,
+        Some("monitoring" | "cloudwatch") => return Service::CloudWatch,
+        Some("lambda") => return Service::Lambda,
+        Some("sts") => return Service::Sts,
+        _ => {}
+    }
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let target = header("x-amz-target").split('.').next().unwrap_or_default().to_owned();
+    let path = request.uri().path();
+    let named = if target.is_empty() { path.strip_prefix("/service/").unwrap_or_default() } else { &target };
+    match named {
+        name if name.starts_with("CodePipeline_") || name.starts_with("Lastgood_") => Service::Api,
+        name if name.starts_with("DynamoDB_") => Service::DynamoDb,
+        name if name.starts_with("AWSStepFunctions") => Service::States,
+        name if name.starts_with("GraniteServiceVersion") => Service::CloudWatch,
+        "" if path.starts_with("/2015-03-31/functions") => Service::Lambda,
+        "" if path == "/console" || path.starts_with("/console/") => Service::Api,
+        "" => Service::S3,
+        _ => Service::Api,
+    }
+}
+
+/// `AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, ...`
+fn signing_name(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.split_once("Credential=")?.1.split('/').nth(3)
+}
+
+/// The same in the query of a presigned URL, where the slashes are encoded.
+fn presigned_name(query: &str) -> Option<&str> {
+    let credential = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?;
+    if credential.contains('/') { credential.split('/').nth(3) } else { credential.split("%2F").nth(3) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)], uri: &str) -> Request<Body> {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn a_request_goes_to_the_service_its_signature_names() {
+        for (service, expected) in [
+            ("codepipeline", Service::Api),
+            ("execute-api", Service::Api),
+            ("s3", Service::S3),
+            ("dynamodb", Service::DynamoDb),
+            ("states", Service::States),
+            ("monitoring", Service::CloudWatch),
+            ("lambda", Service::Lambda),
+            ("sts", Service::Sts),
+        ] {
+            let signature = format!("AWS4-HMAC-SHA256 Credential=AKIA/20261123/eu-west-1/{service}/aws4_request, Signature=0");
+            let target = ("x-amz-target", "CodePipeline_20150709.ListPipelines");
+            assert_eq!(service_of(&request(&[("authorization", &signature), target], "/")), expected);
+        }
+    }
+
+    #[test]
+    fn unsigned_requests_are_told_apart_by_their_form() {
+        for (headers, uri, expected) in [
+            (vec![("x-amz-target", "DynamoDB_20120810.Scan")], "/", Service::DynamoDb),
+            (vec![("x-amz-target", "AWSStepFunctions.ListExecutions")], "/", Service::States),
+            (vec![("x-amz-target", "Lastgood_20261201.ListRollbackCandidates")], "/", Service::Api),
+            (vec![], "/service/CodePipeline_20150709/operation/ListPipelines", Service::Api),
+            (vec![], "/service/GraniteServiceVersion20100801/operation/PutMetricData", Service::CloudWatch),
+            (vec![], "/2015-03-31/functions/check/invocations", Service::Lambda),
+            (vec![], "/site/index.html", Service::S3),
+            (vec![], "/site/a?X-Amz-Credential=AKIA%2F20261123%2Fus-east-1%2Fs3%2Faws4_request", Service::S3),
+        ] {
+            assert_eq!(service_of(&request(&headers, uri)), expected, "{uri}");
+        }
+    }
+}

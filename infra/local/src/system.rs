@@ -1,0 +1,261 @@
+//! Putting the process together, in the order in which the parts need each other.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use engine::ports::Entropy;
+use jiff::SignedDuration;
+use local_cloudwatch::CloudWatch;
+use local_lambda::{Functions, Owner, Process};
+use local_s3::S3;
+use local_states::States;
+use runtime::{SystemClock, SystemEntropy, Timer};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::{
+    ACCOUNT, BUCKET, REGION, TABLE,
+    data_dir::DataDir,
+    dynamodb::DynamoDb,
+    front::{self, Services},
+    handlers, machines,
+};
+
+/// How often the reconciler looks, as the schedule in the template.
+const RECONCILE_EVERY: SignedDuration = SignedDuration::from_mins(1);
+/// Longest time one invocation of a user's function may take, as Lambda's own limit.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// How to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// Port on the loopback interface; 0 takes a free one.
+    pub port: u16,
+    /// The user's functions.
+    pub functions: Vec<UserFunction>,
+}
+
+/// A user's own Lambda function: a bootstrap program run behind the Lambda Runtime API.
+#[derive(Debug, Clone)]
+pub struct UserFunction {
+    /// Name that pipelines use in `FunctionName`.
+    pub name: String,
+    /// The program.
+    pub command: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+impl std::str::FromStr for UserFunction {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("'{text}' is not of the form NAME=PATH, such as smoke-check=./bootstrap");
+        let (name, path) = text.split_once('=').ok_or_else(form)?;
+        if name.is_empty() || path.is_empty() {
+            return Err(form());
+        }
+        Ok(Self { name: name.to_owned(), command: PathBuf::from(path), args: Vec::new() })
+    }
+}
+
+/// The running system. Dropped, everything stops; what it was doing goes on when it is started again.
+pub struct System {
+    address: SocketAddr,
+    functions: Functions,
+    states: States,
+    world: Arc<handlers::LocalWorld>,
+    tasks: JoinSet<()>,
+    _stop: watch::Sender<bool>,
+    _data: DataDir,
+}
+
+impl System {
+    /// Starts everything, and finishes what an earlier process on the same data left behind.
+    ///
+    /// # Errors
+    /// A port or a data directory that cannot be used, with what to do.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Timer> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let data = DataDir::open(&options.data)?;
+        let listener = bind(options.port).await?;
+        let address = listener.local_addr()?;
+        let endpoint = format!("http://{address}");
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+
+        let owner = Owner { account: ACCOUNT.to_owned(), region: REGION.to_owned() };
+        let functions = Functions::open(&data.of("lambda"), owner, clock.clone(), entropy.clone())?;
+        let invoker = Arc::new(Invoker(functions.clone()));
+        let s3 = S3::open(&data.of("s3"), clock.clone(), entropy.clone())?;
+        let cloudwatch = CloudWatch::open(&data.of("cloudwatch"), clock.clone(), entropy.clone())?;
+        let states = States::open(&data.of("states"), clock.clone(), entropy.clone(), invoker.clone())?;
+        let services = Services {
+            s3: s3.router(),
+            states: states.router(),
+            cloudwatch: cloudwatch.router(),
+            lambda: functions.router(),
+            sts: functions.sts_router(),
+            dynamodb: DynamoDb::start(&data.of("dynamodb"), stopped).await?,
+            functions: functions.clone(),
+        };
+        tasks.spawn(serve(listener, services));
+
+        let config = handlers::config()?;
+        prepare_stores(&config.sdk_config_at(&endpoint)).await?;
+        let world = Arc::new(handlers::world(&config, &endpoint, clock.clone(), entropy));
+        handlers::register(&functions, &world, clock.clone())?;
+        for function in &options.functions {
+            functions.add_process(&function.name, process(function, &endpoint))?;
+        }
+        machines::install(&states)?;
+
+        tasks.spawn(functions.clone().run());
+        tasks.spawn(states.clone().run());
+        tasks.spawn(s3.deliver(invoker.clone()));
+        tasks.spawn(cloudwatch.run(invoker));
+        tasks.spawn(reconcile(functions.clone(), clock));
+        Ok(Self { address, functions, states, world, tasks, _stop: stop, _data: data })
+    }
+
+    /// The one address, for `AWS_ENDPOINT_URL`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Invocations of each function since the start.
+    pub fn invocations(&self) -> BTreeMap<String, u64> {
+        self.functions.invocations()
+    }
+
+    /// State transitions since the start, as AWS bills them.
+    pub fn transitions(&self) -> u64 {
+        self.states.transitions()
+    }
+
+    /// Requests to the table since the start, and the capacity units they took.
+    pub fn table_usage(&self) -> store::Usage {
+        engine::HasStore::store(&*self.world).usage()
+    }
+
+    /// Registers a function that lives in this process, for benchmarks and tests.
+    ///
+    /// # Errors
+    /// Lambda would not accept the name.
+    pub fn add_handler(&self, name: &str, handler: Arc<dyn local_lambda::Handler>) -> anyhow::Result<()> {
+        Ok(self.functions.add_handler(name, handler)?)
+    }
+
+    /// Runs until one of the services ends, which none does by itself.
+    pub async fn run(&mut self) {
+        self.tasks.join_next().await;
+    }
+}
+
+async fn bind(port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| {
+        format!("port {port} of 127.0.0.1 cannot be used. Stop the program that uses it, or choose another with --port")
+    })
+}
+
+async fn serve(listener: TcpListener, services: Services) {
+    if let Err(error) = axum::serve(listener, front::router(services)).await {
+        tracing::error!("the local address is served no more: {error}");
+    }
+}
+
+/// The table and the bucket that the template creates in AWS.
+async fn prepare_stores(sdk: &aws_types::SdkConfig) -> anyhow::Result<()> {
+    store::create_table(&aws_sdk_dynamodb::Client::new(sdk), TABLE).await?;
+    let s3 = aws::s3::client(sdk);
+    if s3.head_bucket().bucket(BUCKET).send().await.is_err() {
+        s3.create_bucket().bucket(BUCKET).send().await.context("the bucket of pipeline definitions")?;
+    }
+    Ok(())
+}
+
+fn process(function: &UserFunction, endpoint: &str) -> Process {
+    let env = [
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", "AKIALASTGOODLOCAL000"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+    ];
+    Process {
+        command: function.command.clone(),
+        args: function.args.clone(),
+        env: env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        timeout: FUNCTION_TIMEOUT,
+    }
+}
+
+/// After a start nobody else is at work, so the first look leaves nothing to others.
+async fn reconcile(functions: Functions, clock: Arc<dyn Timer>) {
+    let mut tick = json!({ "alone": true });
+    loop {
+        if let Err(error) = functions.invoke("lastgood-reconciler", tick).await {
+            tracing::warn!("the reconciler did not finish: {}", error.error);
+        }
+        tick = json!({});
+        clock.sleep_until(clock.now() + RECONCILE_EVERY).await;
+    }
+}
+
+/// Carries events to functions, as EventBridge, S3 and Step Functions do.
+struct Invoker(Functions);
+
+type Delivery = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+impl Invoker {
+    fn deliver(&self, function: String, event: Value) -> Delivery {
+        let functions = self.0.clone();
+        Box::pin(async move {
+            functions.invoke_async(&function, event).await.map(drop).map_err(|error| format!("{function}: {}", error.error))
+        })
+    }
+}
+
+impl local_s3::Notify for Invoker {
+    fn object_created(&self, event: Value) -> Delivery {
+        self.deliver("lastgood-source-trigger".to_owned(), event)
+    }
+
+    fn invoke_function(&self, function_arn: String, records: Value) -> Delivery {
+        let name = function_arn.split(":function:").last().unwrap_or(&function_arn);
+        let name = name.split(':').next().unwrap_or(name).to_owned();
+        self.deliver(name, records)
+    }
+}
+
+impl local_cloudwatch::Notify for Invoker {
+    fn alarm_changed(&self, event: Value) -> Delivery {
+        self.deliver("lastgood-alarm-handler".to_owned(), event)
+    }
+}
+
+impl local_states::Functions for Invoker {
+    fn invoke(
+        &self,
+        function: String,
+        payload: Value,
+    ) -> Pin<Box<dyn Future<Output = Result<Value, local_states::FunctionError>> + Send>> {
+        let functions = self.0.clone();
+        Box::pin(async move {
+            functions.invoke(&function, payload).await.map_err(|error| local_states::FunctionError {
+                cause: error.payload().to_string(),
+                error: error.error,
+            })
+        })
+    }
+}
