@@ -221,9 +221,10 @@ fn check_rest(world: &World) -> Result<(), String> {
 const MODES: [ExecutionMode; 2] = [ExecutionMode::Superseded, ExecutionMode::Queued];
 
 fn story(mode: ExecutionMode) {
-    let budget = Budget { alarms: 1, rollbacks: 1, ..Budget::default() };
+    // Arrivals in other orders are walked with two executions.
+    let budget = Budget { alarms: 1, rollbacks: 1, in_order: true, ..Budget::default() };
     let first = World::new(pipeline(mode, 3, false), budget);
-    assert!(walk(&format!("{mode}, 3 executions, alarm, manual rollback"), first, false) > 10_000);
+    assert!(walk(&format!("{mode}, 3 executions, alarm, manual rollback"), first, false) > 5_000);
 }
 
 // One test each, so that they run side by side.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     AlarmChange, AlarmState, Changes, Choice, Effect, Execution, ExecutionId, FailureAnswer, FailureDecision,
-    GateAnswer, Generation, Rejected, RollbackCause, StageFailure, StageIndex, StageName, StageReport, StageResult,
+    GateAnswer, Generation, Phase, Rejected, RollbackCause, StageFailure, StageIndex, StageName, StageReport, StageResult,
     Verdict, choose_automatic, close_dead, decide_failure, disable_transition, enable_transition, ineligible_because,
     judge, settle_failure,
 };
@@ -45,6 +45,8 @@ pub(super) struct Budget {
     pub(super) asks_again: u8,
     /// Whether the first stage may fail too.
     pub(super) source_fails: bool,
+    /// Whether executions arrive in the order they were started in.
+    pub(super) in_order: bool,
 }
 
 /// Something that can happen.
@@ -117,6 +119,7 @@ impl World {
         let mut events = Vec::new();
         for (id, driver) in &self.drivers {
             match driver {
+                Driver::Asking(_) if self.budget.in_order && self.is_early(*id) => {}
                 Driver::Asking(_) => {
                     events.push(Event::Deliver(*id));
                     events.extend((self.budget.asks_again > 0).then_some(Event::AskAgain(*id)));
@@ -146,6 +149,13 @@ impl World {
         events.extend((self.budget.disables > 0 && deploy.inbound.enabled).then_some(Event::Disable));
         events.extend((self.budget.updates > 0).then_some(Event::Update));
         events
+    }
+
+    /// Whether an execution started before this one has not arrived.
+    fn is_early(&self, id: ExecutionId) -> bool {
+        let starting = |row: &&Execution| row.phase == Phase::Starting && row.rollback.is_none();
+        let first = self.table.executions.values().find(starting);
+        self.table.executions[&id].rollback.is_none() && first.is_some_and(|first| first.id < id)
     }
 
     fn deploy(&self) -> &StageIndex {
