@@ -1,1 +1,50 @@
-fn main() {}
+//! Automation of this repository, as `cargo xtask`.
+
+mod bench;
+mod lint;
+mod model;
+mod package;
+mod workspace;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Automation of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check formatting, lints and documentation, as CI does
+    Lint,
+    /// Build the functions and zip each for Lambda, into target/lambda/<function>.zip
+    Package(package::Options),
+    /// Rewrite the table of CodePipeline's operations and shapes from botocore's service model
+    Model {
+        /// botocore's codepipeline/2015-07-09/service-2.json, unpacked
+        service_model: PathBuf,
+    },
+    /// Measure
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Run the reference pipeline (3 stages, 5 actions) many times: what a release costs on AWS, and how long our own work takes
+    Release(bench::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Lint => lint::run(),
+        Command::Package(options) => package::run(&options),
+        Command::Model { service_model } => model::run(&service_model),
+        Command::Bench(Bench::Release(options)) => bench::run(&options),
+    }
+}

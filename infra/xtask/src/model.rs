@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 ///
 /// # Errors
 /// When the file cannot be read, is not a botocore service model, or uses a shape type `protocol` does not know.
-pub fn run(service_model: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(service_model: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(service_model).with_context(|| {
         format!(
             "read {} (unpack it first if it ends in .gz)",

@@ -1,0 +1,60 @@
+//! CodePipeline's API as its clients speak it: JSON 1.1 over HTTP.
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use http::{Request, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+
+/// A client of the endpoint.
+#[derive(Clone)]
+pub(super) struct CodePipeline {
+    endpoint: String,
+    http: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl CodePipeline {
+    /// Talks to `endpoint`.
+    pub(super) fn at(endpoint: String) -> Self {
+        Self {
+            endpoint,
+            http: Client::builder(TokioExecutor::new()).build_http(),
+        }
+    }
+
+    /// Calls an operation, such as `GetPipeline`.
+    ///
+    /// # Errors
+    /// No answer, or one that refuses.
+    pub(super) async fn call(&self, operation: &str, input: Value) -> anyhow::Result<Value> {
+        let request = Request::post(&self.endpoint)
+            .header(CONTENT_TYPE, "application/x-amz-json-1.1")
+            .header("x-amz-target", format!("CodePipeline_20150709.{operation}"))
+            .body(Full::new(Bytes::from(input.to_string())))?;
+        let response = self
+            .http
+            .request(request)
+            .await
+            .with_context(|| format!("{operation}: no answer"))?;
+        let status = response.status();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .with_context(|| format!("{operation}: half an answer"))?
+            .to_bytes();
+        ensure!(
+            status == StatusCode::OK,
+            "{operation}: {status} {}",
+            String::from_utf8_lossy(&body)
+        );
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).with_context(|| format!("{operation}: not JSON"))
+    }
+}

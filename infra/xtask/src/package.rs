@@ -1,0 +1,144 @@
+//! `cargo xtask package`: the functions as Lambda takes them.
+
+use std::{
+    fs,
+    io::{Cursor, Write},
+    path::Path,
+};
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use sha2::{Digest, Sha256};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use crate::workspace::{self, Metadata, cargo};
+
+/// Largest zip of a function (design, section 10): it is fetched at every cold start.
+const ZIP_BYTES_MAX: usize = 5_000_000;
+
+/// Which functions, for which machine.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Target triple, such as aarch64-unknown-linux-musl; this machine's without it
+    #[arg(long)]
+    target: Option<String>,
+    /// Only these functions
+    functions: Vec<String>,
+}
+
+/// Builds, zips, and prints what came out.
+///
+/// # Errors
+/// An unknown function, a failed build, or a zip beyond the budget.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let metadata = Metadata::load()?;
+    let all = metadata.functions();
+    let unknown: Vec<&String> = options
+        .functions
+        .iter()
+        .filter(|name| !all.contains(name))
+        .collect();
+    ensure!(
+        unknown.is_empty(),
+        "there is no function {unknown:?}; there are {}",
+        all.join(", ")
+    );
+    let chosen = if options.functions.is_empty() {
+        &all
+    } else {
+        &options.functions
+    };
+
+    build(chosen, options.target.as_deref())?;
+    let mut built = metadata.target_directory;
+    built.extend(options.target.as_deref());
+    built.push("lambda");
+    let zips = workspace::root().join("target/lambda");
+    fs::create_dir_all(&zips).with_context(|| format!("create {}", zips.display()))?;
+
+    println!("{:<20} {:>12} {:>12}  sha256", "function", "binary", "zip");
+    let mut large = Vec::new();
+    for name in chosen {
+        let binary =
+            fs::read(built.join(name)).with_context(|| format!("read the binary of {name}"))?;
+        let zip = zip_bootstrap(&binary)?;
+        let file = zips.join(name).with_extension("zip");
+        write_whole(&file, &zip)?;
+        println!(
+            "{name:<20} {:>12} {:>12}  {}",
+            binary.len(),
+            zip.len(),
+            hex::encode(Sha256::digest(&zip))
+        );
+        if zip.len() > ZIP_BYTES_MAX {
+            large.push(name.as_str());
+        }
+    }
+    ensure!(
+        large.is_empty(),
+        "beyond the budget of {ZIP_BYTES_MAX} bytes: {}",
+        large.join(", ")
+    );
+    Ok(())
+}
+
+fn build(functions: &[String], target: Option<&str>) -> anyhow::Result<()> {
+    let mut command = cargo(&["build", "--profile", "lambda", "--locked"]);
+    for name in functions {
+        command.args(["--package", name, "--bin", name]);
+    }
+    command.args(target.into_iter().flat_map(|target| ["--target", target]));
+    ensure!(
+        command.status().context("run cargo build")?.success(),
+        "the build failed"
+    );
+    Ok(())
+}
+
+/// A zip with `bootstrap` alone, executable and without a time: same binary, same bytes.
+fn zip_bootstrap(binary: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(9))
+        .last_modified_time(zip::DateTime::default())
+        .unix_permissions(0o755);
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("bootstrap", options)?;
+    zip.write_all(binary)?;
+    Ok(zip.finish()?.into_inner())
+}
+
+/// Replaces `file` at once, so that a deployment never takes half of it.
+fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let beside = file.with_extension("zip.new");
+    fs::write(&beside, bytes).with_context(|| format!("write {}", beside.display()))?;
+    fs::rename(&beside, file).with_context(|| format!("write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn the_same_binary_makes_the_same_zip() {
+        let binary = b"\x7fELF and so on".repeat(1000);
+        assert_eq!(
+            zip_bootstrap(&binary).unwrap(),
+            zip_bootstrap(&binary).unwrap()
+        );
+    }
+
+    #[test]
+    fn lambda_finds_an_executable_bootstrap() {
+        let zip = zip_bootstrap(b"program").unwrap();
+        let mut archive = zip::ZipArchive::new(Cursor::new(zip)).unwrap();
+        assert_eq!(archive.len(), 1);
+        let mut entry = archive.by_name("bootstrap").unwrap();
+        assert_eq!(entry.unix_mode().map(|mode| mode & 0o777), Some(0o755));
+        let mut text = String::new();
+        entry.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "program");
+    }
+}
