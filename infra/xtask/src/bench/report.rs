@@ -97,6 +97,9 @@ pub(super) fn print(measured: &Measured) {
     println!(
         "Not counted: S3 requests, the user's own functions, logs, and the reconciler, which runs once a minute."
     );
+    println!(
+        "The local S3 announces objects of every bucket; in AWS, source-trigger is called for uploads alone."
+    );
     if cfg!(debug_assertions) {
         println!(
             "This is a build for development; `cargo run --release -p xtask -- bench release` is faster."
