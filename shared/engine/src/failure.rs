@@ -37,7 +37,9 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             return retried_before(&view, input, attempt);
         }
         let runs = latest_runs(&view, input);
-        let decision = if gate_wants_rollback(input, index) && execution.rollback.is_none() {
+        let decision = if input.condition == Some(ConditionKind::BeforeEntry) {
+            FailureDecision::Stop("The entry condition failed; nothing was deployed.".to_owned())
+        } else if gate_wants_rollback(input, index) && execution.rollback.is_none() {
             FailureDecision::Rollback
         } else {
             decide_failure(index.on_failure.as_ref(), &execution, &stage, approval_rejected(&runs))
@@ -116,7 +118,10 @@ fn summary(runs: &[&ActionRun], input: &FailureInput) -> String {
     }
     let failed = runs.iter().filter(|run| run.status == ActionStatus::Failed);
     let texts: Vec<String> = failed
-        .map(|run| format!("Action {} failed: {}", run.action, run.error_message.as_deref().unwrap_or("no reason given")))
+        .map(|run| {
+            let reason = run.error_message.as_deref().unwrap_or("no reason given");
+            format!("Action {} failed: {}.", run.action, reason.trim_end_matches('.'))
+        })
         .collect();
     if texts.is_empty() { format!("Stage {} failed.", input.stage) } else { texts.join(" ") }
 }
