@@ -67,7 +67,8 @@ pub fn uploads(event: &Value) -> Result<Vec<Upload>, InvalidEvent> {
         if event["detail-type"] != "Object Created" {
             return Ok(Vec::new());
         }
-        let created = ObjectCreated::deserialize(&event["detail"]).map_err(|error| invalid(&error))?;
+        let created =
+            ObjectCreated::deserialize(&event["detail"]).map_err(|error| invalid(&error))?;
         return Ok(vec![Upload {
             bucket: created.bucket.name,
             key: created.object.key,
@@ -79,7 +80,9 @@ pub fn uploads(event: &Value) -> Result<Vec<Upload>, InvalidEvent> {
     if event["Event"] == "s3:TestEvent" {
         return Ok(Vec::new());
     }
-    let Some(records) = event["Records"].as_array() else { return Err(invalid(&"it has no \"Records\"")) };
+    let Some(records) = event["Records"].as_array() else {
+        return Err(invalid(&"it has no \"Records\""));
+    };
     if records.len() > RECORDS_MAX {
         return Err(invalid(&format!("it has more than {RECORDS_MAX} records")));
     }
@@ -108,7 +111,10 @@ fn is_version(id: &str) -> bool {
 /// Keys in notifications are URL-encoded, with `+` for a space.
 fn decode_key(key: &str) -> Option<String> {
     let spaced = key.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().ok().map(|key| key.into_owned())
+    percent_decode_str(&spaced)
+        .decode_utf8()
+        .ok()
+        .map(|key| key.into_owned())
 }
 
 #[cfg(test)]
@@ -161,7 +167,13 @@ mod tests {
             json!({"source": "aws.s3", "detail-type": "Object Created"}),
             json!({"source": "aws.cloudwatch"}),
         ] {
-            assert!(uploads(&event).unwrap_err().to_string().contains("Object Created"), "{event}");
+            assert!(
+                uploads(&event)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("Object Created"),
+                "{event}"
+            );
         }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
-use domain::{AlarmChange, AlarmState};
 use aws_types::SdkConfig;
+use domain::{AlarmChange, AlarmState};
 use engine::ports::{Alarms, CloudError};
 use jiff::Timestamp;
 

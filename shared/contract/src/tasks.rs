@@ -1,7 +1,8 @@
 //! Inputs and outputs of the tasks.
 
 use domain::{
-    ActionName, ActionStatus, ExecutionId, FailureAnswer, GateAnswer, Generation, PipelineName, StageName, StageReport,
+    ActionName, ActionStatus, ExecutionId, FailureAnswer, GateAnswer, Generation, PipelineName,
+    StageName, StageReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,7 @@ pub struct GateInput {
 /// What answers the token of a [`GateInput`].
 pub type GateOutput = GateAnswer;
 
-/// `RunNative`, `RunJob`, `ExpireJob` -> run-action.
+/// `RunAction`, `ExpireAction` -> run-action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionInput {
@@ -51,7 +52,7 @@ pub struct ActionInput {
     pub attempt: u32,
     /// The action.
     pub action: ActionName,
-    /// Task token of a job; answered with an [`ActionOutput`].
+    /// Task token of `RunAction`; answered with an [`ActionOutput`] when the action has ended.
     #[serde(default)]
     pub token: Option<String>,
 }
@@ -59,11 +60,9 @@ pub struct ActionInput {
 /// What run-action shall do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ActionOperation {
-    /// Run a native action to its end.
+    /// Start it, and answer the token when it has ended, now or later.
     Run,
-    /// Hand out a job.
-    Start,
-    /// Nobody answered a job in time.
+    /// It did not end in time.
     Expire,
 }
 
@@ -71,7 +70,7 @@ pub enum ActionOperation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActionOutput {
-    /// `InProgress` while a job is out.
+    /// `InProgress` while somebody else works on it.
     pub status: ActionStatus,
 }
 

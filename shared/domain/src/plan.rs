@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionIndex, ActionKind, ActionName, StageIndex};
+use crate::{ActionIndex, ActionName, StageIndex};
 
 /// What the stage's state machine needs to know to run one action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,8 +12,6 @@ use crate::{ActionIndex, ActionKind, ActionName, StageIndex};
 pub struct ActionStep {
     /// Which action.
     pub name: ActionName,
-    /// Who runs it.
-    pub kind: ActionKind,
     /// Longest time the action may take.
     pub timeout_seconds: u32,
     /// Longest silence of whoever works on it; equal to the timeout where the type has no such rule.
@@ -24,7 +22,6 @@ impl From<&ActionIndex> for ActionStep {
     fn from(action: &ActionIndex) -> Self {
         Self {
             name: action.name.clone(),
-            kind: action.kind,
             timeout_seconds: action.timeout_seconds,
             heartbeat_seconds: action.heartbeat_seconds,
         }
@@ -36,16 +33,27 @@ impl From<&ActionIndex> for ActionStep {
 pub fn action_groups(stage: &StageIndex) -> Vec<Vec<ActionStep>> {
     let mut groups: BTreeMap<u16, Vec<ActionStep>> = BTreeMap::new();
     for action in &stage.actions {
-        groups.entry(action.run_order).or_default().push(action.into());
+        groups
+            .entry(action.run_order)
+            .or_default()
+            .push(action.into());
     }
     groups.into_values().collect()
 }
 
 /// What is left to run of `groups` when `succeeded` need not run again (retry of failed actions, spec 5).
-pub fn remaining_groups(groups: Vec<Vec<ActionStep>>, succeeded: &[ActionName]) -> Vec<Vec<ActionStep>> {
+pub fn remaining_groups(
+    groups: Vec<Vec<ActionStep>>,
+    succeeded: &[ActionName],
+) -> Vec<Vec<ActionStep>> {
     groups
         .into_iter()
-        .map(|group| group.into_iter().filter(|step| !succeeded.contains(&step.name)).collect::<Vec<_>>())
+        .map(|group| {
+            group
+                .into_iter()
+                .filter(|step| !succeeded.contains(&step.name))
+                .collect::<Vec<_>>()
+        })
         .filter(|group| !group.is_empty())
         .collect()
 }
@@ -59,10 +67,16 @@ mod tests {
     fn equal_run_orders_share_a_group_and_numbers_need_not_be_contiguous() {
         let stage = stage_index("Deploy", &[("b", 7), ("a", 1), ("c", 7)]);
         let names = |groups: Vec<Vec<ActionStep>>| -> Vec<Vec<String>> {
-            groups.iter().map(|group| group.iter().map(|step| step.name.to_string()).collect()).collect()
+            groups
+                .iter()
+                .map(|group| group.iter().map(|step| step.name.to_string()).collect())
+                .collect()
         };
         assert_eq!(names(action_groups(&stage)), [vec!["a"], vec!["b", "c"]]);
-        let left = remaining_groups(action_groups(&stage), &["a".parse().unwrap(), "c".parse().unwrap()]);
+        let left = remaining_groups(
+            action_groups(&stage),
+            &["a".parse().unwrap(), "c".parse().unwrap()],
+        );
         assert_eq!(names(left), [vec!["b"]]);
     }
 }

@@ -44,5 +44,6 @@ pub use transitions::{Side, disable, enable};
 pub use trigger::{Upload, object_uploaded};
 pub use watch::{Judged, alarm_changed};
 pub use world::{
-    HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Settings, World,
+    HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Settings,
+    World,
 };

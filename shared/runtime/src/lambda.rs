@@ -63,7 +63,9 @@ where
     Fut: Future<Output = Result<Out, E>>,
 {
     let outcome = match parse_event(event) {
-        Ok(input) => handler(input, deadline).await.map_err(|error| diagnostic(&error)),
+        Ok(input) => handler(input, deadline)
+            .await
+            .map_err(|error| diagnostic(&error)),
         Err(invalid) => Err(invalid),
     };
     if let Err(failure) = &outcome {
@@ -109,8 +111,13 @@ mod tests {
 
     #[tokio::test]
     async fn results_and_errors_reach_lambda_under_their_names() {
-        assert_eq!(handle(&halve, json!({"number": 8}), Timestamp::MAX).await, Ok(4));
-        let failure = handle(&halve, json!({"number": 7}), Timestamp::MAX).await.expect_err("odd");
+        assert_eq!(
+            handle(&halve, json!({"number": 8}), Timestamp::MAX).await,
+            Ok(4)
+        );
+        let failure = handle(&halve, json!({"number": 7}), Timestamp::MAX)
+            .await
+            .expect_err("odd");
         assert_eq!(failure.error_type, "NumberOdd");
         let failure = handle(&halve, json!({"number": "x"}), Timestamp::MAX)
             .await

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use api::{ApiEvent, ApiReply, Http, RequestContext};
 use contract::{ActionInput, ActionOperation, GateInput};
 use domain::{
-    ActionKind, ActionStatus, ExecutionId, ExecutionStatus, GateAnswer, PipelineName, StageReport,
-    StageResult,
+    ActionStatus, ExecutionId, ExecutionStatus, GateAnswer, PipelineName, StageReport, StageResult,
 };
 use dynoxide::Database;
 use engine::{HasMachines, Settings, World};
@@ -205,13 +204,8 @@ impl Bench {
         };
         let mut done = true;
         for step in groups.into_iter().flatten() {
-            let operation = if step.kind == ActionKind::Native {
-                ActionOperation::Run
-            } else {
-                ActionOperation::Start
-            };
             let input = ActionInput {
-                operation,
+                operation: ActionOperation::Run,
                 pipeline: shop_name(),
                 execution_id,
                 stage: stage.clone(),

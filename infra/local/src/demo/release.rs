@@ -22,7 +22,10 @@ pub struct Release {
 impl Release {
     /// The page that the site serves with this release.
     pub fn page(&self) -> String {
-        format!("<!doctype html><title>Shop</title><h1>Release {}</h1>\n", self.number)
+        format!(
+            "<!doctype html><title>Shop</title><h1>Release {}</h1>\n",
+            self.number
+        )
     }
 
     /// The release as a zip archive.
@@ -44,9 +47,7 @@ impl Release {
 /// The pipeline: an upload to S3, then a deploy of its content and a smoke check, with automatic rollback when they
 /// fail and a watch on an alarm for ten minutes after they succeeded.
 pub fn pipeline_declaration() -> Value {
-    let aws = |category: &str, provider: &str| {
-        json!({ "category": category, "owner": "AWS", "provider": provider, "version": "1" })
-    };
+    let aws = |category: &str, provider: &str| json!({ "category": category, "owner": "AWS", "provider": provider, "version": "1" });
     json!({
         "name": PIPELINE,
         "roleArn": "arn:aws:iam::000000000000:role/shop-pipeline",

@@ -5,14 +5,21 @@ mod native;
 mod start;
 
 use contract::{ActionInput, ActionOperation, ActionOutput};
-use domain::{ActionRun, ActionStatus, Execution, Generation, Phase, PipelineView, StageName};
+use domain::{
+    ActionKind, ActionRun, ActionStatus, Effect, Execution, Generation, Phase, PipelineView,
+    StageName, find_action_type,
+};
 
 pub(crate) use finish::{Finished, finish};
 pub(crate) use start::Underway;
 
-use crate::{EngineError, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, jobs};
+use crate::{
+    EngineError, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
+    commit::perform_on_machines, jobs,
+};
 
-/// Does what the stage's state machine asks of one action. Asked twice, the second time goes on where the first ended.
+/// Does what the stage's state machine asks of one action, and answers its token when the action has ended. Asked
+/// twice, the second time goes on where the first ended, and answers the second token.
 ///
 /// `out_of_time` says when an invocation has too little time left to begin more.
 ///
@@ -24,22 +31,53 @@ pub async fn run_action<W: HasStore + HasObjects + HasMachines + HasFunctions + 
     input: &ActionInput,
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<ActionOutput, EngineError> {
-    let status = match input.operation {
-        ActionOperation::Run => match start::begin(world, input).await? {
-            start::Begun::Running(begun) => native::run(world, input, *begun, out_of_time).await?,
-            start::Begun::Ended(status) => status,
-        },
-        ActionOperation::Start => match start::begin(world, input).await? {
-            start::Begun::Running(begun) => jobs::hand_out(world, input, *begun).await?,
-            start::Begun::Ended(status) => status,
-        },
-        ActionOperation::Expire => finish::expire(world, input).await?,
+    let status = match (input.operation, &input.token) {
+        (ActionOperation::Run, Some(token)) => run(world, input, token, out_of_time).await?,
+        (ActionOperation::Run, None) => {
+            return Err(EngineError::refused(
+                "InvalidInput",
+                "An action is run with a task token to answer.",
+            ));
+        }
+        (ActionOperation::Expire, _) => finish::expire(world, input).await?,
     };
     Ok(ActionOutput { status })
 }
 
+async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasRoles>(
+    world: &W,
+    input: &ActionInput,
+    token: &str,
+    out_of_time: &(dyn Fn() -> bool + Send + Sync),
+) -> Result<ActionStatus, EngineError> {
+    let status = match start::begin(world, input).await? {
+        start::Begun::Ended(status) => status,
+        start::Begun::Running(begun) => {
+            let kind = find_action_type(&begun.run.action_type).map(|info| info.kind);
+            if kind == Some(ActionKind::Job) {
+                return jobs::hand_out(world, token, *begun).await;
+            }
+            native::run(world, input, *begun, out_of_time).await?
+        }
+    };
+    // No outbox: until this is done the invocation has not succeeded, so it is repeated, finds the end and answers.
+    let answer = Effect::AnswerAction {
+        token: token.to_owned(),
+        status,
+    };
+    perform_on_machines(world, &answer)
+        .await
+        .unwrap_or(Ok(()))?;
+    Ok(status)
+}
+
 /// Whether `execution` may still act on `stage` under `generation`.
-pub(crate) fn may_act(view: &PipelineView, execution: &Execution, stage: &StageName, generation: Generation) -> bool {
+pub(crate) fn may_act(
+    view: &PipelineView,
+    execution: &Execution,
+    stage: &StageName,
+    generation: Generation,
+) -> bool {
     let inside = matches!(
         &execution.phase,
         Phase::Running { stage: inside } | Phase::Stopping { stage: inside } if inside == stage

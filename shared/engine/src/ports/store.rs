@@ -3,8 +3,9 @@
 use std::future::Future;
 
 use domain::{
-    ActionExecutionId, ActionName, ActionRun, Effect, Execution, ExecutionId, ExecutionMode, Generation, Job,
-    PipelineIndex, PipelineName, PipelineType, PipelineView, Record, StageName, StageState, Success, Waiting, Watch,
+    ActionExecutionId, ActionName, ActionRun, Effect, Execution, ExecutionId, ExecutionMode,
+    Generation, Job, PipelineIndex, PipelineName, PipelineType, PipelineView, Record, StageName,
+    StageState, Success, Waiting, Watch,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -235,10 +236,16 @@ pub trait Store: Send + Sync {
     fn load_job(&self, id: Uuid) -> impl Future<Output = Result<Option<Job>, StoreError>> + Send;
 
     /// Watches of an alarm.
-    fn watches_of(&self, alarm_arn: &str) -> impl Future<Output = Result<Vec<Watch>, StoreError>> + Send;
+    fn watches_of(
+        &self,
+        alarm_arn: &str,
+    ) -> impl Future<Output = Result<Vec<Watch>, StoreError>> + Send;
 
     /// Watches that have not ended, of all pipelines, those that end first first.
-    fn open_watches(&self, page: PageRequest) -> impl Future<Output = Result<Page<Watch>, StoreError>> + Send;
+    fn open_watches(
+        &self,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<Watch>, StoreError>> + Send;
 
     /// Executions that have not ended, of all pipelines.
     fn open_executions(
@@ -268,7 +275,10 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Page<Record>, StoreError>> + Send;
 
     /// Effects that are still to be performed, oldest first.
-    fn pending_effects(&self, page: PageRequest) -> impl Future<Output = Result<Page<PendingEffect>, StoreError>> + Send;
+    fn pending_effects(
+        &self,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<PendingEffect>, StoreError>> + Send;
 
     /// Stores all writes or none. At most [`WRITES_MAX`] of them, each of another row.
     fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), StoreError>> + Send;
