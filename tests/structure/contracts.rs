@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{
-    ActionInput, ConditionInput, ConditionKind, ConditionOutput, FailureInput, FailureOutput,
-    GateInput, GateOutput,
+    ActionInput, ConditionInput, ConditionKind, ConditionOutput, FailureInput, FailureOutput, GateInput, GateOutput,
 };
 use domain::{ExecutionStatus, StageResult};
 use serde::{Serialize, de::DeserializeOwned};
@@ -51,30 +50,18 @@ struct Routing {
 }
 
 const ROUTINGS: [Routing; 3] = [
-    Routing {
-        state: "RouteExecution",
-        answers: gate_answers,
-        named: &["RunStage"],
-        by_default: &["End"],
-    },
+    Routing { state: "RouteExecution", answers: gate_answers, named: &["RunStage"], by_default: &["End"] },
     Routing {
         state: "RouteCondition",
         answers: condition_answers,
         named: &["Fail", "Skip", "Wait"],
         by_default: &["Proceed"],
     },
-    Routing {
-        state: "RouteFailure",
-        answers: failure_answers,
-        named: &["Retry"],
-        by_default: &["End"],
-    },
+    Routing { state: "RouteFailure", answers: failure_answers, named: &["Retry"], by_default: &["End"] },
 ];
 
 fn gate_answers() -> Vec<String> {
-    let end = GateOutput::End {
-        status: ExecutionStatus::Succeeded,
-    };
+    let end = GateOutput::End { status: ExecutionStatus::Succeeded };
     let run = GateOutput::RunStage {
         stage: "Deploy".parse().expect("a valid name"),
         generation: serde_json::from_value(json!(1)).expect("a generation is a number"),
@@ -91,28 +78,14 @@ fn gate_answers() -> Vec<String> {
 
 fn condition_answers() -> Vec<String> {
     use ConditionOutput::{Fail, Proceed, Skip, Wait};
-    let all = [
-        Proceed,
-        Skip,
-        Fail,
-        Wait {
-            seconds: 1,
-            since: 1,
-        },
-    ];
+    let all = [Proceed, Skip, Fail, Wait { seconds: 1, since: 1 }];
     match all[0] {
         Proceed | Skip | Fail | Wait { .. } => tags(&all),
     }
 }
 
 fn failure_answers() -> Vec<String> {
-    let all = [
-        FailureOutput::End,
-        FailureOutput::Retry {
-            attempt: 2,
-            groups: Vec::new(),
-        },
-    ];
+    let all = [FailureOutput::End, FailureOutput::Retry { attempt: 2, groups: Vec::new() }];
     match all[0] {
         FailureOutput::End | FailureOutput::Retry { .. } => tags(&all),
     }
@@ -128,10 +101,7 @@ fn payloads_are_what_the_functions_read() {
                 continue;
             };
             let Some((name, reader)) = INPUTS.iter().find(|(name, _)| *name == function) else {
-                complaints.push(format!(
-                    "{}: say in INPUTS what {function} reads",
-                    state.name
-                ));
+                complaints.push(format!("{}: say in INPUTS what {function} reads", state.name));
                 continue;
             };
             let payload = payload_of(&state);
@@ -139,9 +109,8 @@ fn payloads_are_what_the_functions_read() {
             match reader(Value::Object(payload)) {
                 Ok(known) => {
                     let unknown = keys.difference(&known);
-                    complaints.extend(unknown.map(|key| {
-                        format!("{} sends {key}, which {name} does not read", state.name)
-                    }));
+                    complaints
+                        .extend(unknown.map(|key| format!("{} sends {key}, which {name} does not read", state.name)));
                 }
                 Err(error) => complaints.push(format!("{}: {error}", state.name)),
             }
@@ -150,16 +119,9 @@ fn payloads_are_what_the_functions_read() {
     }
     for (name, reader) in INPUTS {
         let keys = sent.remove(name).unwrap_or_default();
-        let full = keys
-            .iter()
-            .filter_map(|key| Some((key.clone(), sent_value(name, key)?)))
-            .collect();
+        let full = keys.iter().filter_map(|key| Some((key.clone(), sent_value(name, key)?))).collect();
         let known = reader(Value::Object(full)).unwrap_or_default();
-        complaints.extend(
-            known
-                .difference(&keys)
-                .map(|key| format!("no state sends {key} to {name}")),
-        );
+        complaints.extend(known.difference(&keys).map(|key| format!("no state sends {key} to {name}")));
     }
     assert_none("payloads", &complaints);
 }
@@ -167,31 +129,15 @@ fn payloads_are_what_the_functions_read() {
 #[test]
 fn every_answer_has_a_way_to_go() {
     let machines = machines();
-    let states: Vec<State<'_>> = machines
-        .iter()
-        .flat_map(|machine| machine.states())
-        .collect();
+    let states: Vec<State<'_>> = machines.iter().flat_map(|machine| machine.states()).collect();
     for routing in ROUTINGS {
         let state = states.iter().find(|state| state.name == routing.state);
         let state = state.unwrap_or_else(|| panic!("there is no state {}", routing.state));
-        assert!(
-            state.fields["Default"].is_string(),
-            "{} needs a Default",
-            routing.state
-        );
+        assert!(state.fields["Default"].is_string(), "{} needs a Default", routing.state);
         let mut named = compared_with(state, "$states.input.next");
         named.sort();
-        assert_eq!(
-            named, routing.named,
-            "{}: update ROUTINGS with what is routed by name",
-            routing.state
-        );
-        let mut routed: Vec<&str> = routing
-            .named
-            .iter()
-            .chain(routing.by_default)
-            .copied()
-            .collect();
+        assert_eq!(named, routing.named, "{}: update ROUTINGS with what is routed by name", routing.state);
+        let mut routed: Vec<&str> = routing.named.iter().chain(routing.by_default).copied().collect();
         routed.sort_unstable();
         assert_eq!(
             (routing.answers)(),
@@ -205,19 +151,10 @@ fn every_answer_has_a_way_to_go() {
 #[test]
 fn every_choice_on_an_answer_is_checked() {
     for machine in machines() {
-        for state in machine
-            .states()
-            .iter()
-            .filter(|state| state.fields["Type"] == "Choice")
-        {
+        for state in machine.states().iter().filter(|state| state.fields["Type"] == "Choice") {
             let on_answer = !compared_with(state, "$states.input.next").is_empty();
             let listed = ROUTINGS.iter().any(|routing| routing.state == state.name);
-            assert!(
-                !on_answer || listed,
-                "{} {} routes an answer: add it to ROUTINGS",
-                machine.file,
-                state.name
-            );
+            assert!(!on_answer || listed, "{} {} routes an answer: add it to ROUTINGS", machine.file, state.name);
         }
     }
 }
@@ -225,51 +162,23 @@ fn every_choice_on_an_answer_is_checked() {
 #[test]
 fn words_in_expressions_are_words_of_the_contract() {
     let machines = machines();
-    let states: Vec<State<'_>> = machines
-        .iter()
-        .flat_map(|machine| machine.states())
-        .collect();
+    let states: Vec<State<'_>> = machines.iter().flat_map(|machine| machine.states()).collect();
     for state in &states {
-        let assigned = state
-            .fields
-            .pointer("/Assign/condition")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        for word in compared_with(state, "$condition")
-            .into_iter()
-            .chain(assigned)
-        {
-            assert!(
-                serde_json::from_value::<ConditionKind>(json!(word)).is_ok(),
-                "{}: {word}",
-                state.name
-            );
+        let assigned = state.fields.pointer("/Assign/condition").and_then(Value::as_str).map(str::to_owned);
+        for word in compared_with(state, "$condition").into_iter().chain(assigned) {
+            assert!(serde_json::from_value::<ConditionKind>(json!(word)).is_ok(), "{}: {word}", state.name);
         }
         // How a stage run ends, in the machine that runs it and where it is caught.
-        let ends = [
-            state.fields.pointer("/Output/status"),
-            state.fields.pointer("/Catch/0/Output/finished/status"),
-        ];
-        for word in ends
-            .into_iter()
-            .flatten()
-            .filter(|word| !is_expression(word))
-        {
-            assert!(
-                serde_json::from_value::<StageResult>(word.clone()).is_ok(),
-                "{}: {word}",
-                state.name
-            );
+        let ends = [state.fields.pointer("/Output/status"), state.fields.pointer("/Catch/0/Output/finished/status")];
+        for word in ends.into_iter().flatten().filter(|word| !is_expression(word)) {
+            assert!(serde_json::from_value::<StageResult>(word.clone()).is_ok(), "{}: {word}", state.name);
         }
     }
 }
 
 /// The payload a task sends: literals as they are, expressions as a value they could have.
 fn payload_of(state: &State<'_>) -> Map<String, Value> {
-    let payload = state
-        .fields
-        .pointer("/Arguments/Payload")
-        .and_then(Value::as_object);
+    let payload = state.fields.pointer("/Arguments/Payload").and_then(Value::as_object);
     let payload = payload.unwrap_or_else(|| panic!("{}: a payload is an object", state.name));
     let value = |key: &str, value: &Value| {
         if is_expression(value) {
@@ -278,18 +187,11 @@ fn payload_of(state: &State<'_>) -> Map<String, Value> {
             value.clone()
         }
     };
-    payload
-        .iter()
-        .map(|(key, given)| (key.clone(), value(key, given)))
-        .collect()
+    payload.iter().map(|(key, given)| (key.clone(), value(key, given))).collect()
 }
 
 fn sent_value(function: &str, key: &str) -> Option<Value> {
-    if (function, key) == ("RunActionFunctionArn", "operation") {
-        Some(json!("Run"))
-    } else {
-        sample(key)
-    }
+    if (function, key) == ("RunActionFunctionArn", "operation") { Some(json!("Run")) } else { sample(key) }
 }
 
 fn is_expression(value: &Value) -> bool {
@@ -301,41 +203,18 @@ fn compared_with(state: &State<'_>, operand: &str) -> Vec<String> {
     let choices = state.fields["Choices"].as_array().into_iter().flatten();
     let conditions = choices.filter_map(|choice| choice["Condition"].as_str());
     let pattern = format!("{{% {operand} = '");
-    conditions
-        .filter_map(|condition| {
-            Some(
-                condition
-                    .strip_prefix(&pattern)?
-                    .split('\'')
-                    .next()?
-                    .to_owned(),
-            )
-        })
-        .collect()
+    conditions.filter_map(|condition| Some(condition.strip_prefix(&pattern)?.split('\'').next()?.to_owned())).collect()
 }
 
-fn members<T: Serialize + DeserializeOwned>(
-    payload: Value,
-) -> Result<BTreeSet<String>, serde_json::Error> {
+fn members<T: Serialize + DeserializeOwned>(payload: Value) -> Result<BTreeSet<String>, serde_json::Error> {
     let read: T = serde_json::from_value(payload)?;
     let written = serde_json::to_value(read)?;
-    Ok(written
-        .as_object()
-        .into_iter()
-        .flat_map(|members| members.keys().cloned())
-        .collect())
+    Ok(written.as_object().into_iter().flat_map(|members| members.keys().cloned()).collect())
 }
 
 fn tags<T: Serialize>(answers: &[T]) -> Vec<String> {
-    let mut tags: Vec<String> = answers
-        .iter()
-        .map(|answer| {
-            json!(answer)["next"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        })
-        .collect();
+    let mut tags: Vec<String> =
+        answers.iter().map(|answer| json!(answer)["next"].as_str().unwrap_or_default().to_owned()).collect();
     tags.sort();
     tags
 }

@@ -51,21 +51,9 @@ const DIRECTIONS: &[Direction] = &[
     Direction {
         of: "domain",
         ours: These(&[]),
-        foreign: Only(&[
-            "serde",
-            "serde_json",
-            "thiserror",
-            "jiff",
-            "uuid",
-            "sha2",
-            "hex",
-        ]),
+        foreign: Only(&["serde", "serde_json", "thiserror", "jiff", "uuid", "sha2", "hex"]),
     },
-    Direction {
-        of: "contract",
-        ours: These(&["domain"]),
-        foreign: Only(&["serde", "serde_json"]),
-    },
+    Direction { of: "contract", ours: These(&["domain"]), foreign: Only(&["serde", "serde_json"]) },
     Direction {
         of: "protocol",
         ours: These(&["domain"]),
@@ -81,42 +69,18 @@ const DIRECTIONS: &[Direction] = &[
         ours: These(&["engine", "domain"]),
         foreign: Without(&[LambdaRuntime, Local, Automation]),
     },
-    Direction {
-        of: "aws",
-        ours: These(&["engine", "domain"]),
-        foreign: Without(&[LambdaRuntime, Local, Automation]),
-    },
-    Direction {
-        of: "runtime",
-        ours: These(&["contract", "engine"]),
-        foreign: Without(&[Local, Automation]),
-    },
-    Direction {
-        of: "functions/",
-        ours: Shared,
-        foreign: Without(&[Aws, Local, Automation]),
-    },
-    Direction {
-        of: "local",
-        ours: Any,
-        foreign: Without(&[]),
-    },
+    Direction { of: "aws", ours: These(&["engine", "domain"]), foreign: Without(&[LambdaRuntime, Local, Automation]) },
+    Direction { of: "runtime", ours: These(&["contract", "engine"]), foreign: Without(&[Local, Automation]) },
+    Direction { of: "functions/", ours: Shared, foreign: Without(&[Aws, Local, Automation]) },
+    Direction { of: "local", ours: Any, foreign: Without(&[]) },
     // Stand-ins for AWS know nothing of pipelines: clock and entropy are all they take from us.
     Direction {
         of: "infra/local/",
         ours: These(&["engine", "runtime"]),
         foreign: Without(&[Aws, LambdaRuntime, Automation]),
     },
-    Direction {
-        of: "xtask",
-        ours: Any,
-        foreign: Without(&[]),
-    },
-    Direction {
-        of: "tests",
-        ours: Any,
-        foreign: Without(&[]),
-    },
+    Direction { of: "xtask", ours: Any, foreign: Without(&[]) },
+    Direction { of: "tests", ours: Any, foreign: Without(&[]) },
 ];
 
 /// What a function's handler must not need: the simulator links handlers without it, so it hangs on feature `aws`.
@@ -136,15 +100,7 @@ impl Family {
             AsyncRuntime => ["tokio", "async-std", "smol", "async-executor"].contains(&package),
             Aws => package.starts_with("aws-"),
             LambdaRuntime => ["lambda_runtime", "lambda_http"].contains(&package),
-            Local => [
-                "axum",
-                "dynoxide-rs",
-                "hyper",
-                "jsonata-core",
-                "rusqlite",
-                "s3s",
-            ]
-            .contains(&package),
+            Local => ["axum", "dynoxide-rs", "hyper", "jsonata-core", "rusqlite", "s3s"].contains(&package),
             Automation => ["anyhow", "clap", "insta", "proptest", "tempfile"].contains(&package),
         }
     }
@@ -152,11 +108,7 @@ impl Family {
 
 impl Direction {
     fn covers(&self, member: &Member) -> bool {
-        if self.of.ends_with('/') {
-            member.folder().starts_with(self.of)
-        } else {
-            member.name == self.of
-        }
+        if self.of.ends_with('/') { member.folder().starts_with(self.of) } else { member.name == self.of }
     }
 
     fn complaints(&self, member: &Member, shared: &BTreeSet<String>) -> Vec<String> {
@@ -190,19 +142,12 @@ impl Direction {
 fn dependencies_run_one_way() {
     let members = workspace::members();
     let in_shared = |member: &&Member| member.folder().starts_with("shared/");
-    let shared = members
-        .iter()
-        .filter(in_shared)
-        .map(|member| member.name.clone())
-        .collect();
+    let shared = members.iter().filter(in_shared).map(|member| member.name.clone()).collect();
     let mut complaints = Vec::new();
     for member in &members {
         match DIRECTIONS.iter().find(|direction| direction.covers(member)) {
             Some(direction) => complaints.extend(direction.complaints(member, &shared)),
-            None => complaints.push(format!(
-                "{} is in no line of DIRECTIONS; say what it may link",
-                member.folder()
-            )),
+            None => complaints.push(format!("{} is in no line of DIRECTIONS; say what it may link", member.folder())),
         }
     }
     assert_none("dependencies", &complaints);
@@ -219,13 +164,9 @@ fn what_is_deployed_never_needs_the_stand_in() {
     let mut complaints = Vec::new();
     for member in &members {
         if member.folder().starts_with("functions/") || member.folder().starts_with("shared/") {
-            let theirs = member
-                .dependencies
-                .iter()
-                .filter(|dependency| infra.contains(&dependency.name.as_str()));
-            complaints.extend(theirs.map(|dependency| {
-                format!("{} uses {}, even if in tests", member.name, dependency.name)
-            }));
+            let theirs = member.dependencies.iter().filter(|dependency| infra.contains(&dependency.name.as_str()));
+            complaints
+                .extend(theirs.map(|dependency| format!("{} uses {}, even if in tests", member.name, dependency.name)));
         }
     }
     assert_none("crates of infra/ used by what is deployed", &complaints);
@@ -236,15 +177,9 @@ fn handlers_build_without_sdk_and_runtime() {
     let mut complaints = Vec::new();
     for member in workspace::members() {
         if member.folder().starts_with("functions/") {
-            let edge = member
-                .linked()
-                .filter(|one| EDGE_OF_FUNCTIONS.contains(&one.name.as_str()) && !one.optional);
-            complaints.extend(edge.map(|one| {
-                format!(
-                    "{}: make {} optional, behind feature aws",
-                    member.name, one.name
-                )
-            }));
+            let edge = member.linked().filter(|one| EDGE_OF_FUNCTIONS.contains(&one.name.as_str()) && !one.optional);
+            complaints
+                .extend(edge.map(|one| format!("{}: make {} optional, behind feature aws", member.name, one.name)));
         }
     }
     assert_none("handlers that need more than ports", &complaints);
@@ -272,14 +207,8 @@ fn locked_dependencies(lock: &str) -> BTreeMap<String, BTreeSet<String>> {
         if let Some(name) = line.strip_prefix("name = \"") {
             current = name.trim_end_matches('"').to_owned();
         } else if let Some(dependency) = line.strip_prefix(" \"") {
-            let name = dependency
-                .split(['"', ' '])
-                .next()
-                .expect("a split has a first part");
-            packages
-                .entry(current.clone())
-                .or_default()
-                .insert(name.to_owned());
+            let name = dependency.split(['"', ' ']).next().expect("a split has a first part");
+            packages.entry(current.clone()).or_default().insert(name.to_owned());
         }
     }
     packages

@@ -35,12 +35,7 @@ impl Machine {
             .text
             .split("${")
             .skip(1)
-            .map(|rest| {
-                rest.split('}')
-                    .next()
-                    .expect("a split has a first part")
-                    .to_owned()
-            })
+            .map(|rest| rest.split('}').next().expect("a split has a first part").to_owned())
             .collect();
         names.sort();
         names.dedup();
@@ -51,32 +46,20 @@ impl Machine {
 impl<'a> State<'a> {
     /// The `${...}` name of the Lambda function a task calls, where it calls one.
     pub(crate) fn function(&self) -> Option<&'a str> {
-        self.fields["Resource"]
-            .as_str()
-            .filter(|resource| resource.contains(":lambda:invoke"))?;
-        self.fields["Arguments"]["FunctionName"]
-            .as_str()?
-            .strip_prefix("${")?
-            .strip_suffix('}')
+        self.fields["Resource"].as_str().filter(|resource| resource.contains(":lambda:invoke"))?;
+        self.fields["Arguments"]["FunctionName"].as_str()?.strip_prefix("${")?.strip_suffix('}')
     }
 }
 
 /// Every `*.asl.json` below `statemachine/`.
 pub(crate) fn machines() -> Vec<Machine> {
     let files = workspace::files(&[".asl.json"]);
-    let shipped = files
-        .into_iter()
-        .filter(|file| file.starts_with("statemachine/"));
+    let shipped = files.into_iter().filter(|file| file.starts_with("statemachine/"));
     shipped
         .map(|file| {
             let text = workspace::read(&file);
-            let definition =
-                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
-            Machine {
-                file,
-                text,
-                definition,
-            }
+            let definition = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+            Machine { file, text, definition }
         })
         .collect()
 }

@@ -41,10 +41,7 @@ fn errors_matched_are_errors_made() {
             for name in handled_errors(&state) {
                 let ours = ErrorName::ALL.iter().any(|known| known.as_str() == name);
                 if !ours && !ERRORS_OF_AWS.iter().any(|prefix| name.starts_with(prefix)) {
-                    complaints.push(format!(
-                        "{} {}: no function ends with {name}",
-                        machine.file, state.name
-                    ));
+                    complaints.push(format!("{} {}: no function ends with {name}", machine.file, state.name));
                 }
             }
         }
@@ -56,17 +53,10 @@ fn errors_matched_are_errors_made() {
 fn every_call_is_retried_where_retrying_helps() {
     let mut complaints = Vec::new();
     for machine in machines() {
-        for state in machine
-            .states()
-            .iter()
-            .filter(|state| state.function().is_some())
-        {
+        for state in machine.states().iter().filter(|state| state.function().is_some()) {
             let retried = errors_of(&state.fields["Retry"]);
             for name in ALWAYS_RETRIED {
-                if !retried
-                    .iter()
-                    .any(|error| *error == name.as_str() || *error == "States.ALL")
-                {
+                if !retried.iter().any(|error| *error == name.as_str() || *error == "States.ALL") {
                     complaints.push(format!("{} {}: retry {name}", machine.file, state.name));
                 }
             }
@@ -80,26 +70,16 @@ fn nothing_of_an_account_or_another_sdk_is_inside() {
     let mut complaints = Vec::new();
     for machine in machines() {
         for state in machine.states() {
-            if let Some(resource) = state.fields["Resource"]
-                .as_str()
-                .filter(|resource| !RESOURCES.contains(resource))
-            {
-                complaints.push(format!(
-                    "{} {}: {resource} is not in RESOURCES",
-                    machine.file, state.name
-                ));
+            if let Some(resource) = state.fields["Resource"].as_str().filter(|resource| !RESOURCES.contains(resource)) {
+                complaints.push(format!("{} {}: {resource} is not in RESOURCES", machine.file, state.name));
             }
         }
         let literal = machine.text.split('"').find(|text| {
-            let digits = text
-                .split(|c: char| !c.is_ascii_digit())
-                .any(|digits| digits.len() == 12);
+            let digits = text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() == 12);
             let arn = text.starts_with("arn:") && !RESOURCES.contains(text);
             digits || arn
         });
-        complaints.extend(
-            literal.map(|text| format!("{}: {text} belongs in a substitution", machine.file)),
-        );
+        complaints.extend(literal.map(|text| format!("{}: {text} belongs in a substitution", machine.file)));
     }
     assert_none("literals", &complaints);
 }
@@ -111,10 +91,6 @@ fn handled_errors<'a>(state: &State<'a>) -> Vec<&'a str> {
 }
 
 fn errors_of(handlers: &Value) -> Vec<&str> {
-    let lists = handlers
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|handler| handler["ErrorEquals"].as_array());
+    let lists = handlers.as_array().into_iter().flatten().filter_map(|handler| handler["ErrorEquals"].as_array());
     lists.flatten().filter_map(Value::as_str).collect()
 }

@@ -35,110 +35,65 @@ const ASYNCHRONOUS: [&str; 3] = ["alarm-handler", "reconciler", "source-trigger"
 
 /// The template. Tags such as `!Ref` are gone: `!Ref Table` reads `Table`.
 fn template() -> Yaml {
-    let documents =
-        YamlLoader::load_from_str(&workspace::read(TEMPLATE)).expect("the template is YAML");
-    documents
-        .into_iter()
-        .next()
-        .expect("the template is a document")
+    let documents = YamlLoader::load_from_str(&workspace::read(TEMPLATE)).expect("the template is YAML");
+    documents.into_iter().next().expect("the template is a document")
 }
 
 /// Resources of a type, by logical id.
 fn resources<'a>(template: &'a Yaml, kind: &str) -> BTreeMap<&'a str, &'a Yaml> {
-    let all = template["Resources"]
-        .as_hash()
-        .expect("a template has resources");
-    let of_kind = all
-        .iter()
-        .filter(|(_, resource)| resource["Type"].as_str() == Some(kind));
-    of_kind
-        .map(|(id, resource)| (id.as_str().expect("ids are text"), &resource["Properties"]))
-        .collect()
+    let all = template["Resources"].as_hash().expect("a template has resources");
+    let of_kind = all.iter().filter(|(_, resource)| resource["Type"].as_str() == Some(kind));
+    of_kind.map(|(id, resource)| (id.as_str().expect("ids are text"), &resource["Properties"])).collect()
 }
 
 /// Deployed functions by their folder's name, with their properties.
 fn functions(template: &Yaml) -> BTreeMap<String, &Yaml> {
     let functions = resources(template, "AWS::Serverless::Function");
-    functions
-        .into_values()
-        .map(|properties| (deployed_from(properties), properties))
-        .collect()
+    functions.into_values().map(|properties| (deployed_from(properties), properties)).collect()
 }
 
 fn deployed_from(properties: &Yaml) -> String {
     let zip = properties["CodeUri"].as_str().unwrap_or_default();
-    let name = zip
-        .strip_prefix("../target/lambda/")
-        .and_then(|zip| zip.strip_suffix(".zip"));
-    name.unwrap_or_else(|| panic!("{zip}: cargo xtask package writes to target/lambda/<name>.zip"))
-        .to_owned()
+    let name = zip.strip_prefix("../target/lambda/").and_then(|zip| zip.strip_suffix(".zip"));
+    name.unwrap_or_else(|| panic!("{zip}: cargo xtask package writes to target/lambda/<name>.zip")).to_owned()
 }
 
 fn function_members() -> Vec<Member> {
-    workspace::members()
-        .into_iter()
-        .filter(|member| member.folder().starts_with("functions/"))
-        .collect()
+    workspace::members().into_iter().filter(|member| member.folder().starts_with("functions/")).collect()
 }
 
 fn keys(mapping: &Yaml) -> BTreeSet<String> {
-    mapping
-        .as_hash()
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, _)| Some(key.as_str()?.to_owned()))
-        .collect()
+    mapping.as_hash().into_iter().flatten().filter_map(|(key, _)| Some(key.as_str()?.to_owned())).collect()
 }
 
 fn texts(list: &Yaml) -> BTreeSet<&str> {
-    list.as_vec()
-        .into_iter()
-        .flatten()
-        .filter_map(Yaml::as_str)
-        .collect()
+    list.as_vec().into_iter().flatten().filter_map(Yaml::as_str).collect()
 }
 
 #[test]
 fn every_function_is_deployed() {
     let template = template();
     let deployed: BTreeSet<String> = functions(&template).into_keys().collect();
-    let built: BTreeSet<String> = function_members()
-        .into_iter()
-        .map(|member| member.name)
-        .collect();
+    let built: BTreeSet<String> = function_members().into_iter().map(|member| member.name).collect();
     assert_eq!(deployed, built);
 }
 
 #[test]
 fn functions_are_told_what_their_configuration_reads() {
     let template = template();
-    let error = runtime::Config::from_map(&BTreeMap::new())
-        .expect_err("an empty environment lacks everything")
-        .to_string();
+    let error =
+        runtime::Config::from_map(&BTreeMap::new()).expect_err("an empty environment lacks everything").to_string();
     // AWS_REGION and its like are Lambda's to set.
     let read: BTreeSet<String> = error
         .split("; ")
-        .filter_map(|problem| {
-            problem
-                .trim_start_matches("environment: ")
-                .strip_suffix(" is not set")
-        })
+        .filter_map(|problem| problem.trim_start_matches("environment: ").strip_suffix(" is not set"))
         .filter(|name| !name.starts_with("AWS_"))
         .map(str::to_owned)
         .collect();
-    assert!(
-        !read.is_empty(),
-        "how does ConfigError name variables? {error}"
-    );
-    assert_eq!(
-        keys(&template["Globals"]["Function"]["Environment"]["Variables"]),
-        read
-    );
+    assert!(!read.is_empty(), "how does ConfigError name variables? {error}");
+    assert_eq!(keys(&template["Globals"]["Function"]["Environment"]["Variables"]), read);
     for (name, properties) in functions(&template) {
-        assert!(
-            properties["Environment"].is_badvalue(),
-            "{name}: runtime::Config knows no variables of one function"
-        );
+        assert!(properties["Environment"].is_badvalue(), "{name}: runtime::Config knows no variables of one function");
     }
 }
 
@@ -150,13 +105,9 @@ fn machines_are_told_what_they_name() {
     assert_eq!(deployed.len(), machines.len());
     for machine in machines {
         let uri = format!("../{}", machine.file);
-        let properties = deployed
-            .values()
-            .find(|properties| properties["DefinitionUri"].as_str() == Some(&uri));
+        let properties = deployed.values().find(|properties| properties["DefinitionUri"].as_str() == Some(&uri));
         let properties = properties.unwrap_or_else(|| panic!("{TEMPLATE} deploys no {uri}"));
-        let given: Vec<String> = keys(&properties["DefinitionSubstitutions"])
-            .into_iter()
-            .collect();
+        let given: Vec<String> = keys(&properties["DefinitionSubstitutions"]).into_iter().collect();
         assert_eq!(given, machine.substitutions(), "{uri}");
     }
 }
@@ -170,33 +121,14 @@ fn functions_may_do_what_their_adapters_do() {
         let given = texts(&deployed[&member.name]["Policies"]);
         let features = adapters(&member);
         let mut wanted: BTreeSet<&str> = POLICIES_OF_ALL.into();
-        wanted.extend(
-            POLICIES
-                .iter()
-                .filter(|(feature, _)| features.contains(*feature))
-                .map(|(_, policy)| policy),
-        );
-        complaints.extend(
-            wanted
-                .difference(&given)
-                .map(|policy| format!("{}: needs {policy}", member.name)),
-        );
-        let writes: BTreeSet<&str> = given
-            .iter()
-            .copied()
-            .filter(|policy| POLICIES_OF_WRITERS.contains(policy))
-            .collect();
-        let surplus = given
-            .difference(&wanted)
-            .filter(|policy| !writes.contains(*policy));
-        complaints.extend(
-            surplus.map(|policy| format!("{}: links nothing that needs {policy}", member.name)),
-        );
+        wanted.extend(POLICIES.iter().filter(|(feature, _)| features.contains(*feature)).map(|(_, policy)| policy));
+        complaints.extend(wanted.difference(&given).map(|policy| format!("{}: needs {policy}", member.name)));
+        let writes: BTreeSet<&str> =
+            given.iter().copied().filter(|policy| POLICIES_OF_WRITERS.contains(policy)).collect();
+        let surplus = given.difference(&wanted).filter(|policy| !writes.contains(*policy));
+        complaints.extend(surplus.map(|policy| format!("{}: links nothing that needs {policy}", member.name)));
         if writes.is_empty() != READERS.contains(&member.name.as_str()) {
-            complaints.push(format!(
-                "{}: READERS and its policies differ about whether it writes",
-                member.name
-            ));
+            complaints.push(format!("{}: READERS and its policies differ about whether it writes", member.name));
         }
     }
     assert_none("permissions", &complaints);
@@ -204,25 +136,16 @@ fn functions_may_do_what_their_adapters_do() {
 
 /// Features of crate `aws` that a function takes.
 fn adapters(member: &Member) -> BTreeSet<&str> {
-    let aws = member
-        .dependencies
-        .iter()
-        .find(|dependency| dependency.name == "aws");
-    aws.into_iter()
-        .flat_map(|aws| aws.features.iter().map(String::as_str))
-        .collect()
+    let aws = member.dependencies.iter().find(|dependency| dependency.name == "aws");
+    aws.into_iter().flat_map(|aws| aws.features.iter().map(String::as_str)).collect()
 }
 
 #[test]
 fn no_permission_is_for_every_action() {
     let text = workspace::read(TEMPLATE);
-    let wild = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| line.contains("Action:") && line.contains('*'));
-    let complaints: Vec<String> = wild
-        .map(|(number, line)| format!("{TEMPLATE}:{}: {}", number + 1, line.trim()))
-        .collect();
+    let wild = text.lines().enumerate().filter(|(_, line)| line.contains("Action:") && line.contains('*'));
+    let complaints: Vec<String> =
+        wild.map(|(number, line)| format!("{TEMPLATE}:{}: {}", number + 1, line.trim())).collect();
     assert_none("wildcards", &complaints);
 }
 
@@ -231,21 +154,14 @@ fn lost_events_are_kept() {
     let template = template();
     for (name, properties) in functions(&template) {
         let keeps = !properties["DeadLetterQueue"].is_badvalue();
-        assert_eq!(
-            keeps,
-            ASYNCHRONOUS.contains(&name.as_str()),
-            "{name}: DeadLetterQueue"
-        );
+        assert_eq!(keeps, ASYNCHRONOUS.contains(&name.as_str()), "{name}: DeadLetterQueue");
         let events = properties["Events"]
             .as_hash()
             .into_iter()
             .flatten()
             .filter(|(_, event)| event["Type"].as_str() != Some("HttpApi"));
         for (id, event) in events {
-            assert!(
-                !event["Properties"]["DeadLetterConfig"].is_badvalue(),
-                "{name} {id:?}: DeadLetterConfig"
-            );
+            assert!(!event["Properties"]["DeadLetterConfig"].is_badvalue(), "{name} {id:?}: DeadLetterConfig");
         }
     }
 }
@@ -253,17 +169,12 @@ fn lost_events_are_kept() {
 #[test]
 fn state_outlives_the_stack() {
     let template = template();
-    let all = template["Resources"]
-        .as_hash()
-        .expect("a template has resources");
+    let all = template["Resources"].as_hash().expect("a template has resources");
     for (id, resource) in all {
         let kept = ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"]
             .contains(&resource["Type"].as_str().unwrap_or_default());
         for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
-            assert!(
-                !kept || resource[policy].as_str() == Some("Retain"),
-                "{id:?}: {policy}"
-            );
+            assert!(!kept || resource[policy].as_str() == Some("Retain"), "{id:?}: {policy}");
         }
     }
 }

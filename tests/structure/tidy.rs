@@ -20,17 +20,11 @@ const LONG_FILES: [(&str, &str); 1] = [(
 )];
 
 /// Starts of paths that exist on one machine only. Assembled, so that this file has none.
-const MACHINE_PATHS: [&str; 4] = [
-    concat!("/ho", "me/"),
-    concat!("/Us", "ers/"),
-    concat!("/wo", "rk/"),
-    concat!("/ro", "ot/"),
-];
+const MACHINE_PATHS: [&str; 4] =
+    [concat!("/ho", "me/"), concat!("/Us", "ers/"), concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 
 /// Kinds of files that are written by hand.
-const TEXTS: [&str; 9] = [
-    ".rs", ".toml", ".md", ".json", ".yaml", ".yml", ".sql", ".sh", ".py",
-];
+const TEXTS: [&str; 9] = [".rs", ".toml", ".md", ".json", ".yaml", ".yml", ".sql", ".sh", ".py"];
 
 #[test]
 fn files_are_short() {
@@ -38,9 +32,7 @@ fn files_are_short() {
     for file in workspace::files(&[".rs"]) {
         let lines = workspace::read(&file).lines().count();
         if lines > LINES_MAX && !LONG_FILES.iter().any(|(long, _)| *long == file) {
-            complaints.push(format!(
-                "{file}: {lines} lines; split it, or give a reason in LONG_FILES"
-            ));
+            complaints.push(format!("{file}: {lines} lines; split it, or give a reason in LONG_FILES"));
         } else if lines > LINES_LONG {
             println!("{file}: {lines} lines, of at most {LINES_MAX}");
         }
@@ -48,9 +40,7 @@ fn files_are_short() {
     for (file, reason) in LONG_FILES {
         let lines = workspace::read(file).lines().count();
         if lines <= LINES_MAX || reason.is_empty() {
-            complaints.push(format!(
-                "{file}: {lines} lines; it has no need of its line in LONG_FILES"
-            ));
+            complaints.push(format!("{file}: {lines} lines; it has no need of its line in LONG_FILES"));
         }
     }
     assert_none("long files", &complaints);
@@ -62,9 +52,7 @@ fn functions_are_wired_in_a_few_lines() {
     for member in workspace::members() {
         let folder = member.folder();
         if folder.starts_with("functions/") {
-            let lines = workspace::read(&format!("{folder}/src/main.rs"))
-                .lines()
-                .count();
+            let lines = workspace::read(&format!("{folder}/src/main.rs")).lines().count();
             if lines > MAIN_LINES_MAX {
                 complaints.push(format!("{folder}/src/main.rs: {lines} lines, at most {MAIN_LINES_MAX}: move logic to its lib.rs or to engine"));
             }
@@ -80,17 +68,13 @@ fn every_crate_is_explained() {
         let folder = member.folder();
         let own = workspace::root().join(&folder).join("README.md").is_file();
         // The README beside it may do, where it gives the crate a line of its own.
-        let beside = Path::new(&folder)
-            .parent()
-            .map(|parent| workspace::root().join(parent).join("README.md"));
+        let beside = Path::new(&folder).parent().map(|parent| workspace::root().join(parent).join("README.md"));
         let name = folder.rsplit('/').next().expect("a split has a first part");
         let named = beside
             .and_then(|readme| std::fs::read_to_string(readme).ok())
             .is_some_and(|text| text.contains(&format!("`{name}`")));
         if !own && !named {
-            complaints.push(format!(
-                "{folder}: needs a README.md, or a line with `{name}` in the README.md beside it"
-            ));
+            complaints.push(format!("{folder}: needs a README.md, or a line with `{name}` in the README.md beside it"));
         }
     }
     assert_none("crates without explanation", &complaints);
@@ -105,10 +89,7 @@ fn every_crate_opens_with_its_rules() {
             continue;
         }
         let text = workspace::read(&format!("{folder}/src/lib.rs"));
-        let header: Vec<&str> = text
-            .lines()
-            .take_while(|line| line.starts_with("//!"))
-            .collect();
+        let header: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!")).collect();
         for part in ["**May touch**", "**Architecture invariants**"] {
             if !header.iter().any(|line| line.contains(part)) {
                 complaints.push(format!("{folder}/src/lib.rs: its head lacks {part}"));
@@ -123,16 +104,8 @@ fn links_between_documents_resolve() {
     let mut complaints = Vec::new();
     for file in workspace::files(&[".md"]) {
         let text = workspace::read(&file);
-        let folder = workspace::root()
-            .join(&file)
-            .parent()
-            .expect("a file lies in a folder")
-            .to_owned();
-        for target in text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
+        let folder = workspace::root().join(&file).parent().expect("a file lies in a folder").to_owned();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let path = target.split('#').next().expect("a split has a first part");
             let elsewhere = path.is_empty() || path.contains("://") || path.starts_with("mailto:");
             if !elsewhere && !folder.join(path).exists() {
@@ -162,10 +135,7 @@ fn every_crate_obeys_the_lints() {
     for member in workspace::members() {
         let manifest = workspace::read(&format!("{}/Cargo.toml", member.folder()));
         if !manifest.contains("[lints]\nworkspace = true") {
-            complaints.push(format!(
-                "{}/Cargo.toml lacks [lints] workspace = true",
-                member.folder()
-            ));
+            complaints.push(format!("{}/Cargo.toml lacks [lints] workspace = true", member.folder()));
         }
     }
     assert_none("lints", &complaints);
@@ -174,9 +144,7 @@ fn every_crate_obeys_the_lints() {
 #[test]
 fn every_dependency_has_a_reason() {
     let manifest = workspace::read("Cargo.toml");
-    let (_, section) = manifest
-        .split_once("[workspace.dependencies]\n")
-        .expect("the workspace has dependencies");
+    let (_, section) = manifest.split_once("[workspace.dependencies]\n").expect("the workspace has dependencies");
     let mut complaints = Vec::new();
     let mut has_heading = false;
     for line in section.lines().take_while(|line| !line.starts_with('[')) {
@@ -185,9 +153,7 @@ fn every_dependency_has_a_reason() {
         } else if line.starts_with('#') {
             has_heading = true;
         } else if !has_heading && !line.contains(" # ") {
-            complaints.push(format!(
-                "{line}: say why, on the line or in a comment above its group"
-            ));
+            complaints.push(format!("{line}: say why, on the line or in a comment above its group"));
         }
     }
     assert_none("dependencies without reason", &complaints);

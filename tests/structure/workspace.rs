@@ -39,18 +39,13 @@ pub(crate) struct Dependency {
 impl Member {
     /// Its folder, relative to the root, such as `functions/api`.
     pub(crate) fn folder(&self) -> String {
-        let folder = self
-            .manifest_path
-            .parent()
-            .expect("a manifest lies in a folder");
+        let folder = self.manifest_path.parent().expect("a manifest lies in a folder");
         relative(folder)
     }
 
     /// What is linked into it outside its tests.
     pub(crate) fn linked(&self) -> impl Iterator<Item = &Dependency> {
-        self.dependencies
-            .iter()
-            .filter(|dependency| dependency.kind.is_none())
+        self.dependencies.iter().filter(|dependency| dependency.kind.is_none())
     }
 }
 
@@ -61,42 +56,25 @@ pub(crate) fn members() -> Vec<Member> {
         packages: Vec<Member>,
     }
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--no-deps",
-            "--offline",
-            "--format-version",
-            "1",
-        ])
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(root())
         .output()
         .expect("cargo runs, for it runs this test");
-    assert!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: Metadata =
-        serde_json::from_slice(&output.stdout).expect("cargo metadata answers JSON");
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).expect("cargo metadata answers JSON");
     metadata.packages
 }
 
 /// Folder of the workspace.
 pub(crate) fn root() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the package lies in the workspace");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace");
     root.canonicalize().expect("the workspace exists")
 }
 
 /// `path` below the root, with `/`.
 pub(crate) fn relative(path: &Path) -> String {
     let below = path.strip_prefix(root()).unwrap_or(path);
-    below
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy())
-        .collect::<Vec<_>>()
-        .join("/")
+    below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
 /// Text of a file named relative to the root.
@@ -127,9 +105,5 @@ pub(crate) fn files(endings: &[&str]) -> Vec<String> {
 
 /// Fails with every complaint, so that one run shows all there is to mend.
 pub(crate) fn assert_none(what: &str, complaints: &[String]) {
-    assert!(
-        complaints.is_empty(),
-        "{what}:\n  {}\n",
-        complaints.join("\n  ")
-    );
+    assert!(complaints.is_empty(), "{what}:\n  {}\n", complaints.join("\n  "));
 }

@@ -7,9 +7,7 @@ use serde_json::Value;
 
 /// The event cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not a CloudWatch alarm event: {0}. Send \"CloudWatch Alarm State Change\" of EventBridge to this function"
-)]
+#[error("not a CloudWatch alarm event: {0}. Send \"CloudWatch Alarm State Change\" of EventBridge to this function")]
 pub struct InvalidEvent(String);
 
 #[derive(Deserialize)]
@@ -48,10 +46,7 @@ struct Notification {
 /// [`InvalidEvent`] for anything that is not from CloudWatch.
 pub fn changes(event: &Value) -> Result<Vec<AlarmChange>, InvalidEvent> {
     if let Some(records) = event["Records"].as_array() {
-        return records
-            .iter()
-            .map(|record| notification(&record["Sns"]["Message"]))
-            .collect();
+        return records.iter().map(|record| notification(&record["Sns"]["Message"])).collect();
     }
     if event.get("alarmData").is_some() {
         let direct = Direct::deserialize(event).map_err(invalid)?;
@@ -61,9 +56,7 @@ pub fn changes(event: &Value) -> Result<Vec<AlarmChange>, InvalidEvent> {
         return Err(InvalidEvent("its detail-type is another".to_owned()));
     }
     let Some(arn) = event["resources"][0].as_str() else {
-        return Err(InvalidEvent(
-            "it names no alarm in \"resources\"".to_owned(),
-        ));
+        return Err(InvalidEvent("it names no alarm in \"resources\"".to_owned()));
     };
     let detail = Detail::deserialize(&event["detail"]).map_err(invalid)?;
     Ok(vec![change(arn.to_owned(), detail.state)?])
@@ -85,31 +78,19 @@ fn notification(message: &Value) -> Result<AlarmChange, InvalidEvent> {
 }
 
 fn change(arn: String, state: State) -> Result<AlarmChange, InvalidEvent> {
-    Ok(AlarmChange {
-        arn,
-        state: state.value,
-        since: timestamp(&state.timestamp)?,
-        reason: state.reason,
-    })
+    Ok(AlarmChange { arn, state: state.value, since: timestamp(&state.timestamp)?, reason: state.reason })
 }
 
 /// CloudWatch writes `2026-11-23T10:14:40.000+0000`, without a colon in the offset.
 fn timestamp(text: &str) -> Result<Timestamp, InvalidEvent> {
     text.parse()
-        .or_else(|_| {
-            strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text).and_then(|parsed| parsed.to_timestamp())
-        })
+        .or_else(|_| strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text).and_then(|parsed| parsed.to_timestamp()))
         .map_err(|_| InvalidEvent("a timestamp is not one".to_owned()))
 }
 
 fn invalid(error: serde_json::Error) -> InvalidEvent {
     // serde's text may quote the value; the category and the place do not.
-    InvalidEvent(format!(
-        "{:?} error at line {} column {}",
-        error.classify(),
-        error.line(),
-        error.column()
-    ))
+    InvalidEvent(format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column()))
 }
 
 #[cfg(test)]
@@ -122,7 +103,8 @@ mod tests {
 
     #[test]
     fn all_three_shapes_tell_of_the_same_change() {
-        let state = json!({"value": "ALARM", "reason": "Threshold Crossed", "timestamp": "2026-11-23T10:14:40.000+0000"});
+        let state =
+            json!({"value": "ALARM", "reason": "Threshold Crossed", "timestamp": "2026-11-23T10:14:40.000+0000"});
         let message = json!({"AlarmName": "shop-5xx", "AlarmArn": ARN, "NewStateValue": "ALARM",
             "NewStateReason": "Threshold Crossed", "StateChangeTime": "2026-11-23T10:14:40.000+0000"});
         let expected = AlarmChange {
@@ -153,13 +135,7 @@ mod tests {
                 "detail": {"state": {"value": "OK", "timestamp": "yesterday"}}}),
             json!({"Records": [{"Sns": {"Message": "not json"}}]}),
         ] {
-            assert!(
-                changes(&event)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("EventBridge"),
-                "{event}"
-            );
+            assert!(changes(&event).unwrap_err().to_string().contains("EventBridge"), "{event}");
         }
     }
 }

@@ -25,16 +25,9 @@ pub struct Handled {
 ///
 /// # Errors
 /// `InvalidInput` for an event that is none of these; `Contended` and `Unavailable`: deliver it again.
-pub async fn handle<W: HasStore + HasMachines + HasObjects>(
-    world: &W,
-    event: Value,
-) -> Result<Handled, EngineError> {
-    let changes =
-        changes(&event).map_err(|error| EngineError::refused("InvalidEvent", error.to_string()))?;
-    let mut handled = Handled {
-        judged: 0,
-        rollbacks: Vec::new(),
-    };
+pub async fn handle<W: HasStore + HasMachines + HasObjects>(world: &W, event: Value) -> Result<Handled, EngineError> {
+    let changes = changes(&event).map_err(|error| EngineError::refused("InvalidEvent", error.to_string()))?;
+    let mut handled = Handled { judged: 0, rollbacks: Vec::new() };
     for change in changes {
         let judged = engine::alarm_changed(world, &change).await?;
         if judged.is_empty() {
@@ -42,9 +35,7 @@ pub async fn handle<W: HasStore + HasMachines + HasObjects>(
         }
         for one in judged {
             handled.judged += 1;
-            handled
-                .rollbacks
-                .extend(one.rollback.map(|id| id.to_string()));
+            handled.rollbacks.extend(one.rollback.map(|id| id.to_string()));
             tracing::info!(
                 alarm.arn = change.arn,
                 pipeline.name = %one.pipeline,

@@ -13,8 +13,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_store(Table::connect(&sdk, &config.table))
         .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
         .with_objects(S3Objects::connect(&sdk));
-    runtime::serve("alarm-handler", |event, _| {
-        alarm_handler::handle(&world, event)
-    })
-    .await
+    runtime::serve("alarm-handler", |event, _| alarm_handler::handle(&world, event)).await
 }

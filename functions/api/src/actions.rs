@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{
-    ACTION_TYPES, ActionRun, ActionTypeId, ActionTypeInfo, ArtifactLocation, ExecutionId,
-    PipelineName,
-};
+use domain::{ACTION_TYPES, ActionRun, ActionTypeId, ActionTypeInfo, ArtifactLocation, ExecutionId, PipelineName};
 use engine::{
     HasBasics, HasStore,
     ports::{Page, PageRequest, Store},
@@ -14,11 +11,10 @@ use protocol::{
     ErrorCode,
     wire::{
         actions::{
-            ActionConfigurationProperty, ActionExecutionDetail, ActionExecutionFilter,
-            ActionExecutionInput, ActionExecutionOutput, ActionExecutionResult, ActionType,
-            ActionTypeSettings, ArtifactDetail, ArtifactDetails, ListActionExecutionsInput,
-            ListActionExecutionsOutput, ListActionTypesInput, ListActionTypesOutput, S3Location,
-            StartTimeRange,
+            ActionConfigurationProperty, ActionExecutionDetail, ActionExecutionFilter, ActionExecutionInput,
+            ActionExecutionOutput, ActionExecutionResult, ActionType, ActionTypeSettings, ArtifactDetail,
+            ArtifactDetails, ListActionExecutionsInput, ListActionExecutionsOutput, ListActionTypesInput,
+            ListActionTypesOutput, S3Location, StartTimeRange,
         },
         state::ErrorDetails,
     },
@@ -40,15 +36,8 @@ pub(crate) async fn list<W: HasStore>(
     let pipeline = &input.pipeline_name;
     let Filter { execution, range } = Filter::of(input.filter.unwrap_or_default())?;
     let page = match (execution, range) {
-        (Some(execution), StartTimeRange::Latest) => {
-            list_latest(world, listing, pipeline, execution).await?
-        }
-        (execution, _) => {
-            world
-                .store()
-                .list_action_runs(pipeline, execution, listing.page())
-                .await?
-        }
+        (Some(execution), StartTimeRange::Latest) => list_latest(world, listing, pipeline, execution).await?,
+        (execution, _) => world.store().list_action_runs(pipeline, execution, listing.page()).await?,
     };
     if page.items.is_empty() {
         // Only then is it worth a request to tell "nothing yet" from "no such thing".
@@ -62,11 +51,7 @@ pub(crate) async fn list<W: HasStore>(
     }
     let region = &world.settings().region;
     Ok(ListActionExecutionsOutput {
-        action_execution_details: page
-            .items
-            .into_iter()
-            .map(|run| detail(run, region))
-            .collect(),
+        action_execution_details: page.items.into_iter().map(|run| detail(run, region)).collect(),
         next_token: listing.token(page.next)?,
     })
 }
@@ -80,23 +65,14 @@ struct Filter {
 impl Filter {
     fn of(filter: ActionExecutionFilter) -> Result<Self, Failure> {
         let Some(latest) = filter.latest_in_pipeline_execution else {
-            return Ok(Self {
-                execution: filter.pipeline_execution_id,
-                range: StartTimeRange::All,
-            });
+            return Ok(Self { execution: filter.pipeline_execution_id, range: StartTimeRange::All });
         };
         let id = latest.pipeline_execution_id;
-        if filter
-            .pipeline_execution_id
-            .is_some_and(|other| other != id)
-        {
+        if filter.pipeline_execution_id.is_some_and(|other| other != id) {
             let message = "The filter names two executions: give pipelineExecutionId or latestInPipelineExecution.";
             return Err(Failure::refused(ErrorCode::ValidationException, message));
         }
-        Ok(Self {
-            execution: Some(id),
-            range: latest.start_time_range,
-        })
+        Ok(Self { execution: Some(id), range: latest.start_time_range })
     }
 }
 
@@ -111,19 +87,9 @@ async fn list_latest<W: HasStore>(
     let (mut latest, mut seen) = (Vec::new(), BTreeSet::new());
     let mut after = None;
     for _ in 0..READS_MAX {
-        let request = PageRequest {
-            limit: READ_AT_ONCE,
-            after,
-        };
-        let page = world
-            .store()
-            .list_action_runs(pipeline, Some(execution), request)
-            .await?;
-        latest.extend(
-            page.items
-                .into_iter()
-                .filter(|run| seen.insert((run.stage.clone(), run.action.clone()))),
-        );
+        let request = PageRequest { limit: READ_AT_ONCE, after };
+        let page = world.store().list_action_runs(pipeline, Some(execution), request).await?;
+        latest.extend(page.items.into_iter().filter(|run| seen.insert((run.stage.clone(), run.action.clone()))));
         after = page.next;
         if after.is_none() {
             break;
@@ -135,10 +101,7 @@ async fn list_latest<W: HasStore>(
     let limit = listing.limit as usize;
     let next = (latest.len() > limit).then(|| place(&latest[limit - 1]));
     latest.truncate(limit);
-    Ok(Page {
-        items: latest,
-        next,
-    })
+    Ok(Page { items: latest, next })
 }
 
 /// Orders runs as the store lists them: by start, then by id.
@@ -173,10 +136,8 @@ fn detail(run: ActionRun, region: &str) -> ActionExecutionDetail {
 
 fn output(run: &ActionRun) -> ActionExecutionOutput {
     let failed = run.error_code.is_some() || run.error_message.is_some();
-    let error_details = failed.then(|| ErrorDetails {
-        code: run.error_code.clone(),
-        message: run.error_message.clone(),
-    });
+    let error_details =
+        failed.then(|| ErrorDetails { code: run.error_code.clone(), message: run.error_message.clone() });
     ActionExecutionOutput {
         output_artifacts: Some(artifacts(run.outputs.clone())),
         execution_result: Some(ActionExecutionResult {
@@ -193,34 +154,18 @@ fn output(run: &ActionRun) -> ActionExecutionOutput {
 fn artifacts(artifacts: BTreeMap<String, ArtifactLocation>) -> Vec<ArtifactDetail> {
     let detail = |(name, at): (String, ArtifactLocation)| ArtifactDetail {
         name: Some(name),
-        s3location: Some(S3Location {
-            bucket: Some(at.bucket),
-            key: Some(at.key),
-        }),
+        s3location: Some(S3Location { bucket: Some(at.bucket), key: Some(at.key) }),
     };
     artifacts.into_iter().map(detail).collect()
 }
 
 /// ListActionTypes. There are few, so one page holds all.
-pub(crate) fn list_types<W: HasBasics>(
-    world: &W,
-    input: &ListActionTypesInput,
-) -> ListActionTypesOutput {
-    let is_here = input
-        .region_filter
-        .as_ref()
-        .is_none_or(|region| *region == world.settings().region);
-    let types = ACTION_TYPES.iter().filter(|info| {
-        is_here
-            && input
-                .action_owner_filter
-                .as_ref()
-                .is_none_or(|owner| owner == info.owner)
-    });
-    ListActionTypesOutput {
-        action_types: types.map(action_type).collect(),
-        next_token: None,
-    }
+pub(crate) fn list_types<W: HasBasics>(world: &W, input: &ListActionTypesInput) -> ListActionTypesOutput {
+    let is_here = input.region_filter.as_ref().is_none_or(|region| *region == world.settings().region);
+    let types = ACTION_TYPES
+        .iter()
+        .filter(|info| is_here && input.action_owner_filter.as_ref().is_none_or(|owner| owner == info.owner));
+    ListActionTypesOutput { action_types: types.map(action_type).collect(), next_token: None }
 }
 
 fn action_type(info: &ActionTypeInfo) -> ActionType {
@@ -242,10 +187,7 @@ fn action_type(info: &ActionTypeInfo) -> ActionType {
 
 fn artifact_details(count: &std::ops::RangeInclusive<usize>) -> ArtifactDetails {
     let of = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
-    ArtifactDetails {
-        minimum_count: of(*count.start()),
-        maximum_count: of(*count.end()),
-    }
+    ArtifactDetails { minimum_count: of(*count.start()), maximum_count: of(*count.end()) }
 }
 
 /// None of the types has a secret among its settings.

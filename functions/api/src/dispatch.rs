@@ -6,8 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    actions, approvals, executions, failure::Failure, jobs, paging::Listing, pipelines, rollback,
-    state, transitions,
+    actions, approvals, executions, failure::Failure, jobs, paging::Listing, pipelines, rollback, state, transitions,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -18,12 +17,7 @@ const PAGE_PIPELINES: u32 = 1000;
 const PAGE_CANDIDATES: u32 = 20;
 
 /// Carries out `operation`, whose `input` has passed the model, for `caller`.
-pub(crate) async fn answer<W>(
-    world: &W,
-    operation: Operation,
-    input: Value,
-    caller: &str,
-) -> Result<Value, Failure>
+pub(crate) async fn answer<W>(world: &W, operation: Operation, input: Value, caller: &str) -> Result<Value, Failure>
 where
     W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
 {
@@ -58,57 +52,37 @@ where
             write(rollback::list_candidates(world, &listing, read(input)?).await?)
         }
         O::EnableStageTransition => write(transitions::enable(world, read(input)?, caller).await?),
-        O::DisableStageTransition => {
-            write(transitions::disable(world, read(input)?, caller).await?)
-        }
+        O::DisableStageTransition => write(transitions::disable(world, read(input)?, caller).await?),
         O::PutApprovalResult => write(approvals::put(world, read(input)?).await?),
         O::PutJobSuccessResult => write(jobs::succeed(world, read(input)?).await?),
         O::PutJobFailureResult => write(jobs::fail(world, read(input)?).await?),
         O::AcknowledgeJob | O::PollForJobs | O::GetJobDetails => not_served(operation),
-        O::AcknowledgeThirdPartyJob | O::GetThirdPartyJobDetails | O::PollForThirdPartyJobs => {
-            not_served(operation)
-        }
-        O::PutThirdPartyJobFailureResult | O::PutThirdPartyJobSuccessResult => {
-            not_served(operation)
-        }
+        O::AcknowledgeThirdPartyJob | O::GetThirdPartyJobDetails | O::PollForThirdPartyJobs => not_served(operation),
+        O::PutThirdPartyJobFailureResult | O::PutThirdPartyJobSuccessResult => not_served(operation),
         O::CreateCustomActionType | O::DeleteCustomActionType => not_served(operation),
         O::GetActionType | O::UpdateActionType => not_served(operation),
-        O::DeleteWebhook | O::DeregisterWebhookWithThirdParty | O::ListWebhooks => {
-            not_served(operation)
-        }
+        O::DeleteWebhook | O::DeregisterWebhookWithThirdParty | O::ListWebhooks => not_served(operation),
         O::PutWebhook | O::RegisterWebhookWithThirdParty => not_served(operation),
         O::ListTagsForResource | O::TagResource | O::UntagResource => not_served(operation),
-        O::ListRuleExecutions | O::ListRuleTypes | O::OverrideStageCondition => {
-            not_served(operation)
-        }
+        O::ListRuleExecutions | O::ListRuleTypes | O::OverrideStageCondition => not_served(operation),
         O::RetryStageExecution | O::StopPipelineExecution => not_served(operation),
         O::ListDeployActionExecutionTargets | O::PutActionRevision => not_served(operation),
     }
 }
 
 fn not_served(operation: Operation) -> Result<Value, Failure> {
-    let message = format!(
-        "{} is not served by this version of Lastgood.",
-        operation.name()
-    );
-    Err(Failure::refused(
-        ErrorCode::UnknownOperationException,
-        message,
-    ))
+    let message = format!("{} is not served by this version of Lastgood.", operation.name());
+    Err(Failure::refused(ErrorCode::UnknownOperationException, message))
 }
 
 /// The input as its type. It has passed the model, so a failure is a defect, not the caller's fault.
 fn read<T: DeserializeOwned>(input: Value) -> Result<T, Failure> {
     serde_json::from_value(input).map_err(|_| {
-        let why = format!(
-            "{} cannot hold an input that its model allows",
-            std::any::type_name::<T>()
-        );
+        let why = format!("{} cannot hold an input that its model allows", std::any::type_name::<T>());
         Failure::refused(ErrorCode::InternalFailure, why)
     })
 }
 
 fn write(output: impl Serialize) -> Result<Value, Failure> {
-    serde_json::to_value(output)
-        .map_err(|error| Failure::refused(ErrorCode::InternalFailure, error.to_string()))
+    serde_json::to_value(output).map_err(|error| Failure::refused(ErrorCode::InternalFailure, error.to_string()))
 }

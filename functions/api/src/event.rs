@@ -108,19 +108,11 @@ impl ApiEvent {
     /// ARN of whoever sent the request: what the authoriser says; else the access key that claims to have signed, for
     /// endpoints where nobody checks signatures; else the account itself.
     pub(crate) fn caller(&self, account: &str) -> String {
-        let iam = self
-            .request_context
-            .authorizer
-            .as_ref()
-            .and_then(|authorizer| authorizer.iam.as_ref());
+        let iam = self.request_context.authorizer.as_ref().and_then(|authorizer| authorizer.iam.as_ref());
         if let Some(arn) = iam.and_then(|iam| iam.user_arn.as_ref()) {
             return arn.clone();
         }
-        match self
-            .headers
-            .get("authorization")
-            .and_then(|header| access_key_id(header))
-        {
+        match self.headers.get("authorization").and_then(|header| access_key_id(header)) {
             Some(id) => format!("arn:aws:iam::{account}:user/{id}"),
             None => format!("arn:aws:iam::{account}:root"),
         }
@@ -132,24 +124,17 @@ fn access_key_id(authorization: &str) -> Option<&str> {
     let (_, credential) = authorization.split_once("Credential=")?;
     let (id, _) = credential.split_once('/')?;
     let is_id = (1..=KEY_ID_CHARS_MAX).contains(&id.len())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     is_id.then_some(id)
 }
 
 impl ApiReply {
     /// The answer to a request that is none of the protocol's.
     pub(crate) fn not_served(request_id: &str) -> Self {
-        let headers = [
-            ("content-type", "application/json"),
-            ("x-amzn-requestid", request_id),
-        ];
+        let headers = [("content-type", "application/json"), ("x-amzn-requestid", request_id)];
         Self {
             status_code: 404,
-            headers: headers
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             body: serde_json::json!({ "message": NOT_SERVED }).to_string(),
             is_base64_encoded: false,
         }
@@ -159,22 +144,13 @@ impl ApiReply {
 impl From<HttpReply> for ApiReply {
     /// CBOR is no text and travels in base64.
     fn from(reply: HttpReply) -> Self {
-        let headers = reply
-            .headers
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
+        let headers = reply.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let (body, is_base64_encoded) = match String::from_utf8(reply.body) {
             Ok(text) if !is_cbor(&headers) => (text, false),
             Ok(text) => (STANDARD.encode(text), true),
             Err(binary) => (STANDARD.encode(binary.as_bytes()), true),
         };
-        Self {
-            status_code: reply.status,
-            headers,
-            body,
-            is_base64_encoded,
-        }
+        Self { status_code: reply.status, headers, body, is_base64_encoded }
     }
 }
 
@@ -188,34 +164,16 @@ mod tests {
 
     fn from_header(authorization: &str) -> String {
         let headers = [("authorization".to_owned(), authorization.to_owned())].into();
-        ApiEvent {
-            headers,
-            ..ApiEvent::default()
-        }
-        .caller("111122223333")
+        ApiEvent { headers, ..ApiEvent::default() }.caller("111122223333")
     }
 
     #[test]
     fn the_caller_is_who_the_authoriser_says_then_who_claims_to_have_signed() {
         let signed = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261123/eu-west-1/codepipeline/aws4_request, \
                       SignedHeaders=host, Signature=0123abcd";
-        assert_eq!(
-            from_header(signed),
-            "arn:aws:iam::111122223333:user/AKIDEXAMPLE"
-        );
-        for useless in [
-            "",
-            "Basic eA==",
-            "Credential=",
-            "Credential=/x",
-            "Credential=a b/x",
-            "Credential=ä/x",
-        ] {
-            assert_eq!(
-                from_header(useless),
-                "arn:aws:iam::111122223333:root",
-                "{useless}"
-            );
+        assert_eq!(from_header(signed), "arn:aws:iam::111122223333:user/AKIDEXAMPLE");
+        for useless in ["", "Basic eA==", "Credential=", "Credential=/x", "Credential=a b/x", "Credential=ä/x"] {
+            assert_eq!(from_header(useless), "arn:aws:iam::111122223333:root", "{useless}");
         }
         let ana = "arn:aws:sts::111122223333:assumed-role/oncall/ana";
         let event: ApiEvent = serde_json::from_value(serde_json::json!({

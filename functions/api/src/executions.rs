@@ -11,10 +11,9 @@ use protocol::{
     ErrorCode,
     wire::executions::{
         ArtifactRevision, ExecutionTrigger, GetPipelineExecutionInput, GetPipelineExecutionOutput,
-        ListPipelineExecutionsInput, ListPipelineExecutionsOutput, PipelineExecution,
-        PipelineExecutionSummary, PipelineRollbackMetadata, PipelineVariable,
-        ResolvedPipelineVariable, SourceRevision, StartPipelineExecutionInput,
-        StartPipelineExecutionOutput,
+        ListPipelineExecutionsInput, ListPipelineExecutionsOutput, PipelineExecution, PipelineExecutionSummary,
+        PipelineRollbackMetadata, PipelineVariable, ResolvedPipelineVariable, SourceRevision,
+        StartPipelineExecutionInput, StartPipelineExecutionOutput,
     },
 };
 
@@ -35,20 +34,13 @@ pub(crate) async fn start<W: HasStore + HasMachines + HasObjects>(
     let request = StartRequest {
         pins: revisions::pins(world, &input.name, overrides).await?,
         pipeline: input.name,
-        trigger: Trigger {
-            trigger_type: TriggerType::StartPipelineExecution,
-            trigger_detail: Some(caller.to_owned()),
-        },
-        cause: input
-            .client_request_token
-            .map(|token| format!("token:{token}")),
+        trigger: Trigger { trigger_type: TriggerType::StartPipelineExecution, trigger_detail: Some(caller.to_owned()) },
+        cause: input.client_request_token.map(|token| format!("token:{token}")),
         order: None,
         variables: variables(input.variables.unwrap_or_default())?,
     };
     let started = engine::start_execution(world, &request).await?;
-    Ok(StartPipelineExecutionOutput {
-        pipeline_execution_id: started.execution(),
-    })
+    Ok(StartPipelineExecutionOutput { pipeline_execution_id: started.execution() })
 }
 
 fn variables(given: Vec<PipelineVariable>) -> Result<BTreeMap<String, String>, Failure> {
@@ -69,16 +61,10 @@ pub(crate) async fn get<W: HasStore>(
     input: GetPipelineExecutionInput,
 ) -> Result<GetPipelineExecutionOutput, Failure> {
     let id = input.pipeline_execution_id;
-    let Some(execution) = world
-        .store()
-        .load_execution(&input.pipeline_name, id)
-        .await?
-    else {
+    let Some(execution) = world.store().load_execution(&input.pipeline_name, id).await? else {
         return Err(missing(world, &input.pipeline_name, id).await?);
     };
-    Ok(GetPipelineExecutionOutput {
-        pipeline_execution: detail(execution),
-    })
+    Ok(GetPipelineExecutionOutput { pipeline_execution: detail(execution) })
 }
 
 /// Says what is not there: the pipeline, or only the execution.
@@ -89,10 +75,7 @@ pub(crate) async fn missing<W: HasStore>(
 ) -> Result<Failure, Failure> {
     engine::load_view(world, pipeline).await?;
     let message = format!("Pipeline '{pipeline}' has no execution '{id}'.");
-    Ok(Failure::refused(
-        ErrorCode::PipelineExecutionNotFoundException,
-        message,
-    ))
+    Ok(Failure::refused(ErrorCode::PipelineExecutionNotFoundException, message))
 }
 
 /// ListPipelineExecutions, newest first.
@@ -102,18 +85,10 @@ pub(crate) async fn list<W: HasStore>(
     input: ListPipelineExecutionsInput,
 ) -> Result<ListPipelineExecutionsOutput, Failure> {
     let pipeline = &input.pipeline_name;
-    let stage = input
-        .filter
-        .and_then(|filter| filter.succeeded_in_stage)
-        .and_then(|filter| filter.stage_name);
+    let stage = input.filter.and_then(|filter| filter.succeeded_in_stage).and_then(|filter| filter.stage_name);
     let page = match stage {
         Some(stage) => list_succeeded(world, listing, pipeline, &stage).await?,
-        None => {
-            world
-                .store()
-                .list_executions(pipeline, listing.page())
-                .await?
-        }
+        None => world.store().list_executions(pipeline, listing.page()).await?,
     };
     if page.items.is_empty() {
         // Only then is it worth a request to tell "nothing yet" from "no such pipeline".
@@ -137,36 +112,21 @@ async fn list_succeeded<W: HasStore>(
     stage: &StageName,
 ) -> Result<Page<Execution>, Failure> {
     let view = engine::load_view(world, pipeline).await?;
-    let mut found = Page {
-        items: Vec::new(),
-        next: None,
-    };
+    let mut found = Page { items: Vec::new(), next: None };
     let Some((_, stage)) = view.index.stage(stage) else {
         return Ok(found);
     };
     let succeeded = |execution: &Execution| {
-        execution.stages.get(&stage.name).is_some_and(|outcome| {
-            outcome.status == StageStatus::Succeeded && outcome.fingerprint == stage.fingerprint
-        })
+        execution
+            .stages
+            .get(&stage.name)
+            .is_some_and(|outcome| outcome.status == StageStatus::Succeeded && outcome.fingerprint == stage.fingerprint)
     };
-    let Cursor {
-        mut before,
-        mut after,
-    } = listing
-        .after
-        .as_deref()
-        .map(Cursor::parse)
-        .unwrap_or_default();
+    let Cursor { mut before, mut after } = listing.after.as_deref().map(Cursor::parse).unwrap_or_default();
     for _ in 0..READS_MAX {
-        let request = PageRequest {
-            limit: READ_AT_ONCE,
-            after: after.clone(),
-        };
+        let request = PageRequest { limit: READ_AT_ONCE, after: after.clone() };
         let page = world.store().list_executions(pipeline, request).await?;
-        let fresh = page
-            .items
-            .into_iter()
-            .filter(|execution| before.is_none_or(|before| execution.id < before));
+        let fresh = page.items.into_iter().filter(|execution| before.is_none_or(|before| execution.id < before));
         for execution in fresh.collect::<Vec<_>>() {
             if found.items.len() == listing.limit as usize {
                 found.next = Some(Cursor { before, after }.to_string());
@@ -198,10 +158,7 @@ struct Cursor {
 impl Cursor {
     fn parse(text: &str) -> Self {
         let (before, after) = text.split_once(' ').unwrap_or((text, ""));
-        Self {
-            before: before.parse().ok(),
-            after: Some(after.to_owned()).filter(|after| !after.is_empty()),
-        }
+        Self { before: before.parse().ok(), after: Some(after.to_owned()).filter(|after| !after.is_empty()) }
     }
 }
 
@@ -214,22 +171,16 @@ impl std::fmt::Display for Cursor {
 
 fn detail(execution: Execution) -> PipelineExecution {
     let rollback_metadata = rollback_metadata(&execution);
-    let revisions = execution
-        .revisions
-        .into_iter()
-        .map(|revision| ArtifactRevision {
-            name: Some(revision.artifact_name),
-            revision_id: Some(revision.revision_id),
-            revision_change_identifier: revision.revision_change_identifier,
-            revision_summary: revision.revision_summary,
-            created: revision.created.map(Into::into),
-            revision_url: None,
-        });
-    let variables = execution.variables.into_iter();
-    let variables = variables.map(|(name, resolved_value)| ResolvedPipelineVariable {
-        name,
-        resolved_value,
+    let revisions = execution.revisions.into_iter().map(|revision| ArtifactRevision {
+        name: Some(revision.artifact_name),
+        revision_id: Some(revision.revision_id),
+        revision_change_identifier: revision.revision_change_identifier,
+        revision_summary: revision.revision_summary,
+        created: revision.created.map(Into::into),
+        revision_url: None,
     });
+    let variables = execution.variables.into_iter();
+    let variables = variables.map(|(name, resolved_value)| ResolvedPipelineVariable { name, resolved_value });
     PipelineExecution {
         pipeline_name: execution.pipeline,
         pipeline_version: execution.pipeline_version,
@@ -273,15 +224,10 @@ pub(crate) fn source_revisions(execution: &Execution) -> Vec<SourceRevision> {
 }
 
 fn trigger(trigger: Trigger) -> ExecutionTrigger {
-    ExecutionTrigger {
-        trigger_type: trigger.trigger_type,
-        trigger_detail: trigger.trigger_detail,
-    }
+    ExecutionTrigger { trigger_type: trigger.trigger_type, trigger_detail: trigger.trigger_detail }
 }
 
 fn rollback_metadata(execution: &Execution) -> Option<PipelineRollbackMetadata> {
     let rollback = execution.rollback.as_ref()?;
-    Some(PipelineRollbackMetadata {
-        rollback_target_pipeline_execution_id: rollback.target,
-    })
+    Some(PipelineRollbackMetadata { rollback_target_pipeline_execution_id: rollback.target })
 }

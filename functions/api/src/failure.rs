@@ -64,24 +64,14 @@ fn refused(operation: Operation, request_id: &str, refusal: Refusal) -> ApiError
 }
 
 fn find_code(exception: &str) -> Option<ErrorCode> {
-    ErrorCode::ALL
-        .iter()
-        .copied()
-        .find(|code| code.name() == exception)
+    ErrorCode::ALL.iter().copied().find(|code| code.name() == exception)
 }
 
 /// Other writers were faster, again and again. Clients wait and retry by themselves where they are told to slow down.
 fn contended(operation: Operation) -> ApiError {
     let conflict = ErrorCode::ConflictException;
-    if operation
-        .declared_errors()
-        .iter()
-        .any(|error| error == conflict.name())
-    {
-        return ApiError::new(
-            conflict,
-            "The pipeline is busy handling other changes. Try again in a moment.",
-        );
+    if operation.declared_errors().iter().any(|error| error == conflict.name()) {
+        return ApiError::new(conflict, "The pipeline is busy handling other changes. Try again in a moment.");
     }
     ApiError::new(ErrorCode::ThrottlingException, "Rate exceeded")
 }
@@ -95,10 +85,7 @@ fn unavailable(operation: Operation, request_id: &str, error: &EngineError) -> A
         error.cause = cause,
         "a service behind the endpoint does not answer"
     );
-    ApiError::new(
-        ErrorCode::ServiceUnavailable,
-        format!("{error} at the moment. Try again in a moment."),
-    )
+    ApiError::new(ErrorCode::ServiceUnavailable, format!("{error} at the moment. Try again in a moment."))
 }
 
 fn broken(operation: Operation, request_id: &str, why: &str) -> ApiError {
@@ -129,12 +116,7 @@ mod tests {
         for source in ["engine/src", "domain/src"] {
             collect(&shared.join(source), &mut names);
         }
-        assert!(
-            names
-                .iter()
-                .any(|name| name == "UnableToRollbackStageException"),
-            "{names:?}"
-        );
+        assert!(names.iter().any(|name| name == "UnableToRollbackStageException"), "{names:?}");
         for name in names {
             assert!(find_code(&name).is_some(), "{name}");
         }
@@ -149,8 +131,7 @@ mod tests {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 let literals = text.split('"').filter(|part| {
-                    part.ends_with("Exception")
-                        && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                    part.ends_with("Exception") && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
                 });
                 names.extend(literals.map(str::to_owned));
             }
@@ -162,30 +143,16 @@ mod tests {
         let conflict = api_error(EngineError::Contended, Operation::RollbackStage);
         assert_eq!(conflict.code, ErrorCode::ConflictException);
         let throttled = api_error(EngineError::Contended, Operation::EnableStageTransition);
-        assert_eq!(
-            throttled,
-            ApiError::new(ErrorCode::ThrottlingException, "Rate exceeded")
-        );
+        assert_eq!(throttled, ApiError::new(ErrorCode::ThrottlingException, "Rate exceeded"));
     }
 
     #[test]
     fn our_own_faults_are_told_apart_from_the_callers_and_hide_their_reason() {
-        let unavailable = EngineError::Unavailable {
-            what: "The table",
-            source: "timed out".into(),
-        };
+        let unavailable = EngineError::Unavailable { what: "The table", source: "timed out".into() };
         let unavailable = api_error(unavailable, Operation::GetPipeline);
         assert_eq!(unavailable.code, ErrorCode::ServiceUnavailable);
-        assert!(
-            unavailable
-                .message
-                .starts_with("The table is not available"),
-            "{unavailable}"
-        );
-        for error in [
-            EngineError::Broken("secret".into()),
-            EngineError::refused("NoSuchException", "secret"),
-        ] {
+        assert!(unavailable.message.starts_with("The table is not available"), "{unavailable}");
+        for error in [EngineError::Broken("secret".into()), EngineError::refused("NoSuchException", "secret")] {
             let broken = api_error(error, Operation::GetPipeline);
             assert_eq!(broken.code, ErrorCode::InternalFailure);
             assert!(!broken.message.contains("secret"), "{broken}");

@@ -25,28 +25,13 @@ pub(crate) async fn succeed<W: HasStore + HasMachines + HasFunctions + HasRoles>
 }
 
 /// PutJobFailureResult.
-pub(crate) async fn fail<W: HasStore + HasMachines>(
-    world: &W,
-    input: PutJobFailureResultInput,
-) -> Result<(), Failure> {
+pub(crate) async fn fail<W: HasStore + HasMachines>(world: &W, input: PutJobFailureResultInput) -> Result<(), Failure> {
     let details = input.failure_details;
     let (code, id) = (details.failure_type.as_str(), job_id(&input.job_id)?);
-    Ok(engine::fail_job(
-        world,
-        id,
-        code,
-        &details.message,
-        details.external_execution_id,
-    )
-    .await?)
+    Ok(engine::fail_job(world, id, code, &details.message, details.external_execution_id).await?)
 }
 
 /// Jobs have UUIDs; whatever else fits the model's pattern names none.
 fn job_id(text: &str) -> Result<Uuid, Failure> {
-    text.parse().map_err(|_| {
-        Failure::refused(
-            ErrorCode::JobNotFoundException,
-            format!("There is no job '{text}'."),
-        )
-    })
+    text.parse().map_err(|_| Failure::refused(ErrorCode::JobNotFoundException, format!("There is no job '{text}'.")))
 }

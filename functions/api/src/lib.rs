@@ -20,9 +20,7 @@ mod rollback;
 mod state;
 mod transitions;
 
-use engine::{
-    EngineError, HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
-};
+use engine::{EngineError, HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
 use protocol::{Call, HttpReply, HttpRequest};
 use uuid::Builder;
 
@@ -44,11 +42,7 @@ where
         Addressed::Refused(reply) => *reply,
         Addressed::Call(call) => {
             let caller = event.caller(&world.settings().account);
-            let Call {
-                operation,
-                input,
-                codec,
-            } = call;
+            let Call { operation, input, codec } = call;
             let answer = dispatch::answer(world, operation, input, &caller).await;
             let answer = answer.map_err(|failure| failure.into_api(operation, &request_id));
             let code = answer.as_ref().err().map(|error| error.code.name());
@@ -79,12 +73,8 @@ enum Addressed {
 fn decode(event: &ApiEvent, request_id: &str) -> Result<Addressed, EngineError> {
     let body = event.body_bytes()?;
     let header = |name: &str| event.headers.get(name).map(String::as_str);
-    let request = HttpRequest {
-        method: &event.request_context.http.method,
-        path: &event.raw_path,
-        header: &header,
-        body: &body,
-    };
+    let request =
+        HttpRequest { method: &event.request_context.http.method, path: &event.raw_path, header: &header, body: &body };
     if !protocol::is_protocol_request(&request) {
         return Ok(Addressed::Elsewhere);
     }

@@ -21,27 +21,14 @@ impl Listing {
     /// InvalidNextTokenException for a token that is not of this listing.
     pub(crate) fn of(operation: Operation, input: &Value, limit: u32) -> Result<Self, ApiError> {
         let token = PageToken::of(operation, input);
-        let after = input["nextToken"]
-            .as_str()
-            .map(|next| token.redeem(next))
-            .transpose()?;
-        let limit = input["maxResults"]
-            .as_u64()
-            .and_then(|limit| u32::try_from(limit).ok())
-            .unwrap_or(limit);
-        Ok(Self {
-            token,
-            limit,
-            after,
-        })
+        let after = input["nextToken"].as_str().map(|next| token.redeem(next)).transpose()?;
+        let limit = input["maxResults"].as_u64().and_then(|limit| u32::try_from(limit).ok()).unwrap_or(limit);
+        Ok(Self { token, limit, after })
     }
 
     /// The page to read of a list in the store.
     pub(crate) fn page(&self) -> PageRequest {
-        PageRequest {
-            limit: self.limit,
-            after: self.after.clone(),
-        }
+        PageRequest { limit: self.limit, after: self.after.clone() }
     }
 
     /// The token of the next page, which begins after `next`.

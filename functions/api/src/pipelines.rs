@@ -4,9 +4,8 @@ use engine::{HasMachines, HasObjects, HasStore, ports::Store};
 use protocol::{
     ErrorCode,
     wire::pipelines::{
-        CreatePipelineInput, CreatePipelineOutput, DeletePipelineInput, GetPipelineInput,
-        GetPipelineOutput, ListPipelinesOutput, PipelineMetadata, PipelineSummary,
-        UpdatePipelineInput, UpdatePipelineOutput,
+        CreatePipelineInput, CreatePipelineOutput, DeletePipelineInput, GetPipelineInput, GetPipelineOutput,
+        ListPipelinesOutput, PipelineMetadata, PipelineSummary, UpdatePipelineInput, UpdatePipelineOutput,
     },
 };
 
@@ -19,15 +18,11 @@ pub(crate) async fn create<W: HasStore + HasObjects + HasMachines>(
     caller: &str,
 ) -> Result<CreatePipelineOutput, Failure> {
     if input.tags.is_some_and(|tags| !tags.is_empty()) {
-        let message =
-            "Tags are not kept by this version of Lastgood. Create the pipeline without them.";
+        let message = "Tags are not kept by this version of Lastgood. Create the pipeline without them.";
         return Err(Failure::refused(ErrorCode::InvalidTagsException, message));
     }
     let pipeline = engine::create_pipeline(world, input.pipeline, caller).await?;
-    Ok(CreatePipelineOutput {
-        pipeline,
-        tags: None,
-    })
+    Ok(CreatePipelineOutput { pipeline, tags: None })
 }
 
 /// GetPipeline.
@@ -55,18 +50,12 @@ pub(crate) async fn update<W: HasStore + HasObjects>(
 }
 
 /// DeletePipeline.
-pub(crate) async fn delete<W: HasStore + HasObjects>(
-    world: &W,
-    input: DeletePipelineInput,
-) -> Result<(), Failure> {
+pub(crate) async fn delete<W: HasStore + HasObjects>(world: &W, input: DeletePipelineInput) -> Result<(), Failure> {
     Ok(engine::delete_pipeline(world, &input.name).await?)
 }
 
 /// ListPipelines.
-pub(crate) async fn list<W: HasStore>(
-    world: &W,
-    listing: &Listing,
-) -> Result<ListPipelinesOutput, Failure> {
+pub(crate) async fn list<W: HasStore>(world: &W, listing: &Listing) -> Result<ListPipelinesOutput, Failure> {
     let page = world.store().list_pipelines(listing.page()).await?;
     let pipelines = page.items.into_iter().map(|pipeline| PipelineSummary {
         name: pipeline.name,
@@ -76,8 +65,5 @@ pub(crate) async fn list<W: HasStore>(
         created: pipeline.created_at.into(),
         updated: pipeline.updated_at.into(),
     });
-    Ok(ListPipelinesOutput {
-        pipelines: pipelines.collect(),
-        next_token: listing.token(page.next)?,
-    })
+    Ok(ListPipelinesOutput { pipelines: pipelines.collect(), next_token: listing.token(page.next)? })
 }

@@ -25,19 +25,10 @@ pub(crate) async fn pins<W: HasStore + HasObjects>(
         return Ok(pins);
     }
     let (declaration, _) = engine::get_pipeline(world, pipeline, None).await?;
-    let sources = declaration
-        .stages
-        .first()
-        .map_or(&[][..], |stage| &stage.actions);
+    let sources = declaration.stages.first().map_or(&[][..], |stage| &stage.actions);
     for order in overrides {
-        let Some(action) = sources
-            .iter()
-            .find(|action| action.name == order.action_name)
-        else {
-            return Err(invalid(format!(
-                "The pipeline has no Source action '{}'.",
-                order.action_name
-            )));
+        let Some(action) = sources.iter().find(|action| action.name == order.action_name) else {
+            return Err(invalid(format!("The pipeline has no Source action '{}'.", order.action_name)));
         };
         add(&mut pins, action, order)?;
     }
@@ -53,40 +44,25 @@ fn add(
     let is_s3 = action.action_type_id.provider == "S3";
     let pin = match pins.entry(name.clone()) {
         Entry::Occupied(pin) => pin.into_mut(),
-        Entry::Vacant(place) => place.insert(SourcePin {
-            key: None,
-            version_id: None,
-        }),
+        Entry::Vacant(place) => place.insert(SourcePin { key: None, version_id: None }),
     };
     let place = match order.revision_type {
         SourceRevisionType::S3ObjectVersionId if is_s3 => &mut pin.version_id,
         SourceRevisionType::S3ObjectKey if is_s3 => {
-            if action
-                .configuration
-                .get(ALLOW_KEY)
-                .is_none_or(|allow| !allow.eq_ignore_ascii_case("true"))
-            {
-                let message = format!(
-                    "The key of Source action '{name}' is fixed. Set its {ALLOW_KEY} to true first."
-                );
+            if action.configuration.get(ALLOW_KEY).is_none_or(|allow| !allow.eq_ignore_ascii_case("true")) {
+                let message = format!("The key of Source action '{name}' is fixed. Set its {ALLOW_KEY} to true first.");
                 return Err(invalid(message));
             }
             &mut pin.key
         }
         _ => {
-            let takes = if is_s3 {
-                "S3_OBJECT_VERSION_ID and S3_OBJECT_KEY"
-            } else {
-                "no revision by name"
-            };
+            let takes = if is_s3 { "S3_OBJECT_VERSION_ID and S3_OBJECT_KEY" } else { "no revision by name" };
             return Err(invalid(format!("Source action '{name}' takes {takes}.")));
         }
     };
     match place.replace(order.revision_value) {
         None => Ok(()),
-        Some(_) => Err(invalid(format!(
-            "Source action '{name}' is given two revisions of one type."
-        ))),
+        Some(_) => Err(invalid(format!("Source action '{name}' is given two revisions of one type."))),
     }
 }
 

@@ -3,8 +3,8 @@
 use domain::StageStatus;
 use engine::{Candidate, HasMachines, HasObjects, HasStore};
 use protocol::wire::rollback::{
-    ListRollbackCandidatesInput, ListRollbackCandidatesOutput, RollbackCandidate,
-    RollbackStageInput, RollbackStageOutput,
+    ListRollbackCandidatesInput, ListRollbackCandidatesOutput, RollbackCandidate, RollbackStageInput,
+    RollbackStageOutput,
 };
 
 use crate::{executions::source_revisions, failure::Failure, paging::Listing};
@@ -16,17 +16,8 @@ pub(crate) async fn start<W: HasStore + HasMachines + HasObjects>(
     caller: &str,
 ) -> Result<RollbackStageOutput, Failure> {
     let target = input.target_pipeline_execution_id;
-    let id = engine::rollback_stage(
-        world,
-        &input.pipeline_name,
-        &input.stage_name,
-        target,
-        caller,
-    )
-    .await?;
-    Ok(RollbackStageOutput {
-        pipeline_execution_id: id,
-    })
+    let id = engine::rollback_stage(world, &input.pipeline_name, &input.stage_name, target, caller).await?;
+    Ok(RollbackStageOutput { pipeline_execution_id: id })
 }
 
 /// ListRollbackCandidates: every past execution, newest first, with yes or the reasons why not.
@@ -37,15 +28,8 @@ pub(crate) async fn list_candidates<W: HasStore + HasObjects>(
 ) -> Result<ListRollbackCandidatesOutput, Failure> {
     let stage = &input.stage_name;
     let page = engine::list_candidates(world, &input.pipeline_name, stage, listing.page()).await?;
-    let candidate = |Candidate {
-                         execution,
-                         reasons,
-                         revoked_by,
-                     }: Candidate| {
-        let outcome = execution
-            .stages
-            .get(stage)
-            .filter(|outcome| outcome.status == StageStatus::Succeeded);
+    let candidate = |Candidate { execution, reasons, revoked_by }: Candidate| {
+        let outcome = execution.stages.get(stage).filter(|outcome| outcome.status == StageStatus::Succeeded);
         RollbackCandidate {
             pipeline_execution_id: execution.id,
             eligible: reasons.is_empty(),

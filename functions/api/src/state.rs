@@ -1,14 +1,13 @@
 //! GetPipelineState: what dashboards, command lines and approval bots poll. One request to the store.
 
 use domain::{
-    ActionIndex, ActionRun, ActionStatus, ExecutionId, ExecutionMode, ExecutionType, PipelineView,
-    StageIndex, StageStatus,
+    ActionIndex, ActionRun, ActionStatus, ExecutionId, ExecutionMode, ExecutionType, PipelineView, StageIndex,
+    StageStatus,
 };
 use engine::HasStore;
 use protocol::wire::state::{
-    ActionExecution, ActionRevision, ActionState, ErrorDetails, GetPipelineStateInput,
-    GetPipelineStateOutput, RetryStageMetadata, RetryTrigger, StageExecution, StageState,
-    TransitionState,
+    ActionExecution, ActionRevision, ActionState, ErrorDetails, GetPipelineStateInput, GetPipelineStateOutput,
+    RetryStageMetadata, RetryTrigger, StageExecution, StageState, TransitionState,
 };
 
 use crate::failure::Failure;
@@ -20,11 +19,7 @@ pub(crate) async fn get<W: HasStore>(
 ) -> Result<GetPipelineStateOutput, Failure> {
     let view = engine::load_view(world, &input.name).await?;
     let region = &world.settings().region;
-    let stages = view
-        .index
-        .stages
-        .iter()
-        .map(|stage| stage_state(&view, stage, region));
+    let stages = view.index.stages.iter().map(|stage| stage_state(&view, stage, region));
     Ok(GetPipelineStateOutput {
         stage_states: stages.collect(),
         pipeline_version: view.index.pipeline_version,
@@ -39,14 +34,9 @@ fn stage_state(view: &PipelineView, index: &StageIndex, region: &str) -> StageSt
     let shows_executions = view.index.mode != ExecutionMode::Parallel;
     let latest = stage.latest.filter(|_| shows_executions);
     let waiting = view.waiting_for(&index.name).filter(|_| shows_executions);
-    let inbound: Vec<_> = waiting
-        .map(|waiting| waiting_execution(waiting.execution))
-        .collect();
+    let inbound: Vec<_> = waiting.map(|waiting| waiting_execution(waiting.execution)).collect();
     let actions = index.actions.iter().map(|action| {
-        let run = view
-            .actions
-            .iter()
-            .find(|run| run.stage == index.name && run.action == action.name);
+        let run = view.actions.iter().find(|run| run.stage == index.name && run.action == action.name);
         action_state(action, run.filter(|_| shows_executions), region)
     });
     StageState {
@@ -60,16 +50,14 @@ fn stage_state(view: &PipelineView, index: &StageIndex, region: &str) -> StageSt
             disabled_reason: stage.inbound.disabled_reason,
         }),
         action_states: Some(actions.collect()),
-        retry_stage_metadata: latest
-            .as_ref()
-            .filter(|latest| latest.auto_retries > 0)
-            .map(|latest| RetryStageMetadata {
+        retry_stage_metadata: latest.as_ref().filter(|latest| latest.auto_retries > 0).map(|latest| {
+            RetryStageMetadata {
                 auto_stage_retry_attempt: Some(latest.auto_retries),
                 manual_stage_retry_attempt: None,
                 latest_retry_trigger: Some(RetryTrigger::AutomatedStageRetry),
-            }),
-        latest_execution: latest
-            .map(|latest| stage_execution(latest.execution, latest.status, latest.execution_type)),
+            }
+        }),
+        latest_execution: latest.map(|latest| stage_execution(latest.execution, latest.status, latest.execution_type)),
         before_entry_condition_state: None,
         on_success_condition_state: None,
         on_failure_condition_state: None,
@@ -82,16 +70,11 @@ fn waiting_execution(id: ExecutionId) -> StageExecution {
 }
 
 /// AWS names the type of rollbacks only.
-fn stage_execution(
-    id: ExecutionId,
-    status: StageStatus,
-    execution_type: ExecutionType,
-) -> StageExecution {
+fn stage_execution(id: ExecutionId, status: StageStatus, execution_type: ExecutionType) -> StageExecution {
     StageExecution {
         pipeline_execution_id: id,
         status,
-        execution_type: Some(execution_type)
-            .filter(|execution_type| *execution_type == ExecutionType::Rollback),
+        execution_type: Some(execution_type).filter(|execution_type| *execution_type == ExecutionType::Rollback),
     }
 }
 
@@ -124,18 +107,13 @@ fn latest_execution(run: &ActionRun) -> ActionExecution {
         status: run.status,
         summary: run.summary.clone(),
         last_status_change: Some(run.updated_at.into()),
-        token: run
-            .approval_token
-            .clone()
-            .filter(|_| run.status == ActionStatus::InProgress),
+        token: run.approval_token.clone().filter(|_| run.status == ActionStatus::InProgress),
         last_updated_by: None,
         external_execution_id: run.external_id.clone(),
         external_execution_url: None,
         percent_complete: None,
-        error_details: failed.then(|| ErrorDetails {
-            code: run.error_code.clone(),
-            message: run.error_message.clone(),
-        }),
+        error_details: failed
+            .then(|| ErrorDetails { code: run.error_code.clone(), message: run.error_message.clone() }),
         log_stream_arn: None,
     }
 }
@@ -144,22 +122,12 @@ fn latest_execution(run: &ActionRun) -> ActionExecution {
 fn entity_url(run: &ActionRun, region: &str) -> Option<String> {
     let setting = |name: &str| run.resolved_configuration.get(name);
     let console = format!("https://{region}.console.aws.amazon.com");
-    let url = match (
-        run.action_type.category.as_str(),
-        run.action_type.provider.as_str(),
-    ) {
-        ("Source", "S3") => format!(
-            "{console}/s3/buckets/{}?region={region}",
-            setting("S3Bucket")?
-        ),
-        ("Deploy", "S3") => format!(
-            "{console}/s3/buckets/{}?region={region}",
-            setting("BucketName")?
-        ),
-        ("Invoke", "Lambda") => format!(
-            "{console}/lambda/home?region={region}#/functions/{}",
-            setting("FunctionName")?
-        ),
+    let url = match (run.action_type.category.as_str(), run.action_type.provider.as_str()) {
+        ("Source", "S3") => format!("{console}/s3/buckets/{}?region={region}", setting("S3Bucket")?),
+        ("Deploy", "S3") => format!("{console}/s3/buckets/{}?region={region}", setting("BucketName")?),
+        ("Invoke", "Lambda") => {
+            format!("{console}/lambda/home?region={region}#/functions/{}", setting("FunctionName")?)
+        }
         ("Approval", "Manual") => setting("ExternalEntityLink")?.clone(),
         _ => return None,
     };

@@ -1,9 +1,7 @@
 //! Opening and closing the way into a stage.
 
 use engine::{HasAlarms, HasMachines, HasStore, Side};
-use protocol::wire::transitions::{
-    DisableStageTransitionInput, EnableStageTransitionInput, StageTransitionType,
-};
+use protocol::wire::transitions::{DisableStageTransitionInput, EnableStageTransitionInput, StageTransitionType};
 
 use crate::failure::Failure;
 
@@ -24,15 +22,7 @@ pub(crate) async fn disable<W: HasStore + HasMachines>(
     caller: &str,
 ) -> Result<(), Failure> {
     let side = side(input.transition_type);
-    Ok(engine::disable(
-        world,
-        &input.pipeline_name,
-        &input.stage_name,
-        side,
-        &input.reason,
-        caller,
-    )
-    .await?)
+    Ok(engine::disable(world, &input.pipeline_name, &input.stage_name, side, &input.reason, caller).await?)
 }
 
 fn side(transition: StageTransitionType) -> Side {

@@ -13,8 +13,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_store(Table::connect(&sdk, &config.table))
         .with_alarms(CloudWatchAlarms::connect(&sdk))
         .with_objects(S3Objects::connect(&sdk));
-    runtime::serve("evaluate-condition", |input, _| {
-        evaluate_condition::handle(&world, input)
-    })
-    .await
+    runtime::serve("evaluate-condition", |input, _| evaluate_condition::handle(&world, input)).await
 }

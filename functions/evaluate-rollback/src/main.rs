@@ -14,8 +14,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
         .with_alarms(CloudWatchAlarms::connect(&sdk))
         .with_objects(S3Objects::connect(&sdk));
-    runtime::serve("evaluate-rollback", |input, _| {
-        evaluate_rollback::handle(&world, input)
-    })
-    .await
+    runtime::serve("evaluate-rollback", |input, _| evaluate_rollback::handle(&world, input)).await
 }

@@ -5,9 +5,7 @@
 //!
 //! **Architecture invariants**: decides nothing of its own; it delivers what was decided, and asks the same judge.
 
-use engine::{
-    EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Reconciled,
-};
+use engine::{EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Reconciled};
 use serde::Deserialize;
 
 /// A tick. A schedule's event has no members that matter.
@@ -46,17 +44,7 @@ fn log(done: &Reconciled) {
         );
     }
     if done.effects + done.executions + done.watches_ended > 0 {
-        let Reconciled {
-            effects,
-            executions,
-            watches_ended,
-            ..
-        } = done;
-        tracing::info!(
-            effects,
-            executions,
-            watches_ended,
-            "finished what was left behind"
-        );
+        let Reconciled { effects, executions, watches_ended, .. } = done;
+        tracing::info!(effects, executions, watches_ended, "finished what was left behind");
     }
 }

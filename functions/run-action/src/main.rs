@@ -20,8 +20,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_objects(S3Objects::connect(&sdk))
         .with_roles(StsRoles::connect(&sdk));
     runtime::serve("run-action", async |input, deadline: Timestamp| {
-        let out_of_time =
-            || SystemClock.now().as_millisecond() + RESERVE_MS > deadline.as_millisecond();
+        let out_of_time = || SystemClock.now().as_millisecond() + RESERVE_MS > deadline.as_millisecond();
         run_action::handle(&world, input, &out_of_time).await
     })
     .await

@@ -67,8 +67,7 @@ pub fn uploads(event: &Value) -> Result<Vec<Upload>, InvalidEvent> {
         if event["detail-type"] != "Object Created" {
             return Ok(Vec::new());
         }
-        let created =
-            ObjectCreated::deserialize(&event["detail"]).map_err(|error| invalid(&error))?;
+        let created = ObjectCreated::deserialize(&event["detail"]).map_err(|error| invalid(&error))?;
         return Ok(vec![Upload {
             bucket: created.bucket.name,
             key: created.object.key,
@@ -111,10 +110,7 @@ fn is_version(id: &str) -> bool {
 /// Keys in notifications are URL-encoded, with `+` for a space.
 fn decode_key(key: &str) -> Option<String> {
     let spaced = key.replace('+', " ");
-    percent_decode_str(&spaced)
-        .decode_utf8()
-        .ok()
-        .map(|key| key.into_owned())
+    percent_decode_str(&spaced).decode_utf8().ok().map(|key| key.into_owned())
 }
 
 #[cfg(test)]
@@ -147,7 +143,8 @@ mod tests {
 
     #[test]
     fn what_is_no_upload_starts_nothing() {
-        let removed = json!({"eventName": "ObjectRemoved:Delete", "s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}});
+        let removed =
+            json!({"eventName": "ObjectRemoved:Delete", "s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}});
         for event in [
             json!({"source": "aws.s3", "detail-type": "Object Deleted", "detail": {}}),
             json!({"Event": "s3:TestEvent"}),
@@ -167,13 +164,7 @@ mod tests {
             json!({"source": "aws.s3", "detail-type": "Object Created"}),
             json!({"source": "aws.cloudwatch"}),
         ] {
-            assert!(
-                uploads(&event)
-                    .unwrap_err()
-                    .to_string()
-                    .contains("Object Created"),
-                "{event}"
-            );
+            assert!(uploads(&event).unwrap_err().to_string().contains("Object Created"), "{event}");
         }
     }
 }

@@ -23,12 +23,8 @@ pub struct Triggered {
 ///
 /// # Errors
 /// `InvalidInput` for an event that is neither; `Contended` and `Unavailable`: deliver it again.
-pub async fn handle<W: HasStore + HasMachines>(
-    world: &W,
-    event: Value,
-) -> Result<Triggered, EngineError> {
-    let uploads =
-        uploads(&event).map_err(|error| EngineError::refused("InvalidEvent", error.to_string()))?;
+pub async fn handle<W: HasStore + HasMachines>(world: &W, event: Value) -> Result<Triggered, EngineError> {
+    let uploads = uploads(&event).map_err(|error| EngineError::refused("InvalidEvent", error.to_string()))?;
     let mut executions = Vec::new();
     for upload in uploads {
         for (pipeline, outcome) in engine::object_uploaded(world, &upload).await? {

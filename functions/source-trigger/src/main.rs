@@ -12,8 +12,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let world = World::new(SystemClock, SystemEntropy, config.settings())
         .with_store(Table::connect(&sdk, &config.table))
         .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn));
-    runtime::serve("source-trigger", |event, _| {
-        source_trigger::handle(&world, event)
-    })
-    .await
+    runtime::serve("source-trigger", |event, _| source_trigger::handle(&world, event)).await
 }

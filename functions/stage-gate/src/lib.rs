@@ -11,9 +11,6 @@ use engine::{EngineError, HasAlarms, HasMachines, HasStore};
 ///
 /// # Errors
 /// `Contended` and `Unavailable`, which the machine retries; `InvalidInput` and `Broken`, which it does not.
-pub async fn handle<W: HasStore + HasMachines + HasAlarms>(
-    world: &W,
-    input: GateInput,
-) -> Result<(), EngineError> {
+pub async fn handle<W: HasStore + HasMachines + HasAlarms>(world: &W, input: GateInput) -> Result<(), EngineError> {
     engine::pass_gate(world, &input).await
 }

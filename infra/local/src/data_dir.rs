@@ -24,17 +24,13 @@ pub enum DataDirError {
         found: u32,
     },
     /// Another process works on it.
-    #[error(
-        "{0} is in use by another process. Stop that one, or choose another directory with --data"
-    )]
+    #[error("{0} is in use by another process. Stop that one, or choose another directory with --data")]
     InUse(PathBuf),
     /// It is something else.
     #[error("{0} holds other files than Lastgood's. Choose an empty or new directory with --data")]
     Foreign(PathBuf),
     /// The file system refuses.
-    #[error(
-        "{path} cannot be used: {source}. Check its permissions, or choose another directory with --data"
-    )]
+    #[error("{path} cannot be used: {source}. Check its permissions, or choose another directory with --data")]
     Io {
         /// The directory.
         path: PathBuf,
@@ -55,22 +51,13 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Takes the directory, making it if there is none.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
-        let io = |source| DataDirError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| DataDirError::Io { path: path.to_owned(), source };
         std::fs::create_dir_all(path).map_err(io)?;
         let version = path.join("VERSION");
         if !version.exists() && std::fs::read_dir(path).map_err(io)?.next().is_some() {
             return Err(DataDirError::Foreign(path.to_owned()));
         }
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&version)
-            .map_err(io)?;
+        let lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&version).map_err(io)?;
         if lock.try_lock().is_err() {
             return Err(DataDirError::InUse(path.to_owned()));
         }
@@ -78,19 +65,13 @@ impl DataDir {
             "" => std::fs::write(&version, format!("{VERSION}\n")).map_err(io)?,
             found => match found.parse::<u32>() {
                 Ok(found) if found > VERSION => {
-                    return Err(DataDirError::Newer {
-                        path: path.to_owned(),
-                        found,
-                    });
+                    return Err(DataDirError::Newer { path: path.to_owned(), found });
                 }
                 Ok(_) => {}
                 Err(_) => return Err(DataDirError::Foreign(path.to_owned())),
             },
         }
-        Ok(Self {
-            path: path.to_owned(),
-            _lock: lock,
-        })
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// The part of the directory that belongs to `service`.

@@ -23,39 +23,21 @@ impl DynamoDb {
     pub(crate) async fn start(dir: &Path, mut stop: watch::Receiver<bool>) -> anyhow::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let file = dir.join("dynamodb.sqlite");
-        let file = file
-            .to_str()
-            .context("the data directory's path is not UTF-8")?;
-        let database =
-            dynoxide::Database::new(file).map_err(|error| anyhow::anyhow!("DynamoDB: {error}"))?;
+        let file = file.to_str().context("the data directory's path is not UTF-8")?;
+        let database = dynoxide::Database::new(file).map_err(|error| anyhow::anyhow!("DynamoDB: {error}"))?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let authority = listener.local_addr()?.to_string();
-        tokio::spawn(dynoxide::server::serve_with_shutdown(
-            listener,
-            database,
-            async move {
-                // An error means that the sender is gone, which says stop as well.
-                let _ = stop.changed().await;
-            },
-        ));
-        Ok(Self {
-            authority: authority.into(),
-            client: Client::builder(TokioExecutor::new()).build_http(),
-        })
+        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, async move {
+            // An error means that the sender is gone, which says stop as well.
+            let _ = stop.changed().await;
+        }));
+        Ok(Self { authority: authority.into(), client: Client::builder(TokioExecutor::new()).build_http() })
     }
 
     /// Passes a request on.
     pub(crate) async fn call(&self, mut request: Request<Body>) -> Response<Body> {
-        let path = request
-            .uri()
-            .path_and_query()
-            .cloned()
-            .unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let uri = Uri::builder()
-            .scheme("http")
-            .authority(&*self.authority)
-            .path_and_query(path)
-            .build();
+        let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let uri = Uri::builder().scheme("http").authority(&*self.authority).path_and_query(path).build();
         let Ok(uri) = uri else { return unavailable() };
         *request.uri_mut() = uri;
         match self.client.request(request).await {
@@ -69,9 +51,7 @@ impl DynamoDb {
 }
 
 fn unavailable() -> Response<Body> {
-    let mut response = Response::new(Body::from(
-        r#"{"__type":"com.amazon.coral.availability#ServiceUnavailable"}"#,
-    ));
+    let mut response = Response::new(Body::from(r#"{"__type":"com.amazon.coral.availability#ServiceUnavailable"}"#));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
 }

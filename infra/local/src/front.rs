@@ -68,17 +68,12 @@ impl Services {
     async fn call_api(&self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let Ok(body) = Limited::new(body, API_BODY_BYTES_MAX).collect().await else {
-            return plain(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                r#"{"message":"Request Entity Too Large"}"#,
-            );
+            return plain(StatusCode::PAYLOAD_TOO_LARGE, r#"{"message":"Request Entity Too Large"}"#);
         };
         let headers: serde_json::Map<String, Value> = head
             .headers
             .iter()
-            .filter_map(|(name, value)| {
-                Some((name.as_str().to_owned(), json!(value.to_str().ok()?)))
-            })
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), json!(value.to_str().ok()?))))
             .collect();
         let event = json!({
             "version": "2.0",
@@ -96,10 +91,7 @@ impl Services {
         });
         match self.functions.invoke("lastgood-api", event).await {
             Ok(reply) => from_reply(&reply),
-            Err(_) => plain(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                r#"{"message":"Internal Server Error"}"#,
-            ),
+            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"Internal Server Error"}"#),
         }
     }
 }
@@ -110,17 +102,12 @@ fn from_reply(reply: &Value) -> Response<Body> {
         Some(true) => STANDARD.decode(text).unwrap_or_default(),
         _ => text.as_bytes().to_vec(),
     };
-    let status = reply["statusCode"]
-        .as_u64()
-        .and_then(|status| u16::try_from(status).ok())
-        .unwrap_or(502);
+    let status = reply["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(502);
     let mut response = Response::builder().status(status);
     for (name, value) in reply["headers"].as_object().into_iter().flatten() {
         response = response.header(name, value.as_str().unwrap_or_default());
     }
-    response
-        .body(Body::from(body))
-        .unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY, r#"{"message":"Bad Gateway"}"#))
+    response.body(Body::from(body)).unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY, r#"{"message":"Bad Gateway"}"#))
 }
 
 fn plain(status: StatusCode, body: &'static str) -> Response<Body> {
@@ -132,8 +119,7 @@ fn plain(status: StatusCode, body: &'static str) -> Response<Body> {
 /// The service a request is for: by its signature, else by what only that service's requests look like, else S3, so
 /// that a browser can look at a deployed site.
 fn service_of(request: &Request<Body>) -> Service {
-    let signed_for =
-        signing_name(request.headers()).or_else(|| presigned_name(request.uri().query()?));
+    let signed_for = signing_name(request.headers()).or_else(|| presigned_name(request.uri().query()?));
     match signed_for {
         Some("codepipeline" | "execute-api" | "lastgood") => return Service::Api,
         Some("s3") => return Service::S3,
@@ -144,24 +130,10 @@ fn service_of(request: &Request<Body>) -> Service {
         Some("sts") => return Service::Sts,
         _ => {}
     }
-    let header = |name: &str| {
-        request
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
-    let target = header("x-amz-target")
-        .split('.')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let target = header("x-amz-target").split('.').next().unwrap_or_default().to_owned();
     let path = request.uri().path();
-    let named = if target.is_empty() {
-        path.strip_prefix("/service/").unwrap_or_default()
-    } else {
-        &target
-    };
+    let named = if target.is_empty() { path.strip_prefix("/service/").unwrap_or_default() } else { &target };
     match named {
         name if name.starts_with("CodePipeline_") || name.starts_with("Lastgood_") => Service::Api,
         name if name.starts_with("DynamoDB_") => Service::DynamoDb,
@@ -176,26 +148,13 @@ fn service_of(request: &Request<Body>) -> Service {
 
 /// `AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, ...`
 fn signing_name(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get(AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once("Credential=")?
-        .1
-        .split('/')
-        .nth(3)
+    headers.get(AUTHORIZATION)?.to_str().ok()?.split_once("Credential=")?.1.split('/').nth(3)
 }
 
 /// The same in the query of a presigned URL, where the slashes are encoded.
 fn presigned_name(query: &str) -> Option<&str> {
-    let credential = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?;
-    if credential.contains('/') {
-        credential.split('/').nth(3)
-    } else {
-        credential.split("%2F").nth(3)
-    }
+    let credential = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?;
+    if credential.contains('/') { credential.split('/').nth(3) } else { credential.split("%2F").nth(3) }
 }
 
 #[cfg(test)]
@@ -222,56 +181,24 @@ mod tests {
             ("lambda", Service::Lambda),
             ("sts", Service::Sts),
         ] {
-            let signature = format!(
-                "AWS4-HMAC-SHA256 Credential=AKIA/20261123/eu-west-1/{service}/aws4_request, Signature=0"
-            );
+            let signature =
+                format!("AWS4-HMAC-SHA256 Credential=AKIA/20261123/eu-west-1/{service}/aws4_request, Signature=0");
             let target = ("x-amz-target", "CodePipeline_20150709.ListPipelines");
-            assert_eq!(
-                service_of(&request(&[("authorization", &signature), target], "/")),
-                expected
-            );
+            assert_eq!(service_of(&request(&[("authorization", &signature), target], "/")), expected);
         }
     }
 
     #[test]
     fn unsigned_requests_are_told_apart_by_their_form() {
         for (headers, uri, expected) in [
-            (
-                vec![("x-amz-target", "DynamoDB_20120810.Scan")],
-                "/",
-                Service::DynamoDb,
-            ),
-            (
-                vec![("x-amz-target", "AWSStepFunctions.ListExecutions")],
-                "/",
-                Service::States,
-            ),
-            (
-                vec![("x-amz-target", "Lastgood_20261201.ListRollbackCandidates")],
-                "/",
-                Service::Api,
-            ),
-            (
-                vec![],
-                "/service/CodePipeline_20150709/operation/ListPipelines",
-                Service::Api,
-            ),
-            (
-                vec![],
-                "/service/GraniteServiceVersion20100801/operation/PutMetricData",
-                Service::CloudWatch,
-            ),
-            (
-                vec![],
-                "/2015-03-31/functions/check/invocations",
-                Service::Lambda,
-            ),
+            (vec![("x-amz-target", "DynamoDB_20120810.Scan")], "/", Service::DynamoDb),
+            (vec![("x-amz-target", "AWSStepFunctions.ListExecutions")], "/", Service::States),
+            (vec![("x-amz-target", "Lastgood_20261201.ListRollbackCandidates")], "/", Service::Api),
+            (vec![], "/service/CodePipeline_20150709/operation/ListPipelines", Service::Api),
+            (vec![], "/service/GraniteServiceVersion20100801/operation/PutMetricData", Service::CloudWatch),
+            (vec![], "/2015-03-31/functions/check/invocations", Service::Lambda),
             (vec![], "/site/index.html", Service::S3),
-            (
-                vec![],
-                "/site/a?X-Amz-Credential=AKIA%2F20261123%2Fus-east-1%2Fs3%2Faws4_request",
-                Service::S3,
-            ),
+            (vec![], "/site/a?X-Amz-Credential=AKIA%2F20261123%2Fus-east-1%2Fs3%2Faws4_request", Service::S3),
         ] {
             assert_eq!(service_of(&request(&headers, uri)), expected, "{uri}");
         }

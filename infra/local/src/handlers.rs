@@ -17,8 +17,7 @@ use crate::{ACCOUNT, BUCKET, REGION, TABLE, machines};
 const RESERVE_MS: i64 = 20_000;
 
 /// Everything a function may touch, over the AWS SDK.
-pub(crate) type LocalWorld =
-    World<Table, StepFunctions, CloudWatchAlarms, LambdaFunctions, S3Objects, StsRoles>;
+pub(crate) type LocalWorld = World<Table, StepFunctions, CloudWatchAlarms, LambdaFunctions, S3Objects, StsRoles>;
 
 /// The settings a function would find in its environment.
 pub(crate) fn config() -> anyhow::Result<Config> {
@@ -52,45 +51,27 @@ pub(crate) fn world(
 }
 
 /// Registers the functions under the names they have in AWS.
-pub(crate) fn register(
-    functions: &Functions,
-    world: &Arc<LocalWorld>,
-    clock: Arc<dyn Timer>,
-) -> anyhow::Result<()> {
+pub(crate) fn register(functions: &Functions, world: &Arc<LocalWorld>, clock: Arc<dyn Timer>) -> anyhow::Result<()> {
     let to = Registry { functions, world };
-    to.add("lastgood-api", |world, event, _| async move {
-        api::handle(&*world, event).await
-    })?;
-    to.add("lastgood-source-trigger", |world, event, _| async move {
-        source_trigger::handle(&*world, event).await
-    })?;
-    to.add("lastgood-stage-gate", |world, input, _| async move {
-        stage_gate::handle(&*world, input).await
+    to.add("lastgood-api", |world, event, _| async move { api::handle(&*world, event).await })?;
+    to.add("lastgood-source-trigger", |world, event, _| async move { source_trigger::handle(&*world, event).await })?;
+    to.add("lastgood-stage-gate", |world, input, _| async move { stage_gate::handle(&*world, input).await })?;
+    to.add("lastgood-evaluate-condition", |world, input, _| async move {
+        evaluate_condition::handle(&*world, input).await
     })?;
     to.add(
-        "lastgood-evaluate-condition",
-        |world, input, _| async move { evaluate_condition::handle(&*world, input).await },
+        "lastgood-evaluate-rollback",
+        |world, input, _| async move { evaluate_rollback::handle(&*world, input).await },
     )?;
-    to.add("lastgood-evaluate-rollback", |world, input, _| async move {
-        evaluate_rollback::handle(&*world, input).await
-    })?;
-    to.add("lastgood-alarm-handler", |world, event, _| async move {
-        alarm_handler::handle(&*world, event).await
-    })?;
-    to.add("lastgood-reconciler", |world, tick, _| async move {
-        reconciler::handle(&*world, tick).await
-    })?;
-    to.add(
-        "lastgood-run-action",
-        move |world, input, deadline: Timestamp| {
-            let clock = Arc::clone(&clock);
-            async move {
-                let out_of_time =
-                    || clock.now().as_millisecond() + RESERVE_MS > deadline.as_millisecond();
-                run_action::handle(&*world, input, &out_of_time).await
-            }
-        },
-    )
+    to.add("lastgood-alarm-handler", |world, event, _| async move { alarm_handler::handle(&*world, event).await })?;
+    to.add("lastgood-reconciler", |world, tick, _| async move { reconciler::handle(&*world, tick).await })?;
+    to.add("lastgood-run-action", move |world, input, deadline: Timestamp| {
+        let clock = Arc::clone(&clock);
+        async move {
+            let out_of_time = || clock.now().as_millisecond() + RESERVE_MS > deadline.as_millisecond();
+            run_action::handle(&*world, input, &out_of_time).await
+        }
+    })
 }
 
 /// Where handlers are registered, and the world they get.
@@ -110,12 +91,7 @@ impl Registry<'_> {
         let (world, handler) = (Arc::clone(self.world), Arc::new(handler));
         let handler = move |event: Value, context: InvocationContext| {
             let (world, handler) = (Arc::clone(&world), Arc::clone(&handler));
-            async move {
-                answer(
-                    name,
-                    Box::pin(handler(world, read(event)?, context.deadline)).await,
-                )
-            }
+            async move { answer(name, Box::pin(handler(world, read(event)?, context.deadline)).await) }
         };
         Ok(self.functions.add_handler(name, Arc::new(handler))?)
     }
@@ -123,23 +99,16 @@ impl Registry<'_> {
 
 /// Reads an event as the deployed function does.
 fn read<In: DeserializeOwned>(event: Value) -> Result<In, FunctionError> {
-    runtime::parse_event(event)
-        .map_err(|invalid| FunctionError::new(invalid.error_type, invalid.error_message))
+    runtime::parse_event(event).map_err(|invalid| FunctionError::new(invalid.error_type, invalid.error_message))
 }
 
 /// Reports a result as the deployed function does.
-fn answer<Out: Serialize>(
-    function: &str,
-    outcome: Result<Out, EngineError>,
-) -> Result<Value, FunctionError> {
+fn answer<Out: Serialize>(function: &str, outcome: Result<Out, EngineError>) -> Result<Value, FunctionError> {
     match outcome {
-        Ok(output) => serde_json::to_value(output)
-            .map_err(|error| FunctionError::new("Broken", error.to_string())),
+        Ok(output) => serde_json::to_value(output).map_err(|error| FunctionError::new("Broken", error.to_string())),
         Err(error) => {
             let failure = runtime::diagnostic(&error);
-            let source = std::error::Error::source(&error)
-                .map(ToString::to_string)
-                .unwrap_or_default();
+            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             tracing::warn!(
                 function,
                 error.name = failure.error_type,
@@ -147,10 +116,7 @@ fn answer<Out: Serialize>(
                 function,
                 failure.error_message
             );
-            Err(FunctionError::new(
-                failure.error_type,
-                failure.error_message,
-            ))
+            Err(FunctionError::new(failure.error_type, failure.error_message))
         }
     }
 }

@@ -10,24 +10,15 @@ const STAGE_RUN: &str = "lastgood-stage-run";
 
 /// The files as they are deployed.
 const DEFINITIONS: [(&str, &str); 2] = [
-    (
-        STAGE_RUN,
-        include_str!("../../../statemachine/stage-run.asl.json"),
-    ),
-    (
-        PIPELINE_EXECUTION,
-        include_str!("../../../statemachine/pipeline-execution.asl.json"),
-    ),
+    (STAGE_RUN, include_str!("../../../statemachine/stage-run.asl.json")),
+    (PIPELINE_EXECUTION, include_str!("../../../statemachine/pipeline-execution.asl.json")),
 ];
 
 /// What the template substitutes, and the function that is meant.
 const FUNCTIONS: [(&str, &str); 4] = [
     ("StageGateFunctionArn", "lastgood-stage-gate"),
     ("RunActionFunctionArn", "lastgood-run-action"),
-    (
-        "EvaluateConditionFunctionArn",
-        "lastgood-evaluate-condition",
-    ),
+    ("EvaluateConditionFunctionArn", "lastgood-evaluate-condition"),
     ("EvaluateRollbackFunctionArn", "lastgood-evaluate-rollback"),
 ];
 

@@ -59,17 +59,12 @@ impl std::str::FromStr for UserFunction {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form =
-            || format!("'{text}' is not of the form NAME=PATH, such as smoke-check=./bootstrap");
+        let form = || format!("'{text}' is not of the form NAME=PATH, such as smoke-check=./bootstrap");
         let (name, path) = text.split_once('=').ok_or_else(form)?;
         if name.is_empty() || path.is_empty() {
             return Err(form());
         }
-        Ok(Self {
-            name: name.to_owned(),
-            command: PathBuf::from(path),
-            args: Vec::new(),
-        })
+        Ok(Self { name: name.to_owned(), command: PathBuf::from(path), args: Vec::new() })
     }
 }
 
@@ -99,20 +94,12 @@ impl System {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
 
-        let owner = Owner {
-            account: ACCOUNT.to_owned(),
-            region: REGION.to_owned(),
-        };
+        let owner = Owner { account: ACCOUNT.to_owned(), region: REGION.to_owned() };
         let functions = Functions::open(&data.of("lambda"), owner, clock.clone(), entropy.clone())?;
         let invoker = Arc::new(Invoker(functions.clone()));
         let s3 = S3::open(&data.of("s3"), clock.clone(), entropy.clone())?;
         let cloudwatch = CloudWatch::open(&data.of("cloudwatch"), clock.clone(), entropy.clone())?;
-        let states = States::open(
-            &data.of("states"),
-            clock.clone(),
-            entropy.clone(),
-            invoker.clone(),
-        )?;
+        let states = States::open(&data.of("states"), clock.clone(), entropy.clone(), invoker.clone())?;
         let services = Services {
             s3: s3.router(),
             states: states.router(),
@@ -138,15 +125,7 @@ impl System {
         tasks.spawn(s3.deliver(invoker.clone()));
         tasks.spawn(cloudwatch.run(invoker));
         tasks.spawn(reconcile(functions.clone(), clock));
-        Ok(Self {
-            address,
-            functions,
-            states,
-            world,
-            tasks,
-            _stop: stop,
-            _data: data,
-        })
+        Ok(Self { address, functions, states, world, tasks, _stop: stop, _data: data })
     }
 
     /// The one address, for `AWS_ENDPOINT_URL`.
@@ -173,11 +152,7 @@ impl System {
     ///
     /// # Errors
     /// Lambda would not accept the name.
-    pub fn add_handler(
-        &self,
-        name: &str,
-        handler: Arc<dyn local_lambda::Handler>,
-    ) -> anyhow::Result<()> {
+    pub fn add_handler(&self, name: &str, handler: Arc<dyn local_lambda::Handler>) -> anyhow::Result<()> {
         Ok(self.functions.add_handler(name, handler)?)
     }
 
@@ -204,11 +179,7 @@ async fn prepare_stores(sdk: &aws_types::SdkConfig) -> anyhow::Result<()> {
     store::create_table(&aws_sdk_dynamodb::Client::new(sdk), TABLE).await?;
     let s3 = aws::s3::client(sdk);
     if s3.head_bucket().bucket(BUCKET).send().await.is_err() {
-        s3.create_bucket()
-            .bucket(BUCKET)
-            .send()
-            .await
-            .context("the bucket of pipeline definitions")?;
+        s3.create_bucket().bucket(BUCKET).send().await.context("the bucket of pipeline definitions")?;
     }
     Ok(())
 }
@@ -224,10 +195,7 @@ fn process(function: &UserFunction, endpoint: &str) -> Process {
     Process {
         command: function.command.clone(),
         args: function.args.clone(),
-        env: env
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+        env: env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         timeout: FUNCTION_TIMEOUT,
     }
 }
@@ -268,10 +236,7 @@ impl local_s3::Notify for Invoker {
     }
 
     fn invoke_function(&self, function_arn: String, records: Value) -> Delivery {
-        let name = function_arn
-            .split(":function:")
-            .last()
-            .unwrap_or(&function_arn);
+        let name = function_arn.split(":function:").last().unwrap_or(&function_arn);
         let name = name.split(':').next().unwrap_or(name).to_owned();
         self.deliver(name, records)
     }
@@ -291,12 +256,10 @@ impl local_states::Functions for Invoker {
     ) -> Pin<Box<dyn Future<Output = Result<Value, local_states::FunctionError>> + Send>> {
         let functions = self.0.clone();
         Box::pin(async move {
-            functions.invoke(&function, payload).await.map_err(|error| {
-                local_states::FunctionError {
-                    cause: error.payload().to_string(),
-                    error: error.error,
-                }
-            })
+            functions
+                .invoke(&function, payload)
+                .await
+                .map_err(|error| local_states::FunctionError { cause: error.payload().to_string(), error: error.error })
         })
     }
 }

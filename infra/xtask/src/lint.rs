@@ -7,18 +7,7 @@ use crate::workspace::cargo;
 /// Checks that run even if one before has failed, so that one run shows everything.
 const CHECKS: [(&str, &[&str]); 3] = [
     ("fmt", &["fmt", "--all", "--check"]),
-    (
-        "clippy",
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--quiet",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    ),
+    ("clippy", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
     ("doc", &["doc", "--workspace", "--no-deps", "--quiet"]),
 ];
 
@@ -31,10 +20,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     for (name, arguments) in CHECKS {
         eprintln!("{name:<8} cargo {}", arguments.join(" "));
         let status = cargo(arguments).env("RUSTDOCFLAGS", "-D warnings").status();
-        if !status
-            .with_context(|| format!("run cargo {}", arguments.join(" ")))?
-            .success()
-        {
+        if !status.with_context(|| format!("run cargo {}", arguments.join(" ")))?.success() {
             failed.push(name);
         }
     }

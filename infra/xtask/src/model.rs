@@ -16,30 +16,13 @@ use serde_json::{Map, Value, json};
 /// # Errors
 /// When the file cannot be read, is not a botocore service model, or uses a shape type `protocol` does not know.
 pub(crate) fn run(service_model: &Path) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(service_model).with_context(|| {
-        format!(
-            "read {} (unpack it first if it ends in .gz)",
-            service_model.display()
-        )
-    })?;
-    let model: ServiceModel = serde_json::from_str(&text).with_context(|| {
-        format!(
-            "{} is not a botocore service model",
-            service_model.display()
-        )
-    })?;
-    let target = model_folder().join(format!(
-        "{}-{}.json",
-        model.metadata.endpoint_prefix, model.metadata.api_version
-    ));
-    std::fs::write(&target, compact(&model)?)
-        .with_context(|| format!("write {}", target.display()))?;
-    println!(
-        "{}: {} operations, {} shapes",
-        target.display(),
-        model.operations.0.len(),
-        model.shapes.0.len()
-    );
+    let text = std::fs::read_to_string(service_model)
+        .with_context(|| format!("read {} (unpack it first if it ends in .gz)", service_model.display()))?;
+    let model: ServiceModel = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not a botocore service model", service_model.display()))?;
+    let target = model_folder().join(format!("{}-{}.json", model.metadata.endpoint_prefix, model.metadata.api_version));
+    std::fs::write(&target, compact(&model)?).with_context(|| format!("write {}", target.display()))?;
+    println!("{}: {} operations, {} shapes", target.display(), model.operations.0.len(), model.shapes.0.len());
     Ok(())
 }
 
@@ -54,11 +37,7 @@ fn compact(model: &ServiceModel) -> anyhow::Result<String> {
     writeln!(out, "\"target\": {},", json!(model.metadata.target_prefix))?;
     let namespace = format!("com.amazonaws.{}", model.metadata.service_id.to_lowercase());
     writeln!(out, "\"namespace\": {},", json!(namespace))?;
-    let operations = model
-        .operations
-        .0
-        .iter()
-        .map(|(name, operation)| Ok((name, operation.line())));
+    let operations = model.operations.0.iter().map(|(name, operation)| Ok((name, operation.line())));
     section(&mut out, "operations", operations, ",")?;
     let shapes = model.shapes.0.iter().map(|(name, shape)| {
         let line = shape.line().with_context(|| format!("shape {name}"))?;
@@ -115,11 +94,7 @@ impl OperationModel {
                 line.insert(key.to_owned(), json!(reference.shape));
             }
         }
-        let errors: Vec<&str> = self
-            .errors
-            .iter()
-            .map(|error| error.shape.as_str())
-            .collect();
+        let errors: Vec<&str> = self.errors.iter().map(|error| error.shape.as_str()).collect();
         line.insert("errors".to_owned(), json!(errors));
         Value::Object(line)
     }
@@ -160,32 +135,20 @@ struct ErrorModel {
 
 impl ShapeModel {
     fn line(&self) -> anyhow::Result<Value> {
-        if !matches!(
-            self.kind.as_str(),
-            "structure" | "list" | "map" | "string" | "integer" | "boolean" | "timestamp"
-        ) {
-            bail!(
-                "type {:?} is unknown to crate protocol: add it to ShapeKind first",
-                self.kind
-            );
+        if !matches!(self.kind.as_str(), "structure" | "list" | "map" | "string" | "integer" | "boolean" | "timestamp")
+        {
+            bail!("type {:?} is unknown to crate protocol: add it to ShapeKind first", self.kind);
         }
         let mut line = Map::from_iter([("type".to_owned(), json!(self.kind))]);
         if let Some(members) = &self.members {
-            let pairs: Vec<[&str; 2]> = members
-                .0
-                .iter()
-                .map(|(name, reference)| [name.as_str(), reference.shape.as_str()])
-                .collect();
+            let pairs: Vec<[&str; 2]> =
+                members.0.iter().map(|(name, reference)| [name.as_str(), reference.shape.as_str()]).collect();
             line.insert("members".to_owned(), json!(pairs));
         }
         if !self.required.is_empty() {
             line.insert("required".to_owned(), json!(self.required));
         }
-        for (key, reference) in [
-            ("member", &self.member),
-            ("key", &self.key),
-            ("value", &self.value),
-        ] {
+        for (key, reference) in [("member", &self.member), ("key", &self.key), ("value", &self.value)] {
             if let Some(reference) = reference {
                 line.insert(key.to_owned(), json!(reference.shape));
             }
@@ -255,19 +218,12 @@ mod tests {
 
     #[test]
     fn keeps_facts_and_drops_texts() {
-        let shape =
-            json!({"type": "string", "min": 1, "pattern": "[a-z]+", "documentation": "dropped"});
+        let shape = json!({"type": "string", "min": 1, "pattern": "[a-z]+", "documentation": "dropped"});
         let text = compact(&model(shape)).unwrap();
         let table: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(table["namespace"], "com.amazonaws.thing");
-        assert_eq!(
-            table["operations"]["Get"],
-            json!({"input": "GetInput", "errors": []})
-        );
-        assert_eq!(
-            table["shapes"]["GetInput"],
-            json!({"type": "string", "min": 1, "pattern": "[a-z]+"})
-        );
+        assert_eq!(table["operations"]["Get"], json!({"input": "GetInput", "errors": []}));
+        assert_eq!(table["shapes"]["GetInput"], json!({"type": "string", "min": 1, "pattern": "[a-z]+"}));
     }
 
     #[test]
@@ -281,9 +237,6 @@ mod tests {
     #[test]
     fn an_unknown_type_is_refused_by_name() {
         let error = compact(&model(json!({"type": "blob"}))).unwrap_err();
-        assert!(
-            format!("{error:#}").contains("shape GetInput: type \"blob\""),
-            "{error:#}"
-        );
+        assert!(format!("{error:#}").contains("shape GetInput: type \"blob\""), "{error:#}");
     }
 }

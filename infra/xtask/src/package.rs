@@ -33,21 +33,9 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let metadata = Metadata::load()?;
     let all = metadata.functions();
-    let unknown: Vec<&String> = options
-        .functions
-        .iter()
-        .filter(|name| !all.contains(name))
-        .collect();
-    ensure!(
-        unknown.is_empty(),
-        "there is no function {unknown:?}; there are {}",
-        all.join(", ")
-    );
-    let chosen = if options.functions.is_empty() {
-        &all
-    } else {
-        &options.functions
-    };
+    let unknown: Vec<&String> = options.functions.iter().filter(|name| !all.contains(name)).collect();
+    ensure!(unknown.is_empty(), "there is no function {unknown:?}; there are {}", all.join(", "));
+    let chosen = if options.functions.is_empty() { &all } else { &options.functions };
 
     build(chosen, options.target.as_deref())?;
     let mut built = metadata.target_directory;
@@ -59,26 +47,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     println!("{:<20} {:>12} {:>12}  sha256", "function", "binary", "zip");
     let mut large = Vec::new();
     for name in chosen {
-        let binary =
-            fs::read(built.join(name)).with_context(|| format!("read the binary of {name}"))?;
+        let binary = fs::read(built.join(name)).with_context(|| format!("read the binary of {name}"))?;
         let zip = zip_bootstrap(&binary)?;
         let file = zips.join(name).with_extension("zip");
         write_whole(&file, &zip)?;
-        println!(
-            "{name:<20} {:>12} {:>12}  {}",
-            binary.len(),
-            zip.len(),
-            hex::encode(Sha256::digest(&zip))
-        );
+        println!("{name:<20} {:>12} {:>12}  {}", binary.len(), zip.len(), hex::encode(Sha256::digest(&zip)));
         if zip.len() > ZIP_BYTES_MAX {
             large.push(name.as_str());
         }
     }
-    ensure!(
-        large.is_empty(),
-        "beyond the budget of {ZIP_BYTES_MAX} bytes: {}",
-        large.join(", ")
-    );
+    ensure!(large.is_empty(), "beyond the budget of {ZIP_BYTES_MAX} bytes: {}", large.join(", "));
     Ok(())
 }
 
@@ -88,10 +66,7 @@ fn build(functions: &[String], target: Option<&str>) -> anyhow::Result<()> {
         command.args(["--package", name, "--bin", name]);
     }
     command.args(target.into_iter().flat_map(|target| ["--target", target]));
-    ensure!(
-        command.status().context("run cargo build")?.success(),
-        "the build failed"
-    );
+    ensure!(command.status().context("run cargo build")?.success(), "the build failed");
     Ok(())
 }
 
@@ -124,10 +99,7 @@ mod tests {
     #[test]
     fn the_same_binary_makes_the_same_zip() {
         let binary = b"\x7fELF and so on".repeat(1000);
-        assert_eq!(
-            zip_bootstrap(&binary).unwrap(),
-            zip_bootstrap(&binary).unwrap()
-        );
+        assert_eq!(zip_bootstrap(&binary).unwrap(), zip_bootstrap(&binary).unwrap());
     }
 
     #[test]

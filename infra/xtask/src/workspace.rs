@@ -28,24 +28,16 @@ impl Metadata {
     /// # Errors
     /// When cargo does not answer.
     pub(crate) fn load() -> anyhow::Result<Self> {
-        let output = cargo(&["metadata", "--no-deps", "--format-version", "1"])
-            .output()
-            .context("run cargo metadata")?;
-        ensure!(
-            output.status.success(),
-            "cargo metadata: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output =
+            cargo(&["metadata", "--no-deps", "--format-version", "1"]).output().context("run cargo metadata")?;
+        ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).context("read what cargo metadata says")
     }
 
     /// Names of the packages below `functions/`, sorted.
     pub(crate) fn functions(&self) -> Vec<String> {
         let folder = root().join("functions");
-        let below = self
-            .packages
-            .iter()
-            .filter(|package| package.manifest_path.starts_with(&folder));
+        let below = self.packages.iter().filter(|package| package.manifest_path.starts_with(&folder));
         let mut names: Vec<String> = below.map(|package| package.name.clone()).collect();
         names.sort();
         names

@@ -13,20 +13,11 @@ const PATIENCE_CODES: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "Req
 /// Parts of codes that ask for patience: every service words its throttling in its own way.
 const PATIENCE_WORDS: [&str; 3] = ["Throttl", "LimitExceeded", "TooManyRequests"];
 /// Parts of codes that tell of missing permission or of keys that are not accepted.
-const DENIED_WORDS: [&str; 4] = [
-    "AccessDenied",
-    "Unauthorized",
-    "UnrecognizedClient",
-    "InvalidClientTokenId",
-];
+const DENIED_WORDS: [&str; 4] = ["AccessDenied", "Unauthorized", "UnrecognizedClient", "InvalidClientTokenId"];
 const FORBIDDEN: u16 = 403;
 
 /// Maps an error of any operation. `what` names what was asked for, `absent` lists the codes that say it is not there.
-pub(crate) fn cloud_error<E>(
-    error: SdkError<E, HttpResponse>,
-    what: &str,
-    absent: &[&str],
-) -> CloudError
+pub(crate) fn cloud_error<E>(error: SdkError<E, HttpResponse>, what: &str, absent: &[&str]) -> CloudError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -83,84 +74,34 @@ mod tests {
     fn mapped(status: u16, code: &str) -> CloudError {
         let failure = Failure(ErrorMetadata::builder().code(code).message("why").build());
         let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
-        cloud_error(
-            SdkError::service_error(failure, response),
-            "the function f",
-            &["ResourceNotFoundException"],
-        )
+        cloud_error(SdkError::service_error(failure, response), "the function f", &["ResourceNotFoundException"])
     }
 
     #[test]
     fn errors_are_named_by_what_the_caller_can_do() {
         for (status, code, expected) in [
-            (
-                404,
-                "ResourceNotFoundException",
-                "the function f is not there",
-            ),
-            (
-                403,
-                "AccessDeniedException",
-                "no permission: the function f: AccessDeniedException: why",
-            ),
-            (
-                400,
-                "AccessDeniedException",
-                "no permission: the function f: AccessDeniedException: why",
-            ),
-            (
-                403,
-                "InvalidClientTokenId",
-                "no permission: the function f: InvalidClientTokenId: why",
-            ),
-            (
-                400,
-                "ValidationException",
-                "refused: the function f: ValidationException: why",
-            ),
-            (
-                413,
-                "RequestTooLargeException",
-                "refused: the function f: RequestTooLargeException: why",
-            ),
+            (404, "ResourceNotFoundException", "the function f is not there"),
+            (403, "AccessDeniedException", "no permission: the function f: AccessDeniedException: why"),
+            (400, "AccessDeniedException", "no permission: the function f: AccessDeniedException: why"),
+            (403, "InvalidClientTokenId", "no permission: the function f: InvalidClientTokenId: why"),
+            (400, "ValidationException", "refused: the function f: ValidationException: why"),
+            (413, "RequestTooLargeException", "refused: the function f: RequestTooLargeException: why"),
             (400, "ThrottlingException", "the service is not available"),
-            (
-                400,
-                "ExecutionLimitExceeded",
-                "the service is not available",
-            ),
-            (
-                429,
-                "TooManyRequestsException",
-                "the service is not available",
-            ),
-            (
-                409,
-                "ResourceConflictException",
-                "the service is not available",
-            ),
+            (400, "ExecutionLimitExceeded", "the service is not available"),
+            (429, "TooManyRequestsException", "the service is not available"),
+            (409, "ResourceConflictException", "the service is not available"),
             (403, "ExpiredToken", "the service is not available"),
             (500, "AccessDeniedException", "the service is not available"),
         ] {
-            assert_eq!(
-                mapped(status, code).to_string(),
-                expected,
-                "{status} {code}"
-            );
+            assert_eq!(mapped(status, code).to_string(), expected, "{status} {code}");
         }
     }
 
     #[test]
     fn no_answer_is_worth_another_attempt() {
         let timeout: SdkError<Failure, HttpResponse> = SdkError::timeout_error("slow");
-        assert!(matches!(
-            cloud_error(timeout, "x", &[]),
-            CloudError::Unavailable(_)
-        ));
+        assert!(matches!(cloud_error(timeout, "x", &[]), CloudError::Unavailable(_)));
         let malformed: SdkError<Failure, HttpResponse> = SdkError::construction_failure("no name");
-        assert!(matches!(
-            cloud_error(malformed, "x", &[]),
-            CloudError::Refused(_)
-        ));
+        assert!(matches!(cloud_error(malformed, "x", &[]), CloudError::Refused(_)));
     }
 }

@@ -49,26 +49,12 @@ impl CloudWatchAlarms {
                 .await
                 .map_err(|error| cloud_error(error, WHAT, &[]))?;
             for alarm in page.metric_alarms() {
-                let since = alarm
-                    .state_transitioned_timestamp()
-                    .or(alarm.state_updated_timestamp());
-                found.push(change(
-                    alarm.alarm_arn(),
-                    alarm.state_value(),
-                    since,
-                    alarm.state_reason(),
-                )?);
+                let since = alarm.state_transitioned_timestamp().or(alarm.state_updated_timestamp());
+                found.push(change(alarm.alarm_arn(), alarm.state_value(), since, alarm.state_reason())?);
             }
             for alarm in page.composite_alarms() {
-                let since = alarm
-                    .state_transitioned_timestamp()
-                    .or(alarm.state_updated_timestamp());
-                found.push(change(
-                    alarm.alarm_arn(),
-                    alarm.state_value(),
-                    since,
-                    alarm.state_reason(),
-                )?);
+                let since = alarm.state_transitioned_timestamp().or(alarm.state_updated_timestamp());
+                found.push(change(alarm.alarm_arn(), alarm.state_value(), since, alarm.state_reason())?);
             }
             next_token = page.next_token;
             if next_token.is_none() {
@@ -85,19 +71,12 @@ impl Alarms for CloudWatchAlarms {
         let wanted: Vec<&str> = wanted.into_iter().collect();
         let mut found = BTreeMap::new();
         for chunk in wanted.chunks(NAMES_PER_CALL_MAX) {
-            found.extend(
-                self.describe_chunk(chunk)
-                    .await?
-                    .into_iter()
-                    .map(|alarm| (alarm.arn.clone(), alarm)),
-            );
+            found.extend(self.describe_chunk(chunk).await?.into_iter().map(|alarm| (alarm.arn.clone(), alarm)));
         }
         // An ARN of another account or region may share its name with an alarm of ours, which nobody asked for.
         let is_wanted = |alarm: &AlarmChange| {
             let name = name_of(&alarm.arn);
-            names
-                .iter()
-                .any(|asked| *asked == alarm.arn || asked == name)
+            names.iter().any(|asked| *asked == alarm.arn || asked == name)
         };
         Ok(found.into_values().filter(is_wanted).collect())
     }
@@ -119,12 +98,9 @@ fn change(
     since: Option<&DateTime>,
     reason: Option<&str>,
 ) -> Result<AlarmChange, CloudError> {
-    let timestamp =
-        |at: &DateTime| Timestamp::new(at.secs(), at.subsec_nanos().try_into().ok()?).ok();
+    let timestamp = |at: &DateTime| Timestamp::new(at.secs(), at.subsec_nanos().try_into().ok()?).ok();
     let (Some(arn), Some(since)) = (arn, since.and_then(timestamp)) else {
-        return Err(CloudError::Refused(
-            "CloudWatch told of an alarm without its ARN or the time of its state".into(),
-        ));
+        return Err(CloudError::Refused("CloudWatch told of an alarm without its ARN or the time of its state".into()));
     };
     let state = match state {
         Some(StateValue::Ok) => AlarmState::Ok,
@@ -132,12 +108,7 @@ fn change(
         Some(StateValue::InsufficientData) => AlarmState::InsufficientData,
         _ => AlarmState::Unreadable,
     };
-    Ok(AlarmChange {
-        arn: arn.to_owned(),
-        state,
-        since,
-        reason: reason.unwrap_or_default().to_owned(),
-    })
+    Ok(AlarmChange { arn: arn.to_owned(), state, since, reason: reason.unwrap_or_default().to_owned() })
 }
 
 #[cfg(test)]
@@ -150,12 +121,7 @@ mod tests {
     const PREFIX: &str = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:";
 
     fn map(members: Vec<(&str, Value)>) -> Value {
-        Value::Map(
-            members
-                .into_iter()
-                .map(|(name, value)| (name.into(), value))
-                .collect(),
-        )
+        Value::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 
     /// An alarm that took its state at second `transitioned` and was evaluated last at second 900.
@@ -177,29 +143,16 @@ mod tests {
         composite: Vec<Value>,
         next: Option<&str>,
     ) -> aws_smithy_http_client::test_util::ReplayEvent {
-        let mut members = vec![
-            ("MetricAlarms", Value::Array(metric)),
-            ("CompositeAlarms", Value::Array(composite)),
-        ];
+        let mut members = vec![("MetricAlarms", Value::Array(metric)), ("CompositeAlarms", Value::Array(composite))];
         members.extend(next.map(|next| ("NextToken", next.into())));
         let mut body = Vec::new();
         ciborium::into_writer(&map(members), &mut body).unwrap();
-        reply(
-            200,
-            &[
-                ("smithy-protocol", "rpc-v2-cbor"),
-                ("content-type", "application/cbor"),
-            ],
-            body,
-        )
+        reply(200, &[("smithy-protocol", "rpc-v2-cbor"), ("content-type", "application/cbor")], body)
     }
 
     async fn describe(replies: &Replies, names: &[&str]) -> Vec<AlarmChange> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        CloudWatchAlarms::new(Client::new(&replies.config()))
-            .describe(&names)
-            .await
-            .unwrap()
+        CloudWatchAlarms::new(Client::new(&replies.config())).describe(&names).await.unwrap()
     }
 
     #[tokio::test]
@@ -209,18 +162,10 @@ mod tests {
             page(vec![], vec![alarm("b:1", "OK", None)], None),
         ]);
         let found = describe(&replies, &["a", "b:1", "gone"]).await;
-        let seen: Vec<_> = found
-            .iter()
-            .map(|alarm| (alarm.arn.as_str(), alarm.state, alarm.since.as_second()))
-            .collect();
+        let seen: Vec<_> =
+            found.iter().map(|alarm| (alarm.arn.as_str(), alarm.state, alarm.since.as_second())).collect();
         let (a, b) = (format!("{PREFIX}a"), format!("{PREFIX}b:1"));
-        assert_eq!(
-            seen,
-            [
-                (a.as_str(), AlarmState::Alarm, 100),
-                (b.as_str(), AlarmState::Ok, 900)
-            ]
-        );
+        assert_eq!(seen, [(a.as_str(), AlarmState::Alarm, 100), (b.as_str(), AlarmState::Ok, 900)]);
     }
 
     #[tokio::test]
@@ -240,11 +185,7 @@ mod tests {
 
         let replies = Replies::of((0..3).map(|_| page(vec![], vec![], None)));
         let names: Vec<String> = (0..201).map(|n| format!("alarm-{n}")).collect();
-        describe(
-            &replies,
-            &names.iter().map(String::as_str).collect::<Vec<_>>(),
-        )
-        .await;
+        describe(&replies, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
         assert_eq!(replies.count(), 3);
     }
 }

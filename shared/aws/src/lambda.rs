@@ -36,10 +36,7 @@ impl Functions for LambdaFunctions {
             .invocation_type(InvocationType::Event)
             .payload(Blob::new(payload.to_string()));
         let what = format!("the function {function}");
-        request
-            .send()
-            .await
-            .map_err(|error| cloud_error(error, &what, &["ResourceNotFoundException"]))?;
+        request.send().await.map_err(|error| cloud_error(error, &what, &["ResourceNotFoundException"]))?;
         Ok(())
     }
 }

@@ -13,24 +13,13 @@ use aws_types::region::Region;
 pub(crate) struct Replies(StaticReplayClient);
 
 /// One reply.
-pub(crate) fn reply(
-    status: u16,
-    headers: &[(&str, &str)],
-    body: impl Into<Vec<u8>>,
-) -> ReplayEvent {
-    let request = http::Request::builder()
-        .body(SdkBody::empty())
-        .expect("an empty request is well formed");
+pub(crate) fn reply(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> ReplayEvent {
+    let request = http::Request::builder().body(SdkBody::empty()).expect("an empty request is well formed");
     let mut response = http::Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
     }
-    ReplayEvent::new(
-        request,
-        response
-            .body(SdkBody::from(body.into()))
-            .expect("canned headers are well formed"),
-    )
+    ReplayEvent::new(request, response.body(SdkBody::from(body.into())).expect("canned headers are well formed"))
 }
 
 impl Replies {
@@ -43,9 +32,7 @@ impl Replies {
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-                "id", "secret", None, None, "tests",
-            )))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "secret", None, None, "tests")))
             .retry_config(RetryConfig::disabled())
             .http_client(self.0.clone())
             .build()
@@ -53,20 +40,12 @@ impl Replies {
 
     /// Body of the request at `position`.
     pub(crate) fn body(&self, position: usize) -> Vec<u8> {
-        self.request(position, |request| {
-            request
-                .body()
-                .bytes()
-                .expect("these services send no streams")
-                .to_vec()
-        })
+        self.request(position, |request| request.body().bytes().expect("these services send no streams").to_vec())
     }
 
     /// A header of the request at `position`; empty where it is not there.
     pub(crate) fn header(&self, position: usize, name: &str) -> String {
-        self.request(position, |request| {
-            request.headers().get(name).unwrap_or_default().to_owned()
-        })
+        self.request(position, |request| request.headers().get(name).unwrap_or_default().to_owned())
     }
 
     /// How many requests were sent.
@@ -79,11 +58,6 @@ impl Replies {
         position: usize,
         look: impl Fn(&aws_smithy_runtime_api::client::orchestrator::HttpRequest) -> T,
     ) -> T {
-        look(
-            self.0
-                .actual_requests()
-                .nth(position)
-                .expect("as many requests were sent as are looked at"),
-        )
+        look(self.0.actual_requests().nth(position).expect("as many requests were sent as are looked at"))
     }
 }

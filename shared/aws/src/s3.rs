@@ -15,15 +15,14 @@ use aws_sdk_s3::{
     },
     primitives::{ByteStream, DateTime},
     types::{
-        BucketVersioningStatus, ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart,
-        MetadataDirective, ObjectCannedAcl, ServerSideEncryption, TaggingDirective,
+        BucketVersioningStatus, ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, MetadataDirective,
+        ObjectCannedAcl, ServerSideEncryption, TaggingDirective,
     },
 };
 use aws_types::{SdkConfig, service_config::ServiceConfigKey};
 use bytes::Bytes;
 use engine::ports::objects::{
-    ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject, PutOptions, Upload,
-    Written,
+    ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject, PutOptions, Upload, Written,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -41,11 +40,7 @@ const COPIES_PARALLEL_MAX: usize = 4;
 const READ_ATTEMPTS_MAX: u32 = 3;
 
 /// What need not be escaped in a copy source or a tag: S3's unreserved characters; a slash separates.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const ESCAPED_IN_PATH: &AsciiSet = &ESCAPED.remove(b'/');
 
 /// Makes an S3 client of the general configuration: with path-style addresses if it names an endpoint, since the
@@ -61,9 +56,7 @@ pub fn client(config: &SdkConfig) -> Client {
         config.service_config()?.load_config(key)
     };
     let has_endpoint = config.endpoint_url().is_some() || own_endpoint().is_some();
-    let s3 = aws_sdk_s3::config::Builder::from(config)
-        .force_path_style(has_endpoint)
-        .build();
+    let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(has_endpoint).build();
     Client::from_conf(s3)
 }
 
@@ -84,11 +77,7 @@ impl S3Objects {
         Self { client }
     }
 
-    async fn read_once(
-        &self,
-        object: &PinnedObject,
-        range: &Range<u64>,
-    ) -> Result<Bytes, ObjectsError> {
+    async fn read_once(&self, object: &PinnedObject, range: &Range<u64>) -> Result<Bytes, ObjectsError> {
         let asked = Asked::read("GetObject", &object.at);
         let (version_id, etag) = condition(object);
         let output = self
@@ -102,11 +91,7 @@ impl S3Objects {
             .send()
             .await
             .map_err(|error| failure(&asked, error))?;
-        let body = output
-            .body
-            .collect()
-            .await
-            .map_err(|_| asked.unavailable("the download broke off"))?;
+        let body = output.body.collect().await.map_err(|_| asked.unavailable("the download broke off"))?;
         Ok(body.into_bytes())
     }
 
@@ -127,29 +112,18 @@ impl S3Objects {
             .set_copy_source_if_match(etag)
             .metadata_directive(MetadataDirective::Replace)
             .tagging_directive(TaggingDirective::Replace);
-        let output = stored_copy(request, options)
-            .send()
-            .await
-            .map_err(|error| failure(&asked, error))?;
+        let output = stored_copy(request, options).send().await.map_err(|error| failure(&asked, error))?;
         let etag = output.copy_object_result.and_then(|result| result.e_tag);
         Ok(written(output.version_id, etag))
     }
 
-    async fn copy_parts(
-        &self,
-        from: &PinnedObject,
-        size: u64,
-        upload: &Upload,
-    ) -> Result<Vec<Part>, ObjectsError> {
+    async fn copy_parts(&self, from: &PinnedObject, size: u64, upload: &Upload) -> Result<Vec<Part>, ObjectsError> {
         let ranges = (1..=PARTS_MAX).map_while(|number| {
             let start = u64::from(number - 1) * COPY_PART_BYTES;
             (start < size).then(|| (number, start..(start + COPY_PART_BYTES).min(size)))
         });
         let copies = ranges.map(|(number, range)| self.copy_part(from, upload, number, range));
-        stream::iter(copies.collect::<Vec<_>>())
-            .buffered(COPIES_PARALLEL_MAX)
-            .try_collect()
-            .await
+        stream::iter(copies.collect::<Vec<_>>()).buffered(COPIES_PARALLEL_MAX).try_collect().await
     }
 
     async fn copy_part(
@@ -174,23 +148,13 @@ impl S3Objects {
             .send()
             .await
             .map_err(|error| failure(&asked, error))?;
-        let result = output
-            .copy_part_result
-            .ok_or_else(|| asked.unavailable("the answer had no receipt"))?;
-        Ok(Part {
-            number,
-            etag: result.e_tag.unwrap_or_default(),
-            crc32: result.checksum_crc32,
-        })
+        let result = output.copy_part_result.ok_or_else(|| asked.unavailable("the answer had no receipt"))?;
+        Ok(Part { number, etag: result.e_tag.unwrap_or_default(), crc32: result.checksum_crc32 })
     }
 }
 
 impl Objects for S3Objects {
-    async fn head(
-        &self,
-        at: &ObjectAt,
-        version_id: Option<&str>,
-    ) -> Result<ObjectInfo, ObjectsError> {
+    async fn head(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<ObjectInfo, ObjectsError> {
         let asked = Asked::head(at, version_id.is_some());
         let output = self
             .client
@@ -223,39 +187,20 @@ impl Objects for S3Objects {
         loop {
             match self.read_once(object, &range).await {
                 // The SDK has retried the request itself; a body that breaks off is ours to ask for again.
-                Err(ObjectsError::Unavailable { .. }) if attempt < READ_ATTEMPTS_MAX => {
-                    attempt += 1
-                }
+                Err(ObjectsError::Unavailable { .. }) if attempt < READ_ATTEMPTS_MAX => attempt += 1,
                 outcome => return outcome,
             }
         }
     }
 
-    async fn put(
-        &self,
-        at: &ObjectAt,
-        body: Bytes,
-        options: &PutOptions,
-    ) -> Result<Written, ObjectsError> {
+    async fn put(&self, at: &ObjectAt, body: Bytes, options: &PutOptions) -> Result<Written, ObjectsError> {
         let asked = Asked::write("PutObject", at);
-        let request = self
-            .client
-            .put_object()
-            .bucket(&at.bucket)
-            .key(&at.key)
-            .body(ByteStream::from(body));
-        let output = stored_put(request, options)
-            .send()
-            .await
-            .map_err(|error| failure(&asked, error))?;
+        let request = self.client.put_object().bucket(&at.bucket).key(&at.key).body(ByteStream::from(body));
+        let output = stored_put(request, options).send().await.map_err(|error| failure(&asked, error))?;
         Ok(written(output.version_id, output.e_tag))
     }
 
-    async fn begin_upload(
-        &self,
-        at: &ObjectAt,
-        options: &PutOptions,
-    ) -> Result<Upload, ObjectsError> {
+    async fn begin_upload(&self, at: &ObjectAt, options: &PutOptions) -> Result<Upload, ObjectsError> {
         let asked = Asked::write("CreateMultipartUpload", at);
         let request = self
             .client
@@ -263,26 +208,12 @@ impl Objects for S3Objects {
             .bucket(&at.bucket)
             .key(&at.key)
             .checksum_algorithm(ChecksumAlgorithm::Crc32);
-        let output = stored_upload(request, options)
-            .send()
-            .await
-            .map_err(|error| failure(&asked, error))?;
-        let id = output
-            .upload_id
-            .ok_or_else(|| asked.unavailable("the answer had no upload id"))?;
-        Ok(Upload {
-            at: at.clone(),
-            id,
-            if_none_match: options.if_none_match,
-        })
+        let output = stored_upload(request, options).send().await.map_err(|error| failure(&asked, error))?;
+        let id = output.upload_id.ok_or_else(|| asked.unavailable("the answer had no upload id"))?;
+        Ok(Upload { at: at.clone(), id, if_none_match: options.if_none_match })
     }
 
-    async fn put_part(
-        &self,
-        upload: &Upload,
-        number: u32,
-        body: Bytes,
-    ) -> Result<Part, ObjectsError> {
+    async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<Part, ObjectsError> {
         let asked = Asked::write("UploadPart", &upload.at);
         let output = self
             .client
@@ -296,18 +227,10 @@ impl Objects for S3Objects {
             .send()
             .await
             .map_err(|error| failure(&asked, error))?;
-        Ok(Part {
-            number,
-            etag: output.e_tag.unwrap_or_default(),
-            crc32: output.checksum_crc32,
-        })
+        Ok(Part { number, etag: output.e_tag.unwrap_or_default(), crc32: output.checksum_crc32 })
     }
 
-    async fn complete_upload(
-        &self,
-        upload: &Upload,
-        parts: &[Part],
-    ) -> Result<Written, ObjectsError> {
+    async fn complete_upload(&self, upload: &Upload, parts: &[Part]) -> Result<Written, ObjectsError> {
         let asked = Asked::write("CompleteMultipartUpload", &upload.at);
         let parts = parts.iter().map(|part| {
             CompletedPart::builder()
@@ -323,11 +246,7 @@ impl Objects for S3Objects {
             .key(&upload.at.key)
             .upload_id(&upload.id)
             .set_if_none_match(upload.if_none_match.then(|| "*".to_owned()))
-            .multipart_upload(
-                CompletedMultipartUpload::builder()
-                    .set_parts(Some(parts.collect()))
-                    .build(),
-            )
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build())
             .send()
             .await
             .map_err(|error| failure(&asked, error))?;
@@ -372,13 +291,8 @@ impl Objects for S3Objects {
     async fn is_versioned(&self, bucket: &str) -> Result<bool, ObjectsError> {
         let at = ObjectAt::new(bucket, "");
         let asked = Asked::read("GetBucketVersioning", &at);
-        let output = self
-            .client
-            .get_bucket_versioning()
-            .bucket(bucket)
-            .send()
-            .await
-            .map_err(|error| failure(&asked, error))?;
+        let output =
+            self.client.get_bucket_versioning().bucket(bucket).send().await.map_err(|error| failure(&asked, error))?;
         Ok(output.status == Some(BucketVersioningStatus::Enabled))
     }
 }
@@ -391,12 +305,7 @@ macro_rules! stored {
                 .set_content_type(options.content_type.clone())
                 .set_cache_control(options.cache_control.clone())
                 .set_acl(options.acl.as_deref().map(ObjectCannedAcl::from))
-                .set_server_side_encryption(
-                    options
-                        .kms_key
-                        .as_ref()
-                        .map(|_| ServerSideEncryption::AwsKms),
-                )
+                .set_server_side_encryption(options.kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
                 .set_ssekms_key_id(options.kms_key.clone())
                 .set_tagging(tagging(&options.tags))
         }
@@ -408,16 +317,12 @@ stored!(stored_copy, CopyObjectFluentBuilder);
 stored!(stored_upload, CreateMultipartUploadFluentBuilder);
 
 fn stored_put(request: PutObjectFluentBuilder, options: &PutOptions) -> PutObjectFluentBuilder {
-    stored_put_always(request, options)
-        .set_if_none_match(options.if_none_match.then(|| "*".to_owned()))
+    stored_put_always(request, options).set_if_none_match(options.if_none_match.then(|| "*".to_owned()))
 }
 
 fn tagging(tags: &BTreeMap<String, String>) -> Option<String> {
     let escape = |text| utf8_percent_encode(text, ESCAPED);
-    let pairs: Vec<String> = tags
-        .iter()
-        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
-        .collect();
+    let pairs: Vec<String> = tags.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
     (!pairs.is_empty()).then(|| pairs.join("&"))
 }
 
@@ -430,16 +335,9 @@ fn condition(object: &PinnedObject) -> (Option<String>, Option<String>) {
 }
 
 fn copy_source(from: &PinnedObject) -> String {
-    let path = format!(
-        "{}/{}",
-        from.at.bucket,
-        utf8_percent_encode(&from.at.key, ESCAPED_IN_PATH)
-    );
+    let path = format!("{}/{}", from.at.bucket, utf8_percent_encode(&from.at.key, ESCAPED_IN_PATH));
     match &from.version_id {
-        Some(version_id) => format!(
-            "{path}?versionId={}",
-            utf8_percent_encode(version_id, ESCAPED)
-        ),
+        Some(version_id) => format!("{path}?versionId={}", utf8_percent_encode(version_id, ESCAPED)),
         None => path,
     }
 }
@@ -454,10 +352,7 @@ fn part_number(number: u32) -> i32 {
 }
 
 fn written(version_id: Option<String>, etag: Option<String>) -> Written {
-    Written {
-        version_id,
-        etag: plain_etag(etag),
-    }
+    Written { version_id, etag: plain_etag(etag) }
 }
 
 fn plain_etag(etag: Option<String>) -> String {

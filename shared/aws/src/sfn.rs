@@ -27,53 +27,28 @@ impl StepFunctions {
 
     /// Drives the state machine `machine_arn`.
     pub fn new(client: Client, machine_arn: impl Into<String>) -> Self {
-        Self {
-            client,
-            machine_arn: machine_arn.into(),
-        }
+        Self { client, machine_arn: machine_arn.into() }
     }
 
     /// ARN of the machine's execution called `name`. A version or alias in the machine's ARN is no part of it.
     fn execution_arn(&self, name: &str) -> Result<String, CloudError> {
         let parts: Vec<&str> = self.machine_arn.split(':').collect();
         match parts.as_slice() {
-            [
-                "arn",
-                partition,
-                "states",
-                region,
-                account,
-                "stateMachine",
-                machine,
-                ..,
-            ] => Ok(format!(
-                "arn:{partition}:states:{region}:{account}:execution:{machine}:{name}"
-            )),
-            _ => Err(CloudError::Refused(format!(
-                "'{}' is not the ARN of a state machine",
-                self.machine_arn
-            ))),
+            ["arn", partition, "states", region, account, "stateMachine", machine, ..] => {
+                Ok(format!("arn:{partition}:states:{region}:{account}:execution:{machine}:{name}"))
+            }
+            _ => Err(CloudError::Refused(format!("'{}' is not the ARN of a state machine", self.machine_arn))),
         }
     }
 }
 
 impl Machines for StepFunctions {
     async fn start(&self, name: &str, input: &Value) -> Result<(), CloudError> {
-        let request = self
-            .client
-            .start_execution()
-            .state_machine_arn(&self.machine_arn)
-            .name(name)
-            .input(input.to_string());
+        let request =
+            self.client.start_execution().state_machine_arn(&self.machine_arn).name(name).input(input.to_string());
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_execution_already_exists()) =>
-            {
-                Ok(())
-            }
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_execution_already_exists()) => Ok(()),
             Err(error) => {
                 let what = format!("the state machine {}", self.machine_arn);
                 Err(cloud_error(error, &what, &["StateMachineDoesNotExist"]))
@@ -82,44 +57,22 @@ impl Machines for StepFunctions {
     }
 
     async fn answer(&self, token: &str, output: &Value) -> Result<(), CloudError> {
-        let request = self
-            .client
-            .send_task_success()
-            .task_token(token)
-            .output(output.to_string());
-        request
-            .send()
-            .await
-            .map_err(|error| cloud_error(error, TOKEN, &TOKEN_IS_OVER))?;
+        let request = self.client.send_task_success().task_token(token).output(output.to_string());
+        request.send().await.map_err(|error| cloud_error(error, TOKEN, &TOKEN_IS_OVER))?;
         Ok(())
     }
 
     async fn heartbeat(&self, token: &str) -> Result<(), CloudError> {
         let request = self.client.send_task_heartbeat().task_token(token);
-        request
-            .send()
-            .await
-            .map_err(|error| cloud_error(error, TOKEN, &TOKEN_IS_OVER))?;
+        request.send().await.map_err(|error| cloud_error(error, TOKEN, &TOKEN_IS_OVER))?;
         Ok(())
     }
 
     async fn status(&self, name: &str) -> Result<Option<MachineStatus>, CloudError> {
         let arn = self.execution_arn(name)?;
-        match self
-            .client
-            .describe_execution()
-            .execution_arn(&arn)
-            .send()
-            .await
-        {
+        match self.client.describe_execution().execution_arn(&arn).send().await {
             Ok(described) => Ok(Some(status_of(&described.status))),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_execution_does_not_exist()) =>
-            {
-                Ok(None)
-            }
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_execution_does_not_exist()) => Ok(None),
             Err(error) => Err(cloud_error(error, &format!("the execution {arn}"), &[])),
         }
     }
@@ -129,9 +82,7 @@ impl Machines for StepFunctions {
 fn status_of(status: &ExecutionStatus) -> MachineStatus {
     match status {
         ExecutionStatus::Succeeded => MachineStatus::Succeeded,
-        ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted => {
-            MachineStatus::Dead
-        }
+        ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Aborted => MachineStatus::Dead,
         _ => MachineStatus::Running,
     }
 }
@@ -151,38 +102,20 @@ mod tests {
 
     #[tokio::test]
     async fn starting_what_was_started_is_success() {
-        let replies = Replies::of([reply(
-            400,
-            &[],
-            r#"{"__type":"ExecutionAlreadyExists","message":"it does"}"#,
-        )]);
-        machine(&replies)
-            .start("e-1", &json!({"a": 1}))
-            .await
-            .unwrap();
+        let replies = Replies::of([reply(400, &[], r#"{"__type":"ExecutionAlreadyExists","message":"it does"}"#)]);
+        machine(&replies).start("e-1", &json!({"a": 1})).await.unwrap();
         let sent: Value = serde_json::from_slice(&replies.body(0)).unwrap();
-        assert_eq!(
-            sent,
-            json!({"stateMachineArn": ARN, "name": "e-1", "input": r#"{"a":1}"#})
-        );
+        assert_eq!(sent, json!({"stateMachineArn": ARN, "name": "e-1", "input": r#"{"a":1}"#}));
     }
 
     #[tokio::test]
     async fn a_token_that_is_over_is_not_there() {
         for code in TOKEN_IS_OVER {
             let body = format!(r#"{{"__type":"{code}","message":"secret-token"}}"#);
-            let replies =
-                Replies::of([reply(400, &[], body.clone()), reply(400, &[], body.clone())]);
+            let replies = Replies::of([reply(400, &[], body.clone()), reply(400, &[], body.clone())]);
             let machine = machine(&replies);
-            for result in [
-                machine.answer("secret-token", &json!({})).await,
-                machine.heartbeat("secret-token").await,
-            ] {
-                assert_eq!(
-                    result.unwrap_err().to_string(),
-                    "the task token is not there",
-                    "{code}"
-                );
+            for result in [machine.answer("secret-token", &json!({})).await, machine.heartbeat("secret-token").await] {
+                assert_eq!(result.unwrap_err().to_string(), "the task token is not there", "{code}");
             }
         }
     }
@@ -193,29 +126,14 @@ mod tests {
             reply(
                 200,
                 &[],
-                format!(
-                    r#"{{"executionArn":"a","stateMachineArn":"b","startDate":1,"status":"{status}"}}"#
-                ),
+                format!(r#"{{"executionArn":"a","stateMachineArn":"b","startDate":1,"status":"{status}"}}"#),
             )
         };
-        let absent = reply(
-            400,
-            &[],
-            r#"{"__type":"ExecutionDoesNotExist","message":"no"}"#,
-        );
-        let replies = Replies::of([
-            described("RUNNING"),
-            described("SUCCEEDED"),
-            described("ABORTED"),
-            absent,
-        ]);
+        let absent = reply(400, &[], r#"{"__type":"ExecutionDoesNotExist","message":"no"}"#);
+        let replies = Replies::of([described("RUNNING"), described("SUCCEEDED"), described("ABORTED"), absent]);
         let machine = machine(&replies);
-        for expected in [
-            Some(MachineStatus::Running),
-            Some(MachineStatus::Succeeded),
-            Some(MachineStatus::Dead),
-            None,
-        ] {
+        for expected in [Some(MachineStatus::Running), Some(MachineStatus::Succeeded), Some(MachineStatus::Dead), None]
+        {
             assert_eq!(machine.status("e-1").await.unwrap(), expected);
         }
         let sent: Value = serde_json::from_slice(&replies.body(0)).unwrap();

@@ -41,16 +41,11 @@ impl Roles for StsRoles {
             .role_arn(role_arn)
             .role_session_name(session_name(session))
             .duration_seconds(DURATION_S);
-        let assumed = request
-            .send()
-            .await
-            .map_err(|error| cloud_error(error, &what, &[]))?;
-        let keys = assumed
-            .credentials
-            .ok_or_else(|| CloudError::Refused(format!("{what}: STS answered without keys")))?;
-        let expires_at = Timestamp::from_second(keys.expiration.secs()).map_err(|_| {
-            CloudError::Refused(format!("{what}: STS answered with keys of no known end"))
-        })?;
+        let assumed = request.send().await.map_err(|error| cloud_error(error, &what, &[]))?;
+        let keys =
+            assumed.credentials.ok_or_else(|| CloudError::Refused(format!("{what}: STS answered without keys")))?;
+        let expires_at = Timestamp::from_second(keys.expiration.secs())
+            .map_err(|_| CloudError::Refused(format!("{what}: STS answered with keys of no known end")))?;
         Ok(Credentials {
             access_key_id: keys.access_key_id,
             secret_access_key: keys.secret_access_key,
@@ -63,10 +58,7 @@ impl Roles for StsRoles {
 /// `session` as STS takes it: 2 to 64 of `[A-Za-z0-9_+=,.@-]`.
 fn session_name(session: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    let name = session
-        .chars()
-        .take(SESSION_CHARS_MAX)
-        .map(|c| if allowed(c) { c } else { '-' });
+    let name = session.chars().take(SESSION_CHARS_MAX).map(|c| if allowed(c) { c } else { '-' });
     format!("{:-<SESSION_CHARS_MIN$}", name.collect::<String>())
 }
 
@@ -93,34 +85,18 @@ mod tests {
             <SecretAccessKey>SECRET</SecretAccessKey><SessionToken>TOKEN</SessionToken>\
             <Expiration>2026-11-23T07:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
         let replies = Replies::of([reply(200, &[], body)]);
-        let keys = roles(&replies)
-            .assume("arn:aws:iam::123456789012:role/deploy", "a b")
-            .await
-            .unwrap();
-        assert_eq!(
-            (keys.access_key_id.as_str(), keys.session_token.as_str()),
-            ("AKID", "TOKEN")
-        );
+        let keys = roles(&replies).assume("arn:aws:iam::123456789012:role/deploy", "a b").await.unwrap();
+        assert_eq!((keys.access_key_id.as_str(), keys.session_token.as_str()), ("AKID", "TOKEN"));
         assert_eq!(keys.expires_at.to_string(), "2026-11-23T07:00:00Z");
         let sent = String::from_utf8(replies.body(0)).unwrap();
-        assert!(
-            sent.contains("RoleSessionName=a-b&DurationSeconds=3600"),
-            "{sent}"
-        );
+        assert!(sent.contains("RoleSessionName=a-b&DurationSeconds=3600"), "{sent}");
     }
 
     #[tokio::test]
     async fn a_role_that_may_not_be_assumed_is_denied() {
         let body = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>no</Message></Error>\
             </ErrorResponse>";
-        let error = roles(&Replies::of([reply(403, &[], body)]))
-            .assume("arn:r", "s")
-            .await
-            .err()
-            .unwrap();
-        assert_eq!(
-            error.to_string(),
-            "no permission: the role arn:r: AccessDenied: no"
-        );
+        let error = roles(&Replies::of([reply(403, &[], body)])).assume("arn:r", "s").await.err().unwrap();
+        assert_eq!(error.to_string(), "no permission: the role arn:r: AccessDenied: no");
     }
 }

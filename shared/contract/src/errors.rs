@@ -19,13 +19,8 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Contended,
-        Self::Unavailable,
-        Self::ActionUnfinished,
-        Self::InvalidInput,
-        Self::Broken,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Contended, Self::Unavailable, Self::ActionUnfinished, Self::InvalidInput, Self::Broken];
 
     /// The name as `Retry` and `Catch` spell it.
     pub fn as_str(self) -> &'static str {

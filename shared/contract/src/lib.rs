@@ -11,6 +11,6 @@ mod tasks;
 
 pub use errors::ErrorName;
 pub use tasks::{
-    ActionInput, ActionOperation, ActionOutput, ConditionInput, ConditionKind, ConditionOutput,
-    ExecutionInput, FailureInput, FailureOutput, GateInput, GateOutput,
+    ActionInput, ActionOperation, ActionOutput, ConditionInput, ConditionKind, ConditionOutput, ExecutionInput,
+    FailureInput, FailureOutput, GateInput, GateOutput,
 };

@@ -1,8 +1,7 @@
 //! Inputs and outputs of the tasks.
 
 use domain::{
-    ActionName, ActionStatus, ExecutionId, FailureAnswer, GateAnswer, Generation, PipelineName,
-    StageName, StageReport,
+    ActionName, ActionStatus, ExecutionId, FailureAnswer, GateAnswer, Generation, PipelineName, StageName, StageReport,
 };
 use serde::{Deserialize, Serialize};
 

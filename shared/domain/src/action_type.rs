@@ -75,12 +75,7 @@ pub const ACTION_TYPES: &[ActionTypeInfo] = &[
         inputs: 1..=1,
         outputs: 0..=0,
         required_keys: &["BucketName", "Extract"],
-        optional_keys: &[
-            "CacheControl",
-            "CannedACL",
-            "KMSEncryptionKeyARN",
-            "ObjectKey",
-        ],
+        optional_keys: &["CacheControl", "CannedACL", "KMSEncryptionKeyARN", "ObjectKey"],
         v2_only: false,
         timeout_s: 90 * MINUTE_S,
         heartbeat_s: None,
@@ -119,12 +114,7 @@ pub const ACTION_TYPES: &[ActionTypeInfo] = &[
 pub fn find_action_type(id: &ActionTypeId) -> Option<&'static ActionTypeInfo> {
     ACTION_TYPES.iter().find(|info| {
         (info.category, info.owner, info.provider, info.version)
-            == (
-                id.category.as_str(),
-                id.owner.as_str(),
-                id.provider.as_str(),
-                id.version.as_str(),
-            )
+            == (id.category.as_str(), id.owner.as_str(), id.provider.as_str(), id.version.as_str())
     })
 }
 
@@ -143,30 +133,17 @@ mod tests {
             version: version.into(),
         };
         let cases = [
-            (
-                id("Source", "AWS", "S3", "1"),
-                Some((ActionKind::Native, 3_600, None)),
-            ),
-            (
-                id("Deploy", "AWS", "S3", "1"),
-                Some((ActionKind::Native, 5_400, None)),
-            ),
-            (
-                id("Invoke", "AWS", "Lambda", "1"),
-                Some((ActionKind::Job, 86_400, Some(1_200))),
-            ),
-            (
-                id("Approval", "AWS", "Manual", "1"),
-                Some((ActionKind::Job, 604_800, None)),
-            ),
+            (id("Source", "AWS", "S3", "1"), Some((ActionKind::Native, 3_600, None))),
+            (id("Deploy", "AWS", "S3", "1"), Some((ActionKind::Native, 5_400, None))),
+            (id("Invoke", "AWS", "Lambda", "1"), Some((ActionKind::Job, 86_400, Some(1_200)))),
+            (id("Approval", "AWS", "Manual", "1"), Some((ActionKind::Job, 604_800, None))),
             (id("Deploy", "AWS", "Lambda", "1"), None),
             (id("Source", "Custom", "S3", "1"), None),
             (id("Source", "AWS", "s3", "1"), None),
             (id("Source", "AWS", "S3", "2"), None),
         ];
         for (id, expected) in cases {
-            let found =
-                find_action_type(&id).map(|info| (info.kind, info.timeout_s, info.heartbeat_s));
+            let found = find_action_type(&id).map(|info| (info.kind, info.timeout_s, info.heartbeat_s));
             assert_eq!(found, expected, "{id:?}");
         }
     }
@@ -175,30 +152,17 @@ mod tests {
     fn the_catalogue_names_nothing_twice() {
         let mut types = BTreeSet::new();
         for info in ACTION_TYPES {
-            assert!(
-                types.insert((info.category, info.owner, info.provider, info.version)),
-                "{info:?}"
-            );
-            let keys: BTreeSet<_> = info
-                .required_keys
-                .iter()
-                .chain(info.optional_keys)
-                .collect();
-            assert_eq!(
-                keys.len(),
-                info.required_keys.len() + info.optional_keys.len(),
-                "{info:?}"
-            );
+            assert!(types.insert((info.category, info.owner, info.provider, info.version)), "{info:?}");
+            let keys: BTreeSet<_> = info.required_keys.iter().chain(info.optional_keys).collect();
+            assert_eq!(keys.len(), info.required_keys.len() + info.optional_keys.len(), "{info:?}");
         }
     }
 
     #[test]
     fn kinds_are_spelled_as_the_state_machines_spell_them() {
-        for (kind, text) in [
-            (ActionKind::Native, "\"Native\""),
-            (ActionKind::Job, "\"Job\""),
-            (ActionKind::Machine, "\"Machine\""),
-        ] {
+        for (kind, text) in
+            [(ActionKind::Native, "\"Native\""), (ActionKind::Job, "\"Job\""), (ActionKind::Machine, "\"Machine\"")]
+        {
             assert_eq!(serde_json::to_string(&kind).unwrap(), text);
         }
     }

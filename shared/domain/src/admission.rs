@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType,
-    GateAnswer, GateEvent, Occupant, PhaseEvent, PipelineView, Rejected, StageIndex, StageName,
-    StageOutcome, StageState, StageStatus, Waiting, action_groups, changes::Board, gate,
+    AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer,
+    GateEvent, Occupant, PhaseEvent, PipelineView, Rejected, StageIndex, StageName, StageOutcome, StageState,
+    StageStatus, Waiting, action_groups, changes::Board, gate,
 };
 
 /// Lets the first waiting execution into `name` if the stage is free and open. Returns the changes of that alone.
@@ -45,18 +45,9 @@ pub(crate) fn admit_into(
         let outdated = gate::is_outdated(&view.index, board.execution(waiting.execution)?);
         // Where the next in the queue was not read, nobody would be left to free the stage for it: this one goes in
         // and is turned away at its next gate.
-        if outdated
-            && queue
-                .get(place + 1)
-                .is_none_or(|next| board.was_read(next.execution))
-        {
+        if outdated && queue.get(place + 1).is_none_or(|next| board.was_read(next.execution)) {
             gate::cancel(board, waiting.execution, alarms)?;
-            board.answer(
-                &waiting.token,
-                GateAnswer::End {
-                    status: ExecutionStatus::Cancelled,
-                },
-            );
+            board.answer(&waiting.token, GateAnswer::End { status: ExecutionStatus::Cancelled });
             continue;
         }
         board.changes.waiting_removed.push(waiting.clone());
@@ -69,20 +60,12 @@ pub(crate) fn admit_into(
 }
 
 /// Enters `index`, or waits before it.
-pub(crate) fn enter(
-    board: &mut Board<'_>,
-    event: &GateEvent<'_>,
-    index: &StageIndex,
-) -> Result<(), Rejected> {
+pub(crate) fn enter(board: &mut Board<'_>, event: &GateEvent<'_>, index: &StageIndex) -> Result<(), Rejected> {
     let id = event.execution;
     let mode = board.view.index.mode;
-    let (own, others): (Vec<Waiting>, Vec<Waiting>) = board
-        .waiting(&index.name)
-        .into_iter()
-        .partition(|waiting| waiting.execution == id);
-    let ahead = others
-        .iter()
-        .any(|other| own.iter().all(|own| other.arrival < own.arrival));
+    let (own, others): (Vec<Waiting>, Vec<Waiting>) =
+        board.waiting(&index.name).into_iter().partition(|waiting| waiting.execution == id);
+    let ahead = others.iter().any(|other| own.iter().all(|own| other.arrival < own.arrival));
     // A rollback was given its stage before its state machine asked.
     let reserved = board.stage(&index.name).is_occupied_by(id);
     let free = is_free(board, &index.name) && (mode != ExecutionMode::Queued || !ahead);
@@ -133,11 +116,7 @@ fn take(
             entered_at: now,
             attempt: 1,
             auto_retried: false,
-            alarms: alarms
-                .iter()
-                .filter(|(name, _)| watched(name))
-                .map(|(n, a)| (n.clone(), a.clone()))
-                .collect(),
+            alarms: alarms.iter().filter(|(name, _)| watched(name)).map(|(n, a)| (n.clone(), a.clone())).collect(),
         });
     }
     board.record(id, "StageEntered", Some(&index.name), String::new());
@@ -154,29 +133,17 @@ fn wait(
 ) -> Result<(), Rejected> {
     let (now, id) = (board.now, event.execution);
     if own.is_empty() {
-        board
-            .execution(id)?
-            .advance(&PhaseEvent::Wait(index.name.clone()), now)?;
+        board.execution(id)?.advance(&PhaseEvent::Wait(index.name.clone()), now)?;
     }
     if board.view.index.mode == ExecutionMode::Superseded {
         for older in others.iter().filter(|other| other.execution < id) {
             supersede(board, older.execution, id, &index.name)?;
-            board.answer(
-                &older.token,
-                GateAnswer::End {
-                    status: ExecutionStatus::Superseded,
-                },
-            );
+            board.answer(&older.token, GateAnswer::End { status: ExecutionStatus::Superseded });
         }
         // Requests come in any order: an older release that is late must not take the place of a newer one.
         if let Some(newer) = others.iter().find(|other| other.execution > id) {
             supersede(board, id, newer.execution, &index.name)?;
-            board.answer(
-                event.token,
-                GateAnswer::End {
-                    status: ExecutionStatus::Superseded,
-                },
-            );
+            board.answer(event.token, GateAnswer::End { status: ExecutionStatus::Superseded });
             return Ok(());
         }
     }
@@ -186,10 +153,7 @@ fn wait(
         Some(own) => {
             // Whoever lets it in meanwhile writes this row too, so one of the two decides again.
             board.keep(id)?;
-            board.changes.waiting_added.push(Waiting {
-                token: event.token.to_owned(),
-                ..own.clone()
-            });
+            board.changes.waiting_added.push(Waiting { token: event.token.to_owned(), ..own.clone() });
             board.changes.waiting_removed.push(own);
         }
         None => {
@@ -219,34 +183,18 @@ fn why_wait(stage: &StageState) -> String {
     }
 }
 
-fn supersede(
-    board: &mut Board<'_>,
-    id: ExecutionId,
-    by: ExecutionId,
-    name: &StageName,
-) -> Result<(), Rejected> {
+fn supersede(board: &mut Board<'_>, id: ExecutionId, by: ExecutionId, name: &StageName) -> Result<(), Rejected> {
     let now = board.now;
     let execution = board.execution(id)?;
     execution.advance(&PhaseEvent::Supersede, now)?;
-    execution.status_summary = Some(format!(
-        "Execution {by} took its place before stage {name}."
-    ));
+    execution.status_summary = Some(format!("Execution {by} took its place before stage {name}."));
     board.remove_waiting(id);
-    board.record(
-        id,
-        "ExecutionSuperseded",
-        Some(name),
-        format!("Superseded by {by}."),
-    );
+    board.record(id, "ExecutionSuperseded", Some(name), format!("Superseded by {by}."));
     Ok(())
 }
 
 /// The answer that lets `execution` run the stage it is in. A rollback skips gates that would block the cure.
-pub(crate) fn run_stage(
-    execution: &Execution,
-    stage: &StageState,
-    index: &StageIndex,
-) -> GateAnswer {
+pub(crate) fn run_stage(execution: &Execution, stage: &StageState, index: &StageIndex) -> GateAnswer {
     let standard = execution.execution_type == ExecutionType::Standard;
     GateAnswer::RunStage {
         stage: index.name.clone(),

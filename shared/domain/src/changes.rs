@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionExecutionId, ActionName, ActionRun, ActionStatus, Evidence, Execution, ExecutionId,
-    GateAnswer, Generation, PipelineName, PipelineView, Rejected, StageName, StageState, Success,
-    Watch, derived_uuid,
+    ActionExecutionId, ActionName, ActionRun, ActionStatus, Evidence, Execution, ExecutionId, GateAnswer, Generation,
+    PipelineName, PipelineView, Rejected, StageName, StageState, Success, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -130,11 +129,7 @@ pub struct Record {
 
 /// Something to do after the rows are stored. Doing it twice is doing it once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    tag = "effect",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "effect", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Effect {
     /// Start the state machine that drives an execution. Idempotent by name.
     StartMachine {
@@ -189,9 +184,7 @@ impl Effect {
             Self::AnswerAction { token, .. } => ("AnswerAction", token.clone()),
             Self::ExtendAction { job, .. } => ("ExtendAction", job.to_string()),
             Self::InvokeJob { job } => ("InvokeJob", job.to_string()),
-            Self::PurgeHistory { pipeline, before } => {
-                ("PurgeHistory", format!("{pipeline} {before}"))
-            }
+            Self::PurgeHistory { pipeline, before } => ("PurgeHistory", format!("{pipeline} {before}")),
         };
         derived_uuid(&[kind, &key])
     }
@@ -212,22 +205,13 @@ impl<'a> Board<'a> {
         executions: &'a BTreeMap<ExecutionId, Execution>,
         now: Timestamp,
     ) -> Self {
-        Self {
-            view,
-            executions,
-            now,
-            changes: Changes::default(),
-            kept: BTreeSet::new(),
-        }
+        Self { view, executions, now, changes: Changes::default(), kept: BTreeSet::new() }
     }
 
     /// The stage as it stands, for changing.
     pub(crate) fn stage(&mut self, name: &StageName) -> &mut StageState {
         let view = self.view;
-        self.changes
-            .stages
-            .entry(name.clone())
-            .or_insert_with(|| view.stage(name))
+        self.changes.stages.entry(name.clone()).or_insert_with(|| view.stage(name))
     }
 
     /// The execution as it stands, for changing. It must be among those read.
@@ -245,12 +229,7 @@ impl<'a> Board<'a> {
         let removed = &self.changes.waiting_removed;
         self.view
             .waiting_for(stage)
-            .chain(
-                self.changes
-                    .waiting_added
-                    .iter()
-                    .filter(|waiting| waiting.stage == *stage),
-            )
+            .chain(self.changes.waiting_added.iter().filter(|waiting| waiting.stage == *stage))
             .filter(|waiting| !removed.contains(waiting))
             .cloned()
             .collect()
@@ -276,13 +255,7 @@ impl<'a> Board<'a> {
         self.changes.waiting_removed.extend(own);
     }
 
-    pub(crate) fn record(
-        &mut self,
-        execution: ExecutionId,
-        event: &str,
-        stage: Option<&StageName>,
-        detail: String,
-    ) {
+    pub(crate) fn record(&mut self, execution: ExecutionId, event: &str, stage: Option<&StageName>, detail: String) {
         self.changes.records.push(Record {
             execution,
             at: self.now,
@@ -294,21 +267,14 @@ impl<'a> Board<'a> {
     }
 
     pub(crate) fn answer(&mut self, token: &str, answer: GateAnswer) {
-        self.changes.effects.push(Effect::AnswerGate {
-            token: token.to_owned(),
-            answer,
-        });
+        self.changes.effects.push(Effect::AnswerGate { token: token.to_owned(), answer });
     }
 
     /// The changes, without rows that were looked at but stayed as they were.
     pub(crate) fn into_changes(mut self) -> Changes {
         let (view, executions, kept) = (self.view, self.executions, &self.kept);
-        self.changes
-            .stages
-            .retain(|name, stage| *stage != view.stage(name));
-        self.changes
-            .executions
-            .retain(|id, execution| kept.contains(id) || executions.get(id) != Some(execution));
+        self.changes.stages.retain(|name, stage| *stage != view.stage(name));
+        self.changes.executions.retain(|id, execution| kept.contains(id) || executions.get(id) != Some(execution));
         self.changes
     }
 }

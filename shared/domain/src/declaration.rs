@@ -63,11 +63,7 @@ pub struct ArtifactStore {
     /// Bucket name.
     pub location: String,
     /// Key to encrypt with; absent, the bucket's default.
-    #[serde(
-        default,
-        rename = "encryptionKey",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "encryptionKey", skip_serializing_if = "Option::is_none")]
     pub encryption_key: Option<EncryptionKey>,
 }
 

@@ -6,9 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ExecutionId, ExecutionMode,
-    ExecutionType, Generation, Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, StageName,
-    StageStatus, TriggerType,
+    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ExecutionId, ExecutionMode, ExecutionType, Generation,
+    Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, StageName, StageStatus, TriggerType,
 };
 
 /// The row of a pipeline execution: the truth about where it is and what it carries.
@@ -237,8 +236,6 @@ impl Execution {
 
     /// The execution whose revisions this one deploys: itself, or the target of a rollback.
     pub fn revision_of(&self) -> ExecutionId {
-        self.rollback
-            .as_ref()
-            .map_or(self.id, |rollback| rollback.target)
+        self.rollback.as_ref().map_or(self.id, |rollback| rollback.target)
     }
 }

@@ -6,10 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionType,
-    FailureConditions, Generation, Phase, PhaseEvent, PipelineView, Rejected, RetryMode,
-    RollbackCause, RollbackOrder, StageName, StageState, StageStatus, Success, action_groups,
-    admission::admit_into, changes::Board, remaining_groups, rollback,
+    ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionType, FailureConditions,
+    Generation, Phase, PhaseEvent, PipelineView, Rejected, RetryMode, RollbackCause, RollbackOrder, StageName,
+    StageState, StageStatus, Success, action_groups, admission::admit_into, changes::Board, remaining_groups, rollback,
 };
 
 /// What to do about a failed stage.
@@ -34,9 +33,7 @@ pub fn decide_failure(
     approval_rejected: bool,
 ) -> FailureDecision {
     if execution.execution_type == ExecutionType::Rollback {
-        return FailureDecision::Stop(
-            "A rollback does not retry or roll back by itself.".to_owned(),
-        );
+        return FailureDecision::Stop("A rollback does not retry or roll back by itself.".to_owned());
     }
     let Some(declared) = declared else {
         return FailureDecision::Stop("The stage declares no onFailure.".to_owned());
@@ -47,26 +44,14 @@ pub fn decide_failure(
     if matches!(execution.phase, Phase::Stopping { .. }) {
         return FailureDecision::Stop("A stop was asked for.".to_owned());
     }
-    let spent = stage
-        .occupant
-        .as_ref()
-        .is_none_or(|inside| inside.auto_retried);
-    let retry = declared
-        .retry_configuration
-        .as_ref()
-        .map(|retry| retry.retry_mode.unwrap_or(RetryMode::FailedActions));
+    let spent = stage.occupant.as_ref().is_none_or(|inside| inside.auto_retried);
+    let retry = declared.retry_configuration.as_ref().map(|retry| retry.retry_mode.unwrap_or(RetryMode::FailedActions));
     match (declared.result.as_deref(), retry) {
-        (Some("RETRY"), mode) if !spent => {
-            FailureDecision::Retry(mode.unwrap_or(RetryMode::FailedActions))
-        }
+        (Some("RETRY"), mode) if !spent => FailureDecision::Retry(mode.unwrap_or(RetryMode::FailedActions)),
         (Some("ROLLBACK"), Some(mode)) if !spent => FailureDecision::Retry(mode),
         (Some("ROLLBACK"), _) => FailureDecision::Rollback,
-        (Some("RETRY"), _) => {
-            FailureDecision::Stop("The automatic retry has failed too.".to_owned())
-        }
-        (Some(_) | None, _) => {
-            FailureDecision::Stop("The stage declares no automatic rollback.".to_owned())
-        }
+        (Some("RETRY"), _) => FailureDecision::Stop("The automatic retry has failed too.".to_owned()),
+        (Some(_) | None, _) => FailureDecision::Stop("The stage declares no automatic rollback.".to_owned()),
     }
 }
 
@@ -121,10 +106,7 @@ pub fn settle_failure(
     now: Timestamp,
 ) -> Result<(FailureAnswer, Changes), Rejected> {
     let mut board = Board::new(view, executions, now);
-    if !board
-        .stage(failure.stage)
-        .is_held_by(failure.execution, failure.generation)
-    {
+    if !board.stage(failure.stage).is_held_by(failure.execution, failure.generation) {
         return Err(Rejected::Stale);
     }
     if let FailureDecision::Retry(mode) = failure.decision {
@@ -146,12 +128,7 @@ pub fn settle_failure(
         outcome.status = StageStatus::Failed;
         outcome.left_at = Some(now);
     }
-    board.record(
-        failure.execution,
-        "StageFailed",
-        Some(failure.stage),
-        format!("{} {why}", failure.summary),
-    );
+    board.record(failure.execution, "StageFailed", Some(failure.stage), format!("{} {why}", failure.summary));
     board.stage(failure.stage).release(StageStatus::Failed);
     match (&failure.decision, &failure.target) {
         (FailureDecision::Rollback, Ok(target)) => rollback::begin(
@@ -171,12 +148,7 @@ pub fn settle_failure(
 }
 
 fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> FailureAnswer {
-    let all = board
-        .view
-        .index
-        .stage(failure.stage)
-        .map(|(_, stage)| action_groups(stage))
-        .unwrap_or_default();
+    let all = board.view.index.stage(failure.stage).map(|(_, stage)| action_groups(stage)).unwrap_or_default();
     let groups = match mode {
         RetryMode::AllActions => all,
         RetryMode::FailedActions => remaining_groups(all, failure.succeeded),
@@ -219,36 +191,17 @@ pub fn close_dead(
         return Err(Rejected::AlreadyDone);
     }
     let stopping = matches!(execution.phase, Phase::Stopping { .. });
-    execution.advance(
-        if stopping {
-            &PhaseEvent::Stop
-        } else {
-            &PhaseEvent::Fail
-        },
-        now,
-    )?;
+    execution.advance(if stopping { &PhaseEvent::Stop } else { &PhaseEvent::Fail }, now)?;
     execution.status_summary = Some(why.to_owned());
-    for outcome in execution
-        .stages
-        .values_mut()
-        .filter(|outcome| outcome.status == StageStatus::InProgress)
-    {
+    for outcome in execution.stages.values_mut().filter(|outcome| outcome.status == StageStatus::InProgress) {
         outcome.status = StageStatus::Failed;
         outcome.left_at = Some(now);
     }
     board.record(id, "DriverLost", None, why.to_owned());
-    let own = view
-        .waiting
-        .iter()
-        .filter(|waiting| waiting.execution == id)
-        .cloned();
+    let own = view.waiting.iter().filter(|waiting| waiting.execution == id).cloned();
     board.changes.waiting_removed.extend(own);
-    let held = view.stages.values().filter(|stage| {
-        stage
-            .occupant
-            .as_ref()
-            .is_some_and(|inside| inside.execution == id)
-    });
+    let held =
+        view.stages.values().filter(|stage| stage.occupant.as_ref().is_some_and(|inside| inside.execution == id));
     for stage in held {
         board.stage(&stage.name).release(StageStatus::Failed);
         admit_into(&mut board, &stage.name, alarms)?;

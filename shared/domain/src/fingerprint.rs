@@ -29,12 +29,7 @@ pub fn fingerprint(stage: &StageDeclaration, pipeline_role: &str) -> String {
     // Structs serialise their members in declared order, and maps here are sorted: equal values give equal bytes.
     let canonical = serde_json::to_vec(&Behaviour { pipeline_role, actions })
         .expect("declarations hold strings, numbers, lists and string-keyed maps, all of which JSON can express");
-    hex::encode(
-        Sha256::new()
-            .chain_update(DOMAIN)
-            .chain_update(canonical)
-            .finalize(),
-    )
+    hex::encode(Sha256::new().chain_update(DOMAIN).chain_update(canonical).finalize())
 }
 
 #[cfg(test)]
@@ -69,90 +64,50 @@ mod tests {
     fn the_format_is_pinned() {
         // A different value here means that deployments in use lose their rollback targets: raise the number in DOMAIN.
         let mut stage = stage();
-        EDITS
-            .iter()
-            .for_each(|(_, edit)| edit(&mut stage.actions[0], "x".into()));
-        assert_eq!(
-            fingerprint(&stage, ROLE),
-            "2b39890e8e16a2972b36437dda4bf8664781f28b5bc89c7b7d6f91406cae9308"
-        );
+        EDITS.iter().for_each(|(_, edit)| edit(&mut stage.actions[0], "x".into()));
+        assert_eq!(fingerprint(&stage, ROLE), "2b39890e8e16a2972b36437dda4bf8664781f28b5bc89c7b7d6f91406cae9308");
     }
 
     type Edit = (&'static str, fn(&mut ActionDeclaration, String));
 
     const EDITS: &[Edit] = &[
-        ("name", |action, text| {
-            action.name = format!("{}-{}", action.name, text.len()).parse().unwrap()
-        }),
-        ("category", |action, text| {
-            action.action_type_id.category += &text
-        }),
+        ("name", |action, text| action.name = format!("{}-{}", action.name, text.len()).parse().unwrap()),
+        ("category", |action, text| action.action_type_id.category += &text),
         ("owner", |action, text| action.action_type_id.owner += &text),
-        ("provider", |action, text| {
-            action.action_type_id.provider += &text
-        }),
-        ("version", |action, text| {
-            action.action_type_id.version += &text
-        }),
+        ("provider", |action, text| action.action_type_id.provider += &text),
+        ("version", |action, text| action.action_type_id.version += &text),
         ("run order", |action, _| action.run_order += 7),
-        ("configuration key", |action, text| {
-            drop(
-                action
-                    .configuration
-                    .insert(format!("New{text}"), String::new()),
-            )
-        }),
+        ("configuration key", |action, text| drop(action.configuration.insert(format!("New{text}"), String::new()))),
         ("configuration value", |action, text| {
-            action
-                .configuration
-                .values_mut()
-                .for_each(|value| value.push_str(&text));
+            action.configuration.values_mut().for_each(|value| value.push_str(&text));
         }),
         ("commands", |action, text| action.commands.push(text)),
         ("outputs", |action, text| {
-            action.output_artifacts.push(crate::OutputArtifact {
-                name: text,
-                files: Vec::new(),
-            });
+            action.output_artifacts.push(crate::OutputArtifact { name: text, files: Vec::new() });
         }),
         ("output files", |action, text| {
-            action.output_artifacts.push(crate::OutputArtifact {
-                name: String::new(),
-                files: vec![text],
+            action.output_artifacts.push(crate::OutputArtifact { name: String::new(), files: vec![text] });
+        }),
+        ("inputs", |action, text| action.input_artifacts.push(crate::InputArtifact { name: text })),
+        ("output variables", |action, text| action.output_variables.push(text)),
+        ("environment name", |action, text| {
+            action.environment_variables.push(crate::EnvironmentVariable {
+                name: text,
+                value: String::new(),
+                kind: None,
             });
         }),
-        ("inputs", |action, text| {
-            action
-                .input_artifacts
-                .push(crate::InputArtifact { name: text })
-        }),
-        ("output variables", |action, text| {
-            action.output_variables.push(text)
-        }),
-        ("environment name", |action, text| {
-            action
-                .environment_variables
-                .push(crate::EnvironmentVariable {
-                    name: text,
-                    value: String::new(),
-                    kind: None,
-                });
-        }),
         ("environment value", |action, text| {
-            action
-                .environment_variables
-                .push(crate::EnvironmentVariable {
-                    name: String::new(),
-                    value: text,
-                    kind: None,
-                });
+            action.environment_variables.push(crate::EnvironmentVariable {
+                name: String::new(),
+                value: text,
+                kind: None,
+            });
         }),
         ("role", |action, text| action.role_arn = Some(text)),
         ("region", |action, text| action.region = Some(text)),
         ("namespace", |action, text| action.namespace = Some(text)),
-        ("timeout", |action, text| {
-            action.timeout_in_minutes = Some(text.len() as u32)
-        }),
+        ("timeout", |action, text| action.timeout_in_minutes = Some(text.len() as u32)),
     ];
 
     proptest! {

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus,
-    ExecutionType, Generation, Live, Phase, PhaseEvent, PipelineIndex, PipelineView, Rejected,
-    StageIndex, StageName, StageStatus, Success, Watch,
+    ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType,
+    Generation, Live, Phase, PhaseEvent, PipelineIndex, PipelineView, Rejected, StageIndex, StageName, StageStatus,
+    Success, Watch,
     admission::{admit_into, enter, run_stage},
     changes::Board,
 };
@@ -99,18 +99,12 @@ pub fn pass_gate(
 
 /// Ends the stage run that `report` tells of. A report by somebody who holds the stage no more, or a second one, changes
 /// nothing.
-fn leave(
-    board: &mut Board<'_>,
-    event: &GateEvent<'_>,
-    report: &StageReport,
-) -> Result<(), Rejected> {
+fn leave(board: &mut Board<'_>, event: &GateEvent<'_>, report: &StageReport) -> Result<(), Rejected> {
     let (now, id) = (board.now, event.execution);
     let execution = board.execution(id)?;
     // The mode it started in tells whether it holds a lock: an update may have switched the pipeline's.
     let locks = execution.mode != ExecutionMode::Parallel;
-    if !is_inside(execution, &report.stage)
-        || locks && !board.stage(&report.stage).is_held_by(id, report.generation)
-    {
+    if !is_inside(execution, &report.stage) || locks && !board.stage(&report.stage).is_held_by(id, report.generation) {
         return Ok(());
     }
     let status = match report.status {
@@ -127,12 +121,7 @@ fn leave(
         execution.advance(&PhaseEvent::Fail, now)?;
         execution.status_summary = Some(format!("Stage {} failed.", report.stage));
     }
-    board.record(
-        id,
-        &format!("Stage{status}"),
-        Some(&report.stage),
-        String::new(),
-    );
+    board.record(id, &format!("Stage{status}"), Some(&report.stage), String::new());
     if report.status == StageResult::Succeeded {
         remember_success(board, id, &report.stage)?;
     }
@@ -143,33 +132,21 @@ fn leave(
 }
 
 /// Makes a success what is live, a candidate for rollbacks, and the object of the stage's watches.
-fn remember_success(
-    board: &mut Board<'_>,
-    id: ExecutionId,
-    name: &StageName,
-) -> Result<(), Rejected> {
+fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) -> Result<(), Rejected> {
     let now = board.now;
     let execution = board.execution(id)?.clone();
     let Some((_, stage_index)) = board.view.index.stage(name) else {
         return Ok(());
     };
     let stage = board.stage(name);
-    stage.live = Some(Live {
-        deployed_by: id,
-        revision_of: execution.revision_of(),
-        since: now,
-    });
+    stage.live = Some(Live { deployed_by: id, revision_of: execution.revision_of(), since: now });
     let (generation, pipeline) = (stage.generation, stage.pipeline.clone());
     let entered = stage.occupant.clone();
     // A rollback is neither a target nor watched: it never rolls back by itself (design section 6).
     if execution.execution_type == ExecutionType::Rollback {
         return Ok(());
     }
-    let fingerprint = execution
-        .stages
-        .get(name)
-        .map(|outcome| outcome.fingerprint.clone())
-        .unwrap_or_default();
+    let fingerprint = execution.stages.get(name).map(|outcome| outcome.fingerprint.clone()).unwrap_or_default();
     board.changes.successes.push(Success {
         pipeline: pipeline.clone(),
         stage: name.clone(),
@@ -255,10 +232,7 @@ fn proceed(board: &mut Board<'_>, event: &GateEvent<'_>) -> Result<(), Rejected>
         }
         Next::Enter(stage) if is_late(view, execution, event) => {
             debug_assert!(
-                execution.phase
-                    == Phase::Waiting {
-                        stage: stage.name.clone()
-                    },
+                execution.phase == Phase::Waiting { stage: stage.name.clone() },
                 "only who waits asked again"
             );
             return Ok(());
@@ -278,10 +252,7 @@ fn proceed(board: &mut Board<'_>, event: &GateEvent<'_>) -> Result<(), Rejected>
 }
 
 fn is_inside(execution: &Execution, stage: &StageName) -> bool {
-    execution
-        .stages
-        .get(stage)
-        .is_some_and(|outcome| outcome.status == StageStatus::InProgress)
+    execution.stages.get(stage).is_some_and(|outcome| outcome.status == StageStatus::InProgress)
 }
 
 /// Whether this is a late delivery of what the execution asked before an earlier stage. Nobody waits for its token any
@@ -294,18 +265,14 @@ fn is_late(view: &PipelineView, execution: &Execution, event: &GateEvent<'_>) ->
     if execution.pipeline_version != view.index.pipeline_version {
         return false;
     }
-    let before = view
-        .index
-        .stage(stage)
-        .and_then(|(at, _)| view.index.stages.get(at.checked_sub(1)?));
+    let before = view.index.stage(stage).and_then(|(at, _)| view.index.stages.get(at.checked_sub(1)?));
     event.finished.map(|report| &report.stage) != before.map(|stage| &stage.name)
 }
 
 /// Whether an update of the pipeline ends the execution (spec 1.7): all but rollbacks, whose stage may be as it was, and
 /// those that were PARALLEL and still are.
 pub(crate) fn is_outdated(index: &PipelineIndex, execution: &Execution) -> bool {
-    let parallel =
-        index.mode == ExecutionMode::Parallel && execution.mode == ExecutionMode::Parallel;
+    let parallel = index.mode == ExecutionMode::Parallel && execution.mode == ExecutionMode::Parallel;
     execution.pipeline_version != index.pipeline_version
         && execution.execution_type == ExecutionType::Standard
         && !parallel
@@ -320,26 +287,14 @@ pub(crate) fn cancel(
     let (now, version) = (board.now, board.view.index.pipeline_version);
     let execution = board.execution(id)?;
     let inside = match &execution.phase {
-        Phase::Running { stage } | Phase::Stopping { stage } if is_inside(execution, stage) => {
-            Some(stage.clone())
-        }
-        Phase::Starting => execution
-            .rollback
-            .as_ref()
-            .map(|rollback| rollback.stage.clone()),
+        Phase::Running { stage } | Phase::Stopping { stage } if is_inside(execution, stage) => Some(stage.clone()),
+        Phase::Starting => execution.rollback.as_ref().map(|rollback| rollback.stage.clone()),
         _ => None,
     };
     execution.advance(&PhaseEvent::Cancel, now)?;
-    execution.status_summary = Some(format!(
-        "The pipeline was updated to version {version} while this execution ran."
-    ));
+    execution.status_summary = Some(format!("The pipeline was updated to version {version} while this execution ran."));
     board.remove_waiting(id);
-    board.record(
-        id,
-        "ExecutionCancelled",
-        None,
-        format!("The pipeline is at version {version}."),
-    );
+    board.record(id, "ExecutionCancelled", None, format!("The pipeline is at version {version}."));
     let Some(stage) = inside else { return Ok(()) };
     if let Some(outcome) = board.execution(id)?.stages.get_mut(&stage) {
         outcome.status = StageStatus::Cancelled;

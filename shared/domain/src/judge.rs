@@ -97,43 +97,24 @@ pub fn judge(watch: &Watch, stage: &StageState, alarm: &AlarmChange) -> Evidence
     let live = stage.live.as_ref().map(|live| live.deployed_by);
     let (verdict, reason) = match alarm.state {
         AlarmState::Ok => (Verdict::Healthy, "the alarm is OK".to_owned()),
-        AlarmState::InsufficientData => (
-            Verdict::NotEnoughData,
-            "the alarm has too little data".to_owned(),
-        ),
-        AlarmState::Unreadable => (
-            Verdict::NotEnoughData,
-            "the alarm could not be read".to_owned(),
-        ),
+        AlarmState::InsufficientData => (Verdict::NotEnoughData, "the alarm has too little data".to_owned()),
+        AlarmState::Unreadable => (Verdict::NotEnoughData, "the alarm could not be read".to_owned()),
         AlarmState::Alarm if alarm.since < watch.from => (
             Verdict::NotThisDeploy,
-            format!(
-                "it has been red since {}, before the deploy began at {}",
-                alarm.since, watch.from
-            ),
+            format!("it has been red since {}, before the deploy began at {}", alarm.since, watch.from),
         ),
         AlarmState::Alarm if alarm.since > watch.until => (
             Verdict::NotThisDeploy,
-            format!(
-                "it turned red at {}, after the watch ended at {}",
-                alarm.since, watch.until
-            ),
+            format!("it turned red at {}, after the watch ended at {}", alarm.since, watch.until),
         ),
-        AlarmState::Alarm if live != Some(watch.execution) => (
-            Verdict::NotThisDeploy,
-            "another execution is live in the stage".to_owned(),
-        ),
+        AlarmState::Alarm if live != Some(watch.execution) => {
+            (Verdict::NotThisDeploy, "another execution is live in the stage".to_owned())
+        }
         AlarmState::Alarm => match &stage.occupant {
-            Some(inside) => (
-                Verdict::NotThisDeploy,
-                format!("execution {} is in the stage already", inside.execution),
-            ),
+            Some(inside) => (Verdict::NotThisDeploy, format!("execution {} is in the stage already", inside.execution)),
             None => (
                 Verdict::Degraded,
-                format!(
-                    "it was {} when the deploy began and turned red at {}",
-                    watch.state_at_entry, alarm.since
-                ),
+                format!("it was {} when the deploy began and turned red at {}", watch.state_at_entry, alarm.since),
             ),
         },
     };
@@ -176,18 +157,9 @@ mod tests {
             version: 0,
         };
         let mut stage = StageState::new(watch.pipeline.clone(), watch.stage.clone());
-        stage.live = Some(Live {
-            deployed_by: id(4),
-            revision_of: id(4),
-            since: at(110),
-        });
+        stage.live = Some(Live { deployed_by: id(4), revision_of: id(4), since: at(110) });
         let verdict = |stage: &StageState, state, since| {
-            let alarm = AlarmChange {
-                arn: "arn".into(),
-                state,
-                since: at(since),
-                reason: String::new(),
-            };
+            let alarm = AlarmChange { arn: "arn".into(), state, since: at(since), reason: String::new() };
             judge(&watch, stage, &alarm).verdict
         };
         for (state, since, expected) in [
@@ -200,26 +172,11 @@ mod tests {
             (AlarmState::InsufficientData, 150, Verdict::NotEnoughData),
             (AlarmState::Unreadable, 150, Verdict::NotEnoughData),
         ] {
-            assert_eq!(
-                verdict(&stage, state, since),
-                expected,
-                "{state:?} since {since}"
-            );
+            assert_eq!(verdict(&stage, state, since), expected, "{state:?} since {since}");
         }
-        stage.live = Some(Live {
-            deployed_by: id(5),
-            revision_of: id(3),
-            since: at(120),
-        });
-        assert_eq!(
-            verdict(&stage, AlarmState::Alarm, 150),
-            Verdict::NotThisDeploy
-        );
-        stage.live = Some(Live {
-            deployed_by: id(4),
-            revision_of: id(4),
-            since: at(110),
-        });
+        stage.live = Some(Live { deployed_by: id(5), revision_of: id(3), since: at(120) });
+        assert_eq!(verdict(&stage, AlarmState::Alarm, 150), Verdict::NotThisDeploy);
+        stage.live = Some(Live { deployed_by: id(4), revision_of: id(4), since: at(110) });
         stage.occupant = Some(Occupant {
             execution: id(5),
             execution_type: ExecutionType::Rollback,
@@ -228,9 +185,6 @@ mod tests {
             auto_retried: false,
             alarms: Default::default(),
         });
-        assert_eq!(
-            verdict(&stage, AlarmState::Alarm, 150),
-            Verdict::NotThisDeploy
-        );
+        assert_eq!(verdict(&stage, AlarmState::Alarm, 150), Verdict::NotThisDeploy);
     }
 }

@@ -32,23 +32,18 @@ pub use action_type::{ACTION_TYPES, ActionKind, ActionTypeInfo, find_action_type
 pub use admission::admit_waiting;
 pub use changes::{Changes, Effect, Job, JobStatus, Record, Waiting};
 pub use declaration::{
-    ActionDeclaration, ActionTypeId, ArtifactStore, BlockerDeclaration, Condition, EncryptionKey,
-    EnvironmentVariable, FailureConditions, InputArtifact, OutputArtifact, PipelineDeclaration,
-    PipelineVariable, RetryConfiguration, RuleDeclaration, RuleTypeId, StageConditions,
-    StageDeclaration,
+    ActionDeclaration, ActionTypeId, ArtifactStore, BlockerDeclaration, Condition, EncryptionKey, EnvironmentVariable,
+    FailureConditions, InputArtifact, OutputArtifact, PipelineDeclaration, PipelineVariable, RetryConfiguration,
+    RuleDeclaration, RuleTypeId, StageConditions, StageDeclaration,
 };
 pub use execution::{
-    ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome,
-    Trigger,
+    ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome, Trigger,
 };
-pub use failure::{
-    FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, settle_failure,
-};
+pub use failure::{FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, settle_failure};
 pub use fingerprint::fingerprint;
 pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, pass_gate};
 pub use ids::{
-    ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName,
-    derived_uuid,
+    ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName, derived_uuid,
 };
 pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
@@ -56,13 +51,11 @@ pub use pipeline::{ActionIndex, PipelineIndex, PipelineView, StageIndex, WatchRu
 pub use plan::{ActionStep, action_groups, remaining_groups};
 pub use records::{Success, Watch};
 pub use rollback::{
-    Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because,
-    start_rollback,
+    Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
 pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};
 pub use status::{
-    ActionStatus, ExecutionMode, ExecutionStatus, ExecutionType, PipelineType, RetryMode,
-    StageStatus, TriggerType,
+    ActionStatus, ExecutionMode, ExecutionStatus, ExecutionType, PipelineType, RetryMode, StageStatus, TriggerType,
 };
 pub use structure::{StructureError, StructureErrorKind, validate_structure};
 pub use transition::{disable_transition, enable_transition};

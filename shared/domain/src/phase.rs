@@ -88,49 +88,32 @@ impl Phase {
             (P::Waiting { stage }, E::Wait(to)) if stage == to => Err(Rejected::AlreadyDone),
             (P::Running { stage }, E::Enter(to)) if stage == to => Err(Rejected::AlreadyDone),
             (P::Starting | P::Running { .. }, E::Wait(to)) => Ok(P::Waiting { stage: to.clone() }),
-            (P::Starting | P::Waiting { .. } | P::Running { .. }, E::Enter(to)) => {
-                Ok(P::Running { stage: to.clone() })
-            }
+            (P::Starting | P::Waiting { .. } | P::Running { .. }, E::Enter(to)) => Ok(P::Running { stage: to.clone() }),
             (P::Running { .. }, E::Complete) => Ok(P::Succeeded),
             (P::Starting, E::Fail) => Ok(P::Failed { stage: None }),
-            (P::Waiting { stage } | P::Running { stage }, E::Fail) => Ok(P::Failed {
-                stage: Some(stage.clone()),
-            }),
+            (P::Waiting { stage } | P::Running { stage }, E::Fail) => Ok(P::Failed { stage: Some(stage.clone()) }),
             (P::Waiting { .. }, E::Supersede) => Ok(P::Superseded),
-            (
-                P::Starting | P::Waiting { .. } | P::Running { .. } | P::Stopping { .. },
-                E::Cancel,
-            ) => Ok(P::Cancelled),
+            (P::Starting | P::Waiting { .. } | P::Running { .. } | P::Stopping { .. }, E::Cancel) => Ok(P::Cancelled),
             (P::Starting | P::Waiting { .. }, E::RequestStop) => Ok(P::Stopped),
-            (P::Running { stage }, E::RequestStop) => Ok(P::Stopping {
-                stage: stage.clone(),
-            }),
+            (P::Running { stage }, E::RequestStop) => Ok(P::Stopping { stage: stage.clone() }),
             (P::Stopping { .. }, E::RequestStop) => Err(Rejected::AlreadyDone),
             (P::Stopping { .. }, E::Stop | E::Complete | E::Fail) => Ok(P::Stopped),
             (P::Stopping { .. }, E::Enter(_) | E::Wait(_)) => Err(Rejected::Stale),
-            (P::Failed { .. } | P::Stopped, E::Retry(stage)) => Ok(P::Running {
-                stage: stage.clone(),
-            }),
+            (P::Failed { .. } | P::Stopped, E::Retry(stage)) => Ok(P::Running { stage: stage.clone() }),
             (P::Succeeded, E::Complete)
             | (P::Failed { .. }, E::Fail)
             | (P::Superseded, E::Supersede)
             | (P::Cancelled, E::Cancel)
             | (P::Stopped, E::Stop) => Err(Rejected::AlreadyDone),
-            (P::Succeeded | P::Failed { .. } | P::Stopped | P::Superseded | P::Cancelled, _) => {
-                Err(Rejected::Stale)
-            }
-            (P::Starting | P::Waiting { .. } | P::Running { .. } | P::Stopping { .. }, _) => {
-                Err(Rejected::Illegal)
-            }
+            (P::Succeeded | P::Failed { .. } | P::Stopped | P::Superseded | P::Cancelled, _) => Err(Rejected::Stale),
+            (P::Starting | P::Waiting { .. } | P::Running { .. } | P::Stopping { .. }, _) => Err(Rejected::Illegal),
         }
     }
 
     /// The status CodePipeline's clients see: waiting is `InProgress` (spec 2.1).
     pub fn status(&self) -> ExecutionStatus {
         match self {
-            Self::Starting | Self::Waiting { .. } | Self::Running { .. } => {
-                ExecutionStatus::InProgress
-            }
+            Self::Starting | Self::Waiting { .. } | Self::Running { .. } => ExecutionStatus::InProgress,
             Self::Stopping { .. } => ExecutionStatus::Stopping,
             Self::Succeeded => ExecutionStatus::Succeeded,
             Self::Failed { .. } => ExecutionStatus::Failed,
@@ -142,10 +125,7 @@ impl Phase {
 
     /// Whether nothing but a retry can happen any more.
     pub fn is_ended(&self) -> bool {
-        !matches!(
-            self.status(),
-            ExecutionStatus::InProgress | ExecutionStatus::Stopping
-        )
+        !matches!(self.status(), ExecutionStatus::InProgress | ExecutionStatus::Stopping)
     }
 
     fn name(&self) -> &'static str {
@@ -175,9 +155,7 @@ pub fn phase_table() -> String {
         Phase::Running { stage: a.clone() },
         Phase::Stopping { stage: a.clone() },
         Phase::Succeeded,
-        Phase::Failed {
-            stage: Some(a.clone()),
-        },
+        Phase::Failed { stage: Some(a.clone()) },
         Phase::Stopped,
         Phase::Superseded,
         Phase::Cancelled,
@@ -222,58 +200,30 @@ mod tests {
     #[test]
     fn ended_phases_absorb_everything_but_a_retry() {
         let stage: StageName = "S".parse().unwrap();
-        let events = [
-            PhaseEvent::Enter(stage.clone()),
-            PhaseEvent::Cancel,
-            PhaseEvent::Fail,
-            PhaseEvent::Supersede,
-        ];
-        for phase in [
-            Phase::Succeeded,
-            Phase::Superseded,
-            Phase::Cancelled,
-            Phase::Failed { stage: None },
-            Phase::Stopped,
-        ] {
+        let events = [PhaseEvent::Enter(stage.clone()), PhaseEvent::Cancel, PhaseEvent::Fail, PhaseEvent::Supersede];
+        for phase in
+            [Phase::Succeeded, Phase::Superseded, Phase::Cancelled, Phase::Failed { stage: None }, Phase::Stopped]
+        {
             assert!(phase.is_ended());
             for event in &events {
                 assert!(phase.after(event).is_err(), "{phase:?} {event:?}");
             }
         }
-        assert!(
-            Phase::Failed { stage: None }
-                .after(&PhaseEvent::Retry(stage.clone()))
-                .is_ok()
-        );
-        assert_eq!(
-            Phase::Succeeded.after(&PhaseEvent::Retry(stage)),
-            Err(Rejected::Stale)
-        );
+        assert!(Phase::Failed { stage: None }.after(&PhaseEvent::Retry(stage.clone())).is_ok());
+        assert_eq!(Phase::Succeeded.after(&PhaseEvent::Retry(stage)), Err(Rejected::Stale));
     }
 
     #[test]
     fn only_a_waiting_execution_is_ever_superseded() {
         let stage: StageName = "S".parse().unwrap();
-        assert_eq!(
-            Phase::Waiting {
-                stage: stage.clone()
-            }
-            .after(&PhaseEvent::Supersede),
-            Ok(Phase::Superseded)
-        );
-        assert_eq!(
-            Phase::Running { stage }.after(&PhaseEvent::Supersede),
-            Err(Rejected::Illegal)
-        );
+        assert_eq!(Phase::Waiting { stage: stage.clone() }.after(&PhaseEvent::Supersede), Ok(Phase::Superseded));
+        assert_eq!(Phase::Running { stage }.after(&PhaseEvent::Supersede), Err(Rejected::Illegal));
     }
 
     #[test]
     fn the_table_has_a_cell_for_every_pair() {
         let table = phase_table();
         assert_eq!(table.lines().count(), 12);
-        assert!(
-            table.lines().all(|line| line.matches('|').count() == 11),
-            "{table}"
-        );
+        assert!(table.lines().all(|line| line.matches('|').count() == 11), "{table}");
     }
 }

@@ -6,9 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionDeclaration, ActionName, ActionRun, ActionTypeId, ExecutionMode, FailureConditions,
-    PipelineDeclaration, PipelineName, PipelineVariable, StageDeclaration, StageName, StageState,
-    Waiting, find_action_type, fingerprint,
+    ActionDeclaration, ActionName, ActionRun, ActionTypeId, ExecutionMode, FailureConditions, PipelineDeclaration,
+    PipelineName, PipelineVariable, StageDeclaration, StageName, StageState, Waiting, find_action_type, fingerprint,
 };
 
 /// The pipeline's own row: which version is current, where its declaration is, and an index of its stages.
@@ -122,11 +121,7 @@ impl PipelineIndex {
             mode: declaration.execution_mode,
             pipeline_type: declaration.pipeline_type,
             variables: declaration.variables.clone(),
-            stages: declaration
-                .stages
-                .iter()
-                .map(|stage| StageIndex::new(stage, &declaration.role_arn))
-                .collect(),
+            stages: declaration.stages.iter().map(|stage| StageIndex::new(stage, &declaration.role_arn)).collect(),
             created_at: now,
             updated_at: now,
             version: 0,
@@ -135,19 +130,13 @@ impl PipelineIndex {
 
     /// Position and index entry of the stage called `name`.
     pub fn stage(&self, name: &StageName) -> Option<(usize, &StageIndex)> {
-        self.stages
-            .iter()
-            .enumerate()
-            .find(|(_, stage)| stage.name == *name)
+        self.stages.iter().enumerate().find(|(_, stage)| stage.name == *name)
     }
 }
 
 impl StageIndex {
     fn new(stage: &StageDeclaration, pipeline_role: &str) -> Self {
-        let conditions = stage
-            .on_success
-            .iter()
-            .flat_map(|on_success| &on_success.conditions);
+        let conditions = stage.on_success.iter().flat_map(|on_success| &on_success.conditions);
         let (watching, blocking): (Vec<_>, Vec<_>) = conditions
             .flat_map(|condition| &condition.rules)
             .partition(|rule| is_true(rule.configuration.get("Watch")));
@@ -158,25 +147,13 @@ impl StageIndex {
             on_failure: stage.on_failure.clone(),
             has_entry_condition: stage.before_entry.is_some(),
             has_success_condition: !blocking.is_empty(),
-            success_result: stage
-                .on_success
-                .iter()
-                .flat_map(|on| &on.conditions)
-                .find_map(|one| one.result.clone()),
+            success_result: stage.on_success.iter().flat_map(|on| &on.conditions).find_map(|one| one.result.clone()),
             watches: watching
                 .into_iter()
                 .map(|rule| WatchRule {
                     rule: rule.name.clone(),
-                    alarm: rule
-                        .configuration
-                        .get("AlarmName")
-                        .cloned()
-                        .unwrap_or_default(),
-                    minutes: rule
-                        .configuration
-                        .get("WaitTime")
-                        .and_then(|time| time.parse().ok())
-                        .unwrap_or(0),
+                    alarm: rule.configuration.get("AlarmName").cloned().unwrap_or_default(),
+                    minutes: rule.configuration.get("WaitTime").and_then(|time| time.parse().ok()).unwrap_or(0),
                 })
                 .collect(),
         }
@@ -189,15 +166,9 @@ impl StageIndex {
 
     /// Artifacts that the stage reads and does not make itself: what a rollback to an older execution needs.
     pub fn inputs(&self) -> BTreeSet<&str> {
-        let made: BTreeSet<&String> = self
-            .actions
-            .iter()
-            .flat_map(|action| &action.outputs)
-            .collect();
+        let made: BTreeSet<&String> = self.actions.iter().flat_map(|action| &action.outputs).collect();
         let read = self.actions.iter().flat_map(|action| &action.inputs);
-        read.filter(|artifact| !made.contains(artifact))
-            .map(String::as_str)
-            .collect()
+        read.filter(|artifact| !made.contains(artifact)).map(String::as_str).collect()
     }
 }
 
@@ -211,19 +182,9 @@ impl ActionIndex {
             run_order: action.run_order,
             action_type: action.action_type_id.clone(),
             timeout_seconds,
-            heartbeat_seconds: info
-                .and_then(|info| info.heartbeat_s)
-                .unwrap_or(timeout_seconds),
-            inputs: action
-                .input_artifacts
-                .iter()
-                .map(|artifact| artifact.name.clone())
-                .collect(),
-            outputs: action
-                .output_artifacts
-                .iter()
-                .map(|artifact| artifact.name.clone())
-                .collect(),
+            heartbeat_seconds: info.and_then(|info| info.heartbeat_s).unwrap_or(timeout_seconds),
+            inputs: action.input_artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
+            outputs: action.output_artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
         }
     }
 }
@@ -248,17 +209,12 @@ pub struct PipelineView {
 impl PipelineView {
     /// State of a stage; a stage nobody entered yet has its initial state.
     pub fn stage(&self, name: &StageName) -> StageState {
-        self.stages
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| StageState::new(self.index.name.clone(), name.clone()))
+        self.stages.get(name).cloned().unwrap_or_else(|| StageState::new(self.index.name.clone(), name.clone()))
     }
 
     /// Executions that wait before `stage`, in order of arrival.
     pub fn waiting_for<'a>(&'a self, stage: &'a StageName) -> impl Iterator<Item = &'a Waiting> {
-        self.waiting
-            .iter()
-            .filter(move |waiting| waiting.stage == *stage)
+        self.waiting.iter().filter(move |waiting| waiting.stage == *stage)
     }
 }
 

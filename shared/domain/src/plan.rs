@@ -33,27 +33,16 @@ impl From<&ActionIndex> for ActionStep {
 pub fn action_groups(stage: &StageIndex) -> Vec<Vec<ActionStep>> {
     let mut groups: BTreeMap<u16, Vec<ActionStep>> = BTreeMap::new();
     for action in &stage.actions {
-        groups
-            .entry(action.run_order)
-            .or_default()
-            .push(action.into());
+        groups.entry(action.run_order).or_default().push(action.into());
     }
     groups.into_values().collect()
 }
 
 /// What is left to run of `groups` when `succeeded` need not run again (retry of failed actions, spec 5).
-pub fn remaining_groups(
-    groups: Vec<Vec<ActionStep>>,
-    succeeded: &[ActionName],
-) -> Vec<Vec<ActionStep>> {
+pub fn remaining_groups(groups: Vec<Vec<ActionStep>>, succeeded: &[ActionName]) -> Vec<Vec<ActionStep>> {
     groups
         .into_iter()
-        .map(|group| {
-            group
-                .into_iter()
-                .filter(|step| !succeeded.contains(&step.name))
-                .collect::<Vec<_>>()
-        })
+        .map(|group| group.into_iter().filter(|step| !succeeded.contains(&step.name)).collect::<Vec<_>>())
         .filter(|group| !group.is_empty())
         .collect()
 }
@@ -67,16 +56,10 @@ mod tests {
     fn equal_run_orders_share_a_group_and_numbers_need_not_be_contiguous() {
         let stage = stage_index("Deploy", &[("b", 7), ("a", 1), ("c", 7)]);
         let names = |groups: Vec<Vec<ActionStep>>| -> Vec<Vec<String>> {
-            groups
-                .iter()
-                .map(|group| group.iter().map(|step| step.name.to_string()).collect())
-                .collect()
+            groups.iter().map(|group| group.iter().map(|step| step.name.to_string()).collect()).collect()
         };
         assert_eq!(names(action_groups(&stage)), [vec!["a"], vec!["b", "c"]]);
-        let left = remaining_groups(
-            action_groups(&stage),
-            &["a".parse().unwrap(), "c".parse().unwrap()],
-        );
+        let left = remaining_groups(action_groups(&stage), &["a".parse().unwrap(), "c".parse().unwrap()]);
         assert_eq!(names(left), [vec!["b"]]);
     }
 }

@@ -5,9 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, Phase, PhaseEvent,
-    PipelineIndex, Rejected, RollbackOf, StageIndex, StageName, StageStatus, Success,
-    TransitionState, Trigger, TriggerType,
+    Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, Phase, PhaseEvent, PipelineIndex, Rejected,
+    RollbackOf, StageIndex, StageName, StageStatus, Success, TransitionState, Trigger, TriggerType,
     changes::{Board, Effect},
 };
 
@@ -52,24 +51,14 @@ pub enum Ineligible {
 impl fmt::Display for Ineligible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ParallelMode => {
-                f.write_str("The pipeline runs in PARALLEL mode, which has no rollback.")
-            }
+            Self::ParallelMode => f.write_str("The pipeline runs in PARALLEL mode, which has no rollback."),
             Self::SourceStage => f.write_str("The Source stage cannot be rolled back."),
             Self::RollbackExecution { target } => {
-                write!(
-                    f,
-                    "It is itself a rollback; choose the execution it brought back, {target}."
-                )
+                write!(f, "It is itself a rollback; choose the execution it brought back, {target}.")
             }
-            Self::NotSucceeded {
-                status: Some(status),
-            } => write!(f, "It did not succeed in the stage: {status}."),
+            Self::NotSucceeded { status: Some(status) } => write!(f, "It did not succeed in the stage: {status}."),
             Self::NotSucceeded { status: None } => f.write_str("It never entered the stage."),
-            Self::StageChanged {
-                started_in,
-                current,
-            } => write!(
+            Self::StageChanged { started_in, current } => write!(
                 f,
                 "The stage's actions were changed since: it started in version {started_in}, current is {current}."
             ),
@@ -105,44 +94,28 @@ pub fn ineligible_because(
     if index.mode == ExecutionMode::Parallel {
         reasons.push(Ineligible::ParallelMode);
     }
-    if index
-        .stages
-        .first()
-        .is_some_and(|first| first.name == stage.name)
-    {
+    if index.stages.first().is_some_and(|first| first.name == stage.name) {
         reasons.push(Ineligible::SourceStage);
     }
     if let Some(rollback) = &candidate.rollback {
-        reasons.push(Ineligible::RollbackExecution {
-            target: rollback.target,
-        });
+        reasons.push(Ineligible::RollbackExecution { target: rollback.target });
     }
     match candidate.stages.get(&stage.name) {
         Some(outcome) if outcome.status == StageStatus::Succeeded => {
             if outcome.fingerprint != stage.fingerprint {
                 let (started_in, current) = (candidate.pipeline_version, index.pipeline_version);
-                reasons.push(Ineligible::StageChanged {
-                    started_in,
-                    current,
-                });
+                reasons.push(Ineligible::StageChanged { started_in, current });
             }
             if let (Some(by), Choice::Automatic) = (outcome.revoked_by, choice) {
                 reasons.push(Ineligible::Revoked { by });
             }
         }
-        outcome => reasons.push(Ineligible::NotSucceeded {
-            status: outcome.map(|outcome| outcome.status),
-        }),
+        outcome => reasons.push(Ineligible::NotSucceeded { status: outcome.map(|outcome| outcome.status) }),
     }
     for artifact in gone {
         let location = candidate.artifacts.get(artifact);
-        let location = location.map_or("its place".to_owned(), |at| {
-            format!("s3://{}/{}", at.bucket, at.key)
-        });
-        reasons.push(Ineligible::ArtifactGone {
-            artifact: artifact.clone(),
-            location,
-        });
+        let location = location.map_or("its place".to_owned(), |at| format!("s3://{}/{}", at.bucket, at.key));
+        reasons.push(Ineligible::ArtifactGone { artifact: artifact.clone(), location });
     }
     reasons
 }
@@ -156,13 +129,8 @@ pub fn choose_automatic<'a>(
     stage: &'a StageIndex,
     undone: ExecutionId,
 ) -> impl Iterator<Item = &'a Success> {
-    let older = successes
-        .iter()
-        .position(|success| success.execution == undone)
-        .map_or(0, |at| at + 1);
-    let eligible = |success: &&Success| {
-        success.revoked_by.is_none() && success.fingerprint == stage.fingerprint
-    };
+    let older = successes.iter().position(|success| success.execution == undone).map_or(0, |at| at + 1);
+    let eligible = |success: &&Success| success.revoked_by.is_none() && success.fingerprint == stage.fingerprint;
     successes.iter().skip(older).filter(eligible)
 }
 
@@ -231,19 +199,13 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
             changed_by: Some("lastgood".to_owned()),
             changed_at: Some(now),
             disabled_reason: Some(hold_reason(order)),
-            hold: Some(Hold {
-                rollback: order.id,
-                since: now,
-            }),
+            hold: Some(Hold { rollback: order.id, since: now }),
         };
     }
     let detail = format!("Brings back execution {}.", order.target.id);
     board.record(order.id, "RollbackStarted", Some(order.stage), detail);
     if let Some(undone) = order.undone {
-        let detail = format!(
-            "Rollback {} brings back execution {}.",
-            order.id, order.target.id
-        );
+        let detail = format!("Rollback {} brings back execution {}.", order.id, order.target.id);
         board.record(undone, "RolledBack", Some(order.stage), detail);
     }
     board.changes.effects.push(Effect::StartMachine {
@@ -285,25 +247,13 @@ fn fence(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Rejecte
         outcome.status = StageStatus::Cancelled;
         outcome.left_at = Some(now);
     }
-    board.record(
-        inside.execution,
-        "Fenced",
-        Some(order.stage),
-        format!("Rollback {} took the stage.", order.id),
-    );
+    board.record(inside.execution, "Fenced", Some(order.stage), format!("Rollback {} took the stage.", order.id));
     Ok(())
 }
 
 fn revoke(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Rejected> {
-    for success in order
-        .newer
-        .iter()
-        .filter(|success| success.revoked_by.is_none())
-    {
-        board.changes.successes.push(Success {
-            revoked_by: Some(order.id),
-            ..success.clone()
-        });
+    for success in order.newer.iter().filter(|success| success.revoked_by.is_none()) {
+        board.changes.successes.push(Success { revoked_by: Some(order.id), ..success.clone() });
         let execution = board.execution(success.execution)?;
         if let Some(outcome) = execution.stages.get_mut(order.stage) {
             outcome.revoked_by = Some(order.id);
@@ -349,23 +299,15 @@ const TRIGGER_DETAIL_MAX: usize = 1024;
 fn trigger(order: &RollbackOrder<'_>) -> Trigger {
     let undone = order.undone.map(|id| id.to_string()).unwrap_or_default();
     let (trigger_type, detail) = match &order.cause {
-        RollbackCause::Manual { by } => (
-            TriggerType::ManualRollback,
-            by.chars().take(TRIGGER_DETAIL_MAX).collect(),
-        ),
-        RollbackCause::StageFailed => (
-            TriggerType::AutomatedRollback,
-            serde_json::json!({ "FailedPipelineExecutionId": undone }).to_string(),
-        ),
-        RollbackCause::Alarm { alarm_arn, reason } => (
-            TriggerType::AutomatedRollback,
-            alarm_detail(&undone, alarm_arn, reason),
-        ),
+        RollbackCause::Manual { by } => (TriggerType::ManualRollback, by.chars().take(TRIGGER_DETAIL_MAX).collect()),
+        RollbackCause::StageFailed => {
+            (TriggerType::AutomatedRollback, serde_json::json!({ "FailedPipelineExecutionId": undone }).to_string())
+        }
+        RollbackCause::Alarm { alarm_arn, reason } => {
+            (TriggerType::AutomatedRollback, alarm_detail(&undone, alarm_arn, reason))
+        }
     };
-    Trigger {
-        trigger_type,
-        trigger_detail: Some(detail),
-    }
+    Trigger { trigger_type, trigger_detail: Some(detail) }
 }
 
 /// Only the reason is shortened, and the ARN only where nothing else helps: the detail stays JSON that can be read.
@@ -404,10 +346,7 @@ fn hold_reason(order: &RollbackOrder<'_>) -> String {
         RollbackCause::Manual { .. } => "manual rollback".to_owned(),
         RollbackCause::StageFailed => "failed stage".to_owned(),
         RollbackCause::Alarm { alarm_arn, .. } => {
-            format!(
-                "alarm {}",
-                alarm_arn.rsplit(':').next().unwrap_or(alarm_arn)
-            )
+            format!("alarm {}", alarm_arn.rsplit(':').next().unwrap_or(alarm_arn))
         }
     };
     let text = format!(
@@ -415,8 +354,5 @@ fn hold_reason(order: &RollbackOrder<'_>) -> String {
         order.id, order.target.id
     );
     let allowed = |c: char| c.is_ascii_alphanumeric() || "!@ ().*?-".contains(c);
-    text.chars()
-        .map(|c| if allowed(c) { c } else { '-' })
-        .take(HOLD_REASON_MAX)
-        .collect()
+    text.chars().map(|c| if allowed(c) { c } else { '-' }).take(HOLD_REASON_MAX).collect()
 }

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    AlarmSnapshot, ExecutionId, ExecutionType, Generation, PipelineName, RetryMode, StageName,
-    StageStatus,
-};
+use crate::{AlarmSnapshot, ExecutionId, ExecutionType, Generation, PipelineName, RetryMode, StageName, StageStatus};
 
 /// The row of a stage. Its conditional write is the lock: nothing else decides who is inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,9 +145,7 @@ impl StageState {
 
     /// Whether `execution` is inside, or the stage is reserved for it.
     pub(crate) fn is_occupied_by(&self, execution: ExecutionId) -> bool {
-        self.occupant
-            .as_ref()
-            .is_some_and(|inside| inside.execution == execution)
+        self.occupant.as_ref().is_some_and(|inside| inside.execution == execution)
     }
 
     /// Gives the stage to `occupant` and raises the generation, so that whoever held it before is powerless.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    AlarmSnapshot, Changes, Execution, ExecutionId, PipelineView, Rejected, StageName,
-    TransitionState, admission::admit_into, changes::Board,
+    AlarmSnapshot, Changes, Execution, ExecutionId, PipelineView, Rejected, StageName, TransitionState,
+    admission::admit_into, changes::Board,
 };
 
 /// Lets executions into `stage` again, lifts a rollback's hold, and admits the first that waits.
@@ -37,13 +37,7 @@ pub fn enable_transition(
 }
 
 /// Makes executions wait before `stage`. A rollback's hold stays one.
-pub fn disable_transition(
-    view: &PipelineView,
-    stage: &StageName,
-    by: &str,
-    reason: &str,
-    now: Timestamp,
-) -> Changes {
+pub fn disable_transition(view: &PipelineView, stage: &StageName, by: &str, reason: &str, now: Timestamp) -> Changes {
     let executions = BTreeMap::new();
     let mut board = Board::new(view, &executions, now);
     let inbound = &mut board.stage(stage).inbound;

@@ -84,38 +84,22 @@ pub fn resolve_configuration(
 }
 
 fn spend(left: &mut usize, text: &str, key: &str) -> Result<(), ResolveError> {
-    *left = left
-        .checked_sub(text.len())
-        .ok_or_else(|| ResolveError::TooLarge {
-            key: key.to_owned(),
-        })?;
+    *left = left.checked_sub(text.len()).ok_or_else(|| ResolveError::TooLarge { key: key.to_owned() })?;
     Ok(())
 }
 
-fn look_up<'a>(
-    key: &str,
-    reference: &Reference<'_>,
-    scope: &Scope<'a>,
-) -> Result<&'a str, ResolveError> {
+fn look_up<'a>(key: &str, reference: &Reference<'_>, scope: &Scope<'a>) -> Result<&'a str, ResolveError> {
     let value = match reference.target {
         Target::ExecutionId => Some(scope.execution_id),
         Target::Variable(name) => scope.variables.get(name).map(String::as_str),
-        Target::Output { namespace, key } => scope
-            .outputs
-            .get(namespace)
-            .and_then(|outputs| outputs.get(key))
-            .map(String::as_str),
+        Target::Output { namespace, key } => {
+            scope.outputs.get(namespace).and_then(|outputs| outputs.get(key)).map(String::as_str)
+        }
         Target::Malformed => {
-            return Err(ResolveError::Malformed {
-                key: key.to_owned(),
-                reference: reference.text.to_owned(),
-            });
+            return Err(ResolveError::Malformed { key: key.to_owned(), reference: reference.text.to_owned() });
         }
     };
-    value.ok_or_else(|| ResolveError::Unresolved {
-        key: key.to_owned(),
-        reference: reference.text.to_owned(),
-    })
+    value.ok_or_else(|| ResolveError::Unresolved { key: key.to_owned(), reference: reference.text.to_owned() })
 }
 
 /// A reference as written in a value.
@@ -174,10 +158,7 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
             Some((0, end)) => {
                 let (text, after) = rest.split_at(end);
                 rest = after;
-                Some(Piece::Reference(Reference {
-                    text,
-                    target: target(&text[2..end - 1]),
-                }))
+                Some(Piece::Reference(Reference { text, target: target(&text[2..end - 1]) }))
             }
             Some((start, _)) => {
                 let (literal, after) = rest.split_at(start);
@@ -210,27 +191,13 @@ mod tests {
     use super::*;
 
     fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
-        entries
-            .iter()
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .collect()
+        entries.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
     }
 
     fn resolve(text: &str) -> Result<String, String> {
-        let variables = map(&[
-            ("Env", "prod"),
-            ("nested", "#{variables.Env}"),
-            ("empty", ""),
-        ]);
-        let outputs = BTreeMap::from([(
-            "Src".to_owned(),
-            map(&[("VersionId", "v1"), ("e-t@g_1", "tag")]),
-        )]);
-        let scope = Scope {
-            execution_id: "6c1c",
-            variables: &variables,
-            outputs: &outputs,
-        };
+        let variables = map(&[("Env", "prod"), ("nested", "#{variables.Env}"), ("empty", "")]);
+        let outputs = BTreeMap::from([("Src".to_owned(), map(&[("VersionId", "v1"), ("e-t@g_1", "tag")]))]);
+        let scope = Scope { execution_id: "6c1c", variables: &variables, outputs: &outputs };
         resolve_configuration(&map(&[("Key", text)]), &scope)
             .map(|resolved| resolved["Key"].clone())
             .map_err(|error| error.to_string())
@@ -251,10 +218,7 @@ mod tests {
             ("#{variables.nested}", "#{variables.Env}"),
             // Not references.
             ("#{variables.Env", "#{variables.Env"),
-            (
-                "{variables.Env} # {x} ${y} #",
-                "{variables.Env} # {x} ${y} #",
-            ),
+            ("{variables.Env} # {x} ${y} #", "{variables.Env} # {x} ${y} #"),
             ("ä#{variables.Env}ß#{", "äprodß#{"),
             ("site/{datetime}/{uuid}", "site/{datetime}/{uuid}"),
         ];
@@ -287,14 +251,8 @@ mod tests {
             ("#{.Env}", malformed("#{.Env}")),
             ("#{Src.a.b}", malformed("#{Src.a.b}")),
             ("#{ variables.Env }", malformed("#{ variables.Env }")),
-            (
-                "#{variables.#{variables.Env}}",
-                malformed("#{variables.#{variables.Env}"),
-            ),
-            (
-                "#{codepipeline.PipelineName}",
-                malformed("#{codepipeline.PipelineName}"),
-            ),
+            ("#{variables.#{variables.Env}}", malformed("#{variables.#{variables.Env}")),
+            ("#{codepipeline.PipelineName}", malformed("#{codepipeline.PipelineName}")),
         ];
         for (text, expected) in cases {
             assert_eq!(resolve(text), Err(expected), "{text}");
@@ -304,28 +262,15 @@ mod tests {
     #[test]
     fn the_result_is_limited() {
         let variables = map(&[("long", &"x".repeat(1_000))]);
-        let scope = Scope {
-            execution_id: "",
-            variables: &variables,
-            outputs: &BTreeMap::new(),
-        };
+        let scope = Scope { execution_id: "", variables: &variables, outputs: &BTreeMap::new() };
         let configuration = |count: usize, tail: usize| {
             // The key's three bytes count too.
-            map(&[(
-                "Key",
-                &("#{variables.long}".repeat(count) + &"y".repeat(tail)),
-            )])
+            map(&[("Key", &("#{variables.long}".repeat(count) + &"y".repeat(tail)))])
         };
         assert!(resolve_configuration(&configuration(102, 397), &scope).is_ok());
         let too_large = ResolveError::TooLarge { key: "Key".into() };
-        assert_eq!(
-            resolve_configuration(&configuration(102, 398), &scope),
-            Err(too_large.clone())
-        );
-        assert_eq!(
-            resolve_configuration(&configuration(50_000, 0), &scope),
-            Err(too_large)
-        );
+        assert_eq!(resolve_configuration(&configuration(102, 398), &scope), Err(too_large.clone()));
+        assert_eq!(resolve_configuration(&configuration(50_000, 0), &scope), Err(too_large));
     }
 
     proptest! {

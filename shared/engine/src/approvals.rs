@@ -35,48 +35,31 @@ pub struct Approval {
 /// # Errors
 /// Refusals `PipelineNotFoundException`, `StageNotFoundException`, `ActionNotFoundException`,
 /// `InvalidApprovalTokenException`, `ApprovalAlreadyCompletedException`.
-pub async fn put_approval<W: HasStore + HasMachines>(
-    world: &W,
-    approval: &Approval,
-) -> Result<Timestamp, EngineError> {
+pub async fn put_approval<W: HasStore + HasMachines>(world: &W, approval: &Approval) -> Result<Timestamp, EngineError> {
     let view = load_view(world, &approval.pipeline).await?;
     let stage = find_stage(&view, &approval.stage)?;
-    let is_approval = stage
-        .action(&approval.action)
-        .is_some_and(|action| action.action_type.category == "Approval");
+    let is_approval = stage.action(&approval.action).is_some_and(|action| action.action_type.category == "Approval");
     if !is_approval {
-        let message = format!(
-            "Stage '{}' has no approval action '{}'.",
-            approval.stage, approval.action
-        );
+        let message = format!("Stage '{}' has no approval action '{}'.", approval.stage, approval.action);
         return Err(EngineError::refused("ActionNotFoundException", message));
     }
     let invalid = || {
-        let message = "The approval token is not valid, or the approval has expired. Read it anew with GetPipelineState.";
+        let message =
+            "The approval token is not valid, or the approval has expired. Read it anew with GetPipelineState.";
         EngineError::refused("InvalidApprovalTokenException", message)
     };
     let id = approval.token.parse().map_err(|_| invalid())?;
     let job = world.store().load_job(id).await?.filter(|job| {
-        job.pipeline == approval.pipeline
-            && job.stage == approval.stage
-            && job.action == approval.action
+        job.pipeline == approval.pipeline && job.stage == approval.stage && job.action == approval.action
     });
-    let Some(job) = job.filter(|job| job.function.is_none() && job.status != JobStatus::TimedOut)
-    else {
+    let Some(job) = job.filter(|job| job.function.is_none() && job.status != JobStatus::TimedOut) else {
         return Err(invalid());
     };
     if job.status != JobStatus::InProgress {
         let message = "This approval has been answered already.";
-        return Err(EngineError::refused(
-            "ApprovalAlreadyCompletedException",
-            message,
-        ));
+        return Err(EngineError::refused("ApprovalAlreadyCompletedException", message));
     }
-    let status = if approval.approved {
-        JobStatus::Succeeded
-    } else {
-        JobStatus::Failed
-    };
+    let status = if approval.approved { JobStatus::Succeeded } else { JobStatus::Failed };
     let mut finished = if approval.approved {
         Finished::default()
     } else {

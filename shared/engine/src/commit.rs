@@ -1,17 +1,12 @@
 //! Commit, then act: changes become one transaction that also stores the effects; the effects are performed after it.
 
 use contract::{ActionOutput, ExecutionInput};
-use domain::{
-    ActionRun, Changes, Effect, Execution, GateAnswer, PipelineName, Rejected, StageState,
-};
+use domain::{ActionRun, Changes, Effect, Execution, GateAnswer, PipelineName, Rejected, StageState};
 use serde_json::json;
 
 use crate::{
     EngineError, HasBasics, HasMachines, HasStore,
-    ports::{
-        CloudError, Machines, OpenExecution, PendingEffect, Precondition, Row, Store, WRITES_MAX,
-        Write,
-    },
+    ports::{CloudError, Machines, OpenExecution, PendingEffect, Precondition, Row, Store, WRITES_MAX, Write},
 };
 
 /// How often a decision is taken again when another writer was faster. Each try reads afresh; more tries than writers
@@ -19,11 +14,7 @@ use crate::{
 pub const TRIES_MAX: usize = 100;
 
 /// Writes that store `changes`, each guarded by the version its row was read at.
-pub(crate) fn writes_of(
-    pipeline: &PipelineName,
-    changes: &Changes,
-    world: &(impl HasBasics + ?Sized),
-) -> Vec<Write> {
+pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(impl HasBasics + ?Sized)) -> Vec<Write> {
     let mut writes = Vec::new();
     for stage in changes.stages.values() {
         writes.push(put_versioned(Row::Stage(stage.clone()), stage.version));
@@ -31,18 +22,14 @@ pub(crate) fn writes_of(
     for (stage, generation) in &changes.fences {
         if !changes.stages.contains_key(stage) {
             let key = StageState::new(pipeline.clone(), stage.clone());
-            writes.push(Write::Check(
-                Row::Stage(key),
-                Precondition::Generation(*generation),
-            ));
+            writes.push(Write::Check(Row::Stage(key), Precondition::Generation(*generation)));
         }
     }
     for execution in changes.executions.values() {
         writes.extend(execution_writes(execution));
     }
     for waiting in &changes.waiting_removed {
-        let renewed =
-            |new: &domain::Waiting| new.stage == waiting.stage && new.arrival == waiting.arrival;
+        let renewed = |new: &domain::Waiting| new.stage == waiting.stage && new.arrival == waiting.arrival;
         if !changes.waiting_added.iter().any(renewed) {
             writes.push(Write::Delete(Row::Waiting(waiting.clone())));
         }
@@ -50,18 +37,12 @@ pub(crate) fn writes_of(
     let added = changes.waiting_added.iter().cloned();
     writes.extend(added.map(|waiting| Write::Put(Row::Waiting(waiting), Precondition::None)));
     for success in &changes.successes {
-        writes.push(put_versioned(
-            Row::Success(success.clone()),
-            success.version,
-        ));
+        writes.push(put_versioned(Row::Success(success.clone()), success.version));
     }
     for watch in &changes.watches {
         // A newer deploy's watch of the same alarm replaces the older one.
         writes.push(Write::Put(Row::Watch(watch.clone()), Precondition::None));
-        writes.push(Write::Put(
-            Row::OpenWatch(watch.clone()),
-            Precondition::None,
-        ));
+        writes.push(Write::Put(Row::OpenWatch(watch.clone()), Precondition::None));
     }
     for watch in &changes.watches_ended {
         writes.push(Write::Delete(Row::Watch(watch.clone())));
@@ -77,12 +58,7 @@ pub(crate) fn writes_of(
     writes.extend(records.map(|record| Write::Put(Row::Record(record), Precondition::None)));
     let since = world.now();
     let effects = changes.effects.iter().cloned();
-    writes.extend(effects.map(|effect| {
-        Write::Put(
-            Row::Effect(PendingEffect { since, effect }),
-            Precondition::None,
-        )
-    }));
+    writes.extend(effects.map(|effect| Write::Put(Row::Effect(PendingEffect { since, effect }), Precondition::None)));
     writes
 }
 
@@ -97,10 +73,7 @@ fn execution_writes(execution: &Execution) -> Vec<Write> {
         machine_name: execution.machine_name(),
         started_at: execution.started_at,
     });
-    let mut writes = vec![put_versioned(
-        Row::Execution(execution.clone()),
-        execution.version,
-    )];
+    let mut writes = vec![put_versioned(Row::Execution(execution.clone()), execution.version)];
     // The mark says that an execution is there and has not ended: it changes twice in a life.
     if execution.phase.is_ended() {
         writes.push(Write::Delete(open));
@@ -167,38 +140,23 @@ pub(crate) async fn perform_and_forget<W: HasStore + HasMachines>(world: &W, eff
 
 /// Takes a performed effect out of the outbox. Where that fails it is performed once more, which changes nothing.
 pub(crate) async fn forget<W: HasStore>(world: &W, effect: &Effect) {
-    let row = Row::Effect(PendingEffect {
-        since: world.now(),
-        effect: effect.clone(),
-    });
+    let row = Row::Effect(PendingEffect { since: world.now(), effect: effect.clone() });
     if let Err(error) = world.store().commit(vec![Write::Delete(row)]).await {
         drop(error);
     }
 }
 
 /// Performs an effect that goes to a state machine; `None` for any other.
-pub(crate) async fn perform_on_machines<W: HasMachines>(
-    world: &W,
-    effect: &Effect,
-) -> Option<Result<(), EngineError>> {
+pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effect) -> Option<Result<(), EngineError>> {
     let machines = world.machines();
     let done = match effect {
-        Effect::StartMachine {
-            pipeline,
-            execution,
-            name,
-        } => {
-            let input = ExecutionInput {
-                pipeline: pipeline.clone(),
-                execution_id: *execution,
-            };
+        Effect::StartMachine { pipeline, execution, name } => {
+            let input = ExecutionInput { pipeline: pipeline.clone(), execution_id: *execution };
             machines.start(name, &json!(input)).await
         }
         Effect::AnswerGate { token, answer } => machines.answer(token, &gate_output(answer)).await,
         Effect::AnswerAction { token, status } => {
-            machines
-                .answer(token, &json!(ActionOutput { status: *status }))
-                .await
+            machines.answer(token, &json!(ActionOutput { status: *status })).await
         }
         Effect::ExtendAction { token, .. } => machines.heartbeat(token).await,
         Effect::InvokeJob { .. } | Effect::PurgeHistory { .. } => return None,

@@ -33,17 +33,11 @@ pub async fn evaluate_condition<W: HasStore + HasObjects + HasAlarms>(
     input: &ConditionInput,
 ) -> Result<ConditionOutput, EngineError> {
     let view = world.store().load_pipeline(&input.pipeline).await?;
-    let execution = world
-        .store()
-        .load_execution(&input.pipeline, input.execution_id)
-        .await?;
+    let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
     let (Some(view), Some(execution)) = (view, execution) else {
         return Ok(ConditionOutput::Fail);
     };
-    if !view
-        .stage(&input.stage)
-        .is_held_by(input.execution_id, input.generation)
-    {
+    if !view.stage(&input.stage).is_held_by(input.execution_id, input.generation) {
         return Ok(ConditionOutput::Fail);
     }
     let declaration = load_declaration(world, &view.index).await?;
@@ -58,13 +52,10 @@ pub async fn evaluate_condition<W: HasStore + HasObjects + HasAlarms>(
     let now = world.now().as_second();
     let since = input.since.unwrap_or(now);
     let mut overall = RuleState::Succeeded;
-    for rule in condition.rules.iter().filter(|rule| {
-        rule.configuration
-            .get("Watch")
-            .is_none_or(|watch| watch != "true")
-    }) {
-        overall =
-            overall.max(evaluate_rule(world, input.condition, rule, &execution, since).await?);
+    for rule in
+        condition.rules.iter().filter(|rule| rule.configuration.get("Watch").is_none_or(|watch| watch != "true"))
+    {
+        overall = overall.max(evaluate_rule(world, input.condition, rule, &execution, since).await?);
     }
     Ok(outcome(condition, overall, since, now))
 }
@@ -75,13 +66,8 @@ fn outcome(condition: &Condition, overall: RuleState, since: i64, now: i64) -> C
         RuleState::Failed if condition.result.as_deref() == Some("SKIP") => ConditionOutput::Skip,
         RuleState::Failed => ConditionOutput::Fail,
         RuleState::Pending(until) => {
-            let step = ((until - since) / LOOKS_MAX)
-                .max(LOOK_EVERY_S_MIN)
-                .min((until - now).max(1));
-            ConditionOutput::Wait {
-                seconds: u32::try_from(step).unwrap_or(1),
-                since,
-            }
+            let step = ((until - since) / LOOKS_MAX).max(LOOK_EVERY_S_MIN).min((until - now).max(1));
+            ConditionOutput::Wait { seconds: u32::try_from(step).unwrap_or(1), since }
         }
     }
 }
@@ -94,20 +80,11 @@ async fn evaluate_rule<W: HasAlarms>(
     since: i64,
 ) -> Result<RuleState, EngineError> {
     let id = execution.id.to_string();
-    let scope = Scope {
-        execution_id: &id,
-        variables: &execution.variables,
-        outputs: &execution.outputs,
-    };
+    let scope = Scope { execution_id: &id, variables: &execution.variables, outputs: &execution.outputs };
     let Ok(configuration) = resolve_configuration(&rule.configuration, &scope) else {
         return Ok(RuleState::Failed);
     };
-    let setting = |key: &str| {
-        configuration
-            .get(key)
-            .map(String::as_str)
-            .unwrap_or_default()
-    };
+    let setting = |key: &str| configuration.get(key).map(String::as_str).unwrap_or_default();
     match rule.rule_type_id.provider.as_str() {
         "CloudWatchAlarm" => {
             let arn = world.settings().alarm_arn(setting("AlarmName"));
@@ -121,11 +98,7 @@ async fn evaluate_rule<W: HasAlarms>(
         }
         "VariableCheck" => {
             let holds = compare(setting("Operator"), setting("Variable"), setting("Value"));
-            Ok(if holds {
-                RuleState::Succeeded
-            } else {
-                RuleState::Failed
-            })
+            Ok(if holds { RuleState::Succeeded } else { RuleState::Failed })
         }
         _ => Ok(RuleState::Failed),
     }
@@ -135,12 +108,8 @@ async fn evaluate_rule<W: HasAlarms>(
 fn judge_wait(kind: ConditionKind, good: bool, now: Timestamp, until: i64) -> RuleState {
     let over = now.as_second() >= until;
     match (kind, good, over) {
-        (ConditionKind::BeforeEntry, true, _) | (ConditionKind::OnSuccess, true, true) => {
-            RuleState::Succeeded
-        }
-        (ConditionKind::BeforeEntry, false, true) | (ConditionKind::OnSuccess, false, _) => {
-            RuleState::Failed
-        }
+        (ConditionKind::BeforeEntry, true, _) | (ConditionKind::OnSuccess, true, true) => RuleState::Succeeded,
+        (ConditionKind::BeforeEntry, false, true) | (ConditionKind::OnSuccess, false, _) => RuleState::Failed,
         (ConditionKind::BeforeEntry, false, false) | (ConditionKind::OnSuccess, true, false) => {
             RuleState::Pending(until)
         }
@@ -152,9 +121,7 @@ fn meets(state: AlarmState, declared: &str) -> bool {
     if declared.is_empty() {
         return matches!(state, AlarmState::Ok | AlarmState::InsufficientData);
     }
-    declared
-        .split(',')
-        .any(|one| one.trim() == state.to_string())
+    declared.split(',').any(|one| one.trim() == state.to_string())
 }
 
 fn compare(operator: &str, variable: &str, value: &str) -> bool {
@@ -163,8 +130,7 @@ fn compare(operator: &str, variable: &str, value: &str) -> bool {
         "NE" => variable != value,
         "CONTAINS" => variable.contains(value),
         // A pattern must match the whole value, as Java's matches() does.
-        "MATCHES" => regex_lite::Regex::new(&format!("^(?:{value})$"))
-            .is_ok_and(|pattern| pattern.is_match(variable)),
+        "MATCHES" => regex_lite::Regex::new(&format!("^(?:{value})$")).is_ok_and(|pattern| pattern.is_match(variable)),
         _ => false,
     }
 }
@@ -188,11 +154,7 @@ mod tests {
             (OnSuccess, true, 60, RuleState::Succeeded),
             (OnSuccess, false, 0, RuleState::Failed),
         ] {
-            assert_eq!(
-                judge_wait(kind, good, at(now), 60),
-                expected,
-                "{kind:?} {good} at {now}"
-            );
+            assert_eq!(judge_wait(kind, good, at(now), 60), expected, "{kind:?} {good} at {now}");
         }
     }
 
@@ -207,24 +169,15 @@ mod tests {
             ("MATCHES", "x", "(", false),
             ("??", "a", "a", false),
         ] {
-            assert_eq!(
-                compare(operator, variable, value),
-                expected,
-                "{variable} {operator} {value}"
-            );
+            assert_eq!(compare(operator, variable, value), expected, "{variable} {operator} {value}");
         }
     }
 
     #[test]
     fn a_long_wait_is_looked_at_a_bounded_number_of_times() {
-        let condition = Condition {
-            result: Some("FAIL".into()),
-            rules: Vec::new(),
-        };
+        let condition = Condition { result: Some("FAIL".into()), rules: Vec::new() };
         let day = 24 * 3600;
-        let ConditionOutput::Wait { seconds, .. } =
-            outcome(&condition, RuleState::Pending(day), 0, 0)
-        else {
+        let ConditionOutput::Wait { seconds, .. } = outcome(&condition, RuleState::Pending(day), 0, 0) else {
             panic!("it waits")
         };
         assert_eq!(i64::from(seconds), day / LOOKS_MAX);

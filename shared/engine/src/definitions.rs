@@ -24,19 +24,12 @@ pub(crate) async fn store<W: HasObjects>(
     declaration: &PipelineDeclaration,
     version: u32,
 ) -> Result<StoredDefinition, EngineError> {
-    let body =
-        serde_json::to_vec(declaration).map_err(|error| EngineError::Broken(error.to_string()))?;
+    let body = serde_json::to_vec(declaration).map_err(|error| EngineError::Broken(error.to_string()))?;
     let digest = hex::encode(Sha256::digest(&body));
     let key = format!("{}{}", prefix(&declaration.name, version), &digest[..16]);
-    let options = PutOptions {
-        content_type: Some("application/json".to_owned()),
-        ..PutOptions::default()
-    };
+    let options = PutOptions { content_type: Some("application/json".to_owned()), ..PutOptions::default() };
     let at = ObjectAt::new(&world.settings().bucket, &key);
-    world
-        .objects()
-        .put(&at, Bytes::from(body), &options)
-        .await?;
+    world.objects().put(&at, Bytes::from(body), &options).await?;
     Ok(StoredDefinition { key, digest })
 }
 
@@ -52,9 +45,7 @@ pub async fn load_declaration<W: HasObjects>(
     world: &W,
     index: &PipelineIndex,
 ) -> Result<PipelineDeclaration, EngineError> {
-    let broken = |why: &str| {
-        EngineError::Broken(format!("the definition of pipeline '{}' {why}", index.name))
-    };
+    let broken = |why: &str| EngineError::Broken(format!("the definition of pipeline '{}' {why}", index.name));
     let at = ObjectAt::new(&world.settings().bucket, &index.definition_key);
     let info = match world.objects().head(&at, None).await {
         Err(ObjectsError::NotFound(Missing::Object | Missing::Deleted, _)) => {

@@ -44,10 +44,7 @@ pub struct Refusal {
 impl EngineError {
     /// A refusal.
     pub fn refused(exception: &'static str, message: impl Into<String>) -> Self {
-        Self::Refused(Refusal {
-            exception,
-            message: message.into(),
-        })
+        Self::Refused(Refusal { exception, message: message.into() })
     }
 
     /// The name that state machines match on.
@@ -66,10 +63,7 @@ impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Contended => Self::Contended,
-            StoreError::Unavailable(source) => Self::Unavailable {
-                what: "The table",
-                source,
-            },
+            StoreError::Unavailable(source) => Self::Unavailable { what: "The table", source },
             StoreError::Broken(why) => Self::Broken(why),
         }
     }
@@ -78,10 +72,7 @@ impl From<StoreError> for EngineError {
 impl From<CloudError> for EngineError {
     fn from(error: CloudError) -> Self {
         match error {
-            CloudError::Unavailable(source) => Self::Unavailable {
-                what: "An AWS service",
-                source,
-            },
+            CloudError::Unavailable(source) => Self::Unavailable { what: "An AWS service", source },
             other => Self::Broken(other.to_string()),
         }
     }
@@ -90,10 +81,7 @@ impl From<CloudError> for EngineError {
 impl From<ObjectsError> for EngineError {
     fn from(error: ObjectsError) -> Self {
         if error.is_retryable() {
-            return Self::Unavailable {
-                what: "S3",
-                source: Box::new(error),
-            };
+            return Self::Unavailable { what: "S3", source: Box::new(error) };
         }
         Self::Broken(error.to_string())
     }

@@ -2,8 +2,8 @@
 
 use contract::{ConditionKind, FailureInput, FailureOutput};
 use domain::{
-    ActionName, ActionRun, ActionStatus, FailureDecision, PipelineView, Rejected, StageFailure,
-    StageIndex, decide_failure, settle_failure,
+    ActionName, ActionRun, ActionStatus, FailureDecision, PipelineView, Rejected, StageFailure, StageIndex,
+    decide_failure, settle_failure,
 };
 
 use crate::{
@@ -24,10 +24,7 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
 ) -> Result<FailureOutput, EngineError> {
     until_stored(async || {
         let view = world.store().load_pipeline(&input.pipeline).await?;
-        let execution = world
-            .store()
-            .load_execution(&input.pipeline, input.execution_id)
-            .await?;
+        let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
         let (Some(view), Some(execution)) = (view, execution) else {
             return Ok(FailureOutput::End);
         };
@@ -49,12 +46,7 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
         } else if gate_wants_rollback(input, index) && execution.rollback.is_none() {
             FailureDecision::Rollback
         } else {
-            decide_failure(
-                index.on_failure.as_ref(),
-                &execution,
-                &stage,
-                approval_rejected(&runs),
-            )
+            decide_failure(index.on_failure.as_ref(), &execution, &stage, approval_rejected(&runs))
         };
         let chosen = match decision {
             FailureDecision::Rollback => choose_target(world, &view, index, execution.id).await?,
@@ -89,23 +81,15 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
 
 /// A failed success condition with result ROLLBACK rolls back whatever `onFailure` says (spec 4.1).
 fn gate_wants_rollback(input: &FailureInput, index: &StageIndex) -> bool {
-    input.condition == Some(ConditionKind::OnSuccess)
-        && index.success_result.as_deref() == Some("ROLLBACK")
+    input.condition == Some(ConditionKind::OnSuccess) && index.success_result.as_deref() == Some("ROLLBACK")
 }
 
 /// The retry was stored, but its answer was lost: give it again.
-fn retried_before(
-    view: &PipelineView,
-    input: &FailureInput,
-    attempt: u32,
-) -> Result<FailureOutput, EngineError> {
+fn retried_before(view: &PipelineView, input: &FailureInput, attempt: u32) -> Result<FailureOutput, EngineError> {
     let Some((_, index)) = view.index.stage(&input.stage) else {
         return Ok(FailureOutput::End);
     };
-    let mode = view
-        .stage(&input.stage)
-        .latest
-        .and_then(|latest| latest.retry_mode);
+    let mode = view.stage(&input.stage).latest.and_then(|latest| latest.retry_mode);
     let groups = domain::action_groups(index);
     let groups = match mode {
         Some(domain::RetryMode::FailedActions) => {
@@ -118,24 +102,18 @@ fn retried_before(
 
 fn latest_runs<'a>(view: &'a PipelineView, input: &FailureInput) -> Vec<&'a ActionRun> {
     let own = |run: &&ActionRun| {
-        run.stage == input.stage
-            && run.execution == input.execution_id
-            && run.generation == input.generation
+        run.stage == input.stage && run.execution == input.execution_id && run.generation == input.generation
     };
     view.actions.iter().filter(own).collect()
 }
 
 fn succeeded(runs: &[&ActionRun]) -> Vec<ActionName> {
-    runs.iter()
-        .filter(|run| run.status == ActionStatus::Succeeded)
-        .map(|run| run.action.clone())
-        .collect()
+    runs.iter().filter(|run| run.status == ActionStatus::Succeeded).map(|run| run.action.clone()).collect()
 }
 
 fn approval_rejected(runs: &[&ActionRun]) -> bool {
     let rejected = |run: &&&ActionRun| {
-        run.action_type.category == "Approval"
-            && run.error_code.as_deref() == Some(crate::approvals::REJECTED)
+        run.action_type.category == "Approval" && run.error_code.as_deref() == Some(crate::approvals::REJECTED)
     };
     let failed = runs.iter().filter(|run| run.status == ActionStatus::Failed);
     let (rejections, failures): (Vec<&&ActionRun>, Vec<&&ActionRun>) = failed.partition(rejected);
@@ -144,25 +122,14 @@ fn approval_rejected(runs: &[&ActionRun]) -> bool {
 
 fn summary(runs: &[&ActionRun], input: &FailureInput) -> String {
     if let Some(condition) = input.condition {
-        return format!(
-            "The {condition:?} condition of stage {} failed.",
-            input.stage
-        );
+        return format!("The {condition:?} condition of stage {} failed.", input.stage);
     }
     let failed = runs.iter().filter(|run| run.status == ActionStatus::Failed);
     let texts: Vec<String> = failed
         .map(|run| {
             let reason = run.error_message.as_deref().unwrap_or("no reason given");
-            format!(
-                "Action {} failed: {}.",
-                run.action,
-                reason.trim_end_matches('.')
-            )
+            format!("Action {} failed: {}.", run.action, reason.trim_end_matches('.'))
         })
         .collect();
-    if texts.is_empty() {
-        format!("Stage {} failed.", input.stage)
-    } else {
-        texts.join(" ")
-    }
+    if texts.is_empty() { format!("Stage {} failed.", input.stage) } else { texts.join(" ") }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use contract::GateInput;
 use domain::{
-    Effect, Execution, ExecutionId, ExecutionStatus, GateAnswer, GateEvent, Phase, PipelineName,
-    PipelineView, StageIndex, StageName,
+    Effect, Execution, ExecutionId, ExecutionStatus, GateAnswer, GateEvent, Phase, PipelineName, PipelineView,
+    StageIndex, StageName,
 };
 
 use crate::{
@@ -20,22 +20,15 @@ use crate::{
 ///
 /// # Errors
 /// [`EngineError::Contended`] and [`EngineError::Unavailable`] are worth a retry.
-pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms>(
-    world: &W,
-    input: &GateInput,
-) -> Result<(), EngineError> {
+pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms>(world: &W, input: &GateInput) -> Result<(), EngineError> {
     until_stored(async || {
         let view = world.store().load_pipeline(&input.pipeline).await?;
-        let execution = world
-            .store()
-            .load_execution(&input.pipeline, input.execution_id)
-            .await?;
+        let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
         let (Some(view), Some(execution)) = (view, execution) else {
             return turn_away(world, input).await;
         };
         let entered = stages_concerned(&view, &execution, input);
-        let mut executions =
-            load_waiting(world, &view, entered.iter().map(|stage| &stage.name)).await?;
+        let mut executions = load_waiting(world, &view, entered.iter().map(|stage| &stage.name)).await?;
         executions.insert(execution.id, execution);
         let alarms = alarms::snapshot(world, entered.into_iter()).await;
         let event = GateEvent {
@@ -52,28 +45,16 @@ pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms>(
 
 /// The pipeline was deleted: there is nothing to go on with, and no row to keep an effect in.
 async fn turn_away<W: HasMachines>(world: &W, input: &GateInput) -> Result<(), EngineError> {
-    let answer = GateAnswer::End {
-        status: ExecutionStatus::Cancelled,
-    };
-    let effect = Effect::AnswerGate {
-        token: input.token.clone(),
-        answer,
-    };
+    let answer = GateAnswer::End { status: ExecutionStatus::Cancelled };
+    let effect = Effect::AnswerGate { token: input.token.clone(), answer };
     perform_on_machines(world, &effect).await.unwrap_or(Ok(()))
 }
 
 /// The stage that is left, since someone may enter it, and the one that may be entered.
-fn stages_concerned<'a>(
-    view: &'a PipelineView,
-    execution: &Execution,
-    input: &GateInput,
-) -> Vec<&'a StageIndex> {
+fn stages_concerned<'a>(view: &'a PipelineView, execution: &Execution, input: &GateInput) -> Vec<&'a StageIndex> {
     let stages = &view.index.stages;
     let at = |name: &StageName| view.index.stage(name).map(|(at, _)| at);
-    let left = input
-        .finished
-        .as_ref()
-        .and_then(|finished| at(&finished.stage));
+    let left = input.finished.as_ref().and_then(|finished| at(&finished.stage));
     let next = match (&execution.phase, &execution.rollback) {
         (Phase::Starting, None) => Some(0),
         (Phase::Waiting { stage }, _) => at(stage),
@@ -87,10 +68,7 @@ fn stages_concerned<'a>(
     let mut concerned: Vec<usize> = left.into_iter().chain(next).chain(inside).collect();
     concerned.sort_unstable();
     concerned.dedup();
-    concerned
-        .into_iter()
-        .filter_map(|at| stages.get(at))
-        .collect()
+    concerned.into_iter().filter_map(|at| stages.get(at)).collect()
 }
 
 /// Executions that wait before `stages`.

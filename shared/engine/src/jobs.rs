@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{
-    ActionRun, ActionStatus, ArtifactLocation, Changes, Effect, Job, JobStatus, derived_uuid,
-};
+use domain::{ActionRun, ActionStatus, ArtifactLocation, Changes, Effect, Job, JobStatus, derived_uuid};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -30,16 +28,11 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles
         let before = open_job(world, &run).await?;
         let function = run.resolved_configuration.get("FunctionName").cloned();
         let fresh = before.is_none();
-        let job = Job {
-            token: token.to_owned(),
-            ..before.unwrap_or_else(|| new_job(&run, function, None, 0, world.now()))
-        };
+        let job =
+            Job { token: token.to_owned(), ..before.unwrap_or_else(|| new_job(&run, function, None, 0, world.now())) };
         let approval = job.function.is_none();
         let effect = (!approval).then_some(Effect::InvokeJob { job: job.id });
-        let mut changes = Changes {
-            effects: effect.iter().cloned().collect(),
-            ..Changes::default()
-        };
+        let mut changes = Changes { effects: effect.iter().cloned().collect(), ..Changes::default() };
         changes.fences.insert((run.stage.clone(), run.generation));
         if fresh {
             let mut run = run.clone();
@@ -88,10 +81,7 @@ fn job_id(run: &ActionRun, number: u32) -> Uuid {
 }
 
 /// The job of a run that is still out. Its id is the run's external id.
-pub(crate) async fn open_job<W: HasStore>(
-    world: &W,
-    run: &ActionRun,
-) -> Result<Option<Job>, EngineError> {
+pub(crate) async fn open_job<W: HasStore>(world: &W, run: &ActionRun) -> Result<Option<Job>, EngineError> {
     let Some(id) = run.external_id.as_deref().and_then(|id| id.parse().ok()) else {
         return Ok(None);
     };
@@ -100,10 +90,7 @@ pub(crate) async fn open_job<W: HasStore>(
 }
 
 /// Performs an [`Effect::InvokeJob`] and takes it out of the outbox; a failure that can pass leaves it there.
-pub(crate) async fn invoke_and_forget<W: HasStore + HasMachines + HasFunctions + HasRoles>(
-    world: &W,
-    effect: &Effect,
-) {
+pub(crate) async fn invoke_and_forget<W: HasStore + HasMachines + HasFunctions + HasRoles>(world: &W, effect: &Effect) {
     let Effect::InvokeJob { job } = effect else {
         return;
     };
@@ -123,17 +110,10 @@ pub(crate) async fn invoke<W: HasStore + HasMachines + HasFunctions + HasRoles>(
     let Some(job) = world.store().load_job(job).await? else {
         return Ok(());
     };
-    let Some(function) = job
-        .function
-        .clone()
-        .filter(|_| job.status == JobStatus::InProgress)
-    else {
+    let Some(function) = job.function.clone().filter(|_| job.status == JobStatus::InProgress) else {
         return Ok(());
     };
-    let run = world
-        .store()
-        .load_action_run(&job.pipeline, job.execution, job.run)
-        .await?;
+    let run = world.store().load_action_run(&job.pipeline, job.execution, job.run).await?;
     let Some(run) = run else { return Ok(()) };
     let failure = match job_event(world, &job, &run).await {
         Ok(event) => match world.functions().invoke(&function, &event).await {
@@ -144,43 +124,24 @@ pub(crate) async fn invoke<W: HasStore + HasMachines + HasFunctions + HasRoles>(
     };
     let finished = match failure {
         CloudError::Unavailable(_) => return Err(failure.into()),
-        CloudError::Denied(why) => Finished::failed(
-            "PermissionError",
-            format!("Function '{function}' may not be invoked: {why}"),
-        ),
+        CloudError::Denied(why) => {
+            Finished::failed("PermissionError", format!("Function '{function}' may not be invoked: {why}"))
+        }
         CloudError::NotFound(_) => Finished::failed(
             "ConfigurationError",
-            format!(
-                "There is no function '{function}'. Deploy it, or correct FunctionName in the action."
-            ),
+            format!("There is no function '{function}'. Deploy it, or correct FunctionName in the action."),
         ),
-        CloudError::Refused(why) => Finished::failed(
-            "ConfigurationError",
-            format!("Function '{function}': {why}"),
-        ),
+        CloudError::Refused(why) => Finished::failed("ConfigurationError", format!("Function '{function}': {why}")),
     };
     let key = (&job).into();
-    let finished = Finished {
-        job: Some(Job {
-            status: JobStatus::Failed,
-            ..job
-        }),
-        ..finished
-    };
+    let finished = Finished { job: Some(Job { status: JobStatus::Failed, ..job }), ..finished };
     finish(world, &key, &finished).await.map(|_| ())
 }
 
 /// The event a Lambda action's function gets (spec 6.3). It holds short-lived keys, so it is made anew each time and
 /// never stored.
-async fn job_event<W: HasRoles>(
-    world: &W,
-    job: &Job,
-    run: &ActionRun,
-) -> Result<Value, CloudError> {
-    let credentials = world
-        .roles()
-        .assume(&run.role_arn, &run.execution.to_string())
-        .await?;
+async fn job_event<W: HasRoles>(world: &W, job: &Job, run: &ActionRun) -> Result<Value, CloudError> {
+    let credentials = world.roles().assume(&run.role_arn, &run.execution.to_string()).await?;
     let mut data = json!({
         "actionConfiguration": { "configuration": run.resolved_configuration },
         "inputArtifacts": artifacts(&run.inputs),
@@ -234,19 +195,11 @@ pub async fn succeed_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
     success: JobSuccess,
 ) -> Result<(), EngineError> {
     let job = answerable(world, id).await?;
-    let size: usize = success
-        .variables
-        .iter()
-        .map(|(key, value)| key.len() + value.len())
-        .sum();
+    let size: usize = success.variables.iter().map(|(key, value)| key.len() + value.len()).sum();
     if size > OUTPUT_VARIABLES_BYTES_MAX {
-        let message = format!(
-            "The output variables take {size} bytes, at most {OUTPUT_VARIABLES_BYTES_MAX} are allowed."
-        );
-        return Err(EngineError::refused(
-            "OutputVariablesSizeExceededException",
-            message,
-        ));
+        let message =
+            format!("The output variables take {size} bytes, at most {OUTPUT_VARIABLES_BYTES_MAX} are allowed.");
+        return Err(EngineError::refused("OutputVariablesSizeExceededException", message));
     }
     if let Some(continuation) = success.continuation {
         if !success.variables.is_empty() {
@@ -263,13 +216,7 @@ pub async fn succeed_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
         ..Finished::default()
     };
     let key = (&job).into();
-    let finished = Finished {
-        job: Some(Job {
-            status: JobStatus::Succeeded,
-            ..job
-        }),
-        ..finished
-    };
+    let finished = Finished { job: Some(Job { status: JobStatus::Succeeded, ..job }), ..finished };
     finish(world, &key, &finished).await.map(|_| ())
 }
 
@@ -288,26 +235,15 @@ pub async fn fail_job<W: HasStore + HasMachines>(
     let key = (&job).into();
     let finished = Finished {
         external_id,
-        job: Some(Job {
-            status: JobStatus::Failed,
-            ..job
-        }),
+        job: Some(Job { status: JobStatus::Failed, ..job }),
         ..Finished::failed(code, message)
     };
     finish(world, &key, &finished).await.map(|_| ())
 }
 
 async fn answerable<W: HasStore>(world: &W, id: Uuid) -> Result<Job, EngineError> {
-    let Some(job) = world
-        .store()
-        .load_job(id)
-        .await?
-        .filter(|job| job.function.is_some())
-    else {
-        return Err(EngineError::refused(
-            "JobNotFoundException",
-            format!("There is no job '{id}'."),
-        ));
+    let Some(job) = world.store().load_job(id).await?.filter(|job| job.function.is_some()) else {
+        return Err(EngineError::refused("JobNotFoundException", format!("There is no job '{id}'.")));
     };
     if job.status != JobStatus::InProgress {
         let message = format!("Job '{id}' has ended: {:?}.", job.status);
@@ -324,10 +260,7 @@ async fn continue_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
     summary: Option<String>,
 ) -> Result<(), EngineError> {
     let effects = until_stored(async || {
-        let run = world
-            .store()
-            .load_action_run(&job.pipeline, job.execution, job.run)
-            .await?;
+        let run = world.store().load_action_run(&job.pipeline, job.execution, job.run).await?;
         let Some(mut run) = run.filter(|run| run.status == ActionStatus::InProgress) else {
             return Err(EngineError::refused(
                 "InvalidJobStateException",
@@ -339,33 +272,16 @@ async fn continue_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
         let function = job.function.clone();
         let next = Job {
             token: job.token.clone(),
-            ..new_job(
-                &run,
-                function,
-                Some(continuation.clone()),
-                number,
-                world.now(),
-            )
+            ..new_job(&run, function, Some(continuation.clone()), number, world.now())
         };
         run.external_id = Some(next.id.to_string());
         run.summary = summary.clone().or(run.summary);
         run.updated_at = world.now();
-        let effects = vec![
-            Effect::ExtendAction {
-                token: job.token.clone(),
-                job: next.id,
-            },
-            Effect::InvokeJob { job: next.id },
-        ];
-        let mut changes = Changes {
-            effects: effects.clone(),
-            ..Changes::default()
-        };
+        let effects =
+            vec![Effect::ExtendAction { token: job.token.clone(), job: next.id }, Effect::InvokeJob { job: next.id }];
+        let mut changes = Changes { effects: effects.clone(), ..Changes::default() };
         changes.runs.push(run);
-        changes.jobs.push(Job {
-            status: JobStatus::Succeeded,
-            ..job.clone()
-        });
+        changes.jobs.push(Job { status: JobStatus::Succeeded, ..job.clone() });
         changes.jobs.push(next);
         store(world, &job.pipeline, &changes).await?;
         Ok(effects)

@@ -43,7 +43,4 @@ pub use start::{CauseOrder, StartRequest, Started, start_execution};
 pub use transitions::{Side, disable, enable};
 pub use trigger::{Upload, object_uploaded};
 pub use watch::{Judged, alarm_changed};
-pub use world::{
-    HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Settings,
-    World,
-};
+pub use world::{HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Settings, World};

@@ -1,8 +1,7 @@
 //! Creating, updating, reading and deleting pipelines.
 
 use domain::{
-    Effect, ExecutionId, PipelineDeclaration, PipelineIndex, PipelineName, Trigger, TriggerType,
-    validate_structure,
+    Effect, ExecutionId, PipelineDeclaration, PipelineIndex, PipelineName, Trigger, TriggerType, validate_structure,
 };
 
 use crate::{
@@ -27,20 +26,10 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
     let stored = definitions::store(world, &declaration, 1).await?;
     let now = world.now();
     let index = PipelineIndex::new(&declaration, 1, stored.key, stored.digest, now);
-    let trigger = Trigger {
-        trigger_type: TriggerType::CreatePipeline,
-        trigger_detail: Some(caller.to_owned()),
-    };
+    let trigger = Trigger { trigger_type: TriggerType::CreatePipeline, trigger_detail: Some(caller.to_owned()) };
     let (mut writes, effect) = first_execution(world, &index, trigger)?;
-    writes.push(Write::Put(
-        Row::Summary(summary(&index)),
-        Precondition::None,
-    ));
-    writes.extend(
-        bindings(&declaration)
-            .into_iter()
-            .map(|row| Write::Put(row, Precondition::None)),
-    );
+    writes.push(Write::Put(Row::Summary(summary(&index)), Precondition::None));
+    writes.extend(bindings(&declaration).into_iter().map(|row| Write::Put(row, Precondition::None)));
     writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(0)));
     match world.store().commit(writes).await {
         Err(crate::ports::StoreError::Contended) => {
@@ -72,44 +61,21 @@ pub async fn update_pipeline<W: HasStore + HasObjects>(
         let mut declaration = declaration.clone();
         let Some(view) = world.store().load_pipeline(&declaration.name).await? else {
             let (account, name) = (&world.settings().account, &declaration.name);
-            let message = format!(
-                "The account with id '{account}' does not include a pipeline with the name '{name}'"
-            );
+            let message = format!("The account with id '{account}' does not include a pipeline with the name '{name}'");
             return Err(EngineError::refused("ResourceNotFoundException", message));
         };
         let old = definitions::load_declaration(world, &view.index).await?;
         let version = view.index.pipeline_version + 1;
         declaration.version = Some(version);
         let stored = definitions::store(world, &declaration, version).await?;
-        let mut index = PipelineIndex::new(
-            &declaration,
-            version,
-            stored.key,
-            stored.digest,
-            world.now(),
-        );
+        let mut index = PipelineIndex::new(&declaration, version, stored.key, stored.digest, world.now());
         index.created_at = view.index.created_at;
         index.version = view.index.version;
         let (before, after) = (bindings(&old), bindings(&declaration));
-        let mut writes = vec![Write::Put(
-            Row::Summary(summary(&index)),
-            Precondition::None,
-        )];
-        writes.extend(
-            before
-                .into_iter()
-                .filter(|row| !after.contains(row))
-                .map(Write::Delete),
-        );
-        writes.extend(
-            after
-                .into_iter()
-                .map(|row| Write::Put(row, Precondition::None)),
-        );
-        writes.push(Write::Put(
-            Row::Pipeline(index),
-            Precondition::Version(view.index.version),
-        ));
+        let mut writes = vec![Write::Put(Row::Summary(summary(&index)), Precondition::None)];
+        writes.extend(before.into_iter().filter(|row| !after.contains(row)).map(Write::Delete));
+        writes.extend(after.into_iter().map(|row| Write::Put(row, Precondition::None)));
+        writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(view.index.version)));
         world.store().commit(writes).await?;
         Ok(declaration)
     })
@@ -121,48 +87,24 @@ pub async fn update_pipeline<W: HasStore + HasObjects>(
 ///
 /// # Errors
 /// [`EngineError::Unavailable`] is worth a retry.
-pub async fn delete_pipeline<W: HasStore + HasObjects>(
-    world: &W,
-    name: &PipelineName,
-) -> Result<(), EngineError> {
+pub async fn delete_pipeline<W: HasStore + HasObjects>(world: &W, name: &PipelineName) -> Result<(), EngineError> {
     until_stored(async || {
         let Some(view) = world.store().load_pipeline(name).await? else {
             return Ok(());
         };
         let declaration = definitions::load_declaration(world, &view.index).await?;
         let before: ExecutionId = world.new_execution_id();
-        let effect = Effect::PurgeHistory {
-            pipeline: name.clone(),
-            before,
-        };
+        let effect = Effect::PurgeHistory { pipeline: name.clone(), before };
         let mut writes = vec![
             Write::Delete(Row::Summary(summary(&view.index))),
-            Write::Put(
-                Row::Effect(PendingEffect {
-                    since: world.now(),
-                    effect,
-                }),
-                Precondition::None,
-            ),
+            Write::Put(Row::Effect(PendingEffect { since: world.now(), effect }), Precondition::None),
         ];
         writes.extend(bindings(&declaration).into_iter().map(Write::Delete));
         // What is left of a pipeline with very many rows goes first, in transactions of its own: a crash between
         // them leaves a pipeline that can be deleted again.
-        let mut rows: Vec<Write> = view
-            .stages
-            .values()
-            .map(|stage| Write::Delete(Row::Stage(stage.clone())))
-            .collect();
-        rows.extend(
-            view.actions
-                .iter()
-                .map(|run| Write::Delete(Row::LatestAction(run.clone()))),
-        );
-        rows.extend(
-            view.waiting
-                .iter()
-                .map(|waiting| Write::Delete(Row::Waiting(waiting.clone()))),
-        );
+        let mut rows: Vec<Write> = view.stages.values().map(|stage| Write::Delete(Row::Stage(stage.clone()))).collect();
+        rows.extend(view.actions.iter().map(|run| Write::Delete(Row::LatestAction(run.clone()))));
+        rows.extend(view.waiting.iter().map(|waiting| Write::Delete(Row::Waiting(waiting.clone()))));
         for chunk in rows.chunks(crate::ports::WRITES_MAX) {
             world.store().commit(chunk.to_vec()).await?;
         }
@@ -190,15 +132,9 @@ pub async fn get_pipeline<W: HasStore + HasObjects>(
             version.unwrap_or(0),
             view.index.pipeline_version
         );
-        return Err(EngineError::refused(
-            "PipelineVersionNotFoundException",
-            message,
-        ));
+        return Err(EngineError::refused("PipelineVersionNotFoundException", message));
     }
-    Ok((
-        definitions::load_declaration(world, &view.index).await?,
-        view.index,
-    ))
+    Ok((definitions::load_declaration(world, &view.index).await?, view.index))
 }
 
 fn summary(index: &PipelineIndex) -> PipelineSummary {
@@ -214,11 +150,7 @@ fn summary(index: &PipelineIndex) -> PipelineSummary {
 
 /// Which objects start this pipeline.
 fn bindings(declaration: &PipelineDeclaration) -> Vec<Row> {
-    let sources = declaration
-        .stages
-        .first()
-        .into_iter()
-        .flat_map(|stage| &stage.actions);
+    let sources = declaration.stages.first().into_iter().flat_map(|stage| &stage.actions);
     sources
         .filter(|action| action.action_type_id.provider == "S3")
         .filter_map(|action| {

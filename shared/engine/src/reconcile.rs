@@ -4,8 +4,7 @@ use domain::{AlarmState, Effect, Watch};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, alarms,
-    commit,
+    EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, alarms, commit,
     commit::{forget, perform_and_forget, reread, until_stored},
     gate::{load_into, load_waiting},
     jobs::invoke_and_forget,
@@ -50,23 +49,9 @@ where
 {
     let now = world.now();
     let mut done = Reconciled::default();
-    redeliver(
-        world,
-        if patient { now - EFFECT_AGE_MIN } else { now },
-        &mut done,
-    )
-    .await?;
+    redeliver(world, if patient { now - EFFECT_AGE_MIN } else { now }, &mut done).await?;
     look_at_watches(world, now, &mut done).await?;
-    look_at_executions(
-        world,
-        if patient {
-            now - EXECUTION_AGE_MIN
-        } else {
-            now
-        },
-        &mut done,
-    )
-    .await?;
+    look_at_executions(world, if patient { now - EXECUTION_AGE_MIN } else { now }, &mut done).await?;
     Ok(done)
 }
 
@@ -76,10 +61,7 @@ where
 {
     let mut after = None;
     loop {
-        let page = world
-            .store()
-            .pending_effects(PageRequest { limit: PAGE, after })
-            .await?;
+        let page = world.store().pending_effects(PageRequest { limit: PAGE, after }).await?;
         for pending in page.items.iter().filter(|pending| pending.since <= until) {
             match &pending.effect {
                 Effect::InvokeJob { .. } => invoke_and_forget(world, &pending.effect).await,
@@ -99,21 +81,14 @@ where
     }
 }
 
-async fn look_at_watches<W>(
-    world: &W,
-    now: Timestamp,
-    done: &mut Reconciled,
-) -> Result<(), EngineError>
+async fn look_at_watches<W>(world: &W, now: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
 where
     W: HasStore + HasMachines + HasAlarms + HasObjects,
 {
     let mut open: Vec<Watch> = Vec::new();
     let mut after = None;
     loop {
-        let page = world
-            .store()
-            .open_watches(PageRequest { limit: PAGE, after })
-            .await?;
+        let page = world.store().open_watches(PageRequest { limit: PAGE, after }).await?;
         for watch in page.items {
             if watch.until + WATCH_GRACE < now {
                 end_watch(world, watch).await?;
@@ -164,32 +139,20 @@ async fn look_for_artifacts<W: HasStore + HasObjects>(
         let Some((_, stage)) = view.index.stage(&watch.stage) else {
             continue;
         };
-        if let Err(why) =
-            crate::rollback::choose_target(world, &view, stage, watch.execution).await?
-        {
-            done.artifacts_gone.push(format!(
-                "pipeline {} stage {}: {why}",
-                watch.pipeline, watch.stage
-            ));
+        if let Err(why) = crate::rollback::choose_target(world, &view, stage, watch.execution).await? {
+            done.artifacts_gone.push(format!("pipeline {} stage {}: {why}", watch.pipeline, watch.stage));
         }
     }
     Ok(())
 }
 
-async fn look_at_executions<W>(
-    world: &W,
-    until: Timestamp,
-    done: &mut Reconciled,
-) -> Result<(), EngineError>
+async fn look_at_executions<W>(world: &W, until: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
 where
     W: HasStore + HasMachines + HasAlarms,
 {
     let mut after = None;
     loop {
-        let page = world
-            .store()
-            .open_executions(PageRequest { limit: PAGE, after })
-            .await?;
+        let page = world.store().open_executions(PageRequest { limit: PAGE, after }).await?;
         for open in page.items.iter().filter(|open| open.started_at <= until) {
             if look_at_execution(world, open).await? {
                 done.executions += 1;
@@ -223,44 +186,24 @@ async fn look_at_execution<W: HasStore + HasMachines + HasAlarms>(
     until_stored(async || close(world, open).await).await
 }
 
-async fn close<W: HasStore + HasMachines + HasAlarms>(
-    world: &W,
-    open: &OpenExecution,
-) -> Result<bool, EngineError> {
+async fn close<W: HasStore + HasMachines + HasAlarms>(world: &W, open: &OpenExecution) -> Result<bool, EngineError> {
     let stale_mark = || async {
-        world
-            .store()
-            .commit(vec![Write::Delete(Row::OpenExecution(open.clone()))])
-            .await?;
+        world.store().commit(vec![Write::Delete(Row::OpenExecution(open.clone()))]).await?;
         Ok(true)
     };
     let Some(view) = world.store().load_pipeline(&open.pipeline).await? else {
         return stale_mark().await;
     };
-    let mut executions = load_waiting(
-        world,
-        &view,
-        view.index.stages.iter().map(|stage| &stage.name),
-    )
-    .await?;
+    let mut executions = load_waiting(world, &view, view.index.stages.iter().map(|stage| &stage.name)).await?;
     load_into(world, &open.pipeline, open.execution, &mut executions).await?;
     match executions.get(&open.execution) {
-        Some(execution)
-            if !execution.phase.is_ended() && execution.machine_name() == open.machine_name => {}
+        Some(execution) if !execution.phase.is_ended() && execution.machine_name() == open.machine_name => {}
         Some(execution) if !execution.phase.is_ended() => return Ok(false),
         _ => return stale_mark().await,
     }
     let why = "The state machine execution that drove this execution ended before it. Start the release again.";
     let alarms = alarms::snapshot(world, view.index.stages.iter()).await;
-    let changes = domain::close_dead(
-        &view,
-        &executions,
-        open.execution,
-        why,
-        &alarms,
-        world.now(),
-    )
-    .map_err(reread)?;
+    let changes = domain::close_dead(&view, &executions, open.execution, why, &alarms, world.now()).map_err(reread)?;
     commit(world, &open.pipeline, changes).await?;
     Ok(true)
 }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    Choice, Execution, ExecutionId, Ineligible, PipelineName, PipelineView, Rejected,
-    RollbackCause, RollbackOrder, StageIndex, StageName, Success, choose_automatic,
-    ineligible_because, start_rollback,
+    Choice, Execution, ExecutionId, Ineligible, PipelineName, PipelineView, Rejected, RollbackCause, RollbackOrder,
+    StageIndex, StageName, Success, choose_automatic, ineligible_because, start_rollback,
 };
 use futures::{StreamExt, stream};
 
@@ -57,10 +56,7 @@ pub async fn list_candidates<W: HasStore + HasObjects>(
         .await
         .into_iter()
         .collect::<Result<_, _>>()?;
-    Ok(Page {
-        items,
-        next: executions.next,
-    })
+    Ok(Page { items, next: executions.next })
 }
 
 async fn candidate<W: HasObjects>(
@@ -74,15 +70,8 @@ async fn candidate<W: HasObjects>(
         let gone = artifacts_gone(world, stage, &execution).await?;
         reasons = ineligible_because(&view.index, stage, &execution, &gone, Choice::Manual);
     }
-    let revoked_by = execution
-        .stages
-        .get(&stage.name)
-        .and_then(|outcome| outcome.revoked_by);
-    Ok(Candidate {
-        execution,
-        reasons,
-        revoked_by,
-    })
+    let revoked_by = execution.stages.get(&stage.name).and_then(|outcome| outcome.revoked_by);
+    Ok(Candidate { execution, reasons, revoked_by })
 }
 
 /// Names of the artifacts that `stage` reads and that `execution` has no more.
@@ -98,11 +87,7 @@ pub(crate) async fn artifacts_gone<W: HasObjects>(
     for name in stage.inputs() {
         let there = match execution.artifacts.get(name) {
             None => false,
-            Some(at) => match world
-                .objects()
-                .head(&ObjectAt::new(&at.bucket, &at.key), None)
-                .await
-            {
+            Some(at) => match world.objects().head(&ObjectAt::new(&at.bucket, &at.key), None).await {
                 Ok(_) => true,
                 Err(ObjectsError::NotFound(..)) => false,
                 Err(error) => return Err(error.into()),
@@ -122,21 +107,11 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
     stage: &StageIndex,
     undone: ExecutionId,
 ) -> Result<Result<Execution, String>, EngineError> {
-    let page = PageRequest {
-        limit: LOOKED_AT_MAX,
-        after: None,
-    };
-    let successes = world
-        .store()
-        .list_successes(&view.index.name, &stage.name, page)
-        .await?;
+    let page = PageRequest { limit: LOOKED_AT_MAX, after: None };
+    let successes = world.store().list_successes(&view.index.name, &stage.name, page).await?;
     let mut passed_over = Vec::new();
     for success in choose_automatic(&successes.items, stage, undone) {
-        let Some(execution) = world
-            .store()
-            .load_execution(&view.index.name, success.execution)
-            .await?
-        else {
+        let Some(execution) = world.store().load_execution(&view.index.name, success.execution).await? else {
             continue;
         };
         let gone = artifacts_gone(world, stage, &execution).await?;
@@ -147,14 +122,8 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
         }
     }
     Ok(Err(match passed_over.as_slice() {
-        [] => format!(
-            "no earlier execution succeeded in stage {} as it is now.",
-            stage.name
-        ),
-        reasons => format!(
-            "no earlier execution can be brought back: {}",
-            reasons.join(" ")
-        ),
+        [] => format!("no earlier execution succeeded in stage {} as it is now.", stage.name),
+        reasons => format!("no earlier execution can be brought back: {}", reasons.join(" ")),
     }))
 }
 
@@ -176,22 +145,15 @@ pub async fn rollback_stage<W: HasStore + HasMachines + HasObjects>(
         let index = find_stage(&view, stage)?;
         let Some(execution) = world.store().load_execution(pipeline, target).await? else {
             let message = format!("Pipeline '{pipeline}' has no execution '{target}'.");
-            return Err(EngineError::refused(
-                "PipelineExecutionNotFoundException",
-                message,
-            ));
+            return Err(EngineError::refused("PipelineExecutionNotFoundException", message));
         };
         let candidate = candidate(world, &view, index, execution).await?;
         if let Some(reason) = candidate.reasons.first() {
             return Err(refuse(stage, target, reason));
         }
         let live = view.stage(stage).live;
-        let undone = live
-            .filter(|live| live.revision_of != target)
-            .map(|live| live.deployed_by);
-        let cause = RollbackCause::Manual {
-            by: caller.to_owned(),
-        };
+        let undone = live.filter(|live| live.revision_of != target).map(|live| live.deployed_by);
+        let cause = RollbackCause::Manual { by: caller.to_owned() };
         start(world, &view, &candidate.execution, stage, undone, cause).await
     })
     .await
@@ -224,32 +186,17 @@ pub(crate) async fn prepare<W: HasStore>(
     let newer = newer_successes(world, pipeline, stage, target.id).await?;
     let mut executions = BTreeMap::new();
     let inside = view.stage(stage).occupant.map(|inside| inside.execution);
-    let concerned: BTreeSet<ExecutionId> = newer
-        .iter()
-        .map(|success| success.execution)
-        .chain(inside)
-        .collect();
+    let concerned: BTreeSet<ExecutionId> = newer.iter().map(|success| success.execution).chain(inside).collect();
     for id in concerned {
         load_into(world, pipeline, id, &mut executions).await?;
     }
     // A success whose execution has expired is marked in the list of successes alone.
-    let newer: Vec<Success> = newer
-        .into_iter()
-        .filter(|success| executions.contains_key(&success.execution))
-        .collect();
-    let order = RollbackOrder {
-        id: world.new_execution_id(),
-        stage,
-        target,
-        undone,
-        cause,
-        newer: &newer,
-    };
+    let newer: Vec<Success> = newer.into_iter().filter(|success| executions.contains_key(&success.execution)).collect();
+    let order = RollbackOrder { id: world.new_execution_id(), stage, target, undone, cause, newer: &newer };
     match start_rollback(view, &executions, &order, world.now()) {
         Ok(changes) => Ok((order.id, changes)),
         Err(Rejected::AlreadyDone) => {
-            let message =
-                format!("Stage '{stage}' is being rolled back already. Wait until that has ended.");
+            let message = format!("Stage '{stage}' is being rolled back already. Wait until that has ended.");
             Err(EngineError::refused("ConflictException", message))
         }
         Err(Rejected::Stale | Rejected::Illegal) => Err(EngineError::Contended),
@@ -263,19 +210,9 @@ async fn newer_successes<W: HasStore>(
     stage: &StageName,
     target: ExecutionId,
 ) -> Result<Vec<Success>, EngineError> {
-    let page = PageRequest {
-        limit: REVOKED_MAX,
-        after: None,
-    };
-    let successes = world
-        .store()
-        .list_successes(pipeline, stage, page)
-        .await?
-        .items;
-    Ok(successes
-        .into_iter()
-        .take_while(|success| success.execution != target)
-        .collect())
+    let page = PageRequest { limit: REVOKED_MAX, after: None };
+    let successes = world.store().list_successes(pipeline, stage, page).await?.items;
+    Ok(successes.into_iter().take_while(|success| success.execution != target).collect())
 }
 
 fn refuse(stage: &StageName, target: ExecutionId, reason: &Ineligible) -> EngineError {
@@ -283,33 +220,21 @@ fn refuse(stage: &StageName, target: ExecutionId, reason: &Ineligible) -> Engine
         Ineligible::StageChanged { .. } => "PipelineExecutionOutdatedException",
         _ => "UnableToRollbackStageException",
     };
-    EngineError::refused(
-        exception,
-        format!("Stage '{stage}' cannot go back to execution '{target}'. {reason}"),
-    )
+    EngineError::refused(exception, format!("Stage '{stage}' cannot go back to execution '{target}'. {reason}"))
 }
 
 /// Everything under a pipeline's key, by one request: its row, stages, latest actions and waiting executions.
 ///
 /// # Errors
 /// Refusal `PipelineNotFoundException`.
-pub async fn load_view<W: HasStore>(
-    world: &W,
-    pipeline: &PipelineName,
-) -> Result<PipelineView, EngineError> {
+pub async fn load_view<W: HasStore>(world: &W, pipeline: &PipelineName) -> Result<PipelineView, EngineError> {
     let view = world.store().load_pipeline(pipeline).await?;
     view.ok_or_else(|| not_found(&world.settings().account, pipeline.as_str()))
 }
 
-pub(crate) fn find_stage<'a>(
-    view: &'a PipelineView,
-    stage: &StageName,
-) -> Result<&'a StageIndex, EngineError> {
-    view.index
-        .stage(stage)
-        .map(|(_, stage)| stage)
-        .ok_or_else(|| {
-            let message = format!("Pipeline '{}' has no stage '{stage}'.", view.index.name);
-            EngineError::refused("StageNotFoundException", message)
-        })
+pub(crate) fn find_stage<'a>(view: &'a PipelineView, stage: &StageName) -> Result<&'a StageIndex, EngineError> {
+    view.index.stage(stage).map(|(_, stage)| stage).ok_or_else(|| {
+        let message = format!("Pipeline '{}' has no stage '{stage}'.", view.index.name);
+        EngineError::refused("StageNotFoundException", message)
+    })
 }

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::ports::objects::{
-    ObjectAt, ObjectInfo, Objects, ObjectsError, PinnedObject, PutOptions, Written,
-};
+use crate::ports::objects::{ObjectAt, ObjectInfo, Objects, ObjectsError, PinnedObject, PutOptions, Written};
 
 /// Largest source object: 7 GB, CodePipeline's quota for S3 sources (spec 1.5).
 pub const SOURCE_BYTES_MAX: u64 = 7 * 1024 * 1024 * 1024;
@@ -113,17 +111,9 @@ pub async fn pin(
         _ => return Err(SourceError::VersionlessObject(at)),
     };
     if info.size > SOURCE_BYTES_MAX {
-        return Err(SourceError::TooLarge {
-            at,
-            size: info.size,
-        });
+        return Err(SourceError::TooLarge { at, size: info.size });
     }
-    Ok(S3Revision {
-        summary: summary(&info, &version_id),
-        object: info.pin(&at),
-        version_id,
-        size: info.size,
-    })
+    Ok(S3Revision { summary: summary(&info, &version_id), object: info.pin(&at), version_id, size: info.size })
 }
 
 /// Copies the pinned revision to its place in the artifact store.
@@ -143,17 +133,11 @@ pub async fn fetch(
         kms_key: kms_key.map(str::to_owned),
         ..PutOptions::default()
     };
-    Ok(objects
-        .copy(&revision.object, revision.size, to, &options)
-        .await?)
+    Ok(objects.copy(&revision.object, revision.size, to, &options).await?)
 }
 
 fn summary(info: &ObjectInfo, version_id: &str) -> String {
-    match info
-        .metadata
-        .get(REVISION_SUMMARY_METADATA)
-        .map(|text| text.trim())
-    {
+    match info.metadata.get(REVISION_SUMMARY_METADATA).map(|text| text.trim()) {
         Some(text) if !text.is_empty() => text.chars().take(SUMMARY_CHARS_MAX).collect(),
         _ => version_summary(version_id),
     }
@@ -194,10 +178,7 @@ mod tests {
         assert_eq!(asked.revision_id(), first);
         assert_ne!(asked.change_identifier(), newest.change_identifier());
         let variables = asked.output_variables();
-        assert_eq!(
-            variables.keys().collect::<Vec<_>>(),
-            ["BucketName", "ETag", "ObjectKey", "VersionId"]
-        );
+        assert_eq!(variables.keys().collect::<Vec<_>>(), ["BucketName", "ETag", "ObjectKey", "VersionId"]);
         assert_eq!(variables["VersionId"], first);
     }
 
@@ -209,11 +190,7 @@ mod tests {
         objects.store("source", "app.zip", Bytes::from("x"), metadata);
         let revision = block_on(pin(&objects, "source", "app.zip", None)).unwrap();
         assert_eq!(revision.summary.chars().count(), SUMMARY_CHARS_MAX);
-        assert!(
-            revision
-                .external_execution_summary()
-                .starts_with("Amazon S3 version id: ")
-        );
+        assert!(revision.external_execution_summary().starts_with("Amazon S3 version id: "));
     }
 
     #[test]
@@ -225,41 +202,20 @@ mod tests {
         let to = ObjectAt::new("artifacts", "p/SourceArti/x");
         for _ in 0..2 {
             block_on(fetch(&objects, &revision, &to, Some("alias/k"))).unwrap();
-            assert_eq!(
-                objects.content("artifacts", "p/SourceArti/x").unwrap(),
-                "one"
-            );
+            assert_eq!(objects.content("artifacts", "p/SourceArti/x").unwrap(), "one");
         }
-        assert_eq!(
-            objects
-                .options("artifacts", "p/SourceArti/x")
-                .unwrap()
-                .kms_key
-                .as_deref(),
-            Some("alias/k")
-        );
+        assert_eq!(objects.options("artifacts", "p/SourceArti/x").unwrap().kms_key.as_deref(), Some("alias/k"));
     }
 
     #[test]
     fn what_cannot_be_a_revision_is_refused_with_what_to_do() {
         let objects = source();
-        let refused = |bucket: &str, version: Option<&str>| {
-            block_on(pin(&objects, bucket, "app.zip", version)).unwrap_err()
-        };
+        let refused =
+            |bucket: &str, version: Option<&str>| block_on(pin(&objects, bucket, "app.zip", version)).unwrap_err();
         let unversioned = refused("artifacts", None);
-        assert!(
-            unversioned
-                .to_string()
-                .contains("put-bucket-versioning --bucket artifacts")
-        );
-        assert!(matches!(
-            refused("nowhere", None),
-            SourceError::Objects(ObjectsError::NotFound(Missing::Bucket, _))
-        ));
-        assert!(matches!(
-            refused("source", None),
-            SourceError::Objects(ObjectsError::NotFound(Missing::Object, _))
-        ));
+        assert!(unversioned.to_string().contains("put-bucket-versioning --bucket artifacts"));
+        assert!(matches!(refused("nowhere", None), SourceError::Objects(ObjectsError::NotFound(Missing::Bucket, _))));
+        assert!(matches!(refused("source", None), SourceError::Objects(ObjectsError::NotFound(Missing::Object, _))));
         upload(&objects, "one");
         assert!(matches!(
             refused("source", Some("v99")),

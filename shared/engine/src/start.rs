@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ActionName, Changes, Effect, Execution, ExecutionId, ExecutionType, Phase, PipelineIndex,
-    PipelineName, SourcePin, Trigger,
+    ActionName, Changes, Effect, Execution, ExecutionId, ExecutionType, Phase, PipelineIndex, PipelineName, SourcePin,
+    Trigger,
 };
 use jiff::SignedDuration;
 
@@ -74,10 +74,7 @@ pub async fn start_execution<W: HasStore + HasMachines>(
 ) -> Result<Started, EngineError> {
     until_stored(async || {
         let Some(view) = world.store().load_pipeline(&request.pipeline).await? else {
-            return Err(not_found(
-                world.settings().account.as_str(),
-                request.pipeline.as_str(),
-            ));
+            return Err(not_found(world.settings().account.as_str(), request.pipeline.as_str()));
         };
         if let Some(cause) = &request.cause
             && let Some(marker) = world.store().load_start(&request.pipeline, cause).await?
@@ -85,19 +82,11 @@ pub async fn start_execution<W: HasStore + HasMachines>(
             return Ok(Started::Before(marker.execution));
         }
         let newest = match &request.order {
-            Some(order) => {
-                world
-                    .store()
-                    .load_start(&request.pipeline, &order.of)
-                    .await?
-            }
+            Some(order) => world.store().load_start(&request.pipeline, &order.of).await?,
             None => None,
         };
         if let (Some(order), Some(newest)) = (&request.order, &newest)
-            && newest
-                .sequencer
-                .as_deref()
-                .is_some_and(|seen| is_older(&order.sequencer, seen))
+            && newest.sequencer.as_deref().is_some_and(|seen| is_older(&order.sequencer, seen))
         {
             return Ok(Started::Overtaken(newest.execution));
         }
@@ -159,26 +148,15 @@ fn resolve_variables(
     given: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, EngineError> {
     let refuse = |message: String| Err(EngineError::refused("ValidationException", message));
-    if let Some(unknown) = given.keys().find(|name| {
-        !index
-            .variables
-            .iter()
-            .any(|declared| declared.name == **name)
-    }) {
+    if let Some(unknown) = given.keys().find(|name| !index.variables.iter().any(|declared| declared.name == **name)) {
         return refuse(format!("The pipeline declares no variable '{unknown}'."));
     }
     let mut resolved = BTreeMap::new();
     for declared in &index.variables {
-        match given
-            .get(&declared.name)
-            .or(declared.default_value.as_ref())
-        {
+        match given.get(&declared.name).or(declared.default_value.as_ref()) {
             Some(value) => resolved.insert(declared.name.clone(), value.clone()),
             None => {
-                return refuse(format!(
-                    "Variable '{}' has no default; give it a value.",
-                    declared.name
-                ));
+                return refuse(format!("Variable '{}' has no default; give it a value.", declared.name));
             }
         };
     }
@@ -194,15 +172,8 @@ pub(crate) fn start_writes<W: HasStore>(
 ) -> (Vec<Write>, Effect) {
     let (id, pipeline) = (execution.id, execution.pipeline.clone());
     let expires_at = (world.now() + REMEMBERED).as_second();
-    let effect = Effect::StartMachine {
-        pipeline: pipeline.clone(),
-        execution: id,
-        name: execution.machine_name(),
-    };
-    let mut changes = Changes {
-        effects: vec![effect.clone()],
-        ..Changes::default()
-    };
+    let effect = Effect::StartMachine { pipeline: pipeline.clone(), execution: id, name: execution.machine_name() };
+    let mut changes = Changes { effects: vec![effect.clone()], ..Changes::default() };
     changes.executions.insert(id, execution);
     let mut writes = writes_of(&pipeline, &changes, world);
     let marker = |cause: &str, sequencer: Option<String>, version| StartMarker {
@@ -214,10 +185,7 @@ pub(crate) fn start_writes<W: HasStore>(
         version,
     };
     if let Some(cause) = &request.cause {
-        writes.push(Write::Put(
-            Row::Start(marker(cause, None, 0)),
-            Precondition::Version(0),
-        ));
+        writes.push(Write::Put(Row::Start(marker(cause, None, 0)), Precondition::Version(0)));
     }
     if let Some(order) = &request.order {
         let version = newest.map_or(0, |newest| newest.version);

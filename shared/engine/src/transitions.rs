@@ -37,8 +37,7 @@ pub async fn enable<W: HasStore + HasMachines + HasAlarms>(
         let index = find_stage(&view, &stage)?;
         let executions = load_waiting(world, &view, std::iter::once(&stage)).await?;
         let alarms = alarms::snapshot(world, std::iter::once(index)).await;
-        let changes =
-            domain::enable_transition(&view, &executions, &stage, caller, &alarms, world.now());
+        let changes = domain::enable_transition(&view, &executions, &stage, caller, &alarms, world.now());
         commit(world, pipeline, changes.map_err(reread)?).await
     })
     .await
@@ -61,22 +60,13 @@ pub async fn disable<W: HasStore + HasMachines>(
         let Some(stage) = guarded(&view, stage, side)? else {
             return Ok(());
         };
-        commit(
-            world,
-            pipeline,
-            domain::disable_transition(&view, &stage, caller, reason, world.now()),
-        )
-        .await
+        commit(world, pipeline, domain::disable_transition(&view, &stage, caller, reason, world.now())).await
     })
     .await
 }
 
 /// The stage whose inbound transition is meant; none after the last stage.
-fn guarded(
-    view: &PipelineView,
-    stage: &StageName,
-    side: Side,
-) -> Result<Option<StageName>, EngineError> {
+fn guarded(view: &PipelineView, stage: &StageName, side: Side) -> Result<Option<StageName>, EngineError> {
     find_stage(view, stage)?;
     Ok(match side {
         Side::Inbound => Some(stage.clone()),

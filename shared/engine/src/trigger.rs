@@ -34,15 +34,8 @@ pub async fn object_uploaded<W: HasStore + HasMachines>(
     upload: &Upload,
 ) -> Result<Vec<(PipelineName, Result<Started, Refusal>)>, EngineError> {
     let mut takers: BTreeMap<PipelineName, BTreeSet<ActionName>> = BTreeMap::new();
-    for source in world
-        .store()
-        .sources_of(&upload.bucket, &upload.key)
-        .await?
-    {
-        takers
-            .entry(source.pipeline)
-            .or_default()
-            .insert(source.action);
+    for source in world.store().sources_of(&upload.bucket, &upload.key).await? {
+        takers.entry(source.pipeline).or_default().insert(source.action);
     }
     let mut started = Vec::new();
     for (pipeline, actions) in takers {
@@ -64,34 +57,15 @@ fn start_request(
     actions: BTreeSet<ActionName>,
 ) -> StartRequest {
     let object = format!("s3://{}/{}", upload.bucket, upload.key);
-    let version = upload
-        .version_id
-        .as_deref()
-        .or(upload.etag.as_deref())
-        .unwrap_or_default();
-    let pin = SourcePin {
-        key: None,
-        version_id: upload.version_id.clone(),
-    };
-    let rule = format!(
-        "arn:aws:events:{}:{}:rule/lastgood-s3-uploads",
-        settings.region, settings.account
-    );
+    let version = upload.version_id.as_deref().or(upload.etag.as_deref()).unwrap_or_default();
+    let pin = SourcePin { key: None, version_id: upload.version_id.clone() };
+    let rule = format!("arn:aws:events:{}:{}:rule/lastgood-s3-uploads", settings.region, settings.account);
     StartRequest {
         pipeline,
-        trigger: Trigger {
-            trigger_type: TriggerType::CloudWatchEvent,
-            trigger_detail: Some(rule),
-        },
+        trigger: Trigger { trigger_type: TriggerType::CloudWatchEvent, trigger_detail: Some(rule) },
         cause: Some(format!("{object}?versionId={version}")),
-        order: upload.sequencer.clone().map(|sequencer| CauseOrder {
-            of: object,
-            sequencer,
-        }),
-        pins: actions
-            .into_iter()
-            .map(|action| (action, pin.clone()))
-            .collect(),
+        order: upload.sequencer.clone().map(|sequencer| CauseOrder { of: object, sequencer }),
+        pins: actions.into_iter().map(|action| (action, pin.clone())).collect(),
         variables: BTreeMap::new(),
     }
 }

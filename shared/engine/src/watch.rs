@@ -1,8 +1,7 @@
 //! An alarm changed: does it speak against a deploy, and is that deploy taken back?
 
 use domain::{
-    AlarmChange, Evidence, ExecutionId, PipelineName, Record, RollbackCause, StageName, Verdict,
-    Watch, judge,
+    AlarmChange, Evidence, ExecutionId, PipelineName, Record, RollbackCause, StageName, Verdict, Watch, judge,
 };
 
 use crate::{
@@ -68,21 +67,10 @@ async fn judge_watch<W: HasStore + HasMachines + HasObjects>(
     if judged.evidence.verdict != Verdict::Degraded {
         return Ok(Some(judged));
     }
-    let cause = RollbackCause::Alarm {
-        alarm_arn: alarm.arn.clone(),
-        reason: alarm.reason.clone(),
-    };
+    let cause = RollbackCause::Alarm { alarm_arn: alarm.arn.clone(), reason: alarm.reason.clone() };
     let mut changes = match choose_target(world, &view, index, watch.execution).await? {
         Ok(target) => {
-            let (id, changes) = prepare(
-                world,
-                &view,
-                &target,
-                &watch.stage,
-                Some(watch.execution),
-                cause,
-            )
-            .await?;
+            let (id, changes) = prepare(world, &view, &target, &watch.stage, Some(watch.execution), cause).await?;
             judged.rollback = Some(id);
             changes
         }
@@ -105,9 +93,7 @@ async fn judge_watch<W: HasStore + HasMachines + HasObjects>(
     });
     // Deciding about what is live belongs to whoever holds this generation of the stage.
     let stage = view.stage(&watch.stage);
-    changes
-        .fences
-        .insert((watch.stage.clone(), stage.generation));
+    changes.fences.insert((watch.stage.clone(), stage.generation));
     changes.watches_ended.push(watch.clone());
     commit(world, &watch.pipeline, changes).await?;
     Ok(Some(judged))

@@ -23,18 +23,12 @@ impl Settings {
         if alarm.starts_with("arn:") {
             return alarm.to_owned();
         }
-        format!(
-            "arn:aws:cloudwatch:{}:{}:alarm:{alarm}",
-            self.region, self.account
-        )
+        format!("arn:aws:cloudwatch:{}:{}:alarm:{alarm}", self.region, self.account)
     }
 
     /// ARN of a pipeline (spec 1.1).
     pub fn pipeline_arn(&self, pipeline: &str) -> String {
-        format!(
-            "arn:aws:codepipeline:{}:{}:{pipeline}",
-            self.region, self.account
-        )
+        format!("arn:aws:codepipeline:{}:{}:{pipeline}", self.region, self.account)
     }
 }
 
@@ -115,11 +109,7 @@ pub struct World<S = (), M = (), A = (), F = (), O = (), R = ()> {
 
 impl World {
     /// A world with nothing but time, randomness and settings.
-    pub fn new(
-        clock: impl Clock + 'static,
-        entropy: impl Entropy + 'static,
-        settings: Settings,
-    ) -> Self {
+    pub fn new(clock: impl Clock + 'static, entropy: impl Entropy + 'static, settings: Settings) -> Self {
         Self {
             clock: Box::new(clock),
             entropy: Box::new(entropy),
@@ -180,9 +170,7 @@ with! {
 trait Shared: Send + Sync {}
 impl<T: Send + Sync> Shared for T {}
 
-impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared> HasBasics
-    for World<S, M, A, F, O, R>
-{
+impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared> HasBasics for World<S, M, A, F, O, R> {
     fn clock(&self) -> &dyn Clock {
         &*self.clock
     }
@@ -198,8 +186,7 @@ impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared> HasBasics
 
 macro_rules! provide {
     ($has:ident, $port:ident, $method:ident, $param:ident) => {
-        impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared> $has
-            for World<S, M, A, F, O, R>
+        impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared> $has for World<S, M, A, F, O, R>
         where
             $param: $port,
         {

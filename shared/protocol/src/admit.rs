@@ -46,25 +46,12 @@ impl Place<'_> {
             place = outer;
         }
         steps.reverse();
-        if steps.is_empty() {
-            "as the body".to_owned()
-        } else {
-            format!("at '{}'", steps.join("."))
-        }
+        if steps.is_empty() { "as the body".to_owned() } else { format!("at '{}'", steps.join(".")) }
     }
 }
 
-fn walk(
-    model: &Model,
-    shape: ShapeId,
-    value: Value,
-    place: &Place<'_>,
-) -> Result<Value, WrongType> {
-    let wrong = |expected, value: &Value| WrongType {
-        expected,
-        found: kind_of(value),
-        place: place.describe(),
-    };
+fn walk(model: &Model, shape: ShapeId, value: Value, place: &Place<'_>) -> Result<Value, WrongType> {
+    let wrong = |expected, value: &Value| WrongType { expected, found: kind_of(value), place: place.describe() };
     match (&model.shape(shape).kind, value) {
         (ShapeKind::Structure(members), Value::Object(mut given)) => {
             let mut known = Map::new();
@@ -73,10 +60,7 @@ fn walk(
                     None | Some(Value::Null) => {}
                     Some(value) => {
                         let place = Place::In(place, Step::Member(&member.name));
-                        known.insert(
-                            member.name.clone(),
-                            walk(model, member.shape, value, &place)?,
-                        );
+                        known.insert(member.name.clone(), walk(model, member.shape, value, &place)?);
                     }
                 }
             }
@@ -110,13 +94,11 @@ fn walk(
         (ShapeKind::Boolean, truth @ Value::Bool(_)) => Ok(truth),
         (ShapeKind::Boolean, other) => Err(wrong("true or false", &other)),
         (ShapeKind::Integer, other) => {
-            let whole =
-                whole_number(&other).ok_or_else(|| wrong("a whole number of 32 bits", &other))?;
+            let whole = whole_number(&other).ok_or_else(|| wrong("a whole number of 32 bits", &other))?;
             Ok(Value::from(whole))
         }
         (ShapeKind::Timestamp, other) => {
-            let seconds = epoch_seconds(&other)
-                .ok_or_else(|| wrong("a timestamp in epoch seconds", &other))?;
+            let seconds = epoch_seconds(&other).ok_or_else(|| wrong("a timestamp in epoch seconds", &other))?;
             Ok(Value::Number(seconds))
         }
     }
@@ -138,10 +120,7 @@ fn epoch_seconds(value: &Value) -> Option<Number> {
     let seconds = value.as_f64()?;
     let first = Timestamp::MIN.as_second() as f64;
     let last = Timestamp::MAX.as_second() as f64;
-    (first..=last)
-        .contains(&seconds)
-        .then(|| Number::from_f64(seconds))
-        .flatten()
+    (first..=last).contains(&seconds).then(|| Number::from_f64(seconds)).flatten()
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -163,59 +142,37 @@ mod tests {
     use serde_json::json;
 
     fn admitted(operation: Operation, value: Value) -> Result<Value, String> {
-        admit(operation.service().model(), operation.shapes().input, value)
-            .map_err(|error| error.to_string())
+        admit(operation.service().model(), operation.shapes().input, value).map_err(|error| error.to_string())
     }
 
     #[test]
     fn unknown_and_null_members_are_dropped() {
         let given = json!({"name": "shop", "version": null, "new": {"deep": [1]}});
-        assert_eq!(
-            admitted(Operation::GetPipeline, given).unwrap(),
-            json!({"name": "shop"})
-        );
+        assert_eq!(admitted(Operation::GetPipeline, given).unwrap(), json!({"name": "shop"}));
     }
 
     #[test]
     fn whole_numbers_have_one_form() {
         let given = json!({"maxResults": 3.0});
-        assert_eq!(
-            admitted(Operation::ListPipelines, given).unwrap(),
-            json!({"maxResults": 3})
-        );
+        assert_eq!(admitted(Operation::ListPipelines, given).unwrap(), json!({"maxResults": 3}));
     }
 
     #[test]
     fn a_wrong_type_is_named_with_its_place() {
         let cases = [
             (json!([]), "Expected a structure as the body, got a list"),
-            (
-                json!({"name": 3}),
-                "Expected a string at 'name', got a number",
-            ),
+            (json!({"name": 3}), "Expected a string at 'name', got a number"),
             (
                 json!({"name": "a", "variables": [{"name": "a"}, 1]}),
                 "Expected a structure at 'variables.2.member', got a number",
             ),
         ];
         for (given, expected) in cases {
-            assert_eq!(
-                admitted(Operation::StartPipelineExecution, given).unwrap_err(),
-                expected
-            );
+            assert_eq!(admitted(Operation::StartPipelineExecution, given).unwrap_err(), expected);
         }
-        for number in [
-            json!(2_147_483_648_i64),
-            json!(1.5),
-            json!(1e300),
-            json!("1"),
-        ] {
-            let error =
-                admitted(Operation::ListPipelines, json!({"maxResults": number})).unwrap_err();
-            assert!(
-                error.starts_with("Expected a whole number of 32 bits at 'maxResults'"),
-                "{error}"
-            );
+        for number in [json!(2_147_483_648_i64), json!(1.5), json!(1e300), json!("1")] {
+            let error = admitted(Operation::ListPipelines, json!({"maxResults": number})).unwrap_err();
+            assert!(error.starts_with("Expected a whole number of 32 bits at 'maxResults'"), "{error}");
         }
     }
 
@@ -226,10 +183,7 @@ mod tests {
             json!({"pipelineName": "p", "stageName": "s", "actionName": "a", "actionRevision": revision})
         };
         let admitted = |created| admitted(Operation::PutActionRevision, revision(created));
-        assert_eq!(
-            admitted(json!(5)).unwrap()["actionRevision"]["created"],
-            json!(5.0)
-        );
+        assert_eq!(admitted(json!(5)).unwrap()["actionRevision"]["created"], json!(5.0));
         assert!(admitted(json!(1e15)).is_err());
         assert!(admitted(json!("2026-11-23T10:00:00Z")).is_err());
     }

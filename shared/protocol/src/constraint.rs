@@ -44,22 +44,13 @@ fn like(pattern: &str) -> String {
 }
 
 fn one_of(values: &[String]) -> String {
-    format!(
-        "Member must satisfy enum value set: [{}]",
-        values.join(", ")
-    )
+    format!("Member must satisfy enum value set: [{}]", values.join(", "))
 }
 
 /// Constraints that `measure` breaks.
 pub(crate) fn broken(constraints: &Constraints, measure: Measure) -> Vec<String> {
-    let above = constraints
-        .max
-        .filter(|max| measure.size() > *max)
-        .map(|max| at_most(measure.word(), max));
-    let below = constraints
-        .min
-        .filter(|min| measure.size() < *min)
-        .map(|min| at_least(measure.word(), min));
+    let above = constraints.max.filter(|max| measure.size() > *max).map(|max| at_most(measure.word(), max));
+    let below = constraints.min.filter(|min| measure.size() < *min).map(|min| at_least(measure.word(), min));
     above.into_iter().chain(below).collect()
 }
 
@@ -92,18 +83,9 @@ pub(crate) fn broken_scalar(constraints: &Constraints, value: &Value) -> Vec<Str
 /// The whole set, as AWS lists it for members of lists and maps.
 pub(crate) fn all_texts(constraints: &Constraints, numeric: bool) -> String {
     let word = if numeric { "value" } else { "length" };
-    let mut texts: Vec<String> = constraints
-        .max
-        .map(|max| at_most(word, max))
-        .into_iter()
-        .collect();
+    let mut texts: Vec<String> = constraints.max.map(|max| at_most(word, max)).into_iter().collect();
     texts.extend(constraints.min.map(|min| at_least(word, min)));
-    texts.extend(
-        constraints
-            .pattern
-            .as_ref()
-            .map(|(pattern, _)| like(pattern)),
-    );
+    texts.extend(constraints.pattern.as_ref().map(|(pattern, _)| like(pattern)));
     if !constraints.values.is_empty() {
         texts.push(one_of(&constraints.values));
     }

@@ -118,10 +118,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error of kind `code` that says `message`.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 }
 
@@ -133,20 +130,12 @@ mod tests {
 
     #[test]
     fn every_declared_error_has_a_code() {
-        let modelled: BTreeSet<&str> = ErrorCode::ALL
-            .iter()
-            .filter(|code| code.is_modelled())
-            .map(|code| code.name())
-            .collect();
+        let modelled: BTreeSet<&str> =
+            ErrorCode::ALL.iter().filter(|code| code.is_modelled()).map(|code| code.name()).collect();
         assert_eq!(modelled.len(), 42);
         for operation in Operation::ALL {
             for error in operation.declared_errors() {
-                assert!(
-                    modelled.contains(error.as_str()),
-                    "{} of {}",
-                    error,
-                    operation.name()
-                );
+                assert!(modelled.contains(error.as_str()), "{} of {}", error, operation.name());
             }
         }
     }
@@ -164,9 +153,7 @@ mod tests {
         let table: serde_json::Value =
             serde_json::from_str(include_str!("../model/codepipeline-2015-07-09.json")).unwrap();
         for code in ErrorCode::ALL.iter().filter(|code| code.is_modelled()) {
-            let status = table["shapes"][code.name()]["status"]
-                .as_u64()
-                .unwrap_or(400);
+            let status = table["shapes"][code.name()]["status"].as_u64().unwrap_or(400);
             assert_eq!(status, u64::from(code.cbor_status()), "{code}");
         }
         assert_eq!(Service::CodePipeline.target(), "CodePipeline_20150709");

@@ -138,52 +138,24 @@ struct RawShape {
 
 fn load(text: &str) -> Result<Model, LoadError> {
     let raw: RawModel = serde_json::from_str(text)?;
-    let ids: HashMap<&str, ShapeId> = raw
-        .shapes
-        .keys()
-        .enumerate()
-        .map(|(place, name)| (name.as_str(), ShapeId(place)))
-        .collect();
-    let find = |name: &str| {
-        ids.get(name)
-            .copied()
-            .ok_or_else(|| LoadError::Undefined(name.to_owned()))
-    };
-    let shapes = raw
-        .shapes
-        .iter()
-        .map(|(name, shape)| resolve(name, shape, &find))
-        .collect::<Result<_, _>>()?;
+    let ids: HashMap<&str, ShapeId> =
+        raw.shapes.keys().enumerate().map(|(place, name)| (name.as_str(), ShapeId(place))).collect();
+    let find = |name: &str| ids.get(name).copied().ok_or_else(|| LoadError::Undefined(name.to_owned()));
+    let shapes = raw.shapes.iter().map(|(name, shape)| resolve(name, shape, &find)).collect::<Result<_, _>>()?;
     let mut operations = HashMap::new();
     for (name, operation) in &raw.operations {
         for error in &operation.errors {
             find(error)?;
         }
         let output = operation.output.as_deref().map(&find).transpose()?;
-        let shapes = OperationShapes {
-            input: find(&operation.input)?,
-            output,
-            errors: operation.errors.clone(),
-        };
+        let shapes = OperationShapes { input: find(&operation.input)?, output, errors: operation.errors.clone() };
         operations.insert(name.clone(), shapes);
     }
-    Ok(Model {
-        target: raw.target,
-        namespace: raw.namespace,
-        operations,
-        shapes,
-    })
+    Ok(Model { target: raw.target, namespace: raw.namespace, operations, shapes })
 }
 
-fn resolve(
-    name: &str,
-    raw: &RawShape,
-    find: &impl Fn(&str) -> Result<ShapeId, LoadError>,
-) -> Result<Shape, LoadError> {
-    let fault = |reason: &str| LoadError::Shape {
-        shape: name.to_owned(),
-        reason: reason.to_owned(),
-    };
+fn resolve(name: &str, raw: &RawShape, find: &impl Fn(&str) -> Result<ShapeId, LoadError>) -> Result<Shape, LoadError> {
+    let fault = |reason: &str| LoadError::Shape { shape: name.to_owned(), reason: reason.to_owned() };
     let part = |part: &Option<String>, what: &str| match part {
         Some(part) => find(part),
         None => Err(fault(&format!("a {} needs {what:?}", raw.kind))),
@@ -194,19 +166,12 @@ fn resolve(
                 .iter()
                 .map(|(member, shape)| {
                     let required = raw.required.contains(member);
-                    Ok(Member {
-                        name: member.clone(),
-                        shape: find(shape)?,
-                        required,
-                    })
+                    Ok(Member { name: member.clone(), shape: find(shape)?, required })
                 })
                 .collect::<Result<_, LoadError>>()?,
         ),
         "list" => ShapeKind::List(part(&raw.member, "member")?),
-        "map" => ShapeKind::Map {
-            key: part(&raw.key, "key")?,
-            value: part(&raw.value, "value")?,
-        },
+        "map" => ShapeKind::Map { key: part(&raw.key, "key")?, value: part(&raw.value, "value")? },
         "string" => ShapeKind::String,
         "integer" => ShapeKind::Integer,
         "boolean" => ShapeKind::Boolean,
@@ -220,17 +185,8 @@ fn resolve(
         }
         None => None,
     };
-    let constraints = Constraints {
-        min: raw.min,
-        max: raw.max,
-        pattern,
-        values: raw.values.clone(),
-    };
-    Ok(Shape {
-        kind,
-        constraints,
-        sensitive: raw.sensitive,
-    })
+    let constraints = Constraints { min: raw.min, max: raw.max, pattern, values: raw.values.clone() };
+    Ok(Shape { kind, constraints, sensitive: raw.sensitive })
 }
 
 #[cfg(test)]
@@ -240,15 +196,8 @@ mod tests {
     #[test]
     fn both_tables_load_and_every_pattern_compiles() {
         let codepipeline = load(include_str!("../model/codepipeline-2015-07-09.json")).unwrap();
-        assert_eq!(
-            (codepipeline.operations.len(), codepipeline.shapes.len()),
-            (44, 442)
-        );
-        let patterns = codepipeline
-            .shapes
-            .iter()
-            .filter(|shape| shape.constraints.pattern.is_some())
-            .count();
+        assert_eq!((codepipeline.operations.len(), codepipeline.shapes.len()), (44, 442));
+        let patterns = codepipeline.shapes.iter().filter(|shape| shape.constraints.pattern.is_some()).count();
         assert_eq!(patterns, 34);
         let lastgood = load(include_str!("../model/lastgood-2026-12-01.json")).unwrap();
         assert_eq!(lastgood.operations.len(), 1);
@@ -258,18 +207,12 @@ mod tests {
     fn a_shape_that_is_not_defined_is_refused_by_name() {
         let text = r#"{"target": "T", "namespace": "n", "shapes": {},
                        "operations": {"Get": {"input": "GetInput", "errors": []}}}"#;
-        assert_eq!(
-            load(text).err().unwrap().to_string(),
-            "shape GetInput is named but not defined"
-        );
+        assert_eq!(load(text).err().unwrap().to_string(), "shape GetInput is named but not defined");
     }
 
     #[test]
     fn a_list_without_a_member_is_refused() {
         let text = r#"{"target": "T", "namespace": "n", "operations": {}, "shapes": {"L": {"type": "list"}}}"#;
-        assert_eq!(
-            load(text).err().unwrap().to_string(),
-            "shape L: a list needs \"member\""
-        );
+        assert_eq!(load(text).err().unwrap().to_string(), "shape L: a list needs \"member\"");
     }
 }

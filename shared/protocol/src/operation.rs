@@ -70,10 +70,7 @@ operations! {
 impl Operation {
     /// The operation of `service` called `name`, exactly as spelled.
     pub fn find(service: Service, name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|operation| operation.service() == service && operation.name() == name)
+        Self::ALL.iter().copied().find(|operation| operation.service() == service && operation.name() == name)
     }
 
     /// Names of the errors its model declares; a typed client knows these.
@@ -103,20 +100,9 @@ mod tests {
     #[test]
     fn the_enum_and_the_models_name_the_same_operations() {
         for service in Service::ALL {
-            let modelled: BTreeSet<&str> = service
-                .model()
-                .operations
-                .keys()
-                .map(String::as_str)
-                .collect();
-            let ours = Operation::ALL
-                .iter()
-                .filter(|operation| operation.service() == service);
-            assert_eq!(
-                modelled,
-                ours.map(|operation| operation.name()).collect(),
-                "{service:?}"
-            );
+            let modelled: BTreeSet<&str> = service.model().operations.keys().map(String::as_str).collect();
+            let ours = Operation::ALL.iter().filter(|operation| operation.service() == service);
+            assert_eq!(modelled, ours.map(|operation| operation.name()).collect(), "{service:?}");
         }
     }
 
@@ -124,10 +110,7 @@ mod tests {
     fn an_operation_is_found_in_its_own_service_only() {
         let found = Operation::find(Service::Lastgood, "ListRollbackCandidates");
         assert_eq!(found, Some(Operation::ListRollbackCandidates));
-        assert_eq!(
-            Operation::find(Service::CodePipeline, "ListRollbackCandidates"),
-            None
-        );
+        assert_eq!(Operation::find(Service::CodePipeline, "ListRollbackCandidates"), None);
         assert_eq!(Operation::find(Service::CodePipeline, "getPipeline"), None);
     }
 }

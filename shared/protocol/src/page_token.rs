@@ -33,10 +33,8 @@ impl PageToken {
         add(&mut listing, operation.service().target().as_bytes());
         add(&mut listing, operation.name().as_bytes());
         if let Value::Object(members) = input {
-            let mut members: Vec<_> = members
-                .iter()
-                .filter(|(name, _)| !PAGING_MEMBERS.contains(&name.as_str()))
-                .collect();
+            let mut members: Vec<_> =
+                members.iter().filter(|(name, _)| !PAGING_MEMBERS.contains(&name.as_str())).collect();
             members.sort_by_key(|(name, _)| name.as_str());
             for (name, value) in members {
                 add(&mut listing, name.as_bytes());
@@ -52,10 +50,8 @@ impl PageToken {
     /// InternalFailure when the key is longer than [`PAGE_KEY_BYTES_MAX`].
     pub fn issue(&self, last_key: &str) -> Result<String, ApiError> {
         if last_key.len() > PAGE_KEY_BYTES_MAX {
-            let message = format!(
-                "A page ends at a key of {} bytes; a token holds {PAGE_KEY_BYTES_MAX}",
-                last_key.len()
-            );
+            let message =
+                format!("A page ends at a key of {} bytes; a token holds {PAGE_KEY_BYTES_MAX}", last_key.len());
             return Err(ApiError::new(ErrorCode::InternalFailure, message));
         }
         let mut bytes = self.checksum(last_key.as_bytes()).to_vec();
@@ -101,48 +97,23 @@ mod tests {
     use serde_json::json;
 
     fn refused(token: &str, listing: &PageToken) {
-        assert_eq!(
-            listing.redeem(token).unwrap_err().code,
-            ErrorCode::InvalidNextTokenException,
-            "{token}"
-        );
+        assert_eq!(listing.redeem(token).unwrap_err().code, ErrorCode::InvalidNextTokenException, "{token}");
     }
 
     #[test]
     fn a_token_works_for_its_listing_only() {
-        let shop = PageToken::of(
-            Operation::ListPipelineExecutions,
-            &json!({"pipelineName": "shop", "maxResults": 5}),
-        );
+        let shop = PageToken::of(Operation::ListPipelineExecutions, &json!({"pipelineName": "shop", "maxResults": 5}));
         let token = shop.issue("EXECUTION#0e7f").unwrap();
         assert_eq!(shop.redeem(&token).unwrap(), "EXECUTION#0e7f");
         let next_page = json!({"pipelineName": "shop", "maxResults": 50, "nextToken": token});
         assert_eq!(
-            PageToken::of(Operation::ListPipelineExecutions, &next_page)
-                .redeem(&token)
-                .unwrap(),
+            PageToken::of(Operation::ListPipelineExecutions, &next_page).redeem(&token).unwrap(),
             "EXECUTION#0e7f"
         );
-        refused(
-            &token,
-            &PageToken::of(
-                Operation::ListPipelineExecutions,
-                &json!({"pipelineName": "blog"}),
-            ),
-        );
-        refused(
-            &token,
-            &PageToken::of(
-                Operation::ListActionExecutions,
-                &json!({"pipelineName": "shop"}),
-            ),
-        );
-        let filtered =
-            json!({"pipelineName": "shop", "filter": {"succeededInStage": {"stageName": "Prod"}}});
-        refused(
-            &token,
-            &PageToken::of(Operation::ListPipelineExecutions, &filtered),
-        );
+        refused(&token, &PageToken::of(Operation::ListPipelineExecutions, &json!({"pipelineName": "blog"})));
+        refused(&token, &PageToken::of(Operation::ListActionExecutions, &json!({"pipelineName": "shop"})));
+        let filtered = json!({"pipelineName": "shop", "filter": {"succeededInStage": {"stageName": "Prod"}}});
+        refused(&token, &PageToken::of(Operation::ListPipelineExecutions, &filtered));
     }
 
     #[test]
@@ -155,15 +126,7 @@ mod tests {
             refused(&String::from_utf8(altered).unwrap(), &listing);
             refused(&token[..place], &listing);
         }
-        for foreign in [
-            "",
-            "x",
-            "????",
-            "ü",
-            &"A".repeat(2048),
-            &format!("{token}="),
-            &format!("{token}A"),
-        ] {
+        for foreign in ["", "x", "????", "ü", &"A".repeat(2048), &format!("{token}="), &format!("{token}A")] {
             refused(foreign, &listing);
         }
     }
@@ -173,9 +136,7 @@ mod tests {
         let listing = PageToken::of(Operation::ListPipelines, &json!({}));
         let token = listing.issue(&"k".repeat(PAGE_KEY_BYTES_MAX)).unwrap();
         assert_eq!(token.len(), 2048);
-        let error = listing
-            .issue(&"k".repeat(PAGE_KEY_BYTES_MAX + 1))
-            .unwrap_err();
+        let error = listing.issue(&"k".repeat(PAGE_KEY_BYTES_MAX + 1)).unwrap_err();
         assert_eq!(error.code, ErrorCode::InternalFailure);
     }
 }

@@ -48,9 +48,7 @@ impl Call {
 /// ValidationException with every violation.
 pub fn decode(request: HttpRequest<'_>, request_id: &str) -> Result<Call, Box<HttpReply>> {
     let route = Route::of(&request);
-    route
-        .call(request)
-        .map_err(|error| Box::new(route.codec.refuse(route.service, &error, request_id)))
+    route.call(request).map_err(|error| Box::new(route.codec.refuse(route.service, &error, request_id)))
 }
 
 /// Whether `request` is addressed to this protocol at all, or to something else served at the same address.
@@ -78,31 +76,19 @@ enum Misdirected<'a> {
 
 impl<'a> Route<'a> {
     fn of(request: &HttpRequest<'a>) -> Self {
-        let rpc = request
-            .path
-            .strip_prefix("/service/")
-            .and_then(|rest| rest.split_once("/operation/"));
+        let rpc = request.path.strip_prefix("/service/").and_then(|rest| rest.split_once("/operation/"));
         let (codec, address) = match rpc {
             Some(address) => (Codec::Cbor, Some(address)),
             None => {
                 let target = (request.header)("x-amz-target");
-                (
-                    Codec::Json,
-                    target.map(|target| target.split_once('.').unwrap_or((target, ""))),
-                )
+                (Codec::Json, target.map(|target| target.split_once('.').unwrap_or((target, ""))))
             }
         };
-        let service = address.and_then(|(name, _)| {
-            Service::ALL
-                .into_iter()
-                .find(|service| service.target() == name)
-        });
+        let service = address.and_then(|(name, _)| Service::ALL.into_iter().find(|service| service.target() == name));
         let operation = match (address, service) {
             _ if request.method != "POST" => Err(Misdirected::NotPosted(request.method)),
             (None, _) => Err(Misdirected::NoTarget),
-            _ if codec == Codec::Cbor
-                && (request.header)("smithy-protocol") != Some(CBOR_PROTOCOL) =>
-            {
+            _ if codec == Codec::Cbor && (request.header)("smithy-protocol") != Some(CBOR_PROTOCOL) => {
                 Err(Misdirected::NoSmithyProtocol)
             }
             (Some((name, _)), None) => Err(Misdirected::UnknownService(name)),
@@ -110,41 +96,27 @@ impl<'a> Route<'a> {
                 Operation::find(service, name).ok_or(Misdirected::UnknownOperation(service, name))
             }
         };
-        Self {
-            codec,
-            service: service.unwrap_or(Service::CodePipeline),
-            operation,
-        }
+        Self { codec, service: service.unwrap_or(Service::CodePipeline), operation }
     }
 
     fn call(&self, request: HttpRequest<'_>) -> Result<Call, ApiError> {
         let operation = match &self.operation {
             Ok(operation) => *operation,
             Err(misdirected) => {
-                return Err(ApiError::new(
-                    ErrorCode::UnknownOperationException,
-                    misdirected.advice(),
-                ));
+                return Err(ApiError::new(ErrorCode::UnknownOperationException, misdirected.advice()));
             }
         };
         if request.body.len() > BODY_BYTES_MAX {
-            let message = format!(
-                "The request body has {} bytes; at most {BODY_BYTES_MAX} are read",
-                request.body.len()
-            );
+            let message =
+                format!("The request body has {} bytes; at most {BODY_BYTES_MAX} are read", request.body.len());
             return Err(ApiError::new(ErrorCode::SerializationException, message));
         }
         let model = operation.service().model();
         let shape = operation.shapes().input;
         let input = admit(model, shape, self.codec.read(request.body)?)
             .map_err(|wrong| ApiError::new(ErrorCode::SerializationException, wrong.to_string()))?;
-        validate(model, shape, &input)
-            .map_err(|text| ApiError::new(ErrorCode::ValidationException, text))?;
-        Ok(Call {
-            operation,
-            input,
-            codec: self.codec,
-        })
+        validate(model, shape, &input).map_err(|text| ApiError::new(ErrorCode::ValidationException, text))?;
+        Ok(Call { operation, input, codec: self.codec })
     }
 }
 
@@ -155,24 +127,15 @@ impl Misdirected<'_> {
             Self::NoTarget => format!(
                 "The request names no operation: send the header X-Amz-Target: <service>.<operation>; services are {targets}"
             ),
-            Self::UnknownService(name) => format!(
-                "Service '{}' is unknown; services are {targets}",
-                short(name)
-            ),
+            Self::UnknownService(name) => format!("Service '{}' is unknown; services are {targets}", short(name)),
             Self::UnknownOperation(service, name) => {
-                format!(
-                    "Service {} has no operation '{}'",
-                    service.target(),
-                    short(name)
-                )
+                format!("Service {} has no operation '{}'", service.target(), short(name))
             }
             Self::NotPosted(method) => {
                 format!("Operations are called by POST, not {}", short(method))
             }
             Self::NoSmithyProtocol => {
-                format!(
-                    "An operation called by its path needs the header smithy-protocol: {CBOR_PROTOCOL}"
-                )
+                format!("An operation called by its path needs the header smithy-protocol: {CBOR_PROTOCOL}")
             }
         }
     }

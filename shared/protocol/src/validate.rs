@@ -20,21 +20,14 @@ pub const QUOTED_CHARS_MAX: usize = 8192;
 /// The order is the model's: members as listed, a value's length before its pattern before its enum. Lengths count
 /// Unicode code points, as Smithy defines them (Java's own count of UTF-16 units is larger beyond the basic plane).
 pub(crate) fn validate(model: &Model, shape: ShapeId, value: &Value) -> Result<(), String> {
-    let mut walk = Walk {
-        model,
-        bytes: 0,
-        items: Vec::new(),
-    };
+    let mut walk = Walk { model, bytes: 0, items: Vec::new() };
     walk.value(shape, value, "", false);
     match walk.items.len() {
         0 => Ok(()),
         count => {
             let plural = if count == 1 { "" } else { "s" };
             let more = if walk.is_full() { "; ..." } else { "" };
-            Err(format!(
-                "{count} validation error{plural} detected: {}{more}",
-                walk.items.join("; ")
-            ))
+            Err(format!("{count} validation error{plural} detected: {}{more}", walk.items.join("; ")))
         }
     }
 }
@@ -69,11 +62,7 @@ impl Walk<'_> {
                 self.entries_of(*key, *entry, entries, path, secret);
             }
             _ => {
-                let subject = if secret {
-                    "at".to_owned()
-                } else {
-                    format!("'{}' at", quoted(value))
-                };
+                let subject = if secret { "at".to_owned() } else { format!("'{}' at", quoted(value)) };
                 for text in broken_scalar(&shape.constraints, value) {
                     self.report(path, &subject, &text);
                 }
@@ -102,11 +91,7 @@ impl Walk<'_> {
             }
         }
         if let Some(texts) = self.first_broken(member, items.iter()) {
-            self.report(
-                path,
-                "at",
-                &format!("Member must satisfy constraint: [{texts}]"),
-            );
+            self.report(path, "at", &format!("Member must satisfy constraint: [{texts}]"));
         }
     }
 
@@ -120,14 +105,7 @@ impl Walk<'_> {
     ) {
         let keys = &self.model.shape(key).constraints;
         if entries.keys().any(|key| !broken_text(keys, key).is_empty()) {
-            self.report(
-                path,
-                "at",
-                &format!(
-                    "Map keys must satisfy constraint: [{}]",
-                    all_texts(keys, false)
-                ),
-            );
+            self.report(path, "at", &format!("Map keys must satisfy constraint: [{}]", all_texts(keys, false)));
         }
         for (name, value) in entries {
             if self.is_full() {
@@ -141,20 +119,12 @@ impl Walk<'_> {
             }
         }
         if let Some(texts) = self.first_broken(entry, entries.values()) {
-            self.report(
-                path,
-                "at",
-                &format!("Map value must satisfy constraint: [{texts}]"),
-            );
+            self.report(path, "at", &format!("Map value must satisfy constraint: [{texts}]"));
         }
     }
 
     /// All constraints of scalar `shape` when one of `values` breaks one: AWS names the set, not the offender.
-    fn first_broken<'v>(
-        &self,
-        shape: ShapeId,
-        mut values: impl Iterator<Item = &'v Value>,
-    ) -> Option<String> {
+    fn first_broken<'v>(&self, shape: ShapeId, mut values: impl Iterator<Item = &'v Value>) -> Option<String> {
         let constraints = &self.model.shape(shape).constraints;
         let numeric = matches!(self.model.shape(shape).kind, ShapeKind::Integer);
         (self.is_scalar(shape) && values.any(|value| !broken_scalar(constraints, value).is_empty()))
@@ -162,16 +132,12 @@ impl Walk<'_> {
     }
 
     fn is_scalar(&self, shape: ShapeId) -> bool {
-        !matches!(
-            self.model.shape(shape).kind,
-            ShapeKind::Structure(_) | ShapeKind::List(_) | ShapeKind::Map { .. }
-        )
+        !matches!(self.model.shape(shape).kind, ShapeKind::Structure(_) | ShapeKind::List(_) | ShapeKind::Map { .. })
     }
 
     fn report(&mut self, path: &str, subject: &str, constraint: &str) {
         if !self.is_full() {
-            let item =
-                format!("Value {subject} '{path}' failed to satisfy constraint: {constraint}");
+            let item = format!("Value {subject} '{path}' failed to satisfy constraint: {constraint}");
             self.bytes += item.len();
             self.items.push(item);
         }
@@ -185,11 +151,7 @@ impl Walk<'_> {
 const NOT_NULL: &str = "Member must not be null";
 
 fn join(path: &str, step: &str) -> String {
-    if path.is_empty() {
-        step.to_owned()
-    } else {
-        format!("{path}.{step}")
-    }
+    if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") }
 }
 
 fn quoted(value: &Value) -> String {
@@ -223,11 +185,7 @@ mod tests {
 
     #[test]
     fn all_violations_come_in_one_answer_in_the_models_order() {
-        let text = refusal(
-            Operation::GetPipeline,
-            &json!({"name": "a b", "version": 0}),
-        )
-        .unwrap();
+        let text = refusal(Operation::GetPipeline, &json!({"name": "a b", "version": 0})).unwrap();
         assert_eq!(
             text,
             "2 validation errors detected: \
@@ -248,12 +206,8 @@ mod tests {
 
     #[test]
     fn map_values_and_list_members_name_the_set_of_constraints() {
-        let action_type =
-            json!({"category": "Build", "owner": "Custom", "provider": "p", "version": "1"});
-        let text = refusal(
-            Operation::PollForJobs,
-            &json!({"actionTypeId": action_type, "queryParam": {"": "a b"}}),
-        );
+        let action_type = json!({"category": "Build", "owner": "Custom", "provider": "p", "version": "1"});
+        let text = refusal(Operation::PollForJobs, &json!({"actionTypeId": action_type, "queryParam": {"": "a b"}}));
         assert_eq!(
             text.unwrap(),
             "2 validation errors detected: \
@@ -264,10 +218,7 @@ mod tests {
              Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+]"
         );
         let arn = "arn:aws:codepipeline:eu-west-1:111122223333:shop";
-        let text = refusal(
-            Operation::UntagResource,
-            &json!({"resourceArn": arn, "tagKeys": ["", null]}),
-        );
+        let text = refusal(Operation::UntagResource, &json!({"resourceArn": arn, "tagKeys": ["", null]}));
         assert_eq!(
             text.unwrap(),
             "2 validation errors detected: \
@@ -284,10 +235,7 @@ mod tests {
                    "token": "11111111-1111-1111-1111-111111111111",
                    "result": {"summary": summary, "status": "Approved"}})
         };
-        assert_eq!(
-            refusal(Operation::PutApprovalResult, &summary("🦀".repeat(512))),
-            None
-        );
+        assert_eq!(refusal(Operation::PutApprovalResult, &summary("🦀".repeat(512))), None);
         assert!(refusal(Operation::PutApprovalResult, &summary("🦀".repeat(513))).is_some());
     }
 
@@ -295,17 +243,9 @@ mod tests {
     fn the_answer_stays_small_whatever_the_input() {
         let tags: Vec<Value> = (0..100_000).map(|_| json!({})).collect();
         let arn = "arn:aws:codepipeline:eu-west-1:111122223333:shop";
-        let text = refusal(
-            Operation::TagResource,
-            &json!({"resourceArn": arn, "tags": tags}),
-        )
-        .unwrap();
+        let text = refusal(Operation::TagResource, &json!({"resourceArn": arn, "tags": tags})).unwrap();
         assert!(text.ends_with("; ...") && text.len() < VIOLATION_BYTES_MAX + 100_000);
-        let text = refusal(
-            Operation::GetPipeline,
-            &json!({"name": "x".repeat(500_000)}),
-        )
-        .unwrap();
+        let text = refusal(Operation::GetPipeline, &json!({"name": "x".repeat(500_000)})).unwrap();
         assert!(text.contains("... (500000 characters)' at 'name'") && text.len() < 20_000);
     }
 }

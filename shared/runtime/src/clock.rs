@@ -54,12 +54,7 @@ struct Manual {
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
-        Self {
-            state: Mutex::new(Manual {
-                now,
-                sleepers: BTreeMap::new(),
-            }),
-        }
+        Self { state: Mutex::new(Manual { now, sleepers: BTreeMap::new() }) }
     }
 
     /// Moves the clock to `to` (never back) and wakes everyone whose time has come.

@@ -47,17 +47,10 @@ impl Config {
     ///
     /// # Errors
     /// Every missing or malformed variable, with what to set it to.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where configuration enters"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where configuration enters")]
     pub fn from_env() -> Result<Self, ConfigError> {
         let known = SETTINGS.iter().map(|setting| setting.name);
-        Self::from_map(
-            &known
-                .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
-                .collect(),
-        )
+        Self::from_map(&known.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect())
     }
 
     /// Reads a map of variables, as [`Config::from_env`] reads the environment.
@@ -66,24 +59,17 @@ impl Config {
     /// As [`Config::from_env`].
     pub fn from_map(variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let mut read =
-            |setting: &Setting| match variables.get(setting.name).map(|value| value.trim()) {
-                None | Some("") => {
-                    problems.push(format!(
-                        "{} is not set; set it to {}",
-                        setting.name, setting.what
-                    ));
-                    String::new()
-                }
-                Some(value) if !(setting.is_valid)(value) => {
-                    problems.push(format!(
-                        "{} is {value:?}, which is not {}",
-                        setting.name, setting.what
-                    ));
-                    String::new()
-                }
-                Some(value) => value.to_owned(),
-            };
+        let mut read = |setting: &Setting| match variables.get(setting.name).map(|value| value.trim()) {
+            None | Some("") => {
+                problems.push(format!("{} is not set; set it to {}", setting.name, setting.what));
+                String::new()
+            }
+            Some(value) if !(setting.is_valid)(value) => {
+                problems.push(format!("{} is {value:?}, which is not {}", setting.name, setting.what));
+                String::new()
+            }
+            Some(value) => value.to_owned(),
+        };
         let config = Self {
             table: read(&TABLE),
             bucket: read(&BUCKET),
@@ -91,29 +77,19 @@ impl Config {
             region: read(&REGION),
             pipeline_machine_arn: read(&PIPELINE_MACHINE_ARN),
         };
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError { problems })
-        }
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
 
     /// What use cases know of the installation.
     pub fn settings(&self) -> engine::Settings {
-        engine::Settings {
-            account: self.account.clone(),
-            region: self.region.clone(),
-            bucket: self.bucket.clone(),
-        }
+        engine::Settings { account: self.account.clone(), region: self.region.clone(), bucket: self.bucket.clone() }
     }
 
     /// The AWS SDK's settings: this region, credentials from the default chain, rustls with ring.
     ///
     /// `AWS_ENDPOINT_URL` (and its per-service forms) are honoured, as in every AWS SDK.
     pub async fn sdk_config(&self) -> SdkConfig {
-        let http_client = Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
+        let http_client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         aws_config::defaults(behavior())
             .region(Region::new(self.region.clone()))
             .http_client(http_client)
@@ -154,10 +130,7 @@ const TABLE: Setting = Setting {
     name: "LASTGOOD_TABLE",
     what: "the name of the DynamoDB table (3 to 255 letters, digits, '_', '-', '.')",
     is_valid: |value| {
-        (3..=255).contains(&value.len())
-            && value
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        (3..=255).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
     },
 };
 
@@ -167,17 +140,11 @@ const BUCKET: Setting = Setting {
     is_valid: is_bucket,
 };
 
-const ACCOUNT: Setting = Setting {
-    name: "LASTGOOD_ACCOUNT",
-    what: "the 12-digit id of the AWS account",
-    is_valid: is_account,
-};
+const ACCOUNT: Setting =
+    Setting { name: "LASTGOOD_ACCOUNT", what: "the 12-digit id of the AWS account", is_valid: is_account };
 
-const REGION: Setting = Setting {
-    name: "AWS_REGION",
-    what: "an AWS region, such as eu-central-1",
-    is_valid: is_region,
-};
+const REGION: Setting =
+    Setting { name: "AWS_REGION", what: "an AWS region, such as eu-central-1", is_valid: is_region };
 
 const PIPELINE_MACHINE_ARN: Setting = Setting {
     name: "LASTGOOD_PIPELINE_MACHINE_ARN",
@@ -193,9 +160,7 @@ fn is_bucket(value: &str) -> bool {
     (3..=63).contains(&value.len())
         && ends_well(value.bytes().next())
         && ends_well(value.bytes().last())
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
+        && value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
 }
 
 fn is_account(value: &str) -> bool {
@@ -205,15 +170,10 @@ fn is_account(value: &str) -> bool {
 fn is_region(value: &str) -> bool {
     let parts: Vec<&str> = value.split('-').collect();
     parts.len() >= 3
-        && parts.iter().all(|part| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        })
         && parts
-            .last()
-            .is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+            .iter()
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+        && parts.last().is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn is_machine_arn(value: &str) -> bool {
@@ -253,17 +213,9 @@ mod tests {
 
     #[test]
     fn every_problem_is_named_with_its_cure() {
-        let error = Config::from_map(&BTreeMap::new())
-            .expect_err("empty")
-            .to_string();
+        let error = Config::from_map(&BTreeMap::new()).expect_err("empty").to_string();
         for setting in SETTINGS {
-            assert!(
-                error.contains(&format!(
-                    "{} is not set; set it to {}",
-                    setting.name, setting.what
-                )),
-                "{error}"
-            );
+            assert!(error.contains(&format!("{} is not set; set it to {}", setting.name, setting.what)), "{error}");
         }
     }
 
@@ -276,10 +228,7 @@ mod tests {
             ("LASTGOOD_ACCOUNT", "1234"),
             ("AWS_REGION", "Frankfurt"),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "pipeline-execution"),
-            (
-                "LASTGOOD_PIPELINE_MACHINE_ARN",
-                "arn:aws:states:eu-central-1:123:stateMachine:x",
-            ),
+            ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:eu-central-1:123:stateMachine:x"),
         ] {
             let mut variables = good();
             variables.insert(name.to_owned(), value.to_owned());
@@ -293,15 +242,8 @@ mod tests {
         let config = Config::from_map(&good()).expect("valid");
         let sdk = config.sdk_config().await;
         assert_eq!(sdk.region().map(Region::as_ref), Some("us-gov-west-1"));
-        assert_eq!(
-            sdk.retry_config().map(RetryConfig::max_attempts),
-            Some(ATTEMPTS_MAX)
-        );
-        assert!(
-            sdk.http_client().is_some()
-                && sdk.sleep_impl().is_some()
-                && sdk.time_source().is_some()
-        );
+        assert_eq!(sdk.retry_config().map(RetryConfig::max_attempts), Some(ATTEMPTS_MAX));
+        assert!(sdk.http_client().is_some() && sdk.sleep_impl().is_some() && sdk.time_source().is_some());
         let local = config.sdk_config_at("http://127.0.0.1:4180");
         assert_eq!(local.endpoint_url(), Some("http://127.0.0.1:4180"));
         assert!(local.credentials_provider().is_some());

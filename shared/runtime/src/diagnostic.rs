@@ -25,10 +25,7 @@ impl NamedError for engine::EngineError {
 
 /// What Lambda reports for `error`. Without it, Step Functions would see the path of a Rust type.
 pub fn diagnostic(error: &impl NamedError) -> Diagnostic {
-    Diagnostic {
-        error_type: error.name().to_owned(),
-        error_message: error.to_string(),
-    }
+    Diagnostic { error_type: error.name().to_owned(), error_message: error.to_string() }
 }
 
 /// Reads a function's input from its event.
@@ -92,31 +89,18 @@ mod tests {
 
     #[test]
     fn the_name_is_what_a_catch_matches() {
-        let reported = diagnostic(&Superseded {
-            stage: "Deploy",
-            holder: 7,
-        });
+        let reported = diagnostic(&Superseded { stage: "Deploy", holder: 7 });
         assert_eq!(reported.error_type, "ExecutionSuperseded");
-        assert_eq!(
-            reported.error_message,
-            "stage Deploy is held by generation 7"
-        );
+        assert_eq!(reported.error_message, "stage Deploy is held by generation 7");
     }
 
     #[test]
     fn bad_input_is_located_but_never_quoted() {
-        let error = parse_event::<Input>(json!({"stage": {"generation": "hunter2 expected"}}))
-            .expect_err("text");
+        let error = parse_event::<Input>(json!({"stage": {"generation": "hunter2 expected"}})).expect_err("text");
         assert_eq!(error.error_type, INVALID_INPUT);
-        assert_eq!(
-            error.error_message,
-            "the event is not valid at `stage.generation`: expected u64"
-        );
+        assert_eq!(error.error_message, "the event is not valid at `stage.generation`: expected u64");
         let error = parse_event::<Input>(json!({"stage": {}})).expect_err("absent");
-        assert_eq!(
-            error.error_message,
-            "the event is not valid at `stage`: missing field `generation`"
-        );
+        assert_eq!(error.error_message, "the event is not valid at `stage`: missing field `generation`");
         assert!(parse_event::<Input>(json!({"stage": {"generation": 3}, "more": 1})).is_ok());
     }
 }

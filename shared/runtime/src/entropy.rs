@@ -10,8 +10,7 @@ pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        getrandom::fill(bytes)
-            .expect("the operating system's random source never fails once it has started");
+        getrandom::fill(bytes).expect("the operating system's random source never fails once it has started");
     }
 }
 

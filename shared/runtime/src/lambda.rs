@@ -26,10 +26,7 @@ use crate::{
 ///
 /// # Panics
 /// Outside Lambda: the environment lacks `AWS_LAMBDA_RUNTIME_API` and its companions.
-pub async fn serve<In, Out, E, F, Fut>(
-    service: &str,
-    handler: F,
-) -> Result<(), lambda_runtime::Error>
+pub async fn serve<In, Out, E, F, Fut>(service: &str, handler: F) -> Result<(), lambda_runtime::Error>
 where
     In: DeserializeOwned,
     Out: Serialize,
@@ -51,11 +48,7 @@ where
 }
 
 /// One invocation.
-async fn handle<In, Out, E, F, Fut>(
-    handler: &F,
-    event: Value,
-    deadline: Timestamp,
-) -> Result<Out, Diagnostic>
+async fn handle<In, Out, E, F, Fut>(handler: &F, event: Value, deadline: Timestamp) -> Result<Out, Diagnostic>
 where
     In: DeserializeOwned,
     E: NamedError,
@@ -63,9 +56,7 @@ where
     Fut: Future<Output = Result<Out, E>>,
 {
     let outcome = match parse_event(event) {
-        Ok(input) => handler(input, deadline)
-            .await
-            .map_err(|error| diagnostic(&error)),
+        Ok(input) => handler(input, deadline).await.map_err(|error| diagnostic(&error)),
         Err(invalid) => Err(invalid),
     };
     if let Err(failure) = &outcome {
@@ -111,17 +102,10 @@ mod tests {
 
     #[tokio::test]
     async fn results_and_errors_reach_lambda_under_their_names() {
-        assert_eq!(
-            handle(&halve, json!({"number": 8}), Timestamp::MAX).await,
-            Ok(4)
-        );
-        let failure = handle(&halve, json!({"number": 7}), Timestamp::MAX)
-            .await
-            .expect_err("odd");
+        assert_eq!(handle(&halve, json!({"number": 8}), Timestamp::MAX).await, Ok(4));
+        let failure = handle(&halve, json!({"number": 7}), Timestamp::MAX).await.expect_err("odd");
         assert_eq!(failure.error_type, "NumberOdd");
-        let failure = handle(&halve, json!({"number": "x"}), Timestamp::MAX)
-            .await
-            .expect_err("text");
+        let failure = handle(&halve, json!({"number": "x"}), Timestamp::MAX).await.expect_err("text");
         assert_eq!(failure.error_type, INVALID_INPUT);
     }
 }

@@ -25,31 +25,19 @@ const FIELD_BYTES_MAX: usize = 8 * 1024;
 /// The level comes from `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `info`. A second call changes nothing.
 #[expect(clippy::disallowed_methods, reason = "the log level is configuration")]
 pub fn init_logs(service: &str) {
-    let level = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok())
-        .unwrap_or_default();
+    let level =
+        ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
     let lines = JsonLines::new(service, Arc::new(SystemClock), std::io::stdout);
-    let subscriber = tracing_subscriber::registry()
-        .with(filter(&level))
-        .with(lines);
+    let subscriber = tracing_subscriber::registry().with(filter(&level)).with(lines);
     // Err means that a subscriber is installed already, by an earlier call or by the process we are embedded in.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// What is logged at `level` (an `EnvFilter` expression; unreadable ones count as `info`).
 fn filter(level: &str) -> EnvFilter {
-    let level = if level.trim().is_empty() {
-        "info"
-    } else {
-        level.trim()
-    };
+    let level = if level.trim().is_empty() { "info" } else { level.trim() };
     // Lambda says FATAL where tracing has nothing above ERROR.
-    let level = if level.eq_ignore_ascii_case("fatal") {
-        "error"
-    } else {
-        level
-    };
+    let level = if level.eq_ignore_ascii_case("fatal") { "error" } else { level };
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     // The runtime repeats each failure in Rust's debug form; `lambda::serve` has already logged it with its name.
     match "lambda_runtime::layers::panic=off".parse() {
@@ -74,11 +62,7 @@ where
     O: Write,
 {
     pub(crate) fn new(service: &str, clock: Arc<dyn Clock>, writer: W) -> Self {
-        Self {
-            service: service.to_owned(),
-            clock,
-            writer,
-        }
+        Self { service: service.to_owned(), clock, writer }
     }
 
     fn write(&self, fields: &Map<String, Value>) {
@@ -118,11 +102,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut line = Map::new();
-        for span in context
-            .event_scope(event)
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-        {
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(fields) = span.extensions().get::<SpanFields>() {
                 line.extend(fields.0.clone());
             }
@@ -133,10 +113,7 @@ where
         line.append(&mut own.0);
         let metadata = event.metadata();
         line.insert("level".into(), metadata.level().as_str().into());
-        line.insert(
-            "timestamp".into(),
-            format!("{:.3}", self.clock.now()).into(),
-        );
+        line.insert("timestamp".into(), format!("{:.3}", self.clock.now()).into());
         line.insert("service".into(), self.service.as_str().into());
         line.insert("target".into(), metadata.target().into());
         line.insert("message".into(), message);
@@ -212,10 +189,7 @@ mod tests {
 
     impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend(bytes);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
             Ok(bytes.len())
         }
 
@@ -229,15 +203,9 @@ mod tests {
         let clock = ManualClock::new(Timestamp::from_second(1_796_083_200).expect("in range"));
         let writer = buffer.clone();
         let layer = JsonLines::new("stage-gate", Arc::new(clock), move || writer.clone());
-        let subscriber = tracing_subscriber::registry()
-            .with(filter(level))
-            .with(layer);
+        let subscriber = tracing_subscriber::registry().with(filter(level)).with(layer);
         tracing::subscriber::with_default(subscriber, log);
-        let bytes = buffer
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let bytes = buffer.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let text = String::from_utf8(bytes).expect("JSON is UTF-8");
         text.lines().map(str::to_owned).collect()
     }
@@ -247,8 +215,7 @@ mod tests {
         let logged = lines("", || {
             let outer = tracing::info_span!("invoke", requestId = "r-1", stage.name = "Deploy");
             let _outer = outer.enter();
-            let inner =
-                tracing::info_span!("call", cold_start = true, late = tracing::field::Empty);
+            let inner = tracing::info_span!("call", cold_start = true, late = tracing::field::Empty);
             inner.record("late", 7);
             let _inner = inner.enter();
             tracing::info!(stage.name = "Prod", "entered {}", "stage");

@@ -99,10 +99,8 @@ impl Metrics {
     ) -> Result<String, MetricsError> {
         check(namespace, dimensions, values)?;
         let names: Vec<&str> = dimensions.iter().map(|(name, _)| *name).collect();
-        let metrics: Vec<Value> = values
-            .iter()
-            .map(|(name, unit, _)| json!({"Name": name, "Unit": unit.to_string()}))
-            .collect();
+        let metrics: Vec<Value> =
+            values.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit.to_string()})).collect();
         let mut record = Map::new();
         record.insert(
             "_aws".into(),
@@ -111,33 +109,20 @@ impl Metrics {
                 "CloudWatchMetrics": [{"Namespace": namespace, "Dimensions": [names], "Metrics": metrics}],
             }),
         );
-        record.extend(
-            dimensions
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), json!(value))),
-        );
-        record.extend(
-            values
-                .iter()
-                .map(|(name, _, value)| ((*name).to_owned(), json!(value))),
-        );
+        record.extend(dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+        record.extend(values.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value))));
         Ok(format!("{}\n", Value::Object(record)))
     }
 }
 
-fn check(
-    namespace: &str,
-    dimensions: &[(&str, &str)],
-    values: &[(&str, Unit, f64)],
-) -> Result<(), MetricsError> {
+fn check(namespace: &str, dimensions: &[(&str, &str)], values: &[(&str, Unit, f64)]) -> Result<(), MetricsError> {
     if values.is_empty() || values.len() > VALUES_MAX {
         return Err(MetricsError::Values(values.len()));
     }
     if dimensions.len() > DIMENSIONS_MAX {
         return Err(MetricsError::Dimensions(dimensions.len()));
     }
-    let is_name =
-        |name: &str| (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with(['_', ':']);
+    let is_name = |name: &str| (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with(['_', ':']);
     let mut seen = std::collections::BTreeSet::new();
     let names = dimensions.iter().map(|(name, _)| *name);
     for name in names.chain(values.iter().map(|(name, ..)| *name)) {
@@ -178,10 +163,7 @@ mod tests {
             .line(
                 "Lastgood",
                 &[("pipeline.name", "web")],
-                &[
-                    ("Rollbacks", Unit::Count, 1.0),
-                    ("Took", Unit::Milliseconds, 12.5),
-                ],
+                &[("Rollbacks", Unit::Count, 1.0), ("Took", Unit::Milliseconds, 12.5)],
             )
             .expect("valid");
         assert_eq!(
@@ -199,33 +181,16 @@ mod tests {
     fn what_cloudwatch_would_drop_is_refused() {
         let one = [("Rollbacks", Unit::Count, 1.0)];
         let line = |namespace, dimensions: &[(&str, &str)], values: &[(&str, Unit, f64)]| {
-            metrics()
-                .line(namespace, dimensions, values)
-                .expect_err("refused")
+            metrics().line(namespace, dimensions, values).expect_err("refused")
         };
         let many: Vec<_> = (0..31).map(|n| (format!("d{n}"), "v")).collect();
-        let many: Vec<_> = many
-            .iter()
-            .map(|(name, value)| (name.as_str(), *value))
-            .collect();
+        let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         assert_eq!(line("L", &[], &[]), MetricsError::Values(0));
         assert_eq!(line("L", &many, &one), MetricsError::Dimensions(31));
         assert_eq!(line("", &[], &one), MetricsError::Name(String::new()));
-        assert_eq!(
-            line("L", &[("_aws", "x")], &one),
-            MetricsError::Name("_aws".into())
-        );
-        assert_eq!(
-            line("L", &[("Rollbacks", "x")], &one),
-            MetricsError::Name("Rollbacks".into())
-        );
-        assert_eq!(
-            line("L", &[("d", "")], &one),
-            MetricsError::Name(String::new())
-        );
-        assert_eq!(
-            line("L", &[], &[("Took", Unit::Milliseconds, f64::NAN)]),
-            MetricsError::NotFinite("Took".into())
-        );
+        assert_eq!(line("L", &[("_aws", "x")], &one), MetricsError::Name("_aws".into()));
+        assert_eq!(line("L", &[("Rollbacks", "x")], &one), MetricsError::Name("Rollbacks".into()));
+        assert_eq!(line("L", &[("d", "")], &one), MetricsError::Name(String::new()));
+        assert_eq!(line("L", &[], &[("Took", Unit::Milliseconds, f64::NAN)]), MetricsError::NotFinite("Took".into()));
     }
 }

@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::types::{
-    ConditionCheck, Delete, Put, ReturnConsumedCapacity, TransactWriteItem,
-};
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, ReturnConsumedCapacity, TransactWriteItem};
 use engine::ports::{Precondition, Row, StoreError, WRITES_MAX, Write};
 
 use crate::errors::{store_error, transaction_error};
@@ -52,8 +50,7 @@ impl Table {
             .send()
             .await
             .map_err(store_error)?;
-        self.counters()
-            .consumed(Operation::PutItem, output.consumed_capacity.as_ref());
+        self.counters().consumed(Operation::PutItem, output.consumed_capacity.as_ref());
         Ok(())
     }
 
@@ -68,8 +65,7 @@ impl Table {
             .send()
             .await
             .map_err(store_error)?;
-        self.counters()
-            .consumed(Operation::DeleteItem, output.consumed_capacity.as_ref());
+        self.counters().consumed(Operation::DeleteItem, output.consumed_capacity.as_ref());
         Ok(())
     }
 
@@ -87,16 +83,13 @@ impl Table {
             .send()
             .await
             .map_err(|error| transaction_error(error, |position| describe(planned, position)))?;
-        self.counters()
-            .consumed(Operation::TransactWriteItems, output.consumed_capacity());
+        self.counters().consumed(Operation::TransactWriteItems, output.consumed_capacity());
         Ok(())
     }
 
     fn transact_item(&self, write: &Write, key: &Key) -> Result<TransactWriteItem, StoreError> {
         let item_of = TransactWriteItem::builder();
-        let malformed = |error: BuildError| {
-            StoreError::Broken(format!("the request could not be built: {error}"))
-        };
+        let malformed = |error: BuildError| StoreError::Broken(format!("the request could not be built: {error}"));
         Ok(match write {
             Write::Put(row, precondition) => {
                 check_sense(row, *precondition, true)?;
@@ -110,9 +103,7 @@ impl Table {
                 item_of.put(put.build().map_err(malformed)?).build()
             }
             Write::Delete(_) => {
-                let delete = Delete::builder()
-                    .table_name(self.name())
-                    .set_key(Some(key_item(key)));
+                let delete = Delete::builder().table_name(self.name()).set_key(Some(key_item(key)));
                 item_of.delete(delete.build().map_err(malformed)?).build()
             }
             Write::Check(row, precondition) => {
@@ -124,9 +115,7 @@ impl Table {
                     .set_condition_expression(condition.expression.map(str::to_owned))
                     .set_expression_attribute_names(condition.names)
                     .set_expression_attribute_values(condition.values);
-                item_of
-                    .condition_check(check.build().map_err(malformed)?)
-                    .build()
+                item_of.condition_check(check.build().map_err(malformed)?).build()
             }
         })
     }
@@ -148,16 +137,12 @@ fn distinct_keys(writes: &[Write]) -> Result<Vec<Key>, StoreError> {
     let mut keys = Vec::with_capacity(writes.len());
     for (position, write) in writes.iter().enumerate() {
         if let Write::Delete(Row::Record(_)) | Write::Check(Row::Record(_), _) = write {
-            return Err(StoreError::Broken(
-                "history is only ever added to".to_owned(),
-            ));
+            return Err(StoreError::Broken("history is only ever added to".to_owned()));
         }
         let key = Key::of(row_of(write), position);
         if !seen.insert(key.clone()) {
             let Key { partition, sort } = &key;
-            return Err(StoreError::Broken(format!(
-                "two writes of one transaction are about {partition} / {sort}"
-            )));
+            return Err(StoreError::Broken(format!("two writes of one transaction are about {partition} / {sort}")));
         }
         keys.push(key);
     }
@@ -173,13 +158,6 @@ fn row_of(write: &Write) -> &Row {
 fn describe(planned: &[(Write, Key)], position: usize) -> String {
     planned.get(position).map_or_else(
         || "a write".to_owned(),
-        |(write, key)| {
-            format!(
-                "the row of type {} at {} / {}",
-                row_type(row_of(write)),
-                key.partition,
-                key.sort
-            )
-        },
+        |(write, key)| format!("the row of type {} at {} / {}", row_type(row_of(write)), key.partition, key.sort),
     )
 }

@@ -17,10 +17,7 @@ where
     if context.raw().status().is_server_error() {
         return StoreError::Unavailable(Box::new(error));
     }
-    let (code, message) = (
-        context.err().code().unwrap_or("UnknownError"),
-        context.err().message().unwrap_or_default(),
-    );
+    let (code, message) = (context.err().code().unwrap_or("UnknownError"), context.err().message().unwrap_or_default());
     match code {
         // TransactionInProgress: an earlier attempt of the same commit is under way; reading again tells how it ended.
         "ConditionalCheckFailedException" | "TransactionConflictException" | "TransactionInProgressException" => {
@@ -46,9 +43,7 @@ pub(crate) fn transaction_error(
     write: impl Fn(usize) -> String,
 ) -> StoreError {
     let reasons = match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-            cancelled.cancellation_reasons()
-        }
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled.cancellation_reasons(),
         _ => return store_error(error),
     };
     let mut broken = None;
@@ -66,20 +61,16 @@ pub(crate) fn transaction_error(
 }
 
 fn refusal(reason: &CancellationReason, write: &str) -> StoreError {
-    let (code, message) = (
-        reason.code().unwrap_or_default(),
-        reason.message().unwrap_or_default(),
-    );
+    let (code, message) = (reason.code().unwrap_or_default(), reason.message().unwrap_or_default());
     StoreError::Broken(format!("{write} was refused: {code}: {message}"))
 }
 
 /// A request that could not be built never will be; without an answer, another attempt may have one.
 fn unanswered<E: std::error::Error + Send + Sync + 'static>(error: SdkError<E>) -> StoreError {
     match error {
-        SdkError::ConstructionFailure(_) => StoreError::Broken(format!(
-            "the request could not be built: {}",
-            DisplayErrorContext(&error)
-        )),
+        SdkError::ConstructionFailure(_) => {
+            StoreError::Broken(format!("the request could not be built: {}", DisplayErrorContext(&error)))
+        }
         _ => StoreError::Unavailable(Box::new(error)),
     }
 }

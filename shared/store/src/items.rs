@@ -52,20 +52,13 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
         Row::Start(row) => to_item(row),
     };
     let kind = row_type(row);
-    let mut item: Item = members.map_err(|error| {
-        StoreError::Broken(format!("a row of type {kind} has no item: {error}"))
-    })?;
+    let mut item: Item =
+        members.map_err(|error| StoreError::Broken(format!("a row of type {kind} has no item: {error}")))?;
     if let Some(version) = version_of(row) {
-        item.insert(
-            VERSION.to_owned(),
-            AttributeValue::N((version + 1).to_string()),
-        );
+        item.insert(VERSION.to_owned(), AttributeValue::N((version + 1).to_string()));
     }
     if let Some(expires_at) = expires_at(row) {
-        item.insert(
-            EXPIRES_AT.to_owned(),
-            AttributeValue::N(expires_at.to_string()),
-        );
+        item.insert(EXPIRES_AT.to_owned(), AttributeValue::N(expires_at.to_string()));
     }
     item.insert(TYPE.to_owned(), AttributeValue::S(kind.to_owned()));
     item.extend(key_item(key));
@@ -83,16 +76,12 @@ pub(crate) fn key_item(key: &Key) -> Item {
 /// The row in `item`.
 pub(crate) fn row<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     let key = format!("{} / {}", text(&item, PK), text(&item, SK));
-    from_item(item).map_err(|error| {
-        StoreError::Broken(format!("the item {key} is not what its key says: {error}"))
-    })
+    from_item(item).map_err(|error| StoreError::Broken(format!("the item {key} is not what its key says: {error}")))
 }
 
 /// A text attribute; empty where there is none.
 pub(crate) fn text<'a>(item: &'a Item, attribute: &str) -> &'a str {
-    item.get(attribute)
-        .and_then(|value| value.as_s().ok())
-        .map_or("", String::as_str)
+    item.get(attribute).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
 /// The kind of a row, its `type` attribute.

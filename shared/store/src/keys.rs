@@ -38,22 +38,15 @@ impl Key {
         match row {
             Row::Pipeline(index) => Self::new(pipeline(&index.name), META),
             Row::Summary(summary) => Self::new(PIPELINES, &summary.name),
-            Row::Stage(stage) => {
-                Self::new(pipeline(&stage.pipeline), format!("STAGE#{}", stage.name))
+            Row::Stage(stage) => Self::new(pipeline(&stage.pipeline), format!("STAGE#{}", stage.name)),
+            Row::LatestAction(run) => {
+                Self::new(pipeline(&run.pipeline), format!("ACTION#{}#{}", run.stage, run.action))
             }
-            Row::LatestAction(run) => Self::new(
-                pipeline(&run.pipeline),
-                format!("ACTION#{}#{}", run.stage, run.action),
-            ),
-            Row::Waiting(row) => Self::new(
-                pipeline(&row.pipeline),
-                format!("WAITING#{}#{:020}", row.stage, row.arrival),
-            ),
+            Row::Waiting(row) => {
+                Self::new(pipeline(&row.pipeline), format!("WAITING#{}#{:020}", row.stage, row.arrival))
+            }
             Row::Execution(execution) => Self::execution(&execution.pipeline, execution.id),
-            Row::OpenExecution(open) => Self::new(
-                OPEN,
-                format!("EXECUTION#{}#{}", open.pipeline, open.execution),
-            ),
+            Row::OpenExecution(open) => Self::new(OPEN, format!("EXECUTION#{}#{}", open.pipeline, open.execution)),
             Row::Success(success) => Self::new(
                 successes(&success.pipeline, &success.stage),
                 format!("{}#{}", instant(success.at), success.execution),
@@ -82,66 +75,38 @@ impl Key {
 
     /// What `cause` started. A client's token or an object key can be longer than a sort key (1024 bytes).
     pub(crate) fn start(pipeline: &PipelineName, cause: &str) -> Self {
-        Self::new(
-            format!("START#{pipeline}"),
-            hex::encode(Sha256::digest(cause)),
-        )
+        Self::new(format!("START#{pipeline}"), hex::encode(Sha256::digest(cause)))
     }
 
     /// Several rules of a stage may watch one alarm, so the rule belongs to the key.
     fn watch(watch: &Watch) -> Self {
-        Self::new(
-            alarm(&watch.alarm_arn),
-            format!("WATCH#{}#{}#{}", watch.pipeline, watch.stage, watch.rule),
-        )
+        Self::new(alarm(&watch.alarm_arn), format!("WATCH#{}#{}#{}", watch.pipeline, watch.stage, watch.rule))
     }
 
     /// Ordered by when the watch ends. An alarm's name may hold 255 characters of any script, too many for a sort key.
     fn open_watch(watch: &Watch) -> Self {
-        let Watch {
-            alarm_arn,
-            pipeline,
-            stage,
-            rule,
-            until,
-            ..
-        } = watch;
+        let Watch { alarm_arn, pipeline, stage, rule, until, .. } = watch;
         let digest = digest(&[alarm_arn, rule]);
-        Self::new(
-            OPEN,
-            format!("WATCH#{}#{pipeline}#{stage}#{digest}", instant(*until)),
-        )
+        Self::new(OPEN, format!("WATCH#{}#{pipeline}#{stage}#{digest}", instant(*until)))
     }
 
     fn action_run(run: &ActionRun) -> Self {
-        Self::new(
-            actions(&run.pipeline),
-            format!("{}#{}#{}", run.execution, instant(run.started_at), run.id),
-        )
+        Self::new(actions(&run.pipeline), format!("{}#{}#{}", run.execution, instant(run.started_at), run.id))
     }
 
     fn record(record: &Record, position: usize) -> Self {
         // Equal records of one transaction differ by position, of different transactions by what they say or when.
         let text = serde_json::to_string(record).unwrap_or_default();
         let digest = digest(&[&text]);
-        Self::new(
-            history(record.execution),
-            format!("RECORD#{}#{position:03}#{digest}", instant(record.at)),
-        )
+        Self::new(history(record.execution), format!("RECORD#{}#{position:03}#{digest}", instant(record.at)))
     }
 
     fn source(binding: &SourceBinding) -> Self {
-        Self::new(
-            sources(&binding.bucket, &binding.key),
-            format!("{}#{}", binding.pipeline, binding.action),
-        )
+        Self::new(sources(&binding.bucket, &binding.key), format!("{}#{}", binding.pipeline, binding.action))
     }
 
     fn new(partition: impl Into<String>, sort: impl ToString) -> Self {
-        Self {
-            partition: partition.into(),
-            sort: sort.to_string(),
-        }
+        Self { partition: partition.into(), sort: sort.to_string() }
     }
 }
 
@@ -168,10 +133,7 @@ impl Range {
 
     /// Runs of actions, by start of the execution and then of the run.
     pub(crate) fn action_runs(pipeline: &PipelineName, execution: Option<ExecutionId>) -> Self {
-        Self {
-            partition: actions(pipeline),
-            prefix: execution.map(|id| format!("{id}#")).unwrap_or_default(),
-        }
+        Self { partition: actions(pipeline), prefix: execution.map(|id| format!("{id}#")).unwrap_or_default() }
     }
 
     /// Watches of an alarm.
@@ -181,18 +143,12 @@ impl Range {
 
     /// Open watches of all pipelines, by end.
     pub(crate) fn open_watches() -> Self {
-        Self {
-            partition: OPEN.to_owned(),
-            prefix: "WATCH#".to_owned(),
-        }
+        Self { partition: OPEN.to_owned(), prefix: "WATCH#".to_owned() }
     }
 
     /// Open executions of all pipelines.
     pub(crate) fn open_executions() -> Self {
-        Self {
-            partition: OPEN.to_owned(),
-            prefix: "EXECUTION#".to_owned(),
-        }
+        Self { partition: OPEN.to_owned(), prefix: "EXECUTION#".to_owned() }
     }
 
     /// Source actions that take an object.
@@ -202,10 +158,7 @@ impl Range {
 
     /// History of an execution, by time.
     pub(crate) fn records(execution: ExecutionId) -> Self {
-        Self {
-            partition: history(execution),
-            prefix: "RECORD#".to_owned(),
-        }
+        Self { partition: history(execution), prefix: "RECORD#".to_owned() }
     }
 
     /// Effects to perform, in no order that means anything.
@@ -214,10 +167,7 @@ impl Range {
     }
 
     fn all(partition: String) -> Self {
-        Self {
-            partition,
-            prefix: String::new(),
-        }
+        Self { partition, prefix: String::new() }
     }
 }
 
@@ -275,9 +225,8 @@ mod tests {
 
     #[test]
     fn instants_sort_as_text() {
-        let instants: Vec<_> = [-5, 0, 999, 1_700_000_000, 9_999_999_999]
-            .map(|s| instant(Timestamp::from_second(s).unwrap()))
-            .into();
+        let instants: Vec<_> =
+            [-5, 0, 999, 1_700_000_000, 9_999_999_999].map(|s| instant(Timestamp::from_second(s).unwrap())).into();
         assert!(instants.is_sorted(), "{instants:?}");
         assert!(instants.iter().all(|text| text.len() == 17), "{instants:?}");
     }

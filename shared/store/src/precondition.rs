@@ -19,44 +19,32 @@ pub(crate) struct Condition {
 pub(crate) fn condition(precondition: Precondition) -> Condition {
     match precondition {
         Precondition::None => Condition::default(),
-        Precondition::Absent | Precondition::Version(0) => Condition {
-            expression: Some("attribute_not_exists(PK)"),
-            names: None,
-            values: None,
-        },
+        Precondition::Absent | Precondition::Version(0) => {
+            Condition { expression: Some("attribute_not_exists(PK)"), names: None, values: None }
+        }
         Precondition::Version(version) => compare("#member = :expected", "version", version),
         // A stage nobody entered has no row and generation zero.
-        Precondition::Generation(generation) if generation.0 == 0 => compare(
-            "attribute_not_exists(PK) OR #member = :expected",
-            "generation",
-            0,
-        ),
-        Precondition::Generation(generation) => {
-            compare("#member = :expected", "generation", generation.0)
+        Precondition::Generation(generation) if generation.0 == 0 => {
+            compare("attribute_not_exists(PK) OR #member = :expected", "generation", 0)
         }
+        Precondition::Generation(generation) => compare("#member = :expected", "generation", generation.0),
     }
 }
 
 /// Refuses preconditions that could never hold, or would let a version run backwards: mistakes of the caller that would
 /// otherwise look like an endless race.
-pub(crate) fn check_sense(
-    row: &Row,
-    precondition: Precondition,
-    is_put: bool,
-) -> Result<(), StoreError> {
+pub(crate) fn check_sense(row: &Row, precondition: Precondition, is_put: bool) -> Result<(), StoreError> {
     let kind = row_type(row);
     match (precondition, version_of(row)) {
-        (Precondition::Version(_), None) => Err(StoreError::Broken(format!(
-            "a row of type {kind} has no version to demand"
-        ))),
-        (Precondition::Version(demanded), Some(carried)) if is_put && demanded != carried => {
-            Err(StoreError::Broken(format!(
-                "a row of type {kind} read at version {carried} cannot be stored over version {demanded}"
-            )))
+        (Precondition::Version(_), None) => {
+            Err(StoreError::Broken(format!("a row of type {kind} has no version to demand")))
         }
-        (Precondition::Generation(_), _) if !is_stage(row) => Err(StoreError::Broken(format!(
-            "a row of type {kind} has no generation to demand"
-        ))),
+        (Precondition::Version(demanded), Some(carried)) if is_put && demanded != carried => Err(StoreError::Broken(
+            format!("a row of type {kind} read at version {carried} cannot be stored over version {demanded}"),
+        )),
+        (Precondition::Generation(_), _) if !is_stage(row) => {
+            Err(StoreError::Broken(format!("a row of type {kind} has no generation to demand")))
+        }
         _ => Ok(()),
     }
 }
@@ -66,9 +54,6 @@ fn compare(expression: &'static str, member: &str, expected: u64) -> Condition {
     Condition {
         expression: Some(expression),
         names: Some(HashMap::from([("#member".to_owned(), member.to_owned())])),
-        values: Some(HashMap::from([(
-            ":expected".to_owned(),
-            AttributeValue::N(expected.to_string()),
-        )])),
+        values: Some(HashMap::from([(":expected".to_owned(), AttributeValue::N(expected.to_string()))])),
     }
 }

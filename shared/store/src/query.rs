@@ -41,12 +41,7 @@ pub(crate) struct Part<'a> {
 
 impl<'a> Part<'a> {
     pub(crate) fn all(range: &'a Range, direction: Direction) -> Self {
-        Self {
-            range,
-            direction,
-            filter: None,
-            keys_only: false,
-        }
+        Self { range, direction, filter: None, keys_only: false }
     }
 }
 
@@ -54,19 +49,14 @@ impl<'a> Part<'a> {
 pub(crate) fn page_limit(request: &PageRequest) -> Result<usize, StoreError> {
     if !(1..=PAGE_ITEMS_MAX).contains(&request.limit) {
         let limit = request.limit;
-        return Err(StoreError::Broken(format!(
-            "a page holds 1 to {PAGE_ITEMS_MAX} items, not {limit}"
-        )));
+        return Err(StoreError::Broken(format!("a page holds 1 to {PAGE_ITEMS_MAX} items, not {limit}")));
     }
     Ok(request.limit as usize)
 }
 
 impl Table {
     /// The row under `key`.
-    pub(crate) async fn get<T: DeserializeOwned>(
-        &self,
-        key: &Key,
-    ) -> Result<Option<T>, StoreError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
         self.counters().request(Operation::GetItem);
         let output = self
             .client()
@@ -78,8 +68,7 @@ impl Table {
             .send()
             .await
             .map_err(store_error)?;
-        self.counters()
-            .consumed(Operation::GetItem, output.consumed_capacity.as_ref());
+        self.counters().consumed(Operation::GetItem, output.consumed_capacity.as_ref());
         output.item.map(row).transpose()
     }
 
@@ -91,37 +80,19 @@ impl Table {
         request: PageRequest,
     ) -> Result<Page<T>, StoreError> {
         let limit = page_limit(&request)?;
-        if request
-            .after
-            .as_ref()
-            .is_some_and(|after| after.is_empty() || !after.starts_with(&range.prefix))
-        {
-            return Err(StoreError::Broken(
-                "the page token does not belong to this list".to_owned(),
-            ));
+        if request.after.as_ref().is_some_and(|after| after.is_empty() || !after.starts_with(&range.prefix)) {
+            return Err(StoreError::Broken("the page token does not belong to this list".to_owned()));
         }
         // One more than asked for tells whether another page follows, without a request of its own.
-        let mut items = self
-            .items(&Part::all(range, direction), Some(limit + 1), request.after)
-            .await?;
+        let mut items = self.items(&Part::all(range, direction), Some(limit + 1), request.after).await?;
         let next = (items.len() > limit).then(|| text(&items[limit - 1], SK).to_owned());
         items.truncate(limit);
-        Ok(Page {
-            items: items.into_iter().map(row).collect::<Result<_, _>>()?,
-            next,
-        })
+        Ok(Page { items: items.into_iter().map(row).collect::<Result<_, _>>()?, next })
     }
 
     /// All rows of `part`.
-    pub(crate) async fn all<T: DeserializeOwned>(
-        &self,
-        part: &Part<'_>,
-    ) -> Result<Vec<T>, StoreError> {
-        self.items(part, None, None)
-            .await?
-            .into_iter()
-            .map(row)
-            .collect()
+    pub(crate) async fn all<T: DeserializeOwned>(&self, part: &Part<'_>) -> Result<Vec<T>, StoreError> {
+        self.items(part, None, None).await?.into_iter().map(row).collect()
     }
 
     /// Items of `part` after the sort key `after`, up to `limit` of them: one request for each megabyte.
@@ -132,12 +103,7 @@ impl Table {
         after: Option<String>,
     ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
-        let mut start = after.map(|sort| {
-            key_item(&Key {
-                partition: part.range.partition.clone(),
-                sort,
-            })
-        });
+        let mut start = after.map(|sort| key_item(&Key { partition: part.range.partition.clone(), sort }));
         loop {
             let missing = limit.map(|limit| limit - items.len());
             let (found, last) = self.query(part, missing, start).await?;
@@ -155,12 +121,7 @@ impl Table {
         limit: Option<usize>,
         start: Option<Item>,
     ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
-        let Part {
-            range,
-            direction,
-            filter,
-            keys_only,
-        } = part;
+        let Part { range, direction, filter, keys_only } = part;
         let mut request = self
             .client()
             .query()
@@ -184,16 +145,14 @@ impl Table {
                 .expression_attribute_values(":value", AttributeValue::S(filter.value.clone()));
         } else {
             // DynamoDB's limit counts items before they are filtered.
-            request =
-                request.set_limit(limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)));
+            request = request.set_limit(limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)));
         }
         if *keys_only {
             request = request.projection_expression("PK, SK");
         }
         self.counters().request(Operation::Query);
         let output = request.send().await.map_err(store_error)?;
-        self.counters()
-            .consumed(Operation::Query, output.consumed_capacity.as_ref());
+        self.counters().consumed(Operation::Query, output.consumed_capacity.as_ref());
         Ok((output.items.unwrap_or_default(), output.last_evaluated_key))
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
-    ActionExecutionId, ActionRun, Execution, ExecutionId, Job, PipelineIndex, PipelineName,
-    PipelineView, Record, StageName, StageState, Success, Watch,
+    ActionExecutionId, ActionRun, Execution, ExecutionId, Job, PipelineIndex, PipelineName, PipelineView, Record,
+    StageName, StageState, Success, Watch,
 };
 use engine::ports::{
-    OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, SourceBinding, StartMarker,
-    Store, StoreError, Write,
+    OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, SourceBinding, StartMarker, Store, StoreError,
+    Write,
 };
 use uuid::Uuid;
 
@@ -40,11 +40,7 @@ impl Table {
 
     /// Opens the table called `name`, which must have the shape that [`create_table`](crate::create_table) gives it.
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self {
-            client,
-            name: name.into(),
-            counters: Arc::default(),
-        }
+        Self { client, name: name.into(), counters: Arc::default() }
     }
 
     /// What was asked of the table since it was opened.
@@ -68,9 +64,7 @@ impl Table {
 impl Store for Table {
     async fn load_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineView>, StoreError> {
         let range = Range::pipeline(name);
-        let items = self
-            .items(&Part::all(&range, Direction::Forward), None, None)
-            .await?;
+        let items = self.items(&Part::all(&range, Direction::Forward), None, None).await?;
         let mut index: Option<PipelineIndex> = None;
         let mut stages = BTreeMap::new();
         let (mut actions, mut waiting) = (Vec::new(), Vec::new());
@@ -85,40 +79,23 @@ impl Store for Table {
                 "Waiting" => waiting.push(row(item)?),
                 other => {
                     let sort = text(&item, SK);
-                    return Err(StoreError::Broken(format!(
-                        "the item {sort} of pipeline {name} has type '{other}'"
-                    )));
+                    return Err(StoreError::Broken(format!("the item {sort} of pipeline {name} has type '{other}'")));
                 }
             }
         }
-        Ok(index.map(|index| PipelineView {
-            index,
-            stages,
-            actions,
-            waiting,
-        }))
+        Ok(index.map(|index| PipelineView { index, stages, actions, waiting }))
     }
 
     async fn list_pipelines(&self, page: PageRequest) -> Result<Page<PipelineSummary>, StoreError> {
-        self.page(&Range::pipelines(), Direction::Forward, page)
-            .await
+        self.page(&Range::pipelines(), Direction::Forward, page).await
     }
 
-    async fn load_execution(
-        &self,
-        pipeline: &PipelineName,
-        id: ExecutionId,
-    ) -> Result<Option<Execution>, StoreError> {
+    async fn load_execution(&self, pipeline: &PipelineName, id: ExecutionId) -> Result<Option<Execution>, StoreError> {
         self.get(&Key::execution(pipeline, id)).await
     }
 
-    async fn list_executions(
-        &self,
-        pipeline: &PipelineName,
-        page: PageRequest,
-    ) -> Result<Page<Execution>, StoreError> {
-        self.page(&Range::executions(pipeline), Direction::Backward, page)
-            .await
+    async fn list_executions(&self, pipeline: &PipelineName, page: PageRequest) -> Result<Page<Execution>, StoreError> {
+        self.page(&Range::executions(pipeline), Direction::Backward, page).await
     }
 
     async fn list_successes(
@@ -127,12 +104,7 @@ impl Store for Table {
         stage: &StageName,
         page: PageRequest,
     ) -> Result<Page<Success>, StoreError> {
-        self.page(
-            &Range::successes(pipeline, stage),
-            Direction::Backward,
-            page,
-        )
-        .await
+        self.page(&Range::successes(pipeline, stage), Direction::Backward, page).await
     }
 
     /// One query over the runs of the execution, since the key that lists them newest first holds their start too.
@@ -144,15 +116,8 @@ impl Store for Table {
         id: ActionExecutionId,
     ) -> Result<Option<ActionRun>, StoreError> {
         let range = Range::action_runs(pipeline, Some(execution));
-        let filter = Filter {
-            member: "id",
-            comparison: "=",
-            value: id.to_string(),
-        };
-        let part = Part {
-            filter: Some(filter),
-            ..Part::all(&range, Direction::Backward)
-        };
+        let filter = Filter { member: "id", comparison: "=", value: id.to_string() };
+        let part = Part { filter: Some(filter), ..Part::all(&range, Direction::Backward) };
         let found = self.items(&part, Some(1), None).await?;
         found.into_iter().next().map(row).transpose()
     }
@@ -163,12 +128,7 @@ impl Store for Table {
         execution: Option<ExecutionId>,
         page: PageRequest,
     ) -> Result<Page<ActionRun>, StoreError> {
-        self.page(
-            &Range::action_runs(pipeline, execution),
-            Direction::Backward,
-            page,
-        )
-        .await
+        self.page(&Range::action_runs(pipeline, execution), Direction::Backward, page).await
     }
 
     async fn load_job(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
@@ -176,40 +136,27 @@ impl Store for Table {
     }
 
     async fn watches_of(&self, alarm_arn: &str) -> Result<Vec<Watch>, StoreError> {
-        self.all(&Part::all(&Range::watches(alarm_arn), Direction::Forward))
-            .await
+        self.all(&Part::all(&Range::watches(alarm_arn), Direction::Forward)).await
     }
 
     async fn open_watches(&self, page: PageRequest) -> Result<Page<Watch>, StoreError> {
-        self.page(&Range::open_watches(), Direction::Forward, page)
-            .await
+        self.page(&Range::open_watches(), Direction::Forward, page).await
     }
 
     async fn open_executions(&self, page: PageRequest) -> Result<Page<OpenExecution>, StoreError> {
-        self.page(&Range::open_executions(), Direction::Forward, page)
-            .await
+        self.page(&Range::open_executions(), Direction::Forward, page).await
     }
 
     async fn sources_of(&self, bucket: &str, key: &str) -> Result<Vec<SourceBinding>, StoreError> {
-        self.all(&Part::all(&Range::sources(bucket, key), Direction::Forward))
-            .await
+        self.all(&Part::all(&Range::sources(bucket, key), Direction::Forward)).await
     }
 
-    async fn load_start(
-        &self,
-        pipeline: &PipelineName,
-        cause: &str,
-    ) -> Result<Option<StartMarker>, StoreError> {
+    async fn load_start(&self, pipeline: &PipelineName, cause: &str) -> Result<Option<StartMarker>, StoreError> {
         self.get(&Key::start(pipeline, cause)).await
     }
 
-    async fn list_records(
-        &self,
-        execution: ExecutionId,
-        page: PageRequest,
-    ) -> Result<Page<Record>, StoreError> {
-        self.page(&Range::records(execution), Direction::Forward, page)
-            .await
+    async fn list_records(&self, execution: ExecutionId, page: PageRequest) -> Result<Page<Record>, StoreError> {
+        self.page(&Range::records(execution), Direction::Forward, page).await
     }
 
     /// Effects are kept by what they are, and sorted here. The outbox is empty while all is well; of a long one the
@@ -217,21 +164,10 @@ impl Store for Table {
     async fn pending_effects(&self, page: PageRequest) -> Result<Page<PendingEffect>, StoreError> {
         let limit = page_limit(&page)?;
         let range = Range::outbox();
-        let items = self
-            .items(
-                &Part::all(&range, Direction::Forward),
-                Some(OUTBOX_READ_MAX),
-                None,
-            )
-            .await?;
-        let effects = items
-            .into_iter()
-            .map(row)
-            .collect::<Result<Vec<PendingEffect>, _>>()?;
-        let ordered: BTreeMap<String, PendingEffect> = effects
-            .into_iter()
-            .map(|effect| (effect_order(&effect), effect))
-            .collect();
+        let items = self.items(&Part::all(&range, Direction::Forward), Some(OUTBOX_READ_MAX), None).await?;
+        let effects = items.into_iter().map(row).collect::<Result<Vec<PendingEffect>, _>>()?;
+        let ordered: BTreeMap<String, PendingEffect> =
+            effects.into_iter().map(|effect| (effect_order(&effect), effect)).collect();
         let from = page.after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = ordered.range((from, Bound::Unbounded)).peekable();
         let (mut items, mut last) = (Vec::new(), None);
@@ -247,11 +183,7 @@ impl Store for Table {
         self.store(writes).await
     }
 
-    async fn purge_history(
-        &self,
-        pipeline: &PipelineName,
-        before: ExecutionId,
-    ) -> Result<bool, StoreError> {
+    async fn purge_history(&self, pipeline: &PipelineName, before: ExecutionId) -> Result<bool, StoreError> {
         self.purge(pipeline, before).await
     }
 }

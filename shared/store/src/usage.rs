@@ -52,11 +52,7 @@ impl Usage {
     }
 
     fn units(&self, wanted: impl Fn(Operation) -> bool) -> f64 {
-        self.0
-            .iter()
-            .filter(|(operation, _)| wanted(**operation))
-            .map(|(_, usage)| usage.units)
-            .sum()
+        self.0.iter().filter(|(operation, _)| wanted(**operation)).map(|(_, usage)| usage.units).sum()
     }
 }
 
@@ -84,42 +80,21 @@ pub(crate) struct Counters([Counter; OPERATIONS.len()]);
 
 impl Counters {
     pub(crate) fn request(&self, operation: Operation) {
-        self.0[operation as usize]
-            .requests
-            .fetch_add(1, Ordering::Relaxed);
+        self.0[operation as usize].requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn consumed<'a>(
-        &self,
-        operation: Operation,
-        capacity: impl IntoIterator<Item = &'a ConsumedCapacity>,
-    ) {
-        let units: f64 = capacity
-            .into_iter()
-            .filter_map(|consumed| consumed.capacity_units)
-            .sum();
+    pub(crate) fn consumed<'a>(&self, operation: Operation, capacity: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+        let units: f64 = capacity.into_iter().filter_map(|consumed| consumed.capacity_units).sum();
         let half_units = (units * STEPS_PER_UNIT).round().max(0.0) as u64;
-        self.0[operation as usize]
-            .half_units
-            .fetch_add(half_units, Ordering::Relaxed);
+        self.0[operation as usize].half_units.fetch_add(half_units, Ordering::Relaxed);
     }
 
     pub(crate) fn usage(&self) -> Usage {
         let used = OPERATIONS.map(|operation| {
             let counter = &self.0[operation as usize];
             let units = counter.half_units.load(Ordering::Relaxed) as f64 / STEPS_PER_UNIT;
-            (
-                operation,
-                OperationUsage {
-                    requests: counter.requests.load(Ordering::Relaxed),
-                    units,
-                },
-            )
+            (operation, OperationUsage { requests: counter.requests.load(Ordering::Relaxed), units })
         });
-        Usage(
-            used.into_iter()
-                .filter(|(_, usage)| usage.requests > 0)
-                .collect(),
-        )
+        Usage(used.into_iter().filter(|(_, usage)| usage.requests > 0).collect())
     }
 }

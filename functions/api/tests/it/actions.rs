@@ -6,27 +6,14 @@ use crate::world::{Bench, NOBODY};
 
 fn runs(page: &Value) -> Vec<(&str, &str)> {
     let lines = page["actionExecutionDetails"].as_array().unwrap();
-    lines
-        .iter()
-        .map(|line| {
-            (
-                line["actionName"].as_str().unwrap(),
-                line["status"].as_str().unwrap(),
-            )
-        })
-        .collect()
+    lines.iter().map(|line| (line["actionName"].as_str().unwrap(), line["status"].as_str().unwrap())).collect()
 }
 
 #[tokio::test]
 async fn runs_are_told_with_what_they_took_and_made() {
     let (bench, first) = Bench::with_release().await;
-    let page = bench
-        .ok("ListActionExecutions", json!({"pipelineName": "shop"}))
-        .await;
-    assert_eq!(
-        runs(&page),
-        [("Check", "Succeeded"), ("Fetch", "Succeeded")]
-    );
+    let page = bench.ok("ListActionExecutions", json!({"pipelineName": "shop"})).await;
+    assert_eq!(runs(&page), [("Check", "Succeeded"), ("Fetch", "Succeeded")]);
     let [check, fetch] = [0, 1].map(|at| page["actionExecutionDetails"][at].clone());
     let artifacts = fetch["output"]["outputArtifacts"].clone();
     assert_eq!(artifacts[0]["name"], "App");
@@ -39,10 +26,7 @@ async fn runs_are_told_with_what_they_took_and_made() {
     assert_eq!(fetch["output"]["outputVariables"]["VersionId"], "v1");
     assert_eq!(fetch["input"]["namespace"], "Upload");
     assert_eq!(check["pipelineExecutionId"], first.to_string());
-    assert_eq!(
-        (&check["stageName"], &check["pipelineVersion"]),
-        (&json!("Prod"), &json!(1))
-    );
+    assert_eq!((&check["stageName"], &check["pipelineVersion"]), (&json!("Prod"), &json!(1)));
     assert_eq!(
         check["input"],
         json!({
@@ -100,43 +84,20 @@ async fn runs_that_cannot_be_listed_are_refused() {
         .refuses(
             "ListActionExecutions",
             &[
+                (json!({"pipelineName": "blog"}), "PipelineNotFoundException", "'blog'"),
+                (filter(json!({"pipelineExecutionId": NOBODY})), "PipelineExecutionNotFoundException", NOBODY),
+                (filter(json!({"latestInPipelineExecution": latest})), "PipelineExecutionNotFoundException", NOBODY),
                 (
-                    json!({"pipelineName": "blog"}),
-                    "PipelineNotFoundException",
-                    "'blog'",
-                ),
-                (
-                    filter(json!({"pipelineExecutionId": NOBODY})),
-                    "PipelineExecutionNotFoundException",
-                    NOBODY,
-                ),
-                (
-                    filter(json!({"latestInPipelineExecution": latest})),
-                    "PipelineExecutionNotFoundException",
-                    NOBODY,
-                ),
-                (
-                    filter(
-                        json!({"pipelineExecutionId": first, "latestInPipelineExecution": latest}),
-                    ),
+                    filter(json!({"pipelineExecutionId": first, "latestInPipelineExecution": latest})),
                     "ValidationException",
                     "two executions",
                 ),
-                (
-                    json!({"pipelineName": "shop", "nextToken": "x"}),
-                    "InvalidNextTokenException",
-                    "token",
-                ),
+                (json!({"pipelineName": "shop", "nextToken": "x"}), "InvalidNextTokenException", "token"),
             ],
         )
         .await;
     let foreign = json!({"pipelineName": "blog", "filter": {"pipelineExecutionId": first}});
-    bench
-        .refuses(
-            "ListActionExecutions",
-            &[(foreign, "PipelineNotFoundException", "'blog'")],
-        )
-        .await;
+    bench.refuses("ListActionExecutions", &[(foreign, "PipelineNotFoundException", "'blog'")]).await;
 }
 
 #[tokio::test]
@@ -145,42 +106,16 @@ async fn the_action_types_are_those_that_run_here() {
     let all = bench.ok("ListActionTypes", json!({})).await;
     let types = all["actionTypes"].as_array().unwrap();
     assert_eq!(types.len(), domain::ACTION_TYPES.len());
-    let source = types
-        .iter()
-        .find(|one| one["id"]["category"] == "Source")
-        .unwrap();
-    assert_eq!(
-        source["outputArtifactDetails"],
-        json!({"minimumCount": 1, "maximumCount": 1})
-    );
+    let source = types.iter().find(|one| one["id"]["category"] == "Source").unwrap();
+    assert_eq!(source["outputArtifactDetails"], json!({"minimumCount": 1, "maximumCount": 1}));
     let bucket = json!({"name": "S3Bucket", "required": true, "key": true, "secret": false});
-    assert!(
-        source["actionConfigurationProperties"]
-            .as_array()
-            .unwrap()
-            .contains(&bucket),
-        "{source}"
-    );
-    for input in [
-        json!({"actionOwnerFilter": "AWS"}),
-        json!({"regionFilter": "eu-west-1"}),
-    ] {
+    assert!(source["actionConfigurationProperties"].as_array().unwrap().contains(&bucket), "{source}");
+    for input in [json!({"actionOwnerFilter": "AWS"}), json!({"regionFilter": "eu-west-1"})] {
         assert_eq!(bench.ok("ListActionTypes", input).await, all);
     }
-    for input in [
-        json!({"actionOwnerFilter": "Custom"}),
-        json!({"regionFilter": "us-east-1"}),
-    ] {
-        assert_eq!(
-            bench.ok("ListActionTypes", input).await,
-            json!({"actionTypes": []})
-        );
+    for input in [json!({"actionOwnerFilter": "Custom"}), json!({"regionFilter": "us-east-1"})] {
+        assert_eq!(bench.ok("ListActionTypes", input).await, json!({"actionTypes": []}));
     }
     let token = json!({"nextToken": "x"});
-    bench
-        .refuses(
-            "ListActionTypes",
-            &[(token, "InvalidNextTokenException", "token")],
-        )
-        .await;
+    bench.refuses("ListActionTypes", &[(token, "InvalidNextTokenException", "token")]).await;
 }

@@ -6,9 +6,7 @@ use std::{
 };
 
 use domain::AlarmChange;
-use engine::ports::{
-    Alarms, Clock, CloudError, Credentials, Functions, MachineStatus, Machines, Roles,
-};
+use engine::ports::{Alarms, Clock, CloudError, Credentials, Functions, MachineStatus, Machines, Roles};
 use jiff::{SignedDuration, Timestamp};
 use runtime::ManualClock;
 use serde_json::Value;
@@ -29,10 +27,7 @@ impl Machines for Told {
     }
 
     async fn answer(&self, token: &str, output: &Value) -> Result<(), CloudError> {
-        self.answers
-            .lock()
-            .unwrap()
-            .insert(token.to_owned(), output.clone());
+        self.answers.lock().unwrap().insert(token.to_owned(), output.clone());
         Ok(())
     }
 
@@ -90,8 +85,7 @@ impl SteadyClock {
 
 impl Clock for SteadyClock {
     fn now(&self) -> Timestamp {
-        self.0
-            .advance_to(self.0.now() + SignedDuration::from_secs(1));
+        self.0.advance_to(self.0.now() + SignedDuration::from_secs(1));
         self.0.now()
     }
 }

@@ -9,8 +9,7 @@ use crate::world::{Bench, Driven, NOBODY, shop};
 fn asking() -> Value {
     let mut pipeline = shop();
     let action = &mut pipeline["stages"][1]["actions"][0];
-    action["actionTypeId"] =
-        json!({"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"});
+    action["actionTypeId"] = json!({"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"});
     action["configuration"] = json!({"ExternalEntityLink": "https://shop.example/preview"});
     action["inputArtifacts"] = json!([]);
     pipeline
@@ -29,19 +28,12 @@ fn answer(token: &str, status: &str) -> Value {
 #[tokio::test]
 async fn an_approval_waits_for_its_token_and_takes_one_answer() {
     let bench = Bench::new().await;
-    bench
-        .ok("CreatePipeline", json!({"pipeline": asking()}))
-        .await;
+    bench.ok("CreatePipeline", json!({"pipeline": asking()})).await;
     let execution = bench.newest().await;
-    let Driven::Working(report) = bench.drive(execution, None).await else {
-        panic!("nobody is asked")
-    };
+    let Driven::Working(report) = bench.drive(execution, None).await else { panic!("nobody is asked") };
     let shown = approval(&bench).await;
     assert_eq!(shown["entityUrl"], "https://shop.example/preview");
-    let token = shown["latestExecution"]["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let token = shown["latestExecution"]["token"].as_str().unwrap().to_owned();
 
     let with = |member: &str, value: &str| {
         let mut input = answer(&token, "Approved");
@@ -49,116 +41,54 @@ async fn an_approval_waits_for_its_token_and_takes_one_answer() {
         input
     };
     let cases = [
-        (
-            with("token", NOBODY),
-            "InvalidApprovalTokenException",
-            "GetPipelineState",
-        ),
-        (
-            with("pipelineName", "blog"),
-            "PipelineNotFoundException",
-            "'blog'",
-        ),
-        (
-            with("stageName", "Moon"),
-            "StageNotFoundException",
-            "'Moon'",
-        ),
-        (
-            with("actionName", "Other"),
-            "ActionNotFoundException",
-            "'Other'",
-        ),
+        (with("token", NOBODY), "InvalidApprovalTokenException", "GetPipelineState"),
+        (with("pipelineName", "blog"), "PipelineNotFoundException", "'blog'"),
+        (with("stageName", "Moon"), "StageNotFoundException", "'Moon'"),
+        (with("actionName", "Other"), "ActionNotFoundException", "'Other'"),
         (with("token", "x"), "ValidationException", "token"),
     ];
     bench.refuses("PutApprovalResult", &cases).await;
 
-    let done = bench
-        .ok("PutApprovalResult", answer(&token, "Approved"))
-        .await;
+    let done = bench.ok("PutApprovalResult", answer(&token, "Approved")).await;
     assert!(done["approvedAt"].is_f64(), "{done}");
     let run = approval(&bench).await["latestExecution"].clone();
-    assert_eq!(
-        (&run["status"], &run["summary"], run.get("token")),
-        (&json!("Succeeded"), &json!("looks fine"), None)
-    );
-    let again = (
-        answer(&token, "Rejected"),
-        "ApprovalAlreadyCompletedException",
-        "already",
-    );
+    assert_eq!((&run["status"], &run["summary"], run.get("token")), (&json!("Succeeded"), &json!("looks fine"), None));
+    let again = (answer(&token, "Rejected"), "ApprovalAlreadyCompletedException", "already");
     bench.refuses("PutApprovalResult", &[again]).await;
-    assert_eq!(
-        bench.drive(execution, Some(report)).await,
-        Driven::Ended(ExecutionStatus::Succeeded)
-    );
+    assert_eq!(bench.drive(execution, Some(report)).await, Driven::Ended(ExecutionStatus::Succeeded));
 }
 
 #[tokio::test]
 async fn a_rejection_fails_the_action() {
     let bench = Bench::new().await;
-    bench
-        .ok("CreatePipeline", json!({"pipeline": asking()}))
-        .await;
+    bench.ok("CreatePipeline", json!({"pipeline": asking()})).await;
     let execution = bench.newest().await;
-    let Driven::Working(report) = bench.drive(execution, None).await else {
-        panic!("nobody is asked")
-    };
-    let token = approval(&bench).await["latestExecution"]["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    bench
-        .ok("PutApprovalResult", answer(&token, "Rejected"))
-        .await;
+    let Driven::Working(report) = bench.drive(execution, None).await else { panic!("nobody is asked") };
+    let token = approval(&bench).await["latestExecution"]["token"].as_str().unwrap().to_owned();
+    bench.ok("PutApprovalResult", answer(&token, "Rejected")).await;
     let run = approval(&bench).await["latestExecution"].clone();
-    assert_eq!(
-        (&run["status"], &run["errorDetails"]["message"]),
-        (&json!("Failed"), &json!("Rejected: looks fine"))
-    );
-    let report = StageReport {
-        status: StageResult::Failed,
-        ..report
-    };
-    assert_eq!(
-        bench.drive(execution, Some(report)).await,
-        Driven::Ended(ExecutionStatus::Failed)
-    );
+    assert_eq!((&run["status"], &run["errorDetails"]["message"]), (&json!("Failed"), &json!("Rejected: looks fine")));
+    let report = StageReport { status: StageResult::Failed, ..report };
+    assert_eq!(bench.drive(execution, Some(report)).await, Driven::Ended(ExecutionStatus::Failed));
 }
 
 #[tokio::test]
 async fn a_job_is_answered_once_and_its_continuation_is_a_new_one() {
     let (bench, _) = Bench::with_release().await;
     let execution = bench.start().await;
-    let Driven::Working(report) = bench.drive(execution, None).await else {
-        panic!("no job is out")
-    };
+    let Driven::Working(report) = bench.drive(execution, None).await else { panic!("no job is out") };
     let first = bench.job().await;
-    bench
-        .ok(
-            "PutJobSuccessResult",
-            json!({"jobId": first, "continuationToken": "step 2"}),
-        )
-        .await;
+    bench.ok("PutJobSuccessResult", json!({"jobId": first, "continuationToken": "step 2"})).await;
     let second = bench.job().await;
     assert_ne!(first, second);
     let event = bench.invoked.0.lock().unwrap().last().unwrap()["CodePipeline.job"].clone();
-    assert_eq!(
-        (&event["id"], &event["data"]["continuationToken"]),
-        (&json!(second), &json!("step 2"))
-    );
+    assert_eq!((&event["id"], &event["data"]["continuationToken"]), (&json!(second), &json!("step 2")));
 
     let failure = json!({"type": "JobFailed", "message": "late"});
     let ended = json!({"jobId": first, "failureDetails": failure});
-    bench
-        .refuses(
-            "PutJobFailureResult",
-            &[(ended, "InvalidJobStateException", "ended")],
-        )
-        .await;
+    bench.refuses("PutJobFailureResult", &[(ended, "InvalidJobStateException", "ended")]).await;
     let huge = json!({"jobId": second, "outputVariables": {"Big": "x".repeat(122_881)}});
-    let both =
-        json!({"jobId": second, "continuationToken": "step 3", "outputVariables": {"Small": "x"}});
+    let both = json!({"jobId": second, "continuationToken": "step 3", "outputVariables": {"Small": "x"}});
     let cases = [
         (json!({"jobId": NOBODY}), "JobNotFoundException", NOBODY),
         (json!({"jobId": first}), "InvalidJobStateException", "ended"),
@@ -168,23 +98,12 @@ async fn a_job_is_answered_once_and_its_continuation_is_a_new_one() {
     ];
     bench.refuses("PutJobSuccessResult", &cases).await;
     let nobody = json!({"jobId": NOBODY, "failureDetails": failure});
-    bench
-        .refuses(
-            "PutJobFailureResult",
-            &[(nobody, "JobNotFoundException", NOBODY)],
-        )
-        .await;
+    bench.refuses("PutJobFailureResult", &[(nobody, "JobNotFoundException", NOBODY)]).await;
 
     let details = json!({"summary": "3 pages seen", "externalExecutionId": "check-9"});
-    let done =
-        json!({"jobId": second, "executionDetails": details, "outputVariables": {"Pages": "3"}});
+    let done = json!({"jobId": second, "executionDetails": details, "outputVariables": {"Pages": "3"}});
     assert!(bench.ok("PutJobSuccessResult", done).await.is_null());
-    let runs = bench
-        .ok(
-            "ListActionExecutions",
-            json!({"pipelineName": "shop", "maxResults": 1}),
-        )
-        .await;
+    let runs = bench.ok("ListActionExecutions", json!({"pipelineName": "shop", "maxResults": 1})).await;
     let output = &runs["actionExecutionDetails"][0]["output"];
     assert_eq!(output["outputVariables"], json!({"Pages": "3"}));
     assert_eq!(
@@ -192,8 +111,5 @@ async fn a_job_is_answered_once_and_its_continuation_is_a_new_one() {
         json!({"externalExecutionId": "check-9",
         "externalExecutionSummary": "3 pages seen"})
     );
-    assert_eq!(
-        bench.drive(execution, Some(report)).await,
-        Driven::Ended(ExecutionStatus::Succeeded)
-    );
+    assert_eq!(bench.drive(execution, Some(report)).await, Driven::Ended(ExecutionStatus::Succeeded));
 }

@@ -1,9 +1,6 @@
 //! Requests in, replies out, over the real table in DynamoDB's stand-in and small fakes of everything else.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failure of what a test is built on fails the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a failure of what a test is built on fails the test")]
 
 mod actions;
 mod cloud;

@@ -8,8 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use engine::ports::{
-    Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload,
-    Written,
+    Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload, Written,
 };
 
 /// Versions of each object, oldest first; the number of a version is its place.
@@ -29,15 +28,9 @@ impl MemoryObjects {
         self.0.lock().unwrap().retain(|at, _| at.bucket != bucket);
     }
 
-    fn find(
-        &self,
-        at: &ObjectAt,
-        version_id: Option<&str>,
-    ) -> Result<(Written, Bytes), ObjectsError> {
+    fn find(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<(Written, Bytes), ObjectsError> {
         let objects = self.0.lock().unwrap();
-        let versions = objects
-            .get(at)
-            .ok_or_else(|| ObjectsError::NotFound(Missing::Object, at.clone()))?;
+        let versions = objects.get(at).ok_or_else(|| ObjectsError::NotFound(Missing::Object, at.clone()))?;
         let number = match version_id {
             None => versions.len(),
             Some(id) => id.trim_start_matches('v').parse().unwrap_or(0),
@@ -49,26 +42,15 @@ impl MemoryObjects {
 }
 
 fn written(number: usize) -> Written {
-    Written {
-        version_id: Some(format!("v{number}")),
-        etag: format!("etag{number}"),
-    }
+    Written { version_id: Some(format!("v{number}")), etag: format!("etag{number}") }
 }
 
 fn not_kept<T>(operation: &'static str, at: &ObjectAt) -> Result<T, ObjectsError> {
-    Err(ObjectsError::Other {
-        operation,
-        at: at.clone(),
-        reason: "not part of these tests".to_owned(),
-    })
+    Err(ObjectsError::Other { operation, at: at.clone(), reason: "not part of these tests".to_owned() })
 }
 
 impl Objects for MemoryObjects {
-    async fn head(
-        &self,
-        at: &ObjectAt,
-        version_id: Option<&str>,
-    ) -> Result<ObjectInfo, ObjectsError> {
+    async fn head(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<ObjectInfo, ObjectsError> {
         let (Written { version_id, etag }, body) = self.find(at, version_id)?;
         Ok(ObjectInfo {
             version_id,
@@ -85,22 +67,11 @@ impl Objects for MemoryObjects {
         Ok(body.slice(range.start as usize..range.end as usize))
     }
 
-    async fn put(
-        &self,
-        at: &ObjectAt,
-        body: Bytes,
-        _: &PutOptions,
-    ) -> Result<Written, ObjectsError> {
+    async fn put(&self, at: &ObjectAt, body: Bytes, _: &PutOptions) -> Result<Written, ObjectsError> {
         Ok(self.store(&at.bucket, &at.key, body))
     }
 
-    async fn copy(
-        &self,
-        from: &PinnedObject,
-        _: u64,
-        to: &ObjectAt,
-        _: &PutOptions,
-    ) -> Result<Written, ObjectsError> {
+    async fn copy(&self, from: &PinnedObject, _: u64, to: &ObjectAt, _: &PutOptions) -> Result<Written, ObjectsError> {
         let (_, body) = self.find(&from.at, from.version_id.as_deref())?;
         Ok(self.store(&to.bucket, &to.key, body))
     }

@@ -9,24 +9,11 @@ use crate::world::{ANA, Bench, NOBODY, event, id, json_call, shop};
 #[tokio::test]
 async fn whatever_is_not_the_protocol_is_told_what_lives_here() {
     let bench = Bench::new().await;
-    for (method, path) in [
-        ("GET", "/"),
-        ("GET", "/console"),
-        ("POST", "/"),
-        ("OPTIONS", "/x"),
-    ] {
-        let reply = bench
-            .send(ApiEvent {
-                raw_path: path.to_owned(),
-                ..event(method)
-            })
-            .await;
+    for (method, path) in [("GET", "/"), ("GET", "/console"), ("POST", "/"), ("OPTIONS", "/x")] {
+        let reply = bench.send(ApiEvent { raw_path: path.to_owned(), ..event(method) }).await;
         assert_eq!((reply.status_code, reply.is_base64_encoded), (404, false));
         let message = serde_json::from_str::<Value>(&reply.body).unwrap()["message"].to_string();
-        assert!(
-            message.contains("AWS_ENDPOINT_URL_CODEPIPELINE"),
-            "{message}"
-        );
+        assert!(message.contains("AWS_ENDPOINT_URL_CODEPIPELINE"), "{message}");
     }
 }
 
@@ -42,18 +29,9 @@ async fn malformed_requests_are_refused_in_the_protocols_form() {
     ] {
         let reply = bench.send(json_call(operation, body.to_owned())).await;
         assert_eq!(reply.status_code, 400, "{body}");
-        assert_eq!(
-            serde_json::from_str::<Value>(&reply.body).unwrap()["__type"],
-            exception,
-            "{body}"
-        );
+        assert_eq!(serde_json::from_str::<Value>(&reply.body).unwrap()["__type"], exception, "{body}");
     }
-    let members = bench
-        .ok(
-            "ListPipelines",
-            json!({"unknown": {"member": 1}, "maxResults": null}),
-        )
-        .await;
+    let members = bench.ok("ListPipelines", json!({"unknown": {"member": 1}, "maxResults": null})).await;
     assert_eq!(members, json!({"pipelines": []}));
 }
 
@@ -62,11 +40,9 @@ async fn what_is_not_served_says_so() {
     let bench = Bench::new().await;
     let retry = json!({"pipelineName": "shop", "stageName": "Prod", "pipelineExecutionId": NOBODY,
         "retryMode": "ALL_ACTIONS"});
-    for (operation, input) in [
-        ("ListWebhooks", json!({})),
-        ("ListRuleTypes", json!({})),
-        ("RetryStageExecution", retry),
-    ] {
+    for (operation, input) in
+        [("ListWebhooks", json!({})), ("ListRuleTypes", json!({})), ("RetryStageExecution", retry)]
+    {
         let message = format!("{operation} is not served by this version of Lastgood.");
         let refused = bench.refused(operation, input).await;
         assert_eq!(refused, ("UnknownOperationException".to_owned(), message));
@@ -82,10 +58,7 @@ async fn bodies_travel_as_text_or_in_base64() {
         ..json_call("ListPipelines", String::new())
     };
     let reply = bench.send(json).await;
-    assert_eq!(
-        (reply.status_code, reply.body.as_str()),
-        (200, r#"{"pipelines":[]}"#)
-    );
+    assert_eq!((reply.status_code, reply.body.as_str()), (200, r#"{"pipelines":[]}"#));
 
     let cbor = ApiEvent {
         raw_path: "/service/CodePipeline_20150709/operation/ListPipelines".to_owned(),
@@ -98,20 +71,10 @@ async fn bodies_travel_as_text_or_in_base64() {
     assert_eq!((reply.status_code, reply.is_base64_encoded), (200, true));
     assert_eq!(reply.headers["content-type"], "application/cbor");
     // {"pipelines": []}, the map either of known or of unknown length.
-    assert!(
-        ["oWlwaXBlbGluZXOA", "v2lwaXBlbGluZXOA/w=="].contains(&reply.body.as_str()),
-        "{}",
-        reply.body
-    );
+    assert!(["oWlwaXBlbGluZXOA", "v2lwaXBlbGluZXOA/w=="].contains(&reply.body.as_str()), "{}", reply.body);
 
-    let broken = ApiEvent {
-        body: Some("!".to_owned()),
-        ..cbor
-    };
-    assert!(matches!(
-        api::handle(&bench.world, broken).await,
-        Err(EngineError::Refused(_))
-    ));
+    let broken = ApiEvent { body: Some("!".to_owned()), ..cbor };
+    assert!(matches!(api::handle(&bench.world, broken).await, Err(EngineError::Refused(_))));
 }
 
 #[tokio::test]
@@ -121,46 +84,25 @@ async fn the_request_id_is_the_events_or_a_new_one() {
     let made = bench.send(call.clone()).await.headers["x-amzn-requestid"].clone();
     assert_eq!(made.len(), 36, "{made}");
     call.request_context.request_id = "JKJaXmPLvHcESHA=".to_owned();
-    assert_eq!(
-        bench.send(call).await.headers["x-amzn-requestid"],
-        "JKJaXmPLvHcESHA="
-    );
+    assert_eq!(bench.send(call).await.headers["x-amzn-requestid"], "JKJaXmPLvHcESHA=");
 }
 
 #[tokio::test]
 async fn the_trigger_names_the_caller() {
     let bench = Bench::new().await;
-    bench
-        .ok("CreatePipeline", json!({"pipeline": shop()}))
-        .await;
+    bench.ok("CreatePipeline", json!({"pipeline": shop()})).await;
     let execution = bench.newest().await;
     let get = json!({"pipelineName": "shop", "pipelineExecutionId": execution});
-    let trigger =
-        bench.ok("GetPipelineExecution", get).await["pipelineExecution"]["trigger"].clone();
-    assert_eq!(
-        trigger,
-        json!({"triggerType": "CreatePipeline", "triggerDetail": ANA})
-    );
+    let trigger = bench.ok("GetPipelineExecution", get).await["pipelineExecution"]["trigger"].clone();
+    assert_eq!(trigger, json!({"triggerType": "CreatePipeline", "triggerDetail": ANA}));
 
     let oncall = "arn:aws:sts::111122223333:assumed-role/oncall/ana";
-    let mut call = json_call(
-        "StartPipelineExecution",
-        json!({"name": "shop"}).to_string(),
-    );
-    call.request_context.authorizer = Some(Authorizer {
-        iam: Some(Iam {
-            user_arn: Some(oncall.to_owned()),
-        }),
-    });
+    let mut call = json_call("StartPipelineExecution", json!({"name": "shop"}).to_string());
+    call.request_context.authorizer = Some(Authorizer { iam: Some(Iam { user_arn: Some(oncall.to_owned()) }) });
     let started: Value = serde_json::from_str(&bench.send(call).await.body).unwrap();
-    let get =
-        json!({"pipelineName": "shop", "pipelineExecutionId": id(&started["pipelineExecutionId"])});
-    let trigger =
-        bench.ok("GetPipelineExecution", get).await["pipelineExecution"]["trigger"].clone();
-    assert_eq!(
-        trigger,
-        json!({"triggerType": "StartPipelineExecution", "triggerDetail": oncall})
-    );
+    let get = json!({"pipelineName": "shop", "pipelineExecutionId": id(&started["pipelineExecutionId"])});
+    let trigger = bench.ok("GetPipelineExecution", get).await["pipelineExecution"]["trigger"].clone();
+    assert_eq!(trigger, json!({"triggerType": "StartPipelineExecution", "triggerDetail": oncall}));
 }
 
 #[tokio::test]

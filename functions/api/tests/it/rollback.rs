@@ -20,28 +20,14 @@ async fn a_stage_goes_back_to_what_succeeded_in_it() {
     let get = json!({"pipelineName": "shop", "pipelineExecutionId": back});
     let shown = bench.ok("GetPipelineExecution", get).await["pipelineExecution"].clone();
     assert_eq!(shown["executionType"], "ROLLBACK");
-    assert_eq!(
-        shown["rollbackMetadata"],
-        json!({"rollbackTargetPipelineExecutionId": good})
-    );
-    assert_eq!(
-        shown["trigger"],
-        json!({"triggerType": "ManualRollback", "triggerDetail": ANA})
-    );
+    assert_eq!(shown["rollbackMetadata"], json!({"rollbackTargetPipelineExecutionId": good}));
+    assert_eq!(shown["trigger"], json!({"triggerType": "ManualRollback", "triggerDetail": ANA}));
     assert_eq!(shown["artifactRevisions"][0]["revisionId"], "v1");
 
-    bench
-        .refuses(
-            "RollbackStage",
-            &[(rollback("Prod", good), "ConflictException", "already")],
-        )
-        .await;
+    bench.refuses("RollbackStage", &[(rollback("Prod", good), "ConflictException", "already")]).await;
     bench.pass(back).await;
     let event = bench.invoked.0.lock().unwrap().last().unwrap()["CodePipeline.job"]["data"].clone();
-    assert_eq!(
-        event["actionConfiguration"]["configuration"]["UserParameters"],
-        "green v1"
-    );
+    assert_eq!(event["actionConfiguration"]["configuration"]["UserParameters"], "green v1");
 
     let candidates = json!({"pipelineName": "shop", "stageName": "Prod"});
     let listed = bench.ok("ListRollbackCandidates", candidates).await["candidates"].clone();
@@ -49,33 +35,15 @@ async fn a_stage_goes_back_to_what_succeeded_in_it() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| {
-            (
-                id(&one["pipelineExecutionId"]),
-                one["eligible"] == true,
-                one["revoked"] == true,
-            )
-        })
+        .map(|one| (id(&one["pipelineExecutionId"]), one["eligible"] == true, one["revoked"] == true))
         .collect();
-    assert_eq!(
-        told,
-        [
-            (back, false, false),
-            (newer, true, true),
-            (good, true, false)
-        ]
-    );
+    assert_eq!(told, [(back, false, false), (newer, true, true), (good, true, false)]);
     assert_eq!(
         listed[0]["reasons"],
-        json!([format!(
-            "It is itself a rollback; choose the execution it brought back, {good}."
-        )])
+        json!([format!("It is itself a rollback; choose the execution it brought back, {good}.")])
     );
     assert_eq!(listed[2]["status"], "Succeeded");
-    assert!(
-        listed[2]["succeededAt"].as_f64() > listed[2]["startTime"].as_f64(),
-        "{listed}"
-    );
+    assert!(listed[2]["succeededAt"].as_f64() > listed[2]["startTime"].as_f64(), "{listed}");
     assert_eq!(listed[2]["sourceRevisions"][0]["revisionId"], "v1");
 }
 
@@ -86,53 +54,23 @@ async fn what_a_stage_cannot_go_back_to_is_refused_by_name() {
     bench.fail(bad).await;
     let back = id(&bench.ok("RollbackStage", rollback("Prod", good)).await["pipelineExecutionId"]);
     bench.pass(back).await;
-    let elsewhere =
-        json!({"pipelineName": "blog", "stageName": "Prod", "targetPipelineExecutionId": good});
+    let elsewhere = json!({"pipelineName": "blog", "stageName": "Prod", "targetPipelineExecutionId": good});
     bench
         .refuses(
             "RollbackStage",
             &[
                 (elsewhere, "PipelineNotFoundException", "'blog'"),
                 (rollback("Moon", good), "StageNotFoundException", "'Moon'"),
-                (
-                    rollback("Prod", NOBODY),
-                    "PipelineExecutionNotFoundException",
-                    NOBODY,
-                ),
-                (
-                    rollback("Source", good),
-                    "UnableToRollbackStageException",
-                    "Source stage cannot",
-                ),
-                (
-                    rollback("Prod", bad),
-                    "UnableToRollbackStageException",
-                    "did not succeed",
-                ),
-                (
-                    rollback("Prod", back),
-                    "UnableToRollbackStageException",
-                    "itself a rollback",
-                ),
-                (
-                    rollback("Prod", "x"),
-                    "ValidationException",
-                    "targetPipelineExecutionId",
-                ),
+                (rollback("Prod", NOBODY), "PipelineExecutionNotFoundException", NOBODY),
+                (rollback("Source", good), "UnableToRollbackStageException", "Source stage cannot"),
+                (rollback("Prod", bad), "UnableToRollbackStageException", "did not succeed"),
+                (rollback("Prod", back), "UnableToRollbackStageException", "itself a rollback"),
+                (rollback("Prod", "x"), "ValidationException", "targetPipelineExecutionId"),
             ],
         )
         .await;
     bench.objects.lose("artifacts");
-    bench
-        .refuses(
-            "RollbackStage",
-            &[(
-                rollback("Prod", good),
-                "UnableToRollbackStageException",
-                "gone",
-            )],
-        )
-        .await;
+    bench.refuses("RollbackStage", &[(rollback("Prod", good), "UnableToRollbackStageException", "gone")]).await;
 }
 
 #[tokio::test]
@@ -140,23 +78,10 @@ async fn a_changed_stage_makes_its_successes_outdated() {
     let (bench, good) = Bench::with_release().await;
     let mut changed = shop();
     changed["stages"][1]["actions"][0]["configuration"]["UserParameters"] = json!("other");
-    bench
-        .ok("UpdatePipeline", json!({"pipeline": changed}))
-        .await;
-    bench
-        .refuses(
-            "RollbackStage",
-            &[(
-                rollback("Prod", good),
-                "PipelineExecutionOutdatedException",
-                "changed",
-            )],
-        )
-        .await;
+    bench.ok("UpdatePipeline", json!({"pipeline": changed})).await;
+    bench.refuses("RollbackStage", &[(rollback("Prod", good), "PipelineExecutionOutdatedException", "changed")]).await;
     // An edit elsewhere does not matter.
-    bench
-        .ok("UpdatePipeline", json!({"pipeline": shop()}))
-        .await;
+    bench.ok("UpdatePipeline", json!({"pipeline": shop()})).await;
     let back = id(&bench.ok("RollbackStage", rollback("Prod", good)).await["pipelineExecutionId"]);
     assert!(matches!(bench.drive(back, None).await, Driven::Working(_)));
 }
@@ -177,16 +102,8 @@ async fn candidates_come_page_by_page_and_need_a_stage() {
         .refuses(
             "ListRollbackCandidates",
             &[
-                (
-                    json!({"pipelineName": "blog", "stageName": "Prod"}),
-                    "PipelineNotFoundException",
-                    "'blog'",
-                ),
-                (
-                    json!({"pipelineName": "shop", "stageName": "Moon"}),
-                    "StageNotFoundException",
-                    "'Moon'",
-                ),
+                (json!({"pipelineName": "blog", "stageName": "Prod"}), "PipelineNotFoundException", "'blog'"),
+                (json!({"pipelineName": "shop", "stageName": "Moon"}), "StageNotFoundException", "'Moon'"),
             ],
         )
         .await;

@@ -18,32 +18,17 @@ fn disable(stage: &str, side: &str) -> Value {
 async fn a_closed_way_lets_nobody_in_until_it_is_opened() {
     let (bench, _) = Bench::with_release().await;
     // The way out of a stage is the way into the next.
-    assert!(
-        bench
-            .ok("DisableStageTransition", disable("Source", "Outbound"))
-            .await
-            .is_null()
-    );
+    assert!(bench.ok("DisableStageTransition", disable("Source", "Outbound")).await.is_null());
     let execution = bench.start().await;
     assert_eq!(bench.drive(execution, None).await, Driven::Waiting);
-    assert!(
-        bench
-            .ok("EnableStageTransition", transition("Prod", "Inbound"))
-            .await
-            .is_null()
-    );
+    assert!(bench.ok("EnableStageTransition", transition("Prod", "Inbound")).await.is_null());
     let state = bench.ok("GetPipelineState", json!({"name": "shop"})).await;
     let prod = &state["stageStates"][1];
     assert_eq!(prod["inboundTransitionState"]["enabled"], true);
     assert_eq!(prod["inboundExecutions"], json!([]));
-    assert_eq!(
-        prod["latestExecution"]["pipelineExecutionId"],
-        execution.to_string()
-    );
+    assert_eq!(prod["latestExecution"]["pipelineExecutionId"], execution.to_string());
     // Nothing lies behind the last stage.
-    bench
-        .ok("DisableStageTransition", disable("Prod", "Outbound"))
-        .await;
+    bench.ok("DisableStageTransition", disable("Prod", "Outbound")).await;
 }
 
 #[tokio::test]
@@ -58,22 +43,10 @@ async fn unknown_ways_are_refused() {
             "DisableStageTransition",
             &[
                 (elsewhere.clone(), "PipelineNotFoundException", "'blog'"),
-                (
-                    disable("Moon", "Inbound"),
-                    "StageNotFoundException",
-                    "'Moon'",
-                ),
-                (
-                    disable("Prod", "Sideways"),
-                    "ValidationException",
-                    "transitionType",
-                ),
+                (disable("Moon", "Inbound"), "StageNotFoundException", "'Moon'"),
+                (disable("Prod", "Sideways"), "ValidationException", "transitionType"),
                 (reason, "ValidationException", "reason"),
-                (
-                    transition("Prod", "Inbound"),
-                    "ValidationException",
-                    "reason",
-                ),
+                (transition("Prod", "Inbound"), "ValidationException", "reason"),
             ],
         )
         .await;
@@ -82,11 +55,7 @@ async fn unknown_ways_are_refused() {
             "EnableStageTransition",
             &[
                 (elsewhere, "PipelineNotFoundException", "'blog'"),
-                (
-                    transition("Moon", "Inbound"),
-                    "StageNotFoundException",
-                    "'Moon'",
-                ),
+                (transition("Moon", "Inbound"), "StageNotFoundException", "'Moon'"),
             ],
         )
         .await;

@@ -4,9 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use api::{ApiEvent, ApiReply, Http, RequestContext};
 use contract::{ActionInput, ActionOperation, GateInput};
-use domain::{
-    ActionStatus, ExecutionId, ExecutionStatus, GateAnswer, PipelineName, StageReport, StageResult,
-};
+use domain::{ActionStatus, ExecutionId, ExecutionStatus, GateAnswer, PipelineName, StageReport, StageResult};
 use dynoxide::Database;
 use engine::{HasMachines, Settings, World};
 use runtime::{Config, SeededEntropy};
@@ -48,30 +46,16 @@ impl Bench {
             ("LASTGOOD_BUCKET", "definitions"),
             ("LASTGOOD_ACCOUNT", ACCOUNT),
             ("AWS_REGION", REGION),
-            (
-                "LASTGOOD_PIPELINE_MACHINE_ARN",
-                "arn:aws:states:eu-west-1:111122223333:stateMachine:pipeline",
-            ),
+            ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:eu-west-1:111122223333:stateMachine:pipeline"),
         ];
-        let config = Config::from_map(
-            &variables
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-        )
-        .unwrap();
+        let config =
+            Config::from_map(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(dynoxide::server::serve_on(
-            listener,
-            Database::memory().unwrap(),
-        ));
+        tokio::spawn(dynoxide::server::serve_on(listener, Database::memory().unwrap()));
         let client = aws_sdk_dynamodb::Client::new(&config.sdk_config_at(&endpoint));
         store::create_table(&client, &config.table).await.unwrap();
-        let settings = Settings {
-            account: config.account,
-            region: config.region,
-            bucket: config.bucket,
-        };
+        let settings = Settings { account: config.account, region: config.region, bucket: config.bucket };
         let (objects, invoked) = (MemoryObjects::default(), Invoked::default());
         objects.store("uploads", "app.zip", "release 1");
         let world = World::new(SteadyClock::new(), SeededEntropy::new(7), settings)
@@ -81,20 +65,13 @@ impl Bench {
             .with_functions(invoked.clone())
             .with_objects(objects.clone())
             .with_roles(AnyRole);
-        Self {
-            world,
-            objects,
-            invoked,
-            tokens: AtomicUsize::new(0),
-        }
+        Self { world, objects, invoked, tokens: AtomicUsize::new(0) }
     }
 
     /// A bench with the pipeline `shop`, whose first execution has passed it.
     pub(crate) async fn with_release() -> (Self, ExecutionId) {
         let bench = Self::new().await;
-        bench
-            .ok("CreatePipeline", json!({"pipeline": shop()}))
-            .await;
+        bench.ok("CreatePipeline", json!({"pipeline": shop()})).await;
         let first = bench.newest().await;
         bench.pass(first).await;
         (bench, first)
@@ -109,11 +86,7 @@ impl Bench {
     /// Status and body of a call by JSON.
     pub(crate) async fn call(&self, operation: &str, input: Value) -> (u16, Value) {
         let reply = self.send(json_call(operation, input.to_string())).await;
-        let body = if reply.body.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&reply.body).unwrap()
-        };
+        let body = if reply.body.is_empty() { Value::Null } else { serde_json::from_str(&reply.body).unwrap() };
         (reply.status_code, body)
     }
 
@@ -142,35 +115,19 @@ impl Bench {
     }
 
     pub(crate) async fn newest(&self) -> ExecutionId {
-        let page = self
-            .ok(
-                "ListPipelineExecutions",
-                json!({"pipelineName": "shop", "maxResults": 1}),
-            )
-            .await;
+        let page = self.ok("ListPipelineExecutions", json!({"pipelineName": "shop", "maxResults": 1})).await;
         id(&page["pipelineExecutionSummaries"][0]["pipelineExecutionId"])
     }
 
     pub(crate) async fn start(&self) -> ExecutionId {
-        id(&self
-            .ok("StartPipelineExecution", json!({"name": "shop"}))
-            .await["pipelineExecutionId"])
+        id(&self.ok("StartPipelineExecution", json!({"name": "shop"})).await["pipelineExecutionId"])
     }
 
     /// Does what the execution's state machine does, until it has to wait for somebody.
-    pub(crate) async fn drive(
-        &self,
-        execution: ExecutionId,
-        mut finished: Option<StageReport>,
-    ) -> Driven {
+    pub(crate) async fn drive(&self, execution: ExecutionId, mut finished: Option<StageReport>) -> Driven {
         loop {
             let token = self.token();
-            let input = GateInput {
-                pipeline: shop_name(),
-                execution_id: execution,
-                token: token.clone(),
-                finished,
-            };
+            let input = GateInput { pipeline: shop_name(), execution_id: execution, token: token.clone(), finished };
             engine::pass_gate(&self.world, &input).await.unwrap();
             let answer = self.world.machines().answers.lock().unwrap().remove(&token);
             match answer.map(|answer| serde_json::from_value(answer).unwrap()) {
@@ -187,21 +144,8 @@ impl Bench {
         }
     }
 
-    async fn run_stage(
-        &self,
-        execution_id: ExecutionId,
-        answer: GateAnswer,
-    ) -> (StageReport, bool) {
-        let GateAnswer::RunStage {
-            stage,
-            generation,
-            attempt,
-            groups,
-            ..
-        } = answer
-        else {
-            unreachable!()
-        };
+    async fn run_stage(&self, execution_id: ExecutionId, answer: GateAnswer) -> (StageReport, bool) {
+        let GateAnswer::RunStage { stage, generation, attempt, groups, .. } = answer else { unreachable!() };
         let mut done = true;
         for step in groups.into_iter().flatten() {
             let input = ActionInput {
@@ -214,19 +158,10 @@ impl Bench {
                 action: step.name,
                 token: Some(self.token()),
             };
-            let output = engine::run_action(&self.world, &input, &|| false)
-                .await
-                .unwrap();
+            let output = engine::run_action(&self.world, &input, &|| false).await.unwrap();
             done &= output.status == ActionStatus::Succeeded;
         }
-        (
-            StageReport {
-                stage,
-                generation,
-                status: StageResult::Succeeded,
-            },
-            done,
-        )
+        (StageReport { stage, generation, status: StageResult::Succeeded }, done)
     }
 
     fn token(&self) -> String {
@@ -236,60 +171,36 @@ impl Bench {
     /// The job that the action Check of `shop` has out.
     pub(crate) async fn job(&self) -> String {
         let state = self.ok("GetPipelineState", json!({"name": "shop"})).await;
-        let job =
-            &state["stageStates"][1]["actionStates"][0]["latestExecution"]["externalExecutionId"];
+        let job = &state["stageStates"][1]["actionStates"][0]["latestExecution"]["externalExecutionId"];
         job.as_str().unwrap().to_owned()
     }
 
     /// Brings an execution of `shop` to its end, its job answered well.
     pub(crate) async fn pass(&self, execution: ExecutionId) {
-        let Driven::Working(report) = self.drive(execution, None).await else {
-            panic!("no job is out")
-        };
-        self.ok("PutJobSuccessResult", json!({"jobId": self.job().await}))
-            .await;
-        assert_eq!(
-            self.drive(execution, Some(report)).await,
-            Driven::Ended(ExecutionStatus::Succeeded)
-        );
+        let Driven::Working(report) = self.drive(execution, None).await else { panic!("no job is out") };
+        self.ok("PutJobSuccessResult", json!({"jobId": self.job().await})).await;
+        assert_eq!(self.drive(execution, Some(report)).await, Driven::Ended(ExecutionStatus::Succeeded));
     }
 
     /// Brings an execution of `shop` to its end, its job answered badly.
     pub(crate) async fn fail(&self, execution: ExecutionId) {
-        let Driven::Working(report) = self.drive(execution, None).await else {
-            panic!("no job is out")
-        };
+        let Driven::Working(report) = self.drive(execution, None).await else { panic!("no job is out") };
         let details = json!({"type": "JobFailed", "message": "The page is blank.", "externalExecutionId": "check-1"});
-        self.ok(
-            "PutJobFailureResult",
-            json!({"jobId": self.job().await, "failureDetails": details}),
-        )
-        .await;
-        let report = StageReport {
-            status: StageResult::Failed,
-            ..report
-        };
-        assert_eq!(
-            self.drive(execution, Some(report)).await,
-            Driven::Ended(ExecutionStatus::Failed)
-        );
+        self.ok("PutJobFailureResult", json!({"jobId": self.job().await, "failureDetails": details})).await;
+        let report = StageReport { status: StageResult::Failed, ..report };
+        assert_eq!(self.drive(execution, Some(report)).await, Driven::Ended(ExecutionStatus::Failed));
     }
 }
 
 /// A call of `operation` by AWS JSON 1.1, signed by Ana's key.
 pub(crate) fn json_call(operation: &str, body: String) -> ApiEvent {
-    let service = if operation == "ListRollbackCandidates" {
-        "Lastgood_20261201"
-    } else {
-        "CodePipeline_20150709"
-    };
+    let service = if operation == "ListRollbackCandidates" { "Lastgood_20261201" } else { "CodePipeline_20150709" };
     let headers = [
         ("x-amz-target", format!("{service}.{operation}")),
         ("content-type", "application/x-amz-json-1.1".to_owned()),
         (
             "authorization",
-            "AWS4-HMAC-SHA256 Credential=AKIDANA/20261123/eu-west-1/codepipeline/aws4_request"
-                .to_owned(),
+            "AWS4-HMAC-SHA256 Credential=AKIDANA/20261123/eu-west-1/codepipeline/aws4_request".to_owned(),
         ),
     ];
     ApiEvent {
@@ -301,17 +212,8 @@ pub(crate) fn json_call(operation: &str, body: String) -> ApiEvent {
 }
 
 pub(crate) fn event(method: &str) -> ApiEvent {
-    let http = Http {
-        method: method.to_owned(),
-        source_ip: "192.0.2.1".to_owned(),
-    };
-    ApiEvent {
-        request_context: RequestContext {
-            http,
-            ..RequestContext::default()
-        },
-        ..ApiEvent::default()
-    }
+    let http = Http { method: method.to_owned(), source_ip: "192.0.2.1".to_owned() };
+    ApiEvent { request_context: RequestContext { http, ..RequestContext::default() }, ..ApiEvent::default() }
 }
 
 pub(crate) fn shop_name() -> PipelineName {
@@ -319,11 +221,7 @@ pub(crate) fn shop_name() -> PipelineName {
 }
 
 pub(crate) fn id(value: &Value) -> ExecutionId {
-    value
-        .as_str()
-        .unwrap_or_else(|| panic!("no id but {value}"))
-        .parse()
-        .unwrap()
+    value.as_str().unwrap_or_else(|| panic!("no id but {value}")).parse().unwrap()
 }
 
 /// A pipeline from an object in S3 to a function that checks it.

@@ -90,10 +90,7 @@ impl MetricKey {
         Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
-            dimensions: dimensions
-                .iter()
-                .map(|dimension| (dimension.name.clone(), dimension.value.clone()))
-                .collect(),
+            dimensions: dimensions.iter().map(|dimension| (dimension.name.clone(), dimension.value.clone())).collect(),
         }
     }
 
@@ -129,9 +126,7 @@ impl Metric {
     pub(crate) fn key(&self) -> Result<MetricKey, ApiError> {
         match (&self.namespace, &self.metric_name) {
             (Some(namespace), Some(name)) => Ok(MetricKey::new(namespace, name, &self.dimensions)),
-            _ => Err(ApiError::missing(
-                "A metric needs Namespace and MetricName.",
-            )),
+            _ => Err(ApiError::missing("A metric needs Namespace and MetricName.")),
         }
     }
 }
@@ -211,9 +206,7 @@ impl Watched {
             None | Some("evaluate") => false,
             Some("ignore") => true,
             Some(_) => {
-                return Err(ApiError::validation(
-                    "EvaluateLowSampleCountPercentile must be evaluate or ignore.",
-                ));
+                return Err(ApiError::validation("EvaluateLowSampleCountPercentile must be evaluate or ignore."));
             }
         };
         let (stat, query_id) = watched_stat(config)?;
@@ -225,9 +218,7 @@ impl Watched {
             ))
         })?;
         if !is_period(stat.period) {
-            return Err(ApiError::validation(
-                "Period must be 10, 20, 30 or a multiple of 60.",
-            ));
+            return Err(ApiError::validation("Period must be 10, 20, 30 or a multiple of 60."));
         }
         let periods = i64::try_from(condition.evaluation_periods).unwrap_or(i64::MAX);
         if stat.period.saturating_mul(periods) > REACH_MAX_S {
@@ -261,21 +252,16 @@ fn is_period(period_s: i64) -> bool {
 
 fn condition(config: &MetricAlarmConfig) -> Result<Condition, ApiError> {
     let missing = |name: &str| ApiError::validation(format!("{name} is required for this alarm."));
-    let evaluation_periods = config
-        .evaluation_periods
-        .ok_or_else(|| missing("EvaluationPeriods"))?;
+    let evaluation_periods = config.evaluation_periods.ok_or_else(|| missing("EvaluationPeriods"))?;
     let datapoints_to_alarm = config.datapoints_to_alarm.unwrap_or(evaluation_periods);
     if datapoints_to_alarm > evaluation_periods {
-        return Err(ApiError::validation(
-            "DatapointsToAlarm must be less than or equal to EvaluationPeriods.",
-        ));
+        return Err(ApiError::validation("DatapointsToAlarm must be less than or equal to EvaluationPeriods."));
     }
-    let comparison = config
-        .comparison_operator
-        .as_deref()
-        .ok_or_else(|| missing("ComparisonOperator"))?;
+    let comparison = config.comparison_operator.as_deref().ok_or_else(|| missing("ComparisonOperator"))?;
     let comparison: Comparison = serde_json::from_value(Value::from(comparison)).map_err(|_| {
-        ApiError::validation(format!("{comparison} needs anomaly detection, which is not offered here; compare with a Threshold."))
+        ApiError::validation(format!(
+            "{comparison} needs anomaly detection, which is not offered here; compare with a Threshold."
+        ))
     })?;
     let missing_data = match config.treat_missing_data.as_deref() {
         None => MissingData::default(),
@@ -299,29 +285,14 @@ fn watched_stat(config: MetricAlarmConfig) -> Result<(MetricStat, Option<String>
         let stat = match (config.statistic, config.extended_statistic) {
             (Some(stat), None) | (None, Some(stat)) => stat,
             _ => {
-                return Err(ApiError::validation(
-                    "Exactly one of Statistic and ExtendedStatistic must be specified.",
-                ));
+                return Err(ApiError::validation("Exactly one of Statistic and ExtendedStatistic must be specified."));
             }
         };
-        let metric = Metric {
-            namespace: config.namespace,
-            metric_name: config.metric_name,
-            dimensions: config.dimensions,
-        };
-        let period = config
-            .period
-            .ok_or_else(|| ApiError::validation("Period is required for this alarm."))?;
+        let metric =
+            Metric { namespace: config.namespace, metric_name: config.metric_name, dimensions: config.dimensions };
+        let period = config.period.ok_or_else(|| ApiError::validation("Period is required for this alarm."))?;
         let unit = config.unit;
-        return Ok((
-            MetricStat {
-                metric,
-                period,
-                stat,
-                unit,
-            },
-            None,
-        ));
+        return Ok((MetricStat { metric, period, stat, unit }, None));
     };
     let named_twice = config.metric_name.is_some()
         || config.namespace.is_some()
@@ -336,9 +307,7 @@ fn watched_stat(config: MetricAlarmConfig) -> Result<(MetricStat, Option<String>
         ));
     }
     let [query] = <[MetricDataQuery; 1]>::try_from(queries).map_err(|_| {
-        ApiError::validation(
-            "Metrics must hold exactly one MetricStat: metric math is not offered here.",
-        )
+        ApiError::validation("Metrics must hold exactly one MetricStat: metric math is not offered here.")
     })?;
     match (query.metric_stat, query.expression) {
         (Some(stat), None) if query.return_data != Some(false) => Ok((stat, Some(query.id))),

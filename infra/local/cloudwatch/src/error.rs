@@ -16,18 +16,8 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    fn new(
-        code: &'static str,
-        shape: &'static str,
-        status: u16,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            code,
-            shape,
-            status,
-            message: message.into(),
-        }
+    fn new(code: &'static str, shape: &'static str, status: u16, message: impl Into<String>) -> Self {
+        Self { code, shape, status, message: message.into() }
     }
 
     /// A constraint of the model, or of the service, that the request breaks.
@@ -37,12 +27,7 @@ impl ApiError {
 
     /// A value that the service does not accept.
     pub(crate) fn value(message: impl Into<String>) -> Self {
-        Self::new(
-            "InvalidParameterValue",
-            "InvalidParameterValueException",
-            400,
-            message,
-        )
+        Self::new("InvalidParameterValue", "InvalidParameterValueException", 400, message)
     }
 
     /// Members that exclude each other.
@@ -53,12 +38,7 @@ impl ApiError {
 
     /// A member that is needed here, although the model calls it optional.
     pub(crate) fn missing(message: impl Into<String>) -> Self {
-        Self::new(
-            "MissingParameter",
-            "MissingRequiredParameterException",
-            400,
-            message,
-        )
+        Self::new("MissingParameter", "MissingRequiredParameterException", 400, message)
     }
 
     /// No alarm of that name.
@@ -85,12 +65,7 @@ impl ApiError {
     /// A continuation that this service did not hand out.
     pub(crate) fn next_token() -> Self {
         let name = "InvalidNextToken";
-        Self::new(
-            name,
-            name,
-            400,
-            "The NextToken is not one that this operation returned; start again without it.",
-        )
+        Self::new(name, name, 400, "The NextToken is not one that this operation returned; start again without it.")
     }
 
     /// An operation that does not exist, or not here.

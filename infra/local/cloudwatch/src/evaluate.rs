@@ -29,17 +29,12 @@ impl State {
 
     /// Reads the word.
     pub(crate) fn parse(word: &str) -> Option<Self> {
-        [State::Ok, State::Alarm, State::InsufficientData]
-            .into_iter()
-            .find(|state| state.as_str() == word)
+        [State::Ok, State::Alarm, State::InsufficientData].into_iter().find(|state| state.as_str() == word)
     }
 }
 
 /// How a datapoint is compared with the threshold.
-#[expect(
-    clippy::enum_variant_names,
-    reason = "the names are the words on the wire"
-)]
+#[expect(clippy::enum_variant_names, reason = "the names are the words on the wire")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(crate) enum Comparison {
     /// `>=`
@@ -141,19 +136,10 @@ pub(crate) fn evaluation_range(condition: &Condition) -> usize {
 /// [`MissingData`] says. The rules are CloudWatch's published tables for missing data.
 pub(crate) fn evaluate(condition: &Condition, range: &[Option<Datapoint>]) -> Evaluation {
     let periods = condition.evaluation_periods;
-    let mut datapoints: Vec<Datapoint> = range
-        .iter()
-        .rev()
-        .flatten()
-        .copied()
-        .take(periods)
-        .collect();
+    let mut datapoints: Vec<Datapoint> = range.iter().rev().flatten().copied().take(periods).collect();
     datapoints.reverse();
     let filled = periods - datapoints.len();
-    let breaching = datapoints
-        .iter()
-        .filter(|point| breaches(condition, point))
-        .count();
+    let breaching = datapoints.iter().filter(|point| breaches(condition, point)).count();
     let enough = |count: usize| count >= condition.datapoints_to_alarm;
     let decided = |alarm: bool| Some(if alarm { State::Alarm } else { State::Ok });
     let state = match condition.missing {
@@ -166,26 +152,17 @@ pub(crate) fn evaluate(condition: &Condition, range: &[Option<Datapoint>]) -> Ev
         // Breaching, but too few and too young: a premature alarm is what the range exists to avoid.
         MissingData::Missing | MissingData::Ignore => None,
     };
-    Evaluation {
-        state,
-        datapoints,
-        filled,
-    }
+    Evaluation { state, datapoints, filled }
 }
 
 /// Whether `point` breaches the condition's threshold.
 pub(crate) fn breaches(condition: &Condition, point: &Datapoint) -> bool {
-    condition
-        .comparison
-        .breaches(point.value, condition.threshold)
+    condition.comparison.breaches(point.value, condition.threshold)
 }
 
 /// How many periods ago, the newest being 1, the oldest datapoint is.
 fn oldest_age(range: &[Option<Datapoint>]) -> usize {
-    range
-        .iter()
-        .position(Option::is_some)
-        .map_or(0, |index| range.len() - index)
+    range.iter().position(Option::is_some).map_or(0, |index| range.len() - index)
 }
 
 #[cfg(test)]
@@ -201,13 +178,7 @@ mod tests {
             comparison: Comparison::GreaterThanThreshold,
             missing,
         };
-        let point = |value| {
-            Some(Datapoint {
-                at: Timestamp::UNIX_EPOCH,
-                value,
-                samples: 1.0,
-            })
-        };
+        let point = |value| Some(Datapoint { at: Timestamp::UNIX_EPOCH, value, samples: 1.0 });
         let range: Vec<_> = range
             .split(' ')
             .map(|period| match period {
@@ -225,19 +196,10 @@ mod tests {
     const SAME: Option<State> = None;
 
     fn check(m: usize, n: usize, rows: &[(&str, [Option<State>; 4])]) {
-        let treatments = [
-            MissingData::Missing,
-            MissingData::Ignore,
-            MissingData::Breaching,
-            MissingData::NotBreaching,
-        ];
+        let treatments = [MissingData::Missing, MissingData::Ignore, MissingData::Breaching, MissingData::NotBreaching];
         for (range, expected) in rows {
             for (missing, expected) in treatments.into_iter().zip(expected) {
-                assert_eq!(
-                    decide(m, n, missing, range),
-                    *expected,
-                    "{m} of {n}, {missing:?}: {range}"
-                );
+                assert_eq!(decide(m, n, missing, range), *expected, "{m} of {n}, {missing:?}: {range}");
             }
         }
     }
@@ -297,10 +259,7 @@ mod tests {
             (LessThanOrEqualToThreshold, [true, true, false]),
         ];
         for (comparison, expected) in rows {
-            assert_eq!(
-                [0.0, 1.0, 2.0].map(|value| comparison.breaches(value, 1.0)),
-                expected
-            );
+            assert_eq!([0.0, 1.0, 2.0].map(|value| comparison.breaches(value, 1.0)), expected);
         }
     }
 }

@@ -60,10 +60,7 @@ fn configuration(alarm: &Alarm) -> Result<Value, ApiError> {
             copy("AlarmRule", "alarmRule");
             copy("ActionsSuppressor", "actionsSuppressor");
             copy("ActionsSuppressorWaitPeriod", "actionsSuppressorWaitPeriod");
-            copy(
-                "ActionsSuppressorExtensionPeriod",
-                "actionsSuppressorExtensionPeriod",
-            );
+            copy("ActionsSuppressorExtensionPeriod", "actionsSuppressorExtensionPeriod");
         }
         Kind::Metric => {
             let metrics = metrics(&Watched::of(&alarm.config)?);

@@ -14,12 +14,7 @@ use crate::{
 const DATAPOINTS_SHOWN: usize = 10;
 
 /// The reason for a metric alarm's new state.
-pub(crate) fn of_metric_alarm(
-    watched: &Watched,
-    evaluation: &Evaluation,
-    state: State,
-    now: Timestamp,
-) -> NewState {
+pub(crate) fn of_metric_alarm(watched: &Watched, evaluation: &Evaluation, state: State, now: Timestamp) -> NewState {
     NewState {
         state,
         reason: metric_text(watched, evaluation, state),
@@ -62,10 +57,7 @@ fn metric_text(watched: &Watched, evaluation: &Evaluation, state: State) -> Stri
             MissingData::Breaching => "[Breaching]",
             MissingData::NotBreaching => "[NonBreaching]",
             MissingData::Missing | MissingData::Ignore => {
-                return format!(
-                    "Insufficient Data: {} unknown.",
-                    counted(n, "datapoint was", "datapoints were")
-                );
+                return format!("Insufficient Data: {} unknown.", counted(n, "datapoint was", "datapoints were"));
             }
         };
         return format!(
@@ -75,47 +67,29 @@ fn metric_text(watched: &Watched, evaluation: &Evaluation, state: State) -> Stri
         );
     }
     let to_alarm = state == State::Alarm;
-    let named: Vec<&Datapoint> = evaluation
-        .datapoints
-        .iter()
-        .rev()
-        .filter(|point| breaches(condition, point) == to_alarm)
-        .collect();
+    let named: Vec<&Datapoint> =
+        evaluation.datapoints.iter().rev().filter(|point| breaches(condition, point) == to_alarm).collect();
     let list: Vec<String> = named
         .iter()
         .take(DATAPOINTS_SHOWN)
-        .map(|point| {
-            format!(
-                "{:?} ({})",
-                point.value,
-                point.at.strftime("%d/%m/%y %H:%M:%S")
-            )
-        })
+        .map(|point| format!("{:?} ({})", point.value, point.at.strftime("%d/%m/%y %H:%M:%S")))
         .collect();
     let verb = if named.len() == 1 { "was" } else { "were" };
     let not = if to_alarm { "" } else { "not " };
     let missing = match (filled, condition.missing) {
         (0, _) => String::new(),
-        (_, MissingData::Breaching) => format!(
-            ", {} treated as [Breaching]",
-            counted(filled, "missing datapoint was", "missing datapoints were")
-        ),
+        (_, MissingData::Breaching) => {
+            format!(", {} treated as [Breaching]", counted(filled, "missing datapoint was", "missing datapoints were"))
+        }
         (_, MissingData::NotBreaching) => format!(
             ", {} treated as [NonBreaching]",
             counted(filled, "missing datapoint was", "missing datapoints were")
         ),
         (_, MissingData::Missing | MissingData::Ignore) => {
-            format!(
-                ", {} unknown",
-                counted(filled, "datapoint was", "datapoints were")
-            )
+            format!(", {} unknown", counted(filled, "datapoint was", "datapoints were"))
         }
     };
-    let (minimum, way) = if to_alarm {
-        (m, "OK -> ALARM")
-    } else {
-        (n - m + 1, "ALARM -> OK")
-    };
+    let (minimum, way) = if to_alarm { (m, "OK -> ALARM") } else { (n - m + 1, "ALARM -> OK") };
     format!(
         "Threshold Crossed: {} out of the last {n} datapoints [{}] {verb} {not}{} the threshold ({:?}){missing} (minimum {} \
          for {way} transition).",
@@ -215,14 +189,7 @@ mod tests {
                 "Threshold Crossed: 1 out of the last 1 datapoints [0.0 (23/11/26 10:14:00)] was not greater than the \
                  threshold (1.0) (minimum 1 datapoint for ALARM -> OK transition).",
             ),
-            (
-                1,
-                1,
-                "missing",
-                &[],
-                State::InsufficientData,
-                "Insufficient Data: 1 datapoint was unknown.",
-            ),
+            (1, 1, "missing", &[], State::InsufficientData, "Insufficient Data: 1 datapoint was unknown."),
             (
                 2,
                 2,
@@ -243,10 +210,7 @@ mod tests {
             ),
         ];
         for (m, n, missing, values, state, expected) in rows {
-            assert_eq!(
-                metric_text(&watched(m, n, missing), &evaluation(n, values), state),
-                expected
-            );
+            assert_eq!(metric_text(&watched(m, n, missing), &evaluation(n, values), state), expected);
         }
     }
 }

@@ -34,10 +34,7 @@ impl Rule {
     /// # Errors
     /// A sentence about the first thing that is wrong.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut parser = Parser {
-            tokens: tokens(text)?,
-            next: 0,
-        };
+        let mut parser = Parser { tokens: tokens(text)?, next: 0 };
         if parser.tokens.len() > ELEMENTS_MAX {
             return Err(format!("A rule holds at most {ELEMENTS_MAX} elements."));
         }
@@ -114,9 +111,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
 }
 
 fn word(text: &str) -> Result<(Token, &str), String> {
-    let end = text
-        .find(|c: char| !(c.is_ascii_alphabetic() || c == '_'))
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !(c.is_ascii_alphabetic() || c == '_')).unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
     let token = match word {
         "AND" => Token::And,
@@ -143,11 +138,7 @@ fn word(text: &str) -> Result<(Token, &str), String> {
 fn alarm_name<'a>(text: &'a str, state: &str) -> Result<(String, &'a str), String> {
     let inside = text
         .strip_prefix('(')
-        .ok_or_else(|| {
-            format!(
-                "{state} must be followed by an alarm in parentheses, such as {state}(\"name\")."
-            )
-        })?
+        .ok_or_else(|| format!("{state} must be followed by an alarm in parentheses, such as {state}(\"name\")."))?
         .trim_start();
     let (name, rest) = match inside.chars().next() {
         Some(quote @ ('"' | '\'')) => quoted(&inside[1..], quote)?,
@@ -156,16 +147,12 @@ fn alarm_name<'a>(text: &'a str, state: &str) -> Result<(String, &'a str), Strin
             (inside[..end].trim_end().to_owned(), &inside[end..])
         }
     };
-    let rest = rest
-        .trim_start()
-        .strip_prefix(')')
-        .ok_or_else(|| format!("{state}({name} lacks its closing parenthesis."))?;
+    let rest =
+        rest.trim_start().strip_prefix(')').ok_or_else(|| format!("{state}({name} lacks its closing parenthesis."))?;
     let name = match name.strip_prefix(ARN_PREFIX) {
         Some(name) => name.to_owned(),
         None if name.starts_with("arn:") => {
-            return Err(format!(
-                "{name} is not an alarm of this account and region."
-            ));
+            return Err(format!("{name} is not an alarm of this account and region."));
         }
         None => name,
     };
@@ -232,11 +219,7 @@ impl Parser {
             Token::Not => Ok(Rule::Not(Box::new(self.one(depth + 1)?))),
             Token::Open => {
                 let rule = self.any_of(depth + 1)?;
-                if self.take(&Token::Close) {
-                    Ok(rule)
-                } else {
-                    Err("A parenthesis is not closed.".to_owned())
-                }
+                if self.take(&Token::Close) { Ok(rule) } else { Err("A parenthesis is not closed.".to_owned()) }
             }
             Token::Close | Token::And | Token::Or => Err(format!("Unexpected {token}.")),
         }
@@ -273,21 +256,14 @@ mod tests {
             ("NOT NOT OK(green)", true),
             ("ALARM(\"red\") AND OK('b (c)')", true),
             ("ALARM( red )", true),
-            (
-                "ALARM(arn:aws:cloudwatch:us-east-1:000000000000:alarm:red)",
-                true,
-            ),
+            ("ALARM(arn:aws:cloudwatch:us-east-1:000000000000:alarm:red)", true),
             ("FALSE AND FALSE OR TRUE", true),
             ("FALSE AND (FALSE OR TRUE)", false),
             ("NOT FALSE AND FALSE", false),
             ("ALARM(gone) OR OK(gone) OR INSUFFICIENT_DATA(gone)", false),
         ];
         for (text, expected) in rows {
-            assert_eq!(
-                Rule::parse(text).expect(text).holds(&state_of),
-                expected,
-                "{text}"
-            );
+            assert_eq!(Rule::parse(text).expect(text).holds(&state_of), expected, "{text}");
         }
     }
 
@@ -304,24 +280,13 @@ mod tests {
             ("TRUE AND", "ends too early"),
             ("AND TRUE", "Unexpected AND"),
             ("alarm(a)", "Expected ALARM(name)"),
-            (
-                "ALARM(arn:aws:cloudwatch:eu-west-1:111122223333:alarm:a)",
-                "this account",
-            ),
+            ("ALARM(arn:aws:cloudwatch:eu-west-1:111122223333:alarm:a)", "this account"),
         ];
         for (text, expected) in rows {
             let error = Rule::parse(text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");
         }
-        assert!(
-            Rule::parse(&"(".repeat(400))
-                .expect_err("deep")
-                .contains("nests")
-        );
-        assert!(
-            Rule::parse(&"NOT ".repeat(400))
-                .expect_err("deep")
-                .contains("nests")
-        );
+        assert!(Rule::parse(&"(".repeat(400)).expect_err("deep").contains("nests"));
+        assert!(Rule::parse(&"NOT ".repeat(400)).expect_err("deep").contains("nests"));
     }
 }

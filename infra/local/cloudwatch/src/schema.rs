@@ -21,11 +21,7 @@ pub(crate) enum Shape {
     /// A moment; in canonical values RFC 3339 text.
     Time,
     /// So many of the same.
-    List {
-        item: &'static Shape,
-        min: usize,
-        max: usize,
-    },
+    List { item: &'static Shape, min: usize, max: usize },
     /// Text to values of the same shape.
     Map(&'static Shape),
     /// Named members; unknown ones are ignored on the way in.
@@ -54,41 +50,26 @@ pub(crate) enum Scalars {
 
 /// A member that must be there.
 pub(crate) const fn required(name: &'static str, shape: &'static Shape) -> Member {
-    Member {
-        name,
-        required: true,
-        shape,
-    }
+    Member { name, required: true, shape }
 }
 
 /// A member that may be absent.
 pub(crate) const fn optional(name: &'static str, shape: &'static Shape) -> Member {
-    Member {
-        name,
-        required: false,
-        shape,
-    }
+    Member { name, required: false, shape }
 }
 
 /// Turns what a codec read into the canonical value: known members only, no nulls, numbers as numbers, times as text.
 ///
 /// # Errors
 /// Values of the wrong type, and numbers that are not finite.
-pub(crate) fn read(
-    shape: &Shape,
-    raw: Value,
-    scalars: Scalars,
-    path: &str,
-) -> Result<Value, ApiError> {
+pub(crate) fn read(shape: &Shape, raw: Value, scalars: Scalars, path: &str) -> Result<Value, ApiError> {
     let wrong = |what: &str| ApiError::malformed(format!("{} must be {what}.", place(path)));
     match shape {
         Shape::Text { .. } | Shape::Choice(_) => match raw {
             Value::String(_) => Ok(raw),
             _ => Err(wrong("a string")),
         },
-        Shape::Integer { .. } => whole_number(&raw, scalars)
-            .map(Value::from)
-            .ok_or_else(|| wrong("an integer")),
+        Shape::Integer { .. } => whole_number(&raw, scalars).map(Value::from).ok_or_else(|| wrong("an integer")),
         Shape::Double => finite_number(&raw, scalars, path),
         Shape::Boolean => match (&raw, scalars) {
             (Value::Bool(_), _) => Ok(raw),
@@ -99,9 +80,7 @@ pub(crate) fn read(
             },
             _ => Err(wrong("true or false")),
         },
-        Shape::Time => moment(&raw)
-            .map(|at| Value::String(at.to_string()))
-            .ok_or_else(|| wrong("a timestamp")),
+        Shape::Time => moment(&raw).map(|at| Value::String(at.to_string())).ok_or_else(|| wrong("a timestamp")),
         Shape::List { item, .. } => list_items(raw, scalars)
             .ok_or_else(|| wrong("a list"))?
             .into_iter()
@@ -111,12 +90,7 @@ pub(crate) fn read(
         Shape::Map(item) => match raw {
             Value::Object(members) => members
                 .into_iter()
-                .map(|(key, raw)| {
-                    Ok((
-                        key.clone(),
-                        read(item, raw, scalars, &format!("{path}.{key}"))?,
-                    ))
-                })
+                .map(|(key, raw)| Ok((key.clone(), read(item, raw, scalars, &format!("{path}.{key}"))?)))
                 .collect(),
             _ => Err(wrong("a map")),
         },
@@ -139,10 +113,7 @@ fn read_structure(
             None | Some(Value::Null) => {}
             Some(raw) => {
                 let path = member_path(path, member.name);
-                read_members.insert(
-                    member.name.to_owned(),
-                    read(member.shape, raw, scalars, &path)?,
-                );
+                read_members.insert(member.name.to_owned(), read(member.shape, raw, scalars, &path)?);
             }
         }
     }
@@ -162,10 +133,7 @@ pub(crate) fn check(shape: &Shape, value: &Value) -> Result<(), ApiError> {
     let count = broken.len();
     let plural = if count == 1 { "" } else { "s" };
     broken.truncate(BROKEN_CONSTRAINTS_SHOWN);
-    Err(ApiError::validation(format!(
-        "{count} validation error{plural} detected: {}",
-        broken.join("; ")
-    )))
+    Err(ApiError::validation(format!("{count} validation error{plural} detected: {}", broken.join("; "))))
 }
 
 /// A request of thousands of bad values must not be answered with a page for each.
@@ -173,9 +141,7 @@ const BROKEN_CONSTRAINTS_SHOWN: usize = 10;
 
 fn find_broken(shape: &Shape, value: &Value, path: &str, broken: &mut Vec<String>) {
     let mut refuse = |shown: String, constraint: String| {
-        broken.push(format!(
-            "Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
-        ));
+        broken.push(format!("Value {shown} at '{path}' failed to satisfy constraint: {constraint}"));
     };
     match (shape, value) {
         (Shape::Text { min, max }, Value::String(text)) => {
@@ -183,22 +149,15 @@ fn find_broken(shape: &Shape, value: &Value, path: &str, broken: &mut Vec<String
                 refuse(shown(text), constraint);
             }
         }
-        (Shape::Choice(words), Value::String(text)) if !words.contains(&text.as_str()) => refuse(
-            shown(text),
-            format!("Member must satisfy enum value set: [{}]", words.join(", ")),
-        ),
+        (Shape::Choice(words), Value::String(text)) if !words.contains(&text.as_str()) => {
+            refuse(shown(text), format!("Member must satisfy enum value set: [{}]", words.join(", ")))
+        }
         (Shape::Integer { min, max }, Value::Number(number)) => {
             let number = number.as_i64().unwrap_or(i64::MAX);
             if number < *min {
-                refuse(
-                    shown(&number.to_string()),
-                    format!("Member must have value greater than or equal to {min}"),
-                );
+                refuse(shown(&number.to_string()), format!("Member must have value greater than or equal to {min}"));
             } else if number > *max {
-                refuse(
-                    shown(&number.to_string()),
-                    format!("Member must have value less than or equal to {max}"),
-                );
+                refuse(shown(&number.to_string()), format!("Member must have value less than or equal to {max}"));
             }
         }
         (Shape::List { item, min, max }, Value::Array(items)) => {
@@ -214,9 +173,8 @@ fn find_broken(shape: &Shape, value: &Value, path: &str, broken: &mut Vec<String
                 let path = member_path(path, &lower_first(member.name));
                 match values.get(member.name) {
                     Some(value) => find_broken(member.shape, value, &path, broken),
-                    None if member.required => broken.push(format!(
-                        "Value null at '{path}' failed to satisfy constraint: Member must not be null"
-                    )),
+                    None if member.required => broken
+                        .push(format!("Value null at '{path}' failed to satisfy constraint: Member must not be null")),
                     None => {}
                 }
             }
@@ -227,13 +185,9 @@ fn find_broken(shape: &Shape, value: &Value, path: &str, broken: &mut Vec<String
 
 fn length_constraint(length: usize, min: usize, max: usize) -> Option<String> {
     if length < min {
-        Some(format!(
-            "Member must have length greater than or equal to {min}"
-        ))
+        Some(format!("Member must have length greater than or equal to {min}"))
     } else if length > max {
-        Some(format!(
-            "Member must have length less than or equal to {max}"
-        ))
+        Some(format!("Member must have length less than or equal to {max}"))
     } else {
         None
     }
@@ -246,18 +200,11 @@ fn shown(text: &str) -> String {
 
 fn lower_first(name: &str) -> String {
     let mut letters = name.chars();
-    letters
-        .next()
-        .map(|first| first.to_ascii_lowercase().to_string() + letters.as_str())
-        .unwrap_or_default()
+    letters.next().map(|first| first.to_ascii_lowercase().to_string() + letters.as_str()).unwrap_or_default()
 }
 
 fn member_path(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 fn place(path: &str) -> &str {
@@ -280,22 +227,15 @@ fn finite_number(raw: &Value, scalars: Scalars, path: &str) -> Result<Value, Api
     let number = match (raw, scalars) {
         (Value::Number(number), _) => number.as_f64(),
         // JSON and CBOR spell the non-finite ones as words too; they are refused below by name.
-        (Value::String(text), _)
-            if scalars == Scalars::AsText || NON_FINITE.contains(&text.as_str()) =>
-        {
+        (Value::String(text), _) if scalars == Scalars::AsText || NON_FINITE.contains(&text.as_str()) => {
             text.parse().ok()
         }
         _ => None,
     };
     match number {
         Some(number) if number.is_finite() => Ok(Value::from(number)),
-        Some(number) => Err(ApiError::value(format!(
-            "The value {number} for parameter {path} is invalid."
-        ))),
-        None => Err(ApiError::malformed(format!(
-            "{} must be a number.",
-            place(path)
-        ))),
+        Some(number) => Err(ApiError::value(format!("The value {number} for parameter {path} is invalid."))),
+        None => Err(ApiError::malformed(format!("{} must be a number.", place(path)))),
     }
 }
 
@@ -309,10 +249,7 @@ fn moment(raw: &Value) -> Option<Timestamp> {
             // A cast saturates, and jiff refuses what it cannot hold.
             Timestamp::from_millisecond(milliseconds as i64).ok()
         }
-        Value::String(text) => text
-            .parse()
-            .ok()
-            .or_else(|| format!("{text}Z").parse().ok()),
+        Value::String(text) => text.parse().ok().or_else(|| format!("{text}Z").parse().ok()),
         _ => None,
     }
 }
@@ -344,11 +281,7 @@ mod tests {
 
     static NAME: Shape = Shape::Text { min: 1, max: 3 };
     static NUMBER: Shape = Shape::Integer { min: 1, max: 9 };
-    static DOUBLES: Shape = Shape::List {
-        item: &Shape::Double,
-        min: 0,
-        max: 2,
-    };
+    static DOUBLES: Shape = Shape::List { item: &Shape::Double, min: 0, max: 2 };
     static THING: Shape = Shape::Structure(&[
         required("Name", &NAME),
         optional("Number", &NUMBER),
@@ -361,22 +294,14 @@ mod tests {
         let form = json!({"Name": "a", "Number": "4", "Doubles": {"member": {"10": "2", "9": "1.5"}},
             "At": "2026-11-23T10:14:00Z", "Unknown": "x"});
         let typed = json!({"Name": "a", "Number": 4.0, "Doubles": [1.5, 2], "At": 1_795_428_840, "Unknown": {}});
-        let expected =
-            json!({"Name": "a", "Number": 4, "Doubles": [1.5, 2.0], "At": "2026-11-23T10:14:00Z"});
-        assert_eq!(
-            read(&THING, form, Scalars::AsText, "").expect("form"),
-            expected
-        );
-        assert_eq!(
-            read(&THING, typed, Scalars::Typed, "").expect("typed"),
-            expected
-        );
+        let expected = json!({"Name": "a", "Number": 4, "Doubles": [1.5, 2.0], "At": "2026-11-23T10:14:00Z"});
+        assert_eq!(read(&THING, form, Scalars::AsText, "").expect("form"), expected);
+        assert_eq!(read(&THING, typed, Scalars::Typed, "").expect("typed"), expected);
     }
 
     #[test]
     fn every_broken_constraint_is_named() {
-        let error =
-            check(&THING, &json!({"Number": 12, "Doubles": [1.0, 2.0, 3.0]})).expect_err("broken");
+        let error = check(&THING, &json!({"Number": 12, "Doubles": [1.0, 2.0, 3.0]})).expect_err("broken");
         assert_eq!(
             error.message,
             "3 validation errors detected: Value null at 'name' failed to satisfy constraint: Member must not be null; \
@@ -387,8 +312,7 @@ mod tests {
 
     #[test]
     fn numbers_that_are_not_finite_are_refused_by_name() {
-        let error =
-            read(&THING, json!({"Doubles": ["NaN"]}), Scalars::Typed, "").expect_err("not finite");
+        let error = read(&THING, json!({"Doubles": ["NaN"]}), Scalars::Typed, "").expect_err("not finite");
         assert_eq!(error.code, "InvalidParameterValue");
     }
 }

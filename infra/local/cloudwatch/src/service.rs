@@ -60,10 +60,7 @@ pub trait Notify: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why the event could not be taken; it is delivered again later.
-    fn alarm_changed(
-        &self,
-        event: Value,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+    fn alarm_changed(&self, event: Value) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 }
 
 impl CloudWatch {
@@ -71,11 +68,7 @@ impl CloudWatch {
     ///
     /// # Errors
     /// A directory or file that cannot be used, or data of a newer program.
-    pub fn open(
-        dir: &Path,
-        clock: Arc<dyn Timer>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, OpenError> {
+    pub fn open(dir: &Path, clock: Arc<dyn Timer>, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
         Ok(Self {
             inner: Arc::new(Inner {
                 connection: Mutex::new(store::open(dir)?),
@@ -141,9 +134,7 @@ impl CloudWatch {
                     }
                     continue;
                 }
-                Ok(None) => self
-                    .transact(|work| work.next_delivery())
-                    .map(|next| next.unwrap_or(Timestamp::MAX)),
+                Ok(None) => self.transact(|work| work.next_delivery()).map(|next| next.unwrap_or(Timestamp::MAX)),
                 Err(error) => Err(error),
             };
             let next = next.unwrap_or_else(|_| after(self.now(), REST_AFTER_FAULT));
@@ -162,11 +153,7 @@ impl CloudWatch {
     }
 
     /// Performs one operation. Blocks on the disk.
-    pub(crate) fn call(
-        &self,
-        operation: &operations::Operation,
-        input: Value,
-    ) -> Result<Value, ApiError> {
+    pub(crate) fn call(&self, operation: &operations::Operation, input: Value) -> Result<Value, ApiError> {
         let output = self.transact(|work| (operation.run)(work, input))?;
         if operation.writes {
             self.inner.evaluate.notify_one();
@@ -179,27 +166,14 @@ impl CloudWatch {
     pub(crate) fn request_id(&self) -> String {
         let mut bytes = [0; 16];
         self.inner.entropy.fill(&mut bytes);
-        uuid::Builder::from_random_bytes(bytes)
-            .into_uuid()
-            .to_string()
+        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
     }
 
-    fn transact<T>(
-        &self,
-        run: impl FnOnce(&Work<'_>) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
+    fn transact<T>(&self, run: impl FnOnce(&Work<'_>) -> Result<T, ApiError>) -> Result<T, ApiError> {
         // A panic inside rolled its transaction back, so the connection is as good as before.
-        let mut connection = self
-            .inner
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = run(&Work {
-            tx: &tx,
-            now: self.now(),
-            entropy: &*self.inner.entropy,
-        })?;
+        let result = run(&Work { tx: &tx, now: self.now(), entropy: &*self.inner.entropy })?;
         tx.commit()?;
         Ok(result)
     }

@@ -13,14 +13,8 @@ static TEXT: Shape = Text { min: 0, max: ANY };
 static NAME: Shape = Text { min: 1, max: 255 };
 static TEXT_1024: Shape = Text { min: 1, max: 1024 };
 static DESCRIPTION: Shape = Text { min: 0, max: 1024 };
-static POSITIVE: Shape = Integer {
-    min: 1,
-    max: I32_MAX,
-};
-static INTEGER: Shape = Integer {
-    min: i32::MIN as i64,
-    max: I32_MAX,
-};
+static POSITIVE: Shape = Integer { min: 1, max: I32_MAX };
+static INTEGER: Shape = Integer { min: i32::MIN as i64, max: I32_MAX };
 static UNIT: Shape = Choice(&[
     "Seconds",
     "Microseconds",
@@ -61,8 +55,7 @@ const fn list(item: &'static Shape, min: usize, max: usize) -> Shape {
 
 static DIMENSION: Shape = Structure(&[required("Name", &NAME), required("Value", &TEXT_1024)]);
 static DIMENSIONS: Shape = list(&DIMENSION, 0, 30);
-static DIMENSION_FILTER: Shape =
-    Structure(&[required("Name", &NAME), optional("Value", &TEXT_1024)]);
+static DIMENSION_FILTER: Shape = Structure(&[required("Name", &NAME), optional("Value", &TEXT_1024)]);
 static DIMENSION_FILTERS: Shape = list(&DIMENSION_FILTER, 0, 10);
 static DOUBLES: Shape = list(&Double, 0, ANY);
 static TIMES: Shape = list(&Time, 0, ANY);
@@ -85,14 +78,10 @@ static METRIC_DATUM: Shape = Structure(&[
     optional("StorageResolution", &POSITIVE),
 ]);
 static METRIC_DATA: Shape = list(&METRIC_DATUM, 0, ANY);
-static ENTITY_METRIC_DATA: Shape =
-    list(&Structure(&[optional("MetricData", &METRIC_DATA)]), 0, ANY);
+static ENTITY_METRIC_DATA: Shape = list(&Structure(&[optional("MetricData", &METRIC_DATA)]), 0, ANY);
 static METRIC: Shape = Structure(METRIC_MEMBERS);
-const METRIC_MEMBERS: &[Member] = &[
-    optional("Namespace", &NAME),
-    optional("MetricName", &NAME),
-    optional("Dimensions", &DIMENSIONS),
-];
+const METRIC_MEMBERS: &[Member] =
+    &[optional("Namespace", &NAME), optional("MetricName", &NAME), optional("Dimensions", &DIMENSIONS)];
 static METRIC_STAT: Shape = Structure(&[
     required("Metric", &METRIC),
     required("Period", &POSITIVE),
@@ -110,17 +99,11 @@ static METRIC_DATA_QUERY: Shape = Structure(&[
 ]);
 static METRIC_DATA_QUERIES: Shape = list(&METRIC_DATA_QUERY, 0, ANY);
 static ACTIONS: Shape = list(&TEXT_1024, 0, 5);
-static TAG: Shape = Structure(&[
-    required("Key", &Text { min: 1, max: 128 }),
-    required("Value", &Text { min: 0, max: 256 }),
-]);
+static TAG: Shape =
+    Structure(&[required("Key", &Text { min: 1, max: 128 }), required("Value", &Text { min: 0, max: 256 })]);
 static TAGS: Shape = list(&TAG, 0, ANY);
 static ALARM_NAMES: Shape = list(&NAME, 0, 100);
-static ALARM_TYPES: Shape = list(
-    &Choice(&["CompositeAlarm", "MetricAlarm", "LogAlarm"]),
-    0,
-    ANY,
-);
+static ALARM_TYPES: Shape = list(&Choice(&["CompositeAlarm", "MetricAlarm", "LogAlarm"]), 0, ANY);
 /// Structures of features that are refused by name: whatever is inside does not matter.
 static REFUSED: Shape = Structure(&[]);
 
@@ -143,10 +126,8 @@ pub(crate) static LIST_METRICS: Shape = Structure(&[
     optional("NextToken", &TEXT),
     optional("RecentlyActive", &Choice(&["PT3H"])),
 ]);
-pub(crate) static LIST_METRICS_OUTPUT: Shape = Structure(&[
-    optional("Metrics", &list(&METRIC, 0, ANY)),
-    optional("NextToken", &TEXT),
-]);
+pub(crate) static LIST_METRICS_OUTPUT: Shape =
+    Structure(&[optional("Metrics", &list(&METRIC, 0, ANY)), optional("NextToken", &TEXT)]);
 
 pub(crate) static GET_METRIC_STATISTICS: Shape = Structure(&[
     required("Namespace", &NAME),
@@ -169,10 +150,8 @@ static DATAPOINT: Shape = Structure(&[
     optional("Unit", &TEXT),
     optional("ExtendedStatistics", &Shape::Map(&Double)),
 ]);
-pub(crate) static GET_METRIC_STATISTICS_OUTPUT: Shape = Structure(&[
-    optional("Label", &TEXT),
-    optional("Datapoints", &list(&DATAPOINT, 0, ANY)),
-]);
+pub(crate) static GET_METRIC_STATISTICS_OUTPUT: Shape =
+    Structure(&[optional("Label", &TEXT), optional("Datapoints", &list(&DATAPOINT, 0, ANY))]);
 
 pub(crate) static GET_METRIC_DATA: Shape = Structure(&[
     required("MetricDataQueries", &METRIC_DATA_QUERIES),
@@ -238,13 +217,7 @@ pub(crate) static PUT_COMPOSITE_ALARM: Shape = Structure(&[
     optional("AlarmActions", &ACTIONS),
     optional("AlarmDescription", &DESCRIPTION),
     required("AlarmName", &NAME),
-    required(
-        "AlarmRule",
-        &Text {
-            min: 1,
-            max: 10_240,
-        },
-    ),
+    required("AlarmRule", &Text { min: 1, max: 10_240 }),
     optional("InsufficientDataActions", &ACTIONS),
     optional("OKActions", &ACTIONS),
     optional("Tags", &TAGS),
@@ -328,8 +301,7 @@ pub(crate) static DESCRIBE_ALARMS_FOR_METRIC: Shape = Structure(&[
     optional("Period", &POSITIVE),
     optional("Unit", &UNIT),
 ]);
-pub(crate) static DESCRIBE_ALARMS_FOR_METRIC_OUTPUT: Shape =
-    Structure(&[optional("MetricAlarms", &METRIC_ALARMS)]);
+pub(crate) static DESCRIBE_ALARMS_FOR_METRIC_OUTPUT: Shape = Structure(&[optional("MetricAlarms", &METRIC_ALARMS)]);
 
 pub(crate) static DESCRIBE_ALARM_HISTORY: Shape = Structure(&[
     optional("AlarmName", &NAME),
@@ -341,13 +313,8 @@ pub(crate) static DESCRIBE_ALARM_HISTORY: Shape = Structure(&[
     optional("NextToken", &TEXT),
     optional("ScanBy", &SCAN_BY),
 ]);
-static HISTORY_TYPE: Shape = Choice(&[
-    "ConfigurationUpdate",
-    "StateUpdate",
-    "Action",
-    "AlarmContributorStateUpdate",
-    "AlarmContributorAction",
-]);
+static HISTORY_TYPE: Shape =
+    Choice(&["ConfigurationUpdate", "StateUpdate", "Action", "AlarmContributorStateUpdate", "AlarmContributorAction"]);
 static HISTORY_ITEM: Shape = Structure(&[
     optional("AlarmName", &TEXT),
     optional("AlarmType", &TEXT),
@@ -356,10 +323,8 @@ static HISTORY_ITEM: Shape = Structure(&[
     optional("HistorySummary", &TEXT),
     optional("HistoryData", &TEXT),
 ]);
-pub(crate) static DESCRIBE_ALARM_HISTORY_OUTPUT: Shape = Structure(&[
-    optional("AlarmHistoryItems", &list(&HISTORY_ITEM, 0, ANY)),
-    optional("NextToken", &TEXT),
-]);
+pub(crate) static DESCRIBE_ALARM_HISTORY_OUTPUT: Shape =
+    Structure(&[optional("AlarmHistoryItems", &list(&HISTORY_ITEM, 0, ANY)), optional("NextToken", &TEXT)]);
 
 pub(crate) static SET_ALARM_STATE: Shape = Structure(&[
     required("AlarmName", &NAME),
@@ -369,14 +334,10 @@ pub(crate) static SET_ALARM_STATE: Shape = Structure(&[
 ]);
 
 static RESOURCE_ARN: Shape = Text { min: 1, max: 1024 };
-pub(crate) static TAG_RESOURCE: Shape = Structure(&[
-    required("ResourceARN", &RESOURCE_ARN),
-    required("Tags", &TAGS),
-]);
+pub(crate) static TAG_RESOURCE: Shape = Structure(&[required("ResourceARN", &RESOURCE_ARN), required("Tags", &TAGS)]);
 pub(crate) static UNTAG_RESOURCE: Shape = Structure(&[
     required("ResourceARN", &RESOURCE_ARN),
     required("TagKeys", &list(&Text { min: 1, max: 128 }, 0, ANY)),
 ]);
-pub(crate) static LIST_TAGS_FOR_RESOURCE: Shape =
-    Structure(&[required("ResourceARN", &RESOURCE_ARN)]);
+pub(crate) static LIST_TAGS_FOR_RESOURCE: Shape = Structure(&[required("ResourceARN", &RESOURCE_ARN)]);
 pub(crate) static LIST_TAGS_FOR_RESOURCE_OUTPUT: Shape = Structure(&[optional("Tags", &TAGS)]);

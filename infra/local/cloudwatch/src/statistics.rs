@@ -22,25 +22,13 @@ pub(crate) struct Samples {
 impl Samples {
     /// `count` samples of the same value.
     pub(crate) fn of(value: f64, count: f64) -> Self {
-        Self {
-            count,
-            sum: value * count,
-            minimum: value,
-            maximum: value,
-            values: Some(vec![(value, count)]),
-        }
+        Self { count, sum: value * count, minimum: value, maximum: value, values: Some(vec![(value, count)]) }
     }
 
     /// A summary whose single values nobody sent. One sample, or all alike, is known exactly.
     pub(crate) fn summary(count: f64, sum: f64, minimum: f64, maximum: f64) -> Self {
         let exact = count == 1.0 || minimum == maximum;
-        Self {
-            count,
-            sum,
-            minimum,
-            maximum,
-            values: exact.then(|| vec![(minimum, count)]),
-        }
+        Self { count, sum, minimum, maximum, values: exact.then(|| vec![(minimum, count)]) }
     }
 
     /// Both together.
@@ -74,24 +62,12 @@ fn bounded(values: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     if values.len() <= DISTINCT_VALUES_MAX {
         return values;
     }
-    let mut rounded = compacted(
-        values
-            .into_iter()
-            .map(|(v, count)| (two_digits(v), count))
-            .collect(),
-    );
+    let mut rounded = compacted(values.into_iter().map(|(v, count)| (two_digits(v), count)).collect());
     // Two digits over many magnitudes can still be too many; then the smallest ones by magnitude share one entry.
     if rounded.len() > DISTINCT_VALUES_MAX {
         let excess = rounded.len() - DISTINCT_VALUES_MAX;
-        let start = rounded
-            .iter()
-            .position(|(v, _)| *v >= 0.0)
-            .unwrap_or(0)
-            .min(DISTINCT_VALUES_MAX - 1);
-        let shared: f64 = rounded[start..=start + excess]
-            .iter()
-            .map(|(_, count)| count)
-            .sum();
+        let start = rounded.iter().position(|(v, _)| *v >= 0.0).unwrap_or(0).min(DISTINCT_VALUES_MAX - 1);
+        let shared: f64 = rounded[start..=start + excess].iter().map(|(_, count)| count).sum();
         let value = rounded[start].0;
         rounded.splice(start..=start + excess, [(value, shared)]);
     }
@@ -131,8 +107,7 @@ impl Statistic {
             "Maximum" => Statistic::Maximum,
             _ => {
                 let digits = name.strip_prefix('p')?;
-                let plain =
-                    digits.len() <= 14 && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+                let plain = digits.len() <= 14 && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
                 let percent: f64 = plain.then(|| digits.parse().ok()).flatten()?;
                 (percent > 0.0 && percent <= 100.0).then_some(Statistic::Percentile(percent))?
             }
@@ -182,9 +157,7 @@ mod tests {
     use super::*;
 
     fn one_to(n: u32) -> Samples {
-        (2..=n).fold(Samples::of(1.0, 1.0), |all, value| {
-            all.merged(Samples::of(f64::from(value), 1.0))
-        })
+        (2..=n).fold(Samples::of(1.0, 1.0), |all, value| all.merged(Samples::of(f64::from(value), 1.0)))
     }
 
     #[test]
@@ -203,15 +176,9 @@ mod tests {
             ("p0.5", 1.0),
         ];
         for (name, expected) in rows {
-            assert_eq!(
-                Statistic::parse(name).expect(name).of(&samples),
-                Some(expected),
-                "{name}"
-            );
+            assert_eq!(Statistic::parse(name).expect(name).of(&samples), Some(expected), "{name}");
         }
-        for name in [
-            "p", "p0", "p101", "p1e1", "p-5", "tm99", "average", "pNaN", "p..",
-        ] {
+        for name in ["p", "p0", "p101", "p1e1", "p-5", "tm99", "average", "pNaN", "p.."] {
             assert_eq!(Statistic::parse(name), None, "{name}");
         }
     }
@@ -221,10 +188,7 @@ mod tests {
         let p90 = Statistic::Percentile(90.0);
         assert_eq!(p90.of(&Samples::summary(3.0, 6.0, 1.0, 3.0)), None);
         assert_eq!(p90.of(&Samples::summary(3.0, 6.0, 2.0, 2.0)), Some(2.0));
-        assert_eq!(
-            p90.of(&Samples::summary(3.0, 6.0, 1.0, 3.0).merged(Samples::of(1.0, 1.0))),
-            None
-        );
+        assert_eq!(p90.of(&Samples::summary(3.0, 6.0, 1.0, 3.0).merged(Samples::of(1.0, 1.0))), None);
     }
 
     #[test]
@@ -233,21 +197,15 @@ mod tests {
         let kept = samples.values.as_ref().expect("single values");
         assert!(kept.len() <= DISTINCT_VALUES_MAX);
         assert_eq!(kept.iter().map(|(_, count)| count).sum::<f64>(), 20_000.0);
-        let p90 = Statistic::Percentile(90.0)
-            .of(&samples)
-            .expect("single values");
+        let p90 = Statistic::Percentile(90.0).of(&samples).expect("single values");
         assert!((17_100.0..=18_900.0).contains(&p90), "{p90}");
     }
 
     #[test]
     fn values_over_every_magnitude_stay_bounded() {
         let spread = (0..300_i32)
-            .flat_map(|power| {
-                (10..20).map(move |digits| f64::from(digits) * 10f64.powi(power - 150))
-            })
-            .fold(Samples::of(-1.0, 1.0), |all, value| {
-                all.merged(Samples::of(value, 1.0))
-            });
+            .flat_map(|power| (10..20).map(move |digits| f64::from(digits) * 10f64.powi(power - 150)))
+            .fold(Samples::of(-1.0, 1.0), |all, value| all.merged(Samples::of(value, 1.0)));
         assert!(spread.values.expect("single values").len() <= DISTINCT_VALUES_MAX);
     }
 }

@@ -46,10 +46,7 @@ impl Work<'_> {
         if watched.ignores_low_samples && evaluation.datapoints.iter().any(too_few) {
             return Ok(());
         }
-        let settled = Alarm {
-            forced: false,
-            ..alarm.clone()
-        };
+        let settled = Alarm { forced: false, ..alarm.clone() };
         match evaluation.state {
             Some(state) if state != alarm.state => {
                 let new = reason::of_metric_alarm(&watched, &evaluation, state, self.now);
@@ -64,15 +61,11 @@ impl Work<'_> {
     fn range(&self, watched: &Watched, end: Timestamp) -> Result<Vec<Option<Datapoint>>, ApiError> {
         let periods = evaluation_range(&watched.condition);
         let period_s = watched.period_s;
-        let start = seconds_after(
-            end,
-            -period_s * i64::try_from(periods).unwrap_or(i64::MAX / period_s),
-        );
+        let start = seconds_after(end, -period_s * i64::try_from(periods).unwrap_or(i64::MAX / period_s));
         let sampled = self.samples(&watched.metric, watched.unit.as_deref(), start, end)?;
         let mut buckets: Vec<Option<Samples>> = vec![None; periods];
         for Sampled { at, samples, .. } in sampled {
-            let index = usize::try_from((at.as_second() - start.as_second()) / period_s)
-                .unwrap_or(usize::MAX);
+            let index = usize::try_from((at.as_second() - start.as_second()) / period_s).unwrap_or(usize::MAX);
             if let Some(bucket) = buckets.get_mut(index) {
                 *bucket = Some(match bucket.take() {
                     Some(before) => before.merged(samples),
@@ -142,13 +135,7 @@ impl Work<'_> {
         }
         let trigger = trigger.map(|name| self.alarm(name)).transpose()?.flatten();
         let new = reason::of_composite_alarm(&alarm, state, trigger.as_ref());
-        self.store_transition(
-            &Alarm {
-                forced: false,
-                ..alarm
-            },
-            new,
-        )
+        self.store_transition(&Alarm { forced: false, ..alarm }, new)
     }
 
     /// Stores state, history and event; whether the state differs.
@@ -159,11 +146,7 @@ impl Work<'_> {
             reason: new.reason,
             reason_data: new.reason_data,
             updated: self.now,
-            transitioned: if changed {
-                self.now
-            } else {
-                before.transitioned
-            },
+            transitioned: if changed { self.now } else { before.transitioned },
             ..before.clone()
         };
         self.store_state(&after)?;
@@ -188,13 +171,7 @@ impl Work<'_> {
             "alarmArn": arn(&alarm.name),
             "alarmType": alarm.kind.as_str(),
         });
-        self.add_history(
-            &alarm.name,
-            alarm.kind,
-            "ConfigurationUpdate",
-            &summary,
-            &data,
-        )
+        self.add_history(&alarm.name, alarm.kind, "ConfigurationUpdate", &summary, &data)
     }
 }
 
@@ -219,11 +196,6 @@ pub(crate) fn floor(at: Timestamp, step_s: i64) -> Timestamp {
 
 /// `at` and so many seconds, as far as timestamps reach.
 pub(crate) fn seconds_after(at: Timestamp, seconds: i64) -> Timestamp {
-    let end = if seconds < 0 {
-        Timestamp::MIN
-    } else {
-        Timestamp::MAX
-    };
-    at.saturating_add(SignedDuration::from_secs(seconds))
-        .unwrap_or(end)
+    let end = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    at.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(end)
 }

@@ -23,18 +23,12 @@ async fn echo(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
         std::process::exit(i32::try_from(code).unwrap_or(1));
     }
     if let Some(name) = event["fail"].as_str() {
-        return Err(Diagnostic {
-            error_type: name.to_owned(),
-            error_message: "as asked".to_owned(),
-        });
+        return Err(Diagnostic { error_type: name.to_owned(), error_message: "as asked".to_owned() });
     }
     if let Some(address) = event["hang"].as_str() {
         let mut socket = TcpStream::connect(address)
             .await
-            .map_err(|error| Diagnostic {
-                error_type: "Unreachable".to_owned(),
-                error_message: error.to_string(),
-            })?;
+            .map_err(|error| Diagnostic { error_type: "Unreachable".to_owned(), error_message: error.to_string() })?;
         // The test never writes, so this lasts until the process is killed.
         let _ = socket.read(&mut [0]).await;
     }
@@ -58,10 +52,7 @@ async fn echo(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     Ok(event)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a user's function reads its environment as it likes"
-)]
+#[expect(clippy::disallowed_methods, reason = "a user's function reads its environment as it likes")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

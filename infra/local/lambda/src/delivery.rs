@@ -53,13 +53,8 @@ impl Functions {
         under_way: &mut BTreeSet<String>,
     ) -> rusqlite::Result<Option<jiff::Timestamp>> {
         let now = self.clock().now();
-        for accepted in self
-            .queue()
-            .due(now, under_way.len() + ASYNC_DELIVERIES_MAX)?
-        {
-            if deliveries.len() < ASYNC_DELIVERIES_MAX
-                && under_way.insert(accepted.request_id.clone())
-            {
+        for accepted in self.queue().due(now, under_way.len() + ASYNC_DELIVERIES_MAX)? {
+            if deliveries.len() < ASYNC_DELIVERIES_MAX && under_way.insert(accepted.request_id.clone()) {
                 deliveries.spawn(deliver(self.clone(), accepted));
             }
         }
@@ -69,17 +64,9 @@ impl Functions {
 
 /// Makes one attempt and stores how it went. Returns the request id once that is stored.
 async fn deliver(functions: Functions, accepted: Accepted) -> Option<String> {
-    let Accepted {
-        request_id,
-        function,
-        payload,
-        failures,
-    } = accepted;
+    let Accepted { request_id, function, payload, failures } = accepted;
     let outcome = match serde_json::from_str(&payload) {
-        Ok(event) => functions
-            .call(&function, event, &request_id)
-            .await
-            .map(drop),
+        Ok(event) => functions.call(&function, event, &request_id).await.map(drop),
         Err(error) => Err(crate::FunctionError::not_json(&error)),
     };
     let stored = match (outcome, RETRY_DELAYS.get(failures)) {
@@ -92,9 +79,7 @@ async fn deliver(functions: Functions, accepted: Accepted) -> Option<String> {
                 delay_s = delay.as_secs(),
                 "asynchronous invocation of {function} failed; trying again"
             );
-            functions
-                .queue()
-                .retry(&request_id, failures + 1, functions.clock().now() + *delay)
+            functions.queue().retry(&request_id, failures + 1, functions.clock().now() + *delay)
         }
         (Err(failed), None) => {
             tracing::warn!(

@@ -27,11 +27,7 @@ enum Origin {
 impl FunctionError {
     /// An error of the function itself.
     pub fn new(error: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self {
-            error: error.into(),
-            cause: cause.into(),
-            origin: Origin::Function,
-        }
+        Self { error: error.into(), cause: cause.into(), origin: Origin::Function }
     }
 
     /// What Lambda returns as payload, and Step Functions (as text) as `Cause`.
@@ -52,28 +48,18 @@ impl FunctionError {
     }
 
     fn refusal(status: StatusCode, error: &str, cause: impl Into<String>) -> Self {
-        Self {
-            error: error.to_owned(),
-            cause: cause.into(),
-            origin: Origin::Service(status.as_u16()),
-        }
+        Self { error: error.to_owned(), cause: cause.into(), origin: Origin::Service(status.as_u16()) }
     }
 
     pub(crate) fn not_found(arn: &str) -> Self {
-        Self::refusal(
-            StatusCode::NOT_FOUND,
-            "ResourceNotFoundException",
-            format!("Function not found: {arn}"),
-        )
+        Self::refusal(StatusCode::NOT_FOUND, "ResourceNotFoundException", format!("Function not found: {arn}"))
     }
 
     pub(crate) fn too_large(bytes_max: usize) -> Self {
         Self::refusal(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestTooLargeException",
-            format!(
-                "Request must be smaller than {bytes_max} bytes for the InvokeFunction operation"
-            ),
+            format!("Request must be smaller than {bytes_max} bytes for the InvokeFunction operation"),
         )
     }
 
@@ -82,20 +68,12 @@ impl FunctionError {
         Self::refusal(
             StatusCode::BAD_REQUEST,
             "InvalidRequestContentException",
-            format!(
-                "Could not parse request body into json: line {}, column {}",
-                reason.line(),
-                reason.column()
-            ),
+            format!("Could not parse request body into json: line {}, column {}", reason.line(), reason.column()),
         )
     }
 
     pub(crate) fn invalid_parameter(cause: impl Into<String>) -> Self {
-        Self::refusal(
-            StatusCode::BAD_REQUEST,
-            "InvalidParameterValueException",
-            cause,
-        )
+        Self::refusal(StatusCode::BAD_REQUEST, "InvalidParameterValueException", cause)
     }
 
     pub(crate) fn service(cause: impl Into<String>) -> Self {
@@ -116,9 +94,7 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// The queue in it cannot be read or written.
-    #[error(
-        "cannot open the invocation queue {path}; is the disk full, or the file damaged or in use?"
-    )]
+    #[error("cannot open the invocation queue {path}; is the disk full, or the file damaged or in use?")]
     Queue {
         /// The file.
         path: PathBuf,
@@ -147,9 +123,7 @@ pub enum RegisterError {
     #[error("{0:?} cannot name a function; use 1 to 64 letters, digits, '-' and '_'")]
     Name(String),
     /// The command cannot be run.
-    #[error(
-        "function {name}: {command} is not an executable file; build it, or give the path of its bootstrap"
-    )]
+    #[error("function {name}: {command} is not an executable file; build it, or give the path of its bootstrap")]
     Command {
         /// The function.
         name: String,

@@ -16,8 +16,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    FunctionError, Handler, InvocationContext, OpenError, Process, RegisterError, handler,
-    identity,
+    FunctionError, Handler, InvocationContext, OpenError, Process, RegisterError, handler, identity,
     limits::{ASYNC_PAYLOAD_BYTES_MAX, SYNC_PAYLOAD_BYTES_MAX, TIMEOUT_MAX},
     name,
     process::Pool,
@@ -36,10 +35,7 @@ pub struct Owner {
 
 impl Default for Owner {
     fn default() -> Self {
-        Self {
-            account: "000000000000".to_owned(),
-            region: "us-east-1".to_owned(),
-        }
+        Self { account: "000000000000".to_owned(), region: "us-east-1".to_owned() }
     }
 }
 
@@ -79,12 +75,7 @@ impl Functions {
     ///
     /// # Errors
     /// The directory cannot be used, is damaged, or was written by a newer version.
-    pub fn open(
-        dir: &Path,
-        owner: Owner,
-        clock: Arc<dyn Timer>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, OpenError> {
+    pub fn open(dir: &Path, owner: Owner, clock: Arc<dyn Timer>, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
         Ok(Self {
             inner: Arc::new(Inner {
                 queue: Queue::open(dir)?,
@@ -116,28 +107,15 @@ impl Functions {
     /// Lambda would not accept the name or the timeout, or the command is not an executable file.
     pub fn add_process(&self, name: &str, process: Process) -> Result<(), RegisterError> {
         name::check(name)?;
-        let pool = Pool::new(
-            name,
-            process,
-            &self.inner.owner,
-            Arc::clone(&self.inner.clock),
-            self.inner.open.subscribe(),
-        )?;
+        let pool =
+            Pool::new(name, process, &self.inner.owner, Arc::clone(&self.inner.clock), self.inner.open.subscribe())?;
         self.add(name, Body::Process(Arc::new(pool)));
         Ok(())
     }
 
     fn add(&self, name: &str, body: Body) {
-        let function = Arc::new(Function {
-            arn: self.arn(name),
-            body,
-            invocations: AtomicU64::new(0),
-        });
-        let mut functions = self
-            .inner
-            .functions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let function = Arc::new(Function { arn: self.arn(name), body, invocations: AtomicU64::new(0) });
+        let mut functions = self.inner.functions.write().unwrap_or_else(PoisonError::into_inner);
         functions.insert(name.to_owned(), function);
     }
 
@@ -175,24 +153,15 @@ impl Functions {
         self.inner
             .queue
             .push(&accepted, self.inner.clock.now())
-            .map_err(|error| {
-                FunctionError::service(format!("the invocation cannot be stored: {error}"))
-            })?;
+            .map_err(|error| FunctionError::service(format!("the invocation cannot be stored: {error}")))?;
         self.inner.queue_changed.notify_one();
         Ok(accepted.request_id)
     }
 
     /// How often each function was started, retries included.
     pub fn invocations(&self) -> BTreeMap<String, u64> {
-        let functions = self
-            .inner
-            .functions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        functions
-            .iter()
-            .map(|(name, function)| (name.clone(), function.invocations.load(Ordering::Relaxed)))
-            .collect()
+        let functions = self.inner.functions.read().unwrap_or_else(PoisonError::into_inner);
+        functions.iter().map(|(name, function)| (name.clone(), function.invocations.load(Ordering::Relaxed))).collect()
     }
 
     /// Asynchronous invocations that were accepted and are not finished.
@@ -201,18 +170,11 @@ impl Functions {
     /// `ServiceException`: the queue cannot be read.
     pub fn queued(&self) -> Result<usize, FunctionError> {
         let count = self.inner.queue.len();
-        count.map_err(|error| {
-            FunctionError::service(format!("the invocation queue cannot be read: {error}"))
-        })
+        count.map_err(|error| FunctionError::service(format!("the invocation queue cannot be read: {error}")))
     }
 
     /// Runs one attempt of the invocation `request_id`.
-    pub(crate) async fn call(
-        &self,
-        name: &str,
-        event: Value,
-        request_id: &str,
-    ) -> Result<Value, FunctionError> {
+    pub(crate) async fn call(&self, name: &str, event: Value, request_id: &str) -> Result<Value, FunctionError> {
         let function = self.find(name)?;
         function.invocations.fetch_add(1, Ordering::Relaxed);
         let now = self.inner.clock.now();
@@ -225,17 +187,13 @@ impl Functions {
         };
         // A task of its own: it neither ends with an impatient caller nor takes the caller down with it.
         let attempt = match &function.body {
-            Body::Handler(handler) => {
-                tokio::spawn(handler::run(Arc::clone(handler), event, context))
-            }
+            Body::Handler(handler) => tokio::spawn(handler::run(Arc::clone(handler), event, context)),
             Body::Process(pool) => tokio::spawn(Arc::clone(pool).invoke(event, context)),
         };
         attempt.await.unwrap_or_else(|_| {
             Err(FunctionError::new(
                 "Runtime.ExitError",
-                format!(
-                    "RequestId: {request_id} Error: Runtime exited with error: the handler panicked"
-                ),
+                format!("RequestId: {request_id} Error: Runtime exited with error: the handler panicked"),
             ))
         })
     }
@@ -243,11 +201,7 @@ impl Functions {
     /// The function that `reference`, a name or an ARN, means.
     pub(crate) fn find(&self, reference: &str) -> Result<Arc<Function>, FunctionError> {
         let name = name::resolve(reference, &self.inner.owner)?;
-        let functions = self
-            .inner
-            .functions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.inner.functions.read().unwrap_or_else(PoisonError::into_inner);
         match functions.get(name) {
             Some(function) => Ok(Arc::clone(function)),
             None => Err(FunctionError::not_found(&self.arn(name))),
@@ -256,11 +210,7 @@ impl Functions {
 
     /// Every function by name.
     pub(crate) fn all(&self) -> BTreeMap<String, Arc<Function>> {
-        let functions = self
-            .inner
-            .functions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.inner.functions.read().unwrap_or_else(PoisonError::into_inner);
         functions.clone()
     }
 

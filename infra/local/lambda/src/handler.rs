@@ -26,11 +26,7 @@ pub struct InvocationContext {
 /// A function in this process. Closures of the same shape are handlers.
 pub trait Handler: Send + Sync {
     /// Handles one event. A panic counts as `Runtime.ExitError`, as the death of a process would.
-    fn call(
-        &self,
-        event: Value,
-        context: InvocationContext,
-    ) -> BoxFuture<'static, Result<Value, FunctionError>>;
+    fn call(&self, event: Value, context: InvocationContext) -> BoxFuture<'static, Result<Value, FunctionError>>;
 }
 
 impl<F, Fut> Handler for F
@@ -38,11 +34,7 @@ where
     F: Fn(Value, InvocationContext) -> Fut + Send + Sync,
     Fut: Future<Output = Result<Value, FunctionError>> + Send + 'static,
 {
-    fn call(
-        &self,
-        event: Value,
-        context: InvocationContext,
-    ) -> BoxFuture<'static, Result<Value, FunctionError>> {
+    fn call(&self, event: Value, context: InvocationContext) -> BoxFuture<'static, Result<Value, FunctionError>> {
         Box::pin(self(event, context))
     }
 }

@@ -58,54 +58,32 @@ async fn invoke(
     body: Body,
 ) -> Response {
     let function = qualified.reference(function);
-    let kind = headers
-        .get("x-amz-invocation-type")
-        .map(|value| value.to_str());
+    let kind = headers.get("x-amz-invocation-type").map(|value| value.to_str());
     let outcome = match kind {
         None | Some(Ok("RequestResponse")) => invoke_and_wait(&functions, &function, body).await,
         Some(Ok("Event")) => invoke_later(&functions, &function, body).await,
-        Some(Ok("DryRun")) => functions.find(&function).map(|_| {
-            (
-                StatusCode::NO_CONTENT,
-                [("x-amzn-RequestId", functions.new_request_id())],
-            )
-                .into_response()
-        }),
-        Some(_) => Err(FunctionError::invalid_parameter(
-            "X-Amz-Invocation-Type must be RequestResponse, Event or DryRun",
-        )),
+        Some(Ok("DryRun")) => functions
+            .find(&function)
+            .map(|_| (StatusCode::NO_CONTENT, [("x-amzn-RequestId", functions.new_request_id())]).into_response()),
+        Some(_) => {
+            Err(FunctionError::invalid_parameter("X-Amz-Invocation-Type must be RequestResponse, Event or DryRun"))
+        }
     };
     outcome.unwrap_or_else(|error| refused(&functions, &error))
 }
 
-async fn invoke_and_wait(
-    functions: &Functions,
-    function: &str,
-    body: Body,
-) -> Result<Response, FunctionError> {
+async fn invoke_and_wait(functions: &Functions, function: &str, body: Body) -> Result<Response, FunctionError> {
     let event = read(body, SYNC_PAYLOAD_BYTES_MAX).await?;
     let id = functions.new_request_id();
-    let headers = [
-        ("x-amzn-RequestId", id.clone()),
-        ("X-Amz-Executed-Version", "$LATEST".to_owned()),
-    ];
+    let headers = [("x-amzn-RequestId", id.clone()), ("X-Amz-Executed-Version", "$LATEST".to_owned())];
     match functions.call(function, event, &id).await {
         Ok(answer) => Ok((headers, Json(answer)).into_response()),
         Err(refusal) if refusal.is_refusal() => Err(refusal),
-        Err(error) => Ok((
-            headers,
-            [("X-Amz-Function-Error", "Unhandled")],
-            Json(error.payload()),
-        )
-            .into_response()),
+        Err(error) => Ok((headers, [("X-Amz-Function-Error", "Unhandled")], Json(error.payload())).into_response()),
     }
 }
 
-async fn invoke_later(
-    functions: &Functions,
-    function: &str,
-    body: Body,
-) -> Result<Response, FunctionError> {
+async fn invoke_later(functions: &Functions, function: &str, body: Body) -> Result<Response, FunctionError> {
     let event = read(body, ASYNC_PAYLOAD_BYTES_MAX).await?;
     let id = functions.invoke_async(function, event).await?;
     Ok((StatusCode::ACCEPTED, [("x-amzn-RequestId", id)]).into_response())
@@ -113,9 +91,7 @@ async fn invoke_later(
 
 /// The event in a request's body; no body is an empty object, as in Lambda.
 async fn read(body: Body, bytes_max: usize) -> Result<Value, FunctionError> {
-    let body = to_bytes(body, bytes_max)
-        .await
-        .map_err(|_| FunctionError::too_large(bytes_max))?;
+    let body = to_bytes(body, bytes_max).await.map_err(|_| FunctionError::too_large(bytes_max))?;
     if body.is_empty() {
         return Ok(json!({}));
     }
@@ -124,11 +100,8 @@ async fn read(body: Body, bytes_max: usize) -> Result<Value, FunctionError> {
 
 async fn list(State(functions): State<Functions>) -> Response {
     let opened = functions.opened();
-    let all: Vec<Value> = functions
-        .all()
-        .iter()
-        .map(|(name, function)| describe_function(name, function, opened))
-        .collect();
+    let all: Vec<Value> =
+        functions.all().iter().map(|(name, function)| describe_function(name, function, opened)).collect();
     Json(json!({"Functions": all})).into_response()
 }
 
@@ -195,21 +168,9 @@ fn refused(functions: &Functions, error: &FunctionError) -> Response {
     error_response(functions, status, &error.error, &error.cause)
 }
 
-fn error_response(
-    functions: &Functions,
-    status: StatusCode,
-    error: &str,
-    message: &str,
-) -> Response {
-    let fault = if status.is_server_error() {
-        "Service"
-    } else {
-        "User"
-    };
+fn error_response(functions: &Functions, status: StatusCode, error: &str, message: &str) -> Response {
+    let fault = if status.is_server_error() { "Service" } else { "User" };
     let body = json!({"Type": fault, "Message": message, "message": message});
-    let headers = [
-        ("x-amzn-ErrorType", error.to_owned()),
-        ("x-amzn-RequestId", functions.new_request_id()),
-    ];
+    let headers = [("x-amzn-ErrorType", error.to_owned()), ("x-amzn-RequestId", functions.new_request_id())];
     (status, headers, Json(body)).into_response()
 }

@@ -10,9 +10,7 @@ const BASE_32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 pub(crate) fn request_id(entropy: &dyn Entropy) -> String {
     let mut bytes = [0; 16];
     entropy.fill(&mut bytes);
-    uuid::Builder::from_random_bytes(bytes)
-        .into_uuid()
-        .to_string()
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 /// An unsampled X-Ray trace header for an invocation at `now`.
@@ -21,16 +19,10 @@ pub(crate) fn trace_id(entropy: &dyn Entropy, now: Timestamp) -> String {
     entropy.fill(&mut bytes);
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let (root, parent) = hex.split_at(24);
-    format!(
-        "Root=1-{:08x}-{root};Parent={parent};Sampled=0",
-        now.as_second()
-    )
+    format!("Root=1-{:08x}-{root};Parent={parent};Sampled=0", now.as_second())
 }
 
 /// `bytes`, five bits of each, in base 32.
 pub(crate) fn base_32(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|byte| char::from(BASE_32[usize::from(byte % 32)]))
-        .collect()
+    bytes.iter().map(|byte| char::from(BASE_32[usize::from(byte % 32)])).collect()
 }

@@ -22,7 +22,7 @@ pub use error::{FunctionError, OpenError, RegisterError};
 pub use functions::{Functions, Owner};
 pub use handler::{Handler, InvocationContext};
 pub use limits::{
-    ASYNC_DELIVERIES_MAX, ASYNC_PAYLOAD_BYTES_MAX, PROCESSES_PER_FUNCTION_MAX, RETRY_DELAYS,
-    SYNC_PAYLOAD_BYTES_MAX, TIMEOUT_MAX,
+    ASYNC_DELIVERIES_MAX, ASYNC_PAYLOAD_BYTES_MAX, PROCESSES_PER_FUNCTION_MAX, RETRY_DELAYS, SYNC_PAYLOAD_BYTES_MAX,
+    TIMEOUT_MAX,
 };
 pub use process::Process;

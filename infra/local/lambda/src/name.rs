@@ -11,11 +11,7 @@ const NAME_BYTES_MAX: usize = 64;
 /// It is not.
 pub(crate) fn check(name: &str) -> Result<(), RegisterError> {
     let fits = (1..=NAME_BYTES_MAX).contains(&name.len());
-    if fits
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    {
+    if fits && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
         Ok(())
     } else {
         Err(RegisterError::Name(name.to_owned()))
@@ -34,18 +30,12 @@ pub(crate) fn resolve<'a>(reference: &'a str, owner: &Owner) -> Result<&'a str, 
         [account, "function", name] => (Some(*account), *name, None),
         [account, "function", name, qualifier] => (Some(*account), *name, Some(*qualifier)),
         ["arn", _, "lambda", _, account, "function", name] => (Some(*account), *name, None),
-        ["arn", _, "lambda", _, account, "function", name, qualifier] => {
-            (Some(*account), *name, Some(*qualifier))
-        }
+        ["arn", _, "lambda", _, account, "function", name, qualifier] => (Some(*account), *name, Some(*qualifier)),
         _ => return Err(FunctionError::not_found(reference)),
     };
     let is_ours = account.is_none_or(|account| account == owner.account);
     let is_latest = qualifier.is_none_or(|qualifier| qualifier == "$LATEST");
-    if is_ours && is_latest {
-        Ok(name)
-    } else {
-        Err(FunctionError::not_found(reference))
-    }
+    if is_ours && is_latest { Ok(name) } else { Err(FunctionError::not_found(reference)) }
 }
 
 #[cfg(test)]
@@ -64,12 +54,9 @@ mod tests {
         ] {
             assert_eq!(resolve(reference, &owner), Ok("smoke"), "{reference}");
         }
-        for reference in [
-            "smoke:live",
-            "arn:aws:lambda:us-east-1:111111111111:function:smoke",
-            "arn:aws:s3:::smoke",
-            "a:b:c",
-        ] {
+        for reference in
+            ["smoke:live", "arn:aws:lambda:us-east-1:111111111111:function:smoke", "arn:aws:s3:::smoke", "a:b:c"]
+        {
             let error = resolve(reference, &owner).expect_err(reference);
             assert_eq!(error.error, "ResourceNotFoundException");
         }

@@ -32,28 +32,16 @@ pub(crate) struct Queue {
 impl Queue {
     /// Opens or creates the queue in the directory `dir`.
     pub(crate) fn open(dir: &Path) -> Result<Self, OpenError> {
-        std::fs::create_dir_all(dir).map_err(|source| OpenError::Directory {
-            path: dir.to_owned(),
-            source,
-        })?;
+        std::fs::create_dir_all(dir).map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
         let path = dir.join("invocations.sqlite");
-        let fault = |source| OpenError::Queue {
-            path: path.clone(),
-            source,
-        };
+        let fault = |source| OpenError::Queue { path: path.clone(), source };
         let connection = Connection::open(&path).map_err(fault)?;
         // A write-ahead log survives the death of this process at any instant. Only a power cut could take back the
         // last moments, which a stand-in may.
-        connection
-            .pragma_update(None, "journal_mode", "WAL")
-            .map_err(fault)?;
-        connection
-            .pragma_update(None, "synchronous", "NORMAL")
-            .map_err(fault)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(fault)?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(fault)?;
         prepare(&connection, &path)?;
-        Ok(Self {
-            connection: Mutex::new(connection),
-        })
+        Ok(Self { connection: Mutex::new(connection) })
     }
 
     /// Stores an invocation, due at once. Durable when it returns.
@@ -73,12 +61,7 @@ impl Queue {
              ORDER BY due_ms, rowid LIMIT ?2",
         )?;
         let rows = query.query_map(params![now.as_millisecond(), limit], |row| {
-            Ok(Accepted {
-                request_id: row.get(0)?,
-                function: row.get(1)?,
-                payload: row.get(2)?,
-                failures: row.get(3)?,
-            })
+            Ok(Accepted { request_id: row.get(0)?, function: row.get(1)?, payload: row.get(2)?, failures: row.get(3)? })
         })?;
         rows.collect()
     }
@@ -97,12 +80,7 @@ impl Queue {
     }
 
     /// Records a failed attempt; the next is due at `due`.
-    pub(crate) fn retry(
-        &self,
-        request_id: &str,
-        failures: usize,
-        due: Timestamp,
-    ) -> rusqlite::Result<()> {
+    pub(crate) fn retry(&self, request_id: &str, failures: usize, due: Timestamp) -> rusqlite::Result<()> {
         self.lock().execute(
             "UPDATE invocation SET failures = ?2, due_ms = ?3 WHERE request_id = ?1",
             params![request_id, failures, due.as_millisecond()],
@@ -112,41 +90,26 @@ impl Queue {
 
     /// Forgets an invocation that is finished.
     pub(crate) fn finish(&self, request_id: &str) -> rusqlite::Result<()> {
-        self.lock().execute(
-            "DELETE FROM invocation WHERE request_id = ?1",
-            params![request_id],
-        )?;
+        self.lock().execute("DELETE FROM invocation WHERE request_id = ?1", params![request_id])?;
         Ok(())
     }
 
     /// Invocations accepted and not finished.
     pub(crate) fn len(&self) -> rusqlite::Result<usize> {
-        self.lock()
-            .query_row("SELECT COUNT(*) FROM invocation", [], |row| row.get(0))
+        self.lock().query_row("SELECT COUNT(*) FROM invocation", [], |row| row.get(0))
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let path = || PathBuf::from(path);
-    let fault = |source| OpenError::Queue {
-        path: path(),
-        source,
-    };
-    let found: i64 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(fault)?;
+    let fault = |source| OpenError::Queue { path: path(), source };
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fault)?;
     if found > FORMAT {
-        return Err(OpenError::Newer {
-            path: path(),
-            found,
-            known: FORMAT,
-        });
+        return Err(OpenError::Newer { path: path(), found, known: FORMAT });
     }
     if found == 0 {
         connection
@@ -177,24 +140,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         drop(Queue::open(dir.path()).expect("new"));
         let connection = Connection::open(dir.path().join("invocations.sqlite")).expect("a file");
-        connection
-            .pragma_update(None, "user_version", 9)
-            .expect("written");
+        connection.pragma_update(None, "user_version", 9).expect("written");
         let error = Queue::open(dir.path()).err().expect("newer").to_string();
-        assert!(
-            error.contains("newer version (format 9, known up to 1)"),
-            "{error}"
-        );
+        assert!(error.contains("newer version (format 9, known up to 1)"), "{error}");
     }
 
     #[test]
     fn a_damaged_file_is_refused_with_advice() {
         let dir = tempfile::tempdir().expect("a directory");
-        std::fs::write(
-            dir.path().join("invocations.sqlite"),
-            "not a database at all, ".repeat(60),
-        )
-        .expect("written");
+        std::fs::write(dir.path().join("invocations.sqlite"), "not a database at all, ".repeat(60)).expect("written");
         let error = Queue::open(dir.path()).err().expect("damaged").to_string();
         assert!(error.contains("damaged"), "{error}");
     }

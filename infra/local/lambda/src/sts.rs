@@ -68,9 +68,7 @@ impl Functions {
     ///
     /// Any role may be assumed by anyone; policies, tags and external ids are ignored.
     pub fn sts_router(&self) -> Router {
-        Router::new()
-            .route("/", get(answer).post(answer))
-            .with_state(self.clone())
+        Router::new().route("/", get(answer).post(answer)).with_state(self.clone())
     }
 }
 
@@ -82,11 +80,7 @@ struct Fault {
 
 impl Fault {
     fn validation(message: String) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code: "ValidationError",
-            message,
-        }
+        Self { status: StatusCode::BAD_REQUEST, code: "ValidationError", message }
     }
 }
 
@@ -96,10 +90,7 @@ async fn answer(
     Form(parameters): Form<BTreeMap<String, String>>,
 ) -> Response {
     let request_id = functions.new_request_id();
-    let action = parameters
-        .get("Action")
-        .map(String::as_str)
-        .unwrap_or_default();
+    let action = parameters.get("Action").map(String::as_str).unwrap_or_default();
     let result = match action {
         "AssumeRole" => assume_role(&functions, &parameters),
         "GetCallerIdentity" => caller_identity(&functions, &headers),
@@ -129,24 +120,17 @@ async fn answer(
             ),
         ),
     };
-    let headers = [
-        (header::CONTENT_TYPE.as_str(), "text/xml".to_owned()),
-        ("x-amzn-RequestId", request_id),
-    ];
+    let headers = [(header::CONTENT_TYPE.as_str(), "text/xml".to_owned()), ("x-amzn-RequestId", request_id)];
     (status, headers, body).into_response()
 }
 
-fn assume_role(
-    functions: &Functions,
-    parameters: &BTreeMap<String, String>,
-) -> Result<String, Fault> {
+fn assume_role(functions: &Functions, parameters: &BTreeMap<String, String>) -> Result<String, Fault> {
     let get = |name: &str| parameters.get(name).map(String::as_str).unwrap_or_default();
     let (account, role) = parse_role(get("RoleArn"))?;
     let session_name = get("RoleSessionName");
     check_session_name(session_name)?;
     let now = functions.clock().now();
-    let expires =
-        now + SignedDuration::from_secs(parse_duration(parameters.get("DurationSeconds"))?);
+    let expires = now + SignedDuration::from_secs(parse_duration(parameters.get("DurationSeconds"))?);
     let entropy = functions.entropy();
     let mut random = [0; 16 + 30 + 192];
     entropy.fill(&mut random);
@@ -158,10 +142,7 @@ fn assume_role(
     let session = Session {
         id: format!("AROA{role_id}:{session_name}"),
         // A role's path is not part of the session's ARN.
-        arn: format!(
-            "arn:aws:sts::{account}:assumed-role/{}/{session_name}",
-            role.rsplit('/').next().unwrap_or(role)
-        ),
+        arn: format!("arn:aws:sts::{account}:assumed-role/{}/{session_name}", role.rsplit('/').next().unwrap_or(role)),
         expires,
     };
     let result = format!(
@@ -180,32 +161,21 @@ fn caller_identity(functions: &Functions, headers: &HeaderMap) -> Result<String,
     let session = match access_key(headers) {
         Some(key) if key.starts_with("ASIA") => {
             let known = functions.sessions().find(key);
-            Some(
-                known
-                    .filter(|session| session.expires > functions.clock().now())
-                    .ok_or_else(|| Fault {
-                        status: StatusCode::FORBIDDEN,
-                        code: "ExpiredToken",
-                        message: "The security token included in the request is expired".to_owned(),
-                    })?,
-            )
+            Some(known.filter(|session| session.expires > functions.clock().now()).ok_or_else(|| Fault {
+                status: StatusCode::FORBIDDEN,
+                code: "ExpiredToken",
+                message: "The security token included in the request is expired".to_owned(),
+            })?)
         }
         _ => None,
     };
     let (id, arn) = match session {
         Some(session) => (session.id, session.arn),
-        None => (
-            "AIDALASTGOODLOCAL0000".to_owned(),
-            format!("arn:aws:iam::{account}:user/local"),
-        ),
+        None => ("AIDALASTGOODLOCAL0000".to_owned(), format!("arn:aws:iam::{account}:user/local")),
     };
     // A session's account is its role's.
     let account = arn.split(':').nth(4).unwrap_or(account);
-    Ok(format!(
-        "<Arn>{}</Arn><UserId>{}</UserId><Account>{account}</Account>",
-        escape(&arn),
-        escape(&id)
-    ))
+    Ok(format!("<Arn>{}</Arn><UserId>{}</UserId><Account>{account}</Account>", escape(&arn), escape(&id)))
 }
 
 /// The access key in a SigV4 `Authorization` header.
@@ -220,9 +190,7 @@ fn parse_role(arn: &str) -> Result<(&str, &str), Fault> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     match parts.as_slice() {
         ["arn", partition, "iam", "", account, resource]
-            if partition.starts_with("aws")
-                && account.len() == 12
-                && account.bytes().all(|b| b.is_ascii_digit()) =>
+            if partition.starts_with("aws") && account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) =>
         {
             match resource.strip_prefix("role/") {
                 Some(role) if !role.is_empty() && !role.ends_with('/') => Ok((account, role)),
@@ -265,7 +233,5 @@ fn parse_duration(text: Option<&String>) -> Result<i64, Fault> {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -64,54 +64,31 @@ pub(crate) fn read(document: Option<&str>) -> Result<AccessControlPolicy, Fault>
 
 /// The owner of everything.
 pub(crate) fn owner() -> Owner {
-    Owner {
-        display_name: None,
-        id: Some(ACCOUNT.to_owned()),
-    }
+    Owner { display_name: None, id: Some(ACCOUNT.to_owned()) }
 }
 
 fn canned(name: &str) -> Result<AccessControlPolicy, Fault> {
     let groups: &[(&str, &'static str)] = match name {
         // The owner is everybody here, so what concerns owners and AWS's own readers adds nothing.
-        "private"
-        | "bucket-owner-read"
-        | "bucket-owner-full-control"
-        | "aws-exec-read"
-        | "log-delivery-write" => &[],
+        "private" | "bucket-owner-read" | "bucket-owner-full-control" | "aws-exec-read" | "log-delivery-write" => &[],
         "public-read" => &[(ALL_USERS, Permission::READ)],
-        "public-read-write" => &[
-            (ALL_USERS, Permission::READ),
-            (ALL_USERS, Permission::WRITE),
-        ],
+        "public-read-write" => &[(ALL_USERS, Permission::READ), (ALL_USERS, Permission::WRITE)],
         "authenticated-read" => &[(AUTHENTICATED_USERS, Permission::READ)],
         _ => {
-            return Err(Fault::refused(
-                S3ErrorCode::InvalidArgument,
-                format!("there is no canned ACL called {name}"),
-            ));
+            return Err(Fault::refused(S3ErrorCode::InvalidArgument, format!("there is no canned ACL called {name}")));
         }
     };
     let mut grants = vec![grant(user(ACCOUNT), Permission::FULL_CONTROL)];
-    grants.extend(
-        groups
-            .iter()
-            .map(|(uri, permission)| grant(group(uri), permission)),
-    );
+    grants.extend(groups.iter().map(|(uri, permission)| grant(group(uri), permission)));
     Ok(policy(grants))
 }
 
 fn policy(grants: Vec<Grant>) -> AccessControlPolicy {
-    AccessControlPolicy {
-        grants: Some(grants),
-        owner: Some(owner()),
-    }
+    AccessControlPolicy { grants: Some(grants), owner: Some(owner()) }
 }
 
 fn grant(grantee: Grantee, permission: &'static str) -> Grant {
-    Grant {
-        grantee: Some(grantee),
-        permission: Some(Permission::from_static(permission)),
-    }
+    Grant { grantee: Some(grantee), permission: Some(Permission::from_static(permission)) }
 }
 
 fn parse_grantee(text: &str) -> Result<Grantee, Fault> {

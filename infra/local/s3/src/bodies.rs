@@ -52,22 +52,14 @@ impl Bodies {
     /// The bodies in `dir`, which is created if absent.
     pub(crate) fn open(dir: &Path, entropy: Arc<dyn Entropy>) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            entropy,
-            held: Mutex::default(),
-        })
+        Ok(Self { dir: dir.to_owned(), entropy, held: Mutex::default() })
     }
 
     /// Removes every file that is not in `live`: what a killed process left behind.
     pub(crate) fn sweep(&self, live: &HashSet<String>) -> io::Result<()> {
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
-            if !entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| live.contains(name))
-            {
+            if !entry.file_name().to_str().is_some_and(|name| live.contains(name)) {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -92,10 +84,7 @@ impl Bodies {
         let mut buffer = BytesMut::new();
         loop {
             let chunk = stream.next().await.transpose().map_err(|error| {
-                Fault::refused(
-                    S3ErrorCode::IncompleteBody,
-                    format!("the body broke off before its end: {error}"),
-                )
+                Fault::refused(S3ErrorCode::IncompleteBody, format!("the body broke off before its end: {error}"))
             })?;
             let last = chunk.is_none();
             buffer.extend_from_slice(&chunk.unwrap_or_default());
@@ -129,10 +118,7 @@ impl Bodies {
         for segment in segments {
             held.entry(segment.body.clone()).or_default().readers += 1;
         }
-        Lease {
-            bodies: Arc::clone(self),
-            segments: segments.to_vec(),
-        }
+        Lease { bodies: Arc::clone(self), segments: segments.to_vec() }
     }
 
     /// Removes bodies nobody refers to; those being read go when their last reader does.
@@ -155,11 +141,7 @@ impl Bodies {
     fn draft(self: &Arc<Self>) -> Draft {
         let mut id = [0; 16];
         self.entropy.fill(&mut id);
-        Draft {
-            bodies: Arc::clone(self),
-            id: hex::encode(id),
-            kept: false,
-        }
+        Draft { bodies: Arc::clone(self), id: hex::encode(id), kept: false }
     }
 
     fn path(&self, body: &str) -> PathBuf {
@@ -230,10 +212,7 @@ impl Lease {
 
     /// Second names for all segments, for a copy.
     pub(crate) fn link_all(&self) -> io::Result<Vec<Draft>> {
-        self.segments
-            .iter()
-            .map(|segment| self.bodies.link(&segment.body))
-            .collect()
+        self.segments.iter().map(|segment| self.bodies.link(&segment.body)).collect()
     }
 
     /// Measures all bytes; blocks.
@@ -280,11 +259,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut held = self
-            .bodies
-            .held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.bodies.held.lock().unwrap_or_else(PoisonError::into_inner);
         for segment in &self.segments {
             let Some(reading) = held.get_mut(&segment.body) else {
                 continue;
@@ -330,10 +305,7 @@ fn piece(
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
             }
             buffer.truncate(read);
-            Ok(Some((
-                Bytes::from(buffer),
-                (Some(file), left - read as u64, lease),
-            )))
+            Ok(Some((Bytes::from(buffer), (Some(file), left - read as u64, lease))))
         }
     })
 }
@@ -342,7 +314,5 @@ fn piece(
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(Fault::Body(io::Error::other(error))))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Fault::Body(io::Error::other(error))))
 }

@@ -21,39 +21,25 @@ impl Trailers {
     /// The trailer called `name` (lower case).
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         let trailers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        trailers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.clone())
+        trailers.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
     }
 }
 
 /// The payload inside `body`; trailers go into the handle returned with it.
-pub(crate) fn decode<S, E>(
-    body: S,
-) -> (
-    impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-    Trailers,
-)
+pub(crate) fn decode<S, E>(body: S) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, Trailers)
 where
     S: Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static,
     E: std::error::Error + Send + Sync + 'static,
 {
     let trailers = Trailers::default();
-    let decoder = Decoder {
-        buffer: BytesMut::new(),
-        state: State::Size,
-        trailers: trailers.clone(),
-    };
+    let decoder = Decoder { buffer: BytesMut::new(), state: State::Size, trailers: trailers.clone() };
     let payload = stream::try_unfold((body, decoder), |(mut body, mut decoder)| async move {
         loop {
             match decoder.step()? {
                 Step::Payload(bytes) => return Ok(Some((bytes, (body, decoder)))),
                 Step::Done => return Ok(None),
                 Step::More => match body.next().await {
-                    Some(bytes) => decoder
-                        .buffer
-                        .extend_from_slice(&bytes.map_err(io::Error::other)?),
+                    Some(bytes) => decoder.buffer.extend_from_slice(&bytes.map_err(io::Error::other)?),
                     None => decoder.end()?,
                 },
             }
@@ -91,27 +77,16 @@ impl Decoder {
                         return Ok(Step::More);
                     };
                     let size = line.split(';').next().unwrap_or_default().trim();
-                    let size = u64::from_str_radix(size, 16)
-                        .map_err(|_| malformed("a chunk has no size"))?;
-                    self.state = if size == 0 {
-                        State::Trailer
-                    } else {
-                        State::Data(size)
-                    };
+                    let size = u64::from_str_radix(size, 16).map_err(|_| malformed("a chunk has no size"))?;
+                    self.state = if size == 0 { State::Trailer } else { State::Data(size) };
                 }
                 State::Data(left) => {
                     if self.buffer.is_empty() {
                         return Ok(Step::More);
                     }
-                    let take = usize::try_from(left)
-                        .unwrap_or(usize::MAX)
-                        .min(self.buffer.len());
+                    let take = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
                     let left = left - take as u64;
-                    self.state = if left == 0 {
-                        State::DataEnd
-                    } else {
-                        State::Data(left)
-                    };
+                    self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
                     return Ok(Step::Payload(self.buffer.split_to(take).freeze()));
                 }
                 State::DataEnd => match self.line()? {
@@ -143,14 +118,8 @@ impl Decoder {
     }
 
     fn trailer(&self, line: &str) -> io::Result<()> {
-        let (name, value) = line
-            .split_once(':')
-            .ok_or_else(|| malformed("a trailer has no colon"))?;
-        let mut trailers = self
-            .trailers
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let (name, value) = line.split_once(':').ok_or_else(|| malformed("a trailer has no colon"))?;
+        let mut trailers = self.trailers.0.lock().unwrap_or_else(PoisonError::into_inner);
         if trailers.len() == TRAILERS_MAX {
             return Err(malformed("there are too many trailers"));
         }
@@ -167,17 +136,13 @@ impl Decoder {
         };
         let line = self.buffer.split_to(end);
         self.buffer.advance(1);
-        let line = std::str::from_utf8(&line)
-            .map_err(|_| malformed("a line between chunks is not text"))?;
+        let line = std::str::from_utf8(&line).map_err(|_| malformed("a line between chunks is not text"))?;
         Ok(Some(line.trim_end_matches('\r').to_owned()))
     }
 }
 
 fn malformed(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("not a valid aws-chunked body: {what}"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("not a valid aws-chunked body: {what}"))
 }
 
 #[cfg(test)]
@@ -189,10 +154,7 @@ mod tests {
     use super::*;
 
     fn decode_in_pieces(body: &'static [u8], size: usize) -> (io::Result<Vec<u8>>, Trailers) {
-        let pieces: Vec<_> = body
-            .chunks(size)
-            .map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece)))
-            .collect();
+        let pieces: Vec<_> = body.chunks(size).map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece))).collect();
         let (payload, trailers) = decode(stream::iter(pieces));
         let bytes = block_on(payload.map_ok(|bytes| bytes.to_vec()).try_concat());
         (bytes, trailers)
@@ -204,26 +166,16 @@ mod tests {
         for size in 1..body.len() {
             let (bytes, trailers) = decode_in_pieces(body, size);
             assert_eq!(bytes.expect("well formed"), b"hello world");
-            assert_eq!(
-                trailers.get("x-amz-checksum-crc32").as_deref(),
-                Some("AAAA")
-            );
+            assert_eq!(trailers.get("x-amz-checksum-crc32").as_deref(), Some("AAAA"));
         }
     }
 
     #[test]
     fn broken_bodies_are_errors() {
-        for body in [
-            &b"5\r\nhel"[..],
-            b"zz\r\nhello\r\n0\r\n\r\n",
-            b"2\r\nhello\r\n0\r\n\r\n",
-            b"0\r\nnonsense\r\n\r\n",
-        ] {
-            assert!(
-                decode_in_pieces(body, 3).0.is_err(),
-                "{}",
-                String::from_utf8_lossy(body)
-            );
+        for body in
+            [&b"5\r\nhel"[..], b"zz\r\nhello\r\n0\r\n\r\n", b"2\r\nhello\r\n0\r\n\r\n", b"0\r\nnonsense\r\n\r\n"]
+        {
+            assert!(decode_in_pieces(body, 3).0.is_err(), "{}", String::from_utf8_lossy(body));
         }
     }
 }

@@ -19,10 +19,7 @@ use crate::{
 /// Both calls are made at least once per notification; `Err` (the reason, for the log) means it is made again later.
 pub trait Notify: Send + Sync + 'static {
     /// Takes a complete EventBridge "Object Created" event; called for every created object of every bucket.
-    fn object_created(
-        &self,
-        event: Value,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+    fn object_created(&self, event: Value) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
     /// Takes S3 notification `Records` for a function that a bucket's notification configuration names.
     fn invoke_function(
@@ -85,19 +82,11 @@ pub(crate) async fn deliver(store: Arc<Store>, notify: Arc<dyn Notify>) {
 }
 
 /// The notifications to start, whose lanes become busy, and when to look again if nothing else happens.
-async fn start_due(
-    store: &Arc<Store>,
-    busy: &mut Vec<String>,
-) -> Result<(Vec<Pending>, Option<Timestamp>), Fault> {
+async fn start_due(store: &Arc<Store>, busy: &mut Vec<String>) -> Result<(Vec<Pending>, Option<Timestamp>), Fault> {
     let lanes = busy.clone();
-    let (due, next_ms) = store
-        .run(move |change| Ok((change.due(&lanes)?, change.next_due_ms()?)))
-        .await?;
+    let (due, next_ms) = store.run(move |change| Ok((change.due(&lanes)?, change.next_due_ms()?))).await?;
     busy.extend(due.iter().map(|pending| pending.lane.clone()));
-    Ok((
-        due,
-        next_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
-    ))
+    Ok((due, next_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok())))
 }
 
 async fn call(store: Arc<Store>, notify: Arc<dyn Notify>, pending: Pending) -> Outcome {
@@ -130,9 +119,7 @@ async fn settle(store: &Arc<Store>, outcome: Outcome) {
         Err(reason) => {
             tracing::warn!(receiver = %pending.lane, attempts, %reason, "a notification will be delivered again");
             let due = backoff(store.timer.now(), attempts);
-            store
-                .run(move |change| change.postpone(id, due.as_millisecond()))
-                .await
+            store.run(move |change| change.postpone(id, due.as_millisecond())).await
         }
     };
     if let Err(error) = done {
@@ -142,9 +129,6 @@ async fn settle(store: &Arc<Store>, outcome: Outcome) {
 }
 
 fn backoff(now: Timestamp, attempts: u32) -> Timestamp {
-    let wait = BACKOFF_MIN
-        .checked_mul(1 << attempts.saturating_sub(1).min(16))
-        .unwrap_or(BACKOFF_MAX)
-        .min(BACKOFF_MAX);
+    let wait = BACKOFF_MIN.checked_mul(1 << attempts.saturating_sub(1).min(16)).unwrap_or(BACKOFF_MAX).min(BACKOFF_MAX);
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }

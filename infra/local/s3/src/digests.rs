@@ -23,13 +23,7 @@ pub(crate) enum Algorithm {
 }
 
 impl Algorithm {
-    const ALL: [Self; 5] = [
-        Self::Crc32,
-        Self::Crc32c,
-        Self::Crc64nvme,
-        Self::Sha1,
-        Self::Sha256,
-    ];
+    const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64nvme, Self::Sha1, Self::Sha256];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -94,25 +88,14 @@ pub(crate) struct Checksum {
 
 impl Checksum {
     fn whole(algorithm: Algorithm, value: String) -> Self {
-        Self {
-            algorithm,
-            value,
-            composite: false,
-        }
+        Self { algorithm, value, composite: false }
     }
 
     /// The same as the wire's structure, which has one field per algorithm.
     pub(crate) fn to_dto(&self) -> dto::Checksum {
         let value = Some(self.value.clone());
-        let kind = if self.composite {
-            dto::ChecksumType::COMPOSITE
-        } else {
-            dto::ChecksumType::FULL_OBJECT
-        };
-        let mut sum = dto::Checksum {
-            checksum_type: Some(dto::ChecksumType::from_static(kind)),
-            ..Default::default()
-        };
+        let kind = if self.composite { dto::ChecksumType::COMPOSITE } else { dto::ChecksumType::FULL_OBJECT };
+        let mut sum = dto::Checksum { checksum_type: Some(dto::ChecksumType::from_static(kind)), ..Default::default() };
         match self.algorithm {
             Algorithm::Crc32 => sum.checksum_crc32 = value,
             Algorithm::Crc32c => sum.checksum_crc32c = value,
@@ -137,11 +120,7 @@ impl Checksum {
     }
 
     /// The checksum of an object assembled from `parts` (their checksums and sizes in bytes), in S3's two ways.
-    pub(crate) fn of_parts(
-        algorithm: Algorithm,
-        composite: bool,
-        parts: &[(&str, u64)],
-    ) -> Option<Self> {
+    pub(crate) fn of_parts(algorithm: Algorithm, composite: bool, parts: &[(&str, u64)]) -> Option<Self> {
         let raw: Vec<(Vec<u8>, u64)> = parts
             .iter()
             .map(|(value, size)| Some((BASE64_STANDARD.decode(value).ok()?, *size)))
@@ -150,27 +129,16 @@ impl Checksum {
             let mut hasher = algorithm.hasher();
             raw.iter().for_each(|(value, _)| hasher.update(value));
             let sum = Self::from_dto(hasher.finalize())?;
-            return Some(Self {
-                value: format!("{}-{}", sum.value, parts.len()),
-                composite: true,
-                ..sum
-            });
+            return Some(Self { value: format!("{}-{}", sum.value, parts.len()), composite: true, ..sum });
         }
         let crc = algorithm.crc()?;
         let width = raw.first()?.0.len();
-        let number = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte))
-        };
+        let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
         let whole = raw
             .iter()
             .map(|(value, size)| (number(value), *size))
             .reduce(|(left, before), (right, size)| {
-                (
-                    crc_fast::checksum_combine(crc, left, right, size),
-                    before + size,
-                )
+                (crc_fast::checksum_combine(crc, left, right, size), before + size)
             })?
             .0;
         let bytes = &whole.to_be_bytes()[8_usize.checked_sub(width)?..];
@@ -197,11 +165,7 @@ pub(crate) struct Digested {
 impl Digests {
     /// Digests of an empty body, ready for more.
     pub(crate) fn new(algorithm: Option<Algorithm>) -> Self {
-        Self {
-            md5: Md5::new(),
-            sum: algorithm.map(Algorithm::hasher),
-            size: 0,
-        }
+        Self { md5: Md5::new(), sum: algorithm.map(Algorithm::hasher), size: 0 }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
@@ -261,17 +225,11 @@ impl Digested {
             }
         }
         if let Some(sent) = checksum
-            && self
-                .checksum
-                .as_ref()
-                .is_none_or(|ours| ours.value != sent.value)
+            && self.checksum.as_ref().is_none_or(|ours| ours.value != sent.value)
         {
             return Err(Fault::refused(
                 S3ErrorCode::BadDigest,
-                format!(
-                    "The {} you specified did not match the calculated checksum.",
-                    sent.algorithm.name()
-                ),
+                format!("The {} you specified did not match the calculated checksum.", sent.algorithm.name()),
             ));
         }
         Ok(())
@@ -295,15 +253,10 @@ mod tests {
             let sum = |bytes: &[u8]| {
                 let mut digests = Digests::new(Some(algorithm));
                 digests.update(bytes);
-                digests
-                    .finish()
-                    .checksum
-                    .expect("an algorithm was asked for")
-                    .value
+                digests.finish().checksum.expect("an algorithm was asked for").value
             };
             let (left, right) = (sum(b"good morn"), sum(b"ing"));
-            let whole = Checksum::of_parts(algorithm, false, &[(&left, 9), (&right, 3)])
-                .expect("both decode");
+            let whole = Checksum::of_parts(algorithm, false, &[(&left, 9), (&right, 3)]).expect("both decode");
             assert_eq!(whole.value, sum(b"good morning"), "{}", algorithm.name());
         }
     }

@@ -99,11 +99,7 @@ impl Created<'_> {
     }
 
     /// The notification (spec 10.2) for a function that `configuration` names.
-    pub(crate) fn records(
-        &self,
-        now: Timestamp,
-        configuration: &LambdaFunctionConfiguration,
-    ) -> Value {
+    pub(crate) fn records(&self, now: Timestamp, configuration: &LambdaFunctionConfiguration) -> Value {
         let mut object = json!({
             "key": percent_encode(self.key).replace("%20", "+"),
             "size": self.size,
@@ -140,11 +136,7 @@ impl Created<'_> {
         &self,
         configuration: &'c NotificationConfiguration,
     ) -> impl Iterator<Item = &'c LambdaFunctionConfiguration> {
-        configuration
-            .lambda_function_configurations
-            .iter()
-            .flatten()
-            .filter(|lambda| self.concerns(lambda))
+        configuration.lambda_function_configurations.iter().flatten().filter(|lambda| self.concerns(lambda))
     }
 
     fn concerns(&self, lambda: &LambdaFunctionConfiguration) -> bool {
@@ -153,21 +145,13 @@ impl Created<'_> {
             let event = event.as_ref().trim_start_matches("s3:");
             event == name || event == "ObjectCreated:*"
         });
-        let rules = lambda
-            .filter
-            .iter()
-            .flat_map(|filter| &filter.key)
-            .flat_map(|key| &key.filter_rules);
+        let rules = lambda.filter.iter().flat_map(|filter| &filter.key).flat_map(|key| &key.filter_rules);
         event
             && rules.flatten().all(|rule| {
                 let value = rule.value.as_deref().unwrap_or_default();
                 match rule.name.as_ref().map(FilterRuleName::as_str) {
-                    Some(name) if name.eq_ignore_ascii_case(FilterRuleName::PREFIX) => {
-                        self.key.starts_with(value)
-                    }
-                    Some(name) if name.eq_ignore_ascii_case(FilterRuleName::SUFFIX) => {
-                        self.key.ends_with(value)
-                    }
+                    Some(name) if name.eq_ignore_ascii_case(FilterRuleName::PREFIX) => self.key.starts_with(value),
+                    Some(name) if name.eq_ignore_ascii_case(FilterRuleName::SUFFIX) => self.key.ends_with(value),
                     _ => true,
                 }
             })
@@ -179,9 +163,7 @@ pub(crate) fn percent_encode(key: &str) -> String {
     let mut out = String::with_capacity(key.len());
     for byte in key.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                out.push(char::from(byte))
-            }
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => out.push(char::from(byte)),
             _ => {
                 out.push('%');
                 out.push_str(&hex::encode_upper([byte]));
@@ -197,10 +179,7 @@ mod tests {
 
     #[test]
     fn keys_are_encoded_in_records_and_plain_in_events() {
-        let cause = Cause {
-            reason: Reason::Copy,
-            request_id: "R".into(),
-        };
+        let cause = Cause { reason: Reason::Copy, request_id: "R".into() };
         let created = Created {
             bucket: "b",
             key: "a b/ü+.zip",
@@ -216,14 +195,8 @@ mod tests {
         assert_eq!(event["detail"]["object"]["key"], "a b/ü+.zip");
         assert_eq!(event["detail"]["object"]["sequencer"], "0000000000000000FF");
         let records = created.records(now, &LambdaFunctionConfiguration::default());
-        assert_eq!(
-            records["Records"][0]["eventTime"],
-            "1970-01-01T00:00:00.000Z"
-        );
-        assert_eq!(
-            records["Records"][0]["s3"]["object"]["key"],
-            "a+b/%C3%BC%2B.zip"
-        );
+        assert_eq!(records["Records"][0]["eventTime"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(records["Records"][0]["s3"]["object"]["key"], "a+b/%C3%BC%2B.zip");
         assert_eq!(records["Records"][0]["eventName"], "ObjectCreated:Copy");
     }
 }

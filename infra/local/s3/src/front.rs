@@ -170,10 +170,7 @@ mod tests {
             without_presigning(&uri("/b/k?versionId=1&X-Amz-Signature=f&X-Amz-Expires=9")),
             Some(uri("/b/k?versionId=1"))
         );
-        assert_eq!(
-            without_presigning(&uri("/b/k?X-Amz-Signature=f")),
-            Some(uri("/b/k"))
-        );
+        assert_eq!(without_presigning(&uri("/b/k?X-Amz-Signature=f")), Some(uri("/b/k")));
         assert_eq!(without_presigning(&uri("/b?list-type=2")), None);
     }
 }

@@ -55,9 +55,7 @@ pub enum OpenError {
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
-                Self::InUse
-            }
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Self::InUse,
             _ => Self::Metadata(error),
         }
     }
@@ -72,11 +70,7 @@ impl S3 {
     ///
     /// # Errors
     /// [`OpenError::InUse`] while another process has it, [`OpenError::OtherLayout`] for data of another version.
-    pub fn open(
-        dir: &Path,
-        clock: Arc<dyn Timer>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, OpenError> {
+    pub fn open(dir: &Path, clock: Arc<dyn Timer>, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
         Ok(Self(Arc::new(Store::open(dir, clock, entropy)?)))
     }
 

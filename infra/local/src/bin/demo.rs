@@ -44,9 +44,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let mut system = System::start(Options {
         data: PathBuf::from(data.path()),
-        port: arguments
-            .port
-            .unwrap_or(if arguments.once { 0 } else { PORT }),
+        port: arguments.port.unwrap_or(if arguments.once { 0 } else { PORT }),
         functions: vec![function],
     })
     .await?;
@@ -54,10 +52,7 @@ async fn main() -> anyhow::Result<()> {
     let client = Client::new(&endpoint)?;
     let mut teller = Teller;
     let told = Story::new(&client, &mut teller).tell().await;
-    anstream::println!(
-        "\n{BOLD}What happened{BOLD:#}\n\n{}",
-        timeline(&client).await?
-    );
+    anstream::println!("\n{BOLD}What happened{BOLD:#}\n\n{}", timeline(&client).await?);
     told.context("the story did not go as told")?;
     anstream::println!("{GREEN}Every step was observed to be as told.{GREEN:#}");
     if arguments.once {
@@ -70,15 +65,10 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a user's function finds the services by its own environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "a user's function finds the services by its own environment")]
 async fn serve_function() -> anyhow::Result<()> {
     let endpoint = std::env::var("AWS_ENDPOINT_URL").context("AWS_ENDPOINT_URL is not set")?;
-    smoke_check::serve(&endpoint)
-        .await
-        .map_err(|error| anyhow::anyhow!(error))
+    smoke_check::serve(&endpoint).await.map_err(|error| anyhow::anyhow!(error))
 }
 
 const BOLD: anstyle::Style = anstyle::Style::new().bold();

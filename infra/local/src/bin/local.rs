@@ -25,11 +25,7 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     runtime::init_logs("lastgood-local");
     let data = arguments.data.display().to_string();
-    let options = Options {
-        data: arguments.data,
-        port: arguments.port,
-        functions: arguments.functions,
-    };
+    let options = Options { data: arguments.data, port: arguments.port, functions: arguments.functions };
     let mut system = System::start(options).await?;
     let endpoint = system.endpoint();
     println!("Lastgood is serving at {endpoint}, data in {data}. Stop it with Ctrl-C.\n");

@@ -61,11 +61,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`] (by downcast) for a refusal; anything else after two minutes without an answer.
     pub async fn call(&self, operation: &str, input: &Value) -> anyhow::Result<Value> {
-        let service = if operation == "ListRollbackCandidates" {
-            "Lastgood_20261201"
-        } else {
-            "CodePipeline_20150709"
-        };
+        let service = if operation == "ListRollbackCandidates" { "Lastgood_20261201" } else { "CodePipeline_20150709" };
         let build = || {
             Request::builder()
                 .method(Method::POST)
@@ -74,24 +70,13 @@ impl Client {
                 .header("content-type", "application/x-amz-json-1.1")
                 .body(Body::from(input.to_string()))
         };
-        let (status, body) = self
-            .patiently(build)
-            .await
-            .with_context(|| operation.to_owned())?;
-        let answer: Value = if body.is_empty() {
-            json!({})
-        } else {
-            serde_json::from_slice(&body)?
-        };
+        let (status, body) = self.patiently(build).await.with_context(|| operation.to_owned())?;
+        let answer: Value = if body.is_empty() { json!({}) } else { serde_json::from_slice(&body)? };
         if status.is_success() {
             return Ok(answer);
         }
         let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-        Err(ApiError {
-            exception: text("__type"),
-            message: text("message"),
-        }
-        .into())
+        Err(ApiError { exception: text("__type"), message: text("message") }.into())
     }
 
     /// Reads a page as a browser does; `None` where there is none.
@@ -99,15 +84,8 @@ impl Client {
     /// # Errors
     /// No answer after two minutes, or an answer that is neither.
     pub async fn page(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        let build = || {
-            Request::builder()
-                .uri(format!("{}/{path}", self.endpoint))
-                .body(Body::empty())
-        };
-        let (status, body) = self
-            .patiently(build)
-            .await
-            .with_context(|| path.to_owned())?;
+        let build = || Request::builder().uri(format!("{}/{path}", self.endpoint)).body(Body::empty());
+        let (status, body) = self.patiently(build).await.with_context(|| path.to_owned())?;
         match status {
             StatusCode::OK => Ok(Some(body)),
             StatusCode::NOT_FOUND => Ok(None),
@@ -128,12 +106,7 @@ impl Client {
             if status.is_server_error() {
                 return Ok(None);
             }
-            Ok(response
-                .into_body()
-                .collect()
-                .await
-                .ok()
-                .map(|body| (status, body.to_bytes().to_vec())))
+            Ok(response.into_body().collect().await.ok().map(|body| (status, body.to_bytes().to_vec())))
         })
         .await
     }
@@ -154,10 +127,5 @@ pub(crate) async fn eventually<T>(
     };
     tokio::time::timeout(PATIENCE, looking)
         .await
-        .with_context(|| {
-            format!(
-                "after {} seconds there is still no sign of {what}",
-                PATIENCE.as_secs()
-            )
-        })?
+        .with_context(|| format!("after {} seconds there is still no sign of {what}", PATIENCE.as_secs()))?
 }

@@ -22,10 +22,7 @@ pub struct Release {
 impl Release {
     /// The page that the site serves with this release.
     pub fn page(&self) -> String {
-        format!(
-            "<!doctype html><title>Shop</title><h1>Release {}</h1>\n",
-            self.number
-        )
+        format!("<!doctype html><title>Shop</title><h1>Release {}</h1>\n", self.number)
     }
 
     /// The release as a zip archive.

@@ -19,11 +19,7 @@ pub async fn serve(endpoint: &str) -> Result<(), lambda_runtime::Error> {
     let client = Client::new(endpoint)?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let client = client.clone();
-        async move {
-            handle(&client, &event.payload["CodePipeline.job"])
-                .await
-                .map_err(lambda_runtime::Error::from)
-        }
+        async move { handle(&client, &event.payload["CodePipeline.job"]).await.map_err(lambda_runtime::Error::from) }
     }))
     .await
 }
@@ -31,19 +27,10 @@ pub async fn serve(endpoint: &str) -> Result<(), lambda_runtime::Error> {
 async fn handle(client: &Client, job: &Value) -> anyhow::Result<()> {
     let id = job["id"].as_str().context("the event holds no job")?;
     match check(client, &job["data"]).await {
-        Ok(()) => {
-            client
-                .call("PutJobSuccessResult", &json!({ "jobId": id }))
-                .await?
-        }
+        Ok(()) => client.call("PutJobSuccessResult", &json!({ "jobId": id })).await?,
         Err(error) => {
             let details = json!({ "type": "JobFailed", "message": format!("{error:#}") });
-            client
-                .call(
-                    "PutJobFailureResult",
-                    &json!({ "jobId": id, "failureDetails": details }),
-                )
-                .await?
+            client.call("PutJobFailureResult", &json!({ "jobId": id, "failureDetails": details })).await?
         }
     };
     Ok(())
@@ -54,19 +41,14 @@ async fn check(client: &Client, data: &Value) -> anyhow::Result<()> {
     let at = &data["inputArtifacts"][0]["location"]["s3Location"];
     let (bucket, key) = (at["bucketName"].as_str(), at["objectKey"].as_str());
     let artifact = format!("{}/{}", bucket.unwrap_or_default(), key.unwrap_or_default());
-    let archive = client
-        .page(&artifact)
-        .await?
-        .context("the artifact is gone")?;
+    let archive = client.page(&artifact).await?.context("the artifact is gone")?;
     let mut archive = ZipArchive::new(Cursor::new(archive))?;
     if archive.by_name("appspec.yml").is_err() {
         bail!("the release has no appspec.yml");
     }
     let mut expected = Vec::new();
     archive.by_name("index.html")?.read_to_end(&mut expected)?;
-    let site = data["actionConfiguration"]["configuration"]["UserParameters"]
-        .as_str()
-        .unwrap_or_default();
+    let site = data["actionConfiguration"]["configuration"]["UserParameters"].as_str().unwrap_or_default();
     if client.page(site).await?.as_deref() != Some(expected.as_slice()) {
         bail!("{site} does not serve the release's page");
     }

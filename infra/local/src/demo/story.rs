@@ -61,17 +61,12 @@ impl<'a, N: Narrator> Story<'a, N> {
     }
 
     async fn prepare(&mut self) -> anyhow::Result<()> {
-        self.narrator
-            .chapter("A pipeline: upload to S3, publish the site, smoke check, watch an alarm");
+        self.narrator.chapter("A pipeline: upload to S3, publish the site, smoke check, watch an alarm");
         for bucket in [RELEASES, ARTIFACTS, SITE] {
             retried(async || {
                 let made = self.client.s3.create_bucket().bucket(bucket).send().await;
                 match made {
-                    Err(error)
-                        if error
-                            .as_service_error()
-                            .is_some_and(|e| e.is_bucket_already_owned_by_you()) =>
-                    {
+                    Err(error) if error.as_service_error().is_some_and(|e| e.is_bucket_already_owned_by_you()) => {
                         Ok(())
                     }
                     other => other.map(drop).map_err(anyhow::Error::from),
@@ -79,210 +74,100 @@ impl<'a, N: Narrator> Story<'a, N> {
             })
             .await?;
         }
-        let versioned = VersioningConfiguration::builder()
-            .status(BucketVersioningStatus::Enabled)
-            .build();
+        let versioned = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
         retried(async || {
             let put = self.client.s3.put_bucket_versioning().bucket(RELEASES);
-            Ok(put
-                .versioning_configuration(versioned.clone())
-                .send()
-                .await
-                .map(drop)?)
+            Ok(put.versioning_configuration(versioned.clone()).send().await.map(drop)?)
         })
         .await?;
         self.put_alarm().await?;
-        let created = self
-            .client
-            .call(
-                "CreatePipeline",
-                &json!({ "pipeline": pipeline_declaration() }),
-            )
-            .await;
+        let created = self.client.call("CreatePipeline", &json!({ "pipeline": pipeline_declaration() })).await;
         if let Err(error) = created {
-            let known = error
-                .downcast_ref::<ApiError>()
-                .is_some_and(|e| e.exception == "PipelineNameInUseException");
+            let known = error.downcast_ref::<ApiError>().is_some_and(|e| e.exception == "PipelineNameInUseException");
             ensure!(known, error);
         }
-        self.narrator.done(
-            "created the pipeline, which starts its first execution at once, as CodePipeline does",
-        );
+        self.narrator.done("created the pipeline, which starts its first execution at once, as CodePipeline does");
         let created = |one: &Value| one["trigger"]["triggerType"] == "CreatePipeline";
         let first = self.execution("the first execution", created).await?;
         let failed = self.ended(text(&first["pipelineExecutionId"])).await?;
-        ensure!(
-            failed["status"] == "Failed",
-            "the first execution ended as {}",
-            failed["status"]
-        );
-        self.narrator.seen(&format!(
-            "it failed, since nothing was uploaded yet: {}",
-            text(&failed["statusSummary"])
-        ));
+        ensure!(failed["status"] == "Failed", "the first execution ended as {}", failed["status"]);
+        self.narrator.seen(&format!("it failed, since nothing was uploaded yet: {}", text(&failed["statusSummary"])));
         Ok(())
     }
 
     async fn put_alarm(&mut self) -> anyhow::Result<()> {
         retried(async || {
             let alarm = self.client.cloudwatch.put_metric_alarm();
-            let alarm = alarm
-                .alarm_name(ALARM)
-                .namespace(NAMESPACE)
-                .metric_name(METRIC)
-                .statistic(Statistic::Sum);
-            let alarm = alarm
-                .period(PERIOD_S)
-                .evaluation_periods(1)
-                .threshold(0.0)
-                .treat_missing_data("notBreaching");
-            Ok(alarm
-                .comparison_operator(ComparisonOperator::GreaterThanThreshold)
-                .send()
-                .await
-                .map(drop)?)
+            let alarm = alarm.alarm_name(ALARM).namespace(NAMESPACE).metric_name(METRIC).statistic(Statistic::Sum);
+            let alarm = alarm.period(PERIOD_S).evaluation_periods(1).threshold(0.0).treat_missing_data("notBreaching");
+            Ok(alarm.comparison_operator(ComparisonOperator::GreaterThanThreshold).send().await.map(drop)?)
         })
         .await
     }
 
     async fn first_release(&mut self) -> anyhow::Result<String> {
         self.narrator.chapter("1. Release 1 goes out");
-        let id = self
-            .release(Release {
-                number: 1,
-                with_appspec: true,
-            })
-            .await?;
+        let id = self.release(Release { number: 1, with_appspec: true }).await?;
         let execution = self.ended(&id).await?;
-        ensure!(
-            execution["status"] == "Succeeded",
-            "release 1 ended as {}",
-            execution["status"]
-        );
-        self.narrator
-            .seen(&format!("execution {} succeeded", short(&id)));
+        ensure!(execution["status"] == "Succeeded", "release 1 ended as {}", execution["status"]);
+        self.narrator.seen(&format!("execution {} succeeded", short(&id)));
         self.site_serves(1).await?;
         Ok(id)
     }
 
     async fn broken_release(&mut self, first: &str) -> anyhow::Result<()> {
-        self.narrator
-            .chapter("2. Release 2 lacks its appspec.yml: it fails and goes back by itself");
-        let id = self
-            .release(Release {
-                number: 2,
-                with_appspec: false,
-            })
-            .await?;
+        self.narrator.chapter("2. Release 2 lacks its appspec.yml: it fails and goes back by itself");
+        let id = self.release(Release { number: 2, with_appspec: false }).await?;
         let failed = self.ended(&id).await?;
-        ensure!(
-            failed["status"] == "Failed",
-            "release 2 ended as {}",
-            failed["status"]
-        );
-        self.narrator.seen(&format!(
-            "execution {} failed: {}",
-            short(&id),
-            text(&failed["statusSummary"])
-        ));
+        ensure!(failed["status"] == "Failed", "release 2 ended as {}", failed["status"]);
+        self.narrator.seen(&format!("execution {} failed: {}", short(&id), text(&failed["statusSummary"])));
         let rollback = self.rollback_of("AutomatedRollback", &id).await?;
         self.expect_rollback(&rollback, first)?;
         let detail: Value = serde_json::from_str(text(&rollback["trigger"]["triggerDetail"]))?;
-        ensure!(
-            detail["FailedPipelineExecutionId"] == id.as_str(),
-            "the trigger names {detail}"
-        );
-        self.narrator.seen(&format!(
-            "rollback {} brought execution {} back",
-            short_of(&rollback),
-            short(first)
-        ));
+        ensure!(detail["FailedPipelineExecutionId"] == id.as_str(), "the trigger names {detail}");
+        self.narrator.seen(&format!("rollback {} brought execution {} back", short_of(&rollback), short(first)));
         self.site_serves(1).await?;
         let failed = self.ended(&id).await?;
-        ensure!(
-            failed["status"] == "Failed",
-            "the failed execution became {}",
-            failed["status"]
-        );
+        ensure!(failed["status"] == "Failed", "the failed execution became {}", failed["status"]);
         self.narrator.seen("the failed execution stays Failed");
         Ok(())
     }
 
     async fn degrading_release(&mut self) -> anyhow::Result<()> {
-        self.narrator
-            .chapter("3. Release 3 is good. Release 4 deploys well, then its errors rise");
-        let third = self
-            .release(Release {
-                number: 3,
-                with_appspec: true,
-            })
-            .await?;
+        self.narrator.chapter("3. Release 3 is good. Release 4 deploys well, then its errors rise");
+        let third = self.release(Release { number: 3, with_appspec: true }).await?;
         let execution = self.ended(&third).await?;
-        ensure!(
-            execution["status"] == "Succeeded",
-            "release 3 ended as {}",
-            execution["status"]
-        );
+        ensure!(execution["status"] == "Succeeded", "release 3 ended as {}", execution["status"]);
         self.site_serves(3).await?;
-        let fourth = self
-            .release(Release {
-                number: 4,
-                with_appspec: true,
-            })
-            .await?;
+        let fourth = self.release(Release { number: 4, with_appspec: true }).await?;
         let execution = self.ended(&fourth).await?;
-        ensure!(
-            execution["status"] == "Succeeded",
-            "release 4 ended as {}",
-            execution["status"]
-        );
-        self.narrator.seen(&format!(
-            "execution {} succeeded; its watch runs on without holding the stage",
-            short(&fourth)
-        ));
+        ensure!(execution["status"] == "Succeeded", "release 4 ended as {}", execution["status"]);
+        self.narrator
+            .seen(&format!("execution {} succeeded; its watch runs on without holding the stage", short(&fourth)));
         let rollback = self.errors_until_rolled_back(&fourth).await?;
         self.expect_rollback(&rollback, &third)?;
-        self.narrator.seen(&format!(
-            "alarm {ALARM} turned red; rollback {} brought release 3 back",
-            short_of(&rollback)
-        ));
+        self.narrator
+            .seen(&format!("alarm {ALARM} turned red; rollback {} brought release 3 back", short_of(&rollback)));
         self.site_serves(3).await?;
         let stage = self.deploy_stage().await?;
         let inbound = &stage["inboundTransitionState"];
-        ensure!(
-            inbound["enabled"] == false,
-            "the inbound transition is not held"
-        );
-        self.narrator.seen(&format!(
-            "the way into the stage is held: {}",
-            text(&inbound["disabledReason"])
-        ));
+        ensure!(inbound["enabled"] == false, "the inbound transition is not held");
+        self.narrator.seen(&format!("the way into the stage is held: {}", text(&inbound["disabledReason"])));
         Ok(())
     }
 
     /// Sends errors until the alarm has led to a rollback. One would do; a process that is killed may lose one.
     async fn errors_until_rolled_back(&mut self, fourth: &str) -> anyhow::Result<Value> {
-        self.narrator
-            .done("sending errors of release 4 to CloudWatch; the alarm looks every ten seconds");
+        self.narrator.done("sending errors of release 4 to CloudWatch; the alarm looks every ten seconds");
         let watched = fourth.to_owned();
         eventually("the rollback of release 4", async || {
             if let Some(rollback) = self.find_rollback("AutomatedRollback", &watched).await? {
                 return Ok(Some(rollback));
             }
-            let datum = MetricDatum::builder()
-                .metric_name(METRIC)
-                .value(5.0)
-                .unit(StandardUnit::Count);
+            let datum = MetricDatum::builder().metric_name(METRIC).value(5.0).unit(StandardUnit::Count);
             let datum = datum.storage_resolution(1).build();
             // One that does not arrive is followed by another.
-            let _ = self
-                .client
-                .cloudwatch
-                .put_metric_data()
-                .namespace(NAMESPACE)
-                .metric_data(datum)
-                .send()
-                .await;
+            let _ = self.client.cloudwatch.put_metric_data().namespace(NAMESPACE).metric_data(datum).send().await;
             tokio::time::sleep(Duration::from_millis(900)).await;
             Ok(None)
         })
@@ -295,43 +180,28 @@ impl<'a, N: Narrator> Story<'a, N> {
         let candidates = self.candidates().await?;
         for candidate in &candidates {
             let verdict = match candidate["eligible"].as_bool() {
-                Some(true) if candidate["revoked"] == true => {
-                    "yes, though it was taken back".to_owned()
-                }
+                Some(true) if candidate["revoked"] == true => "yes, though it was taken back".to_owned(),
                 Some(true) => "yes".to_owned(),
-                _ => format!(
-                    "no: {}",
-                    candidate["reasons"][0].as_str().unwrap_or_default()
-                ),
+                _ => format!("no: {}", candidate["reasons"][0].as_str().unwrap_or_default()),
             };
-            self.narrator
-                .seen(&format!("candidate {}  {verdict}", short_of(candidate)));
+            self.narrator.seen(&format!("candidate {}  {verdict}", short_of(candidate)));
         }
-        let find = |id: &str| {
-            candidates
-                .iter()
-                .find(|one| one["pipelineExecutionId"] == id)
-        };
+        let find = |id: &str| candidates.iter().find(|one| one["pipelineExecutionId"] == id);
         let chosen = find(first).context("release 1 is not among the candidates")?;
-        ensure!(
-            chosen["eligible"] == true,
-            "release 1 is not eligible: {}",
-            chosen["reasons"]
-        );
+        ensure!(chosen["eligible"] == true, "release 1 is not eligible: {}", chosen["reasons"]);
         let rollback = match self.find_rollback("ManualRollback", "").await? {
             Some(found) => found,
             None => {
-                let input = json!({ "pipelineName": PIPELINE, "stageName": "Deploy", "targetPipelineExecutionId": first });
+                let input =
+                    json!({ "pipelineName": PIPELINE, "stageName": "Deploy", "targetPipelineExecutionId": first });
                 self.client.call("RollbackStage", &input).await?
             }
         };
-        self.narrator
-            .done(&format!("rollback-stage to execution {}", short(first)));
+        self.narrator.done(&format!("rollback-stage to execution {}", short(first)));
         let id = text(&rollback["pipelineExecutionId"]).to_owned();
         let rollback = self.ended(&id).await?;
         self.expect_rollback(&rollback, first)?;
-        self.narrator
-            .seen(&format!("rollback {} succeeded", short(&id)));
+        self.narrator.seen(&format!("rollback {} succeeded", short(&id)));
         self.site_serves(1).await
     }
 
@@ -340,51 +210,23 @@ impl<'a, N: Narrator> Story<'a, N> {
         self.narrator.chapter("What is refused, and how");
         let candidates = self.candidates().await?;
         let of = |found: &dyn Fn(&Value) -> bool| -> anyhow::Result<String> {
-            let one = candidates
-                .iter()
-                .find(|one| found(one))
-                .context("no such execution in the history")?;
+            let one = candidates.iter().find(|one| found(one)).context("no such execution in the history")?;
             Ok(text(&one["pipelineExecutionId"]).to_owned())
         };
         let failed = of(&|one| one["status"] == "Failed")?;
         let rollbacks = self.executions().await?;
-        let rollback = rollbacks
-            .iter()
-            .find(|one| one["executionType"] == "ROLLBACK")
-            .context("no rollback")?;
+        let rollback = rollbacks.iter().find(|one| one["executionType"] == "ROLLBACK").context("no rollback")?;
         let rollback = text(&rollback["pipelineExecutionId"]).to_owned();
         let unknown = "00000000-0000-4000-8000-000000000000".to_owned();
         for (what, stage, target, exception) in [
-            (
-                "the Source stage",
-                "Source",
-                first.to_owned(),
-                "UnableToRollbackStageException",
-            ),
-            (
-                "an execution that never succeeded there",
-                "Deploy",
-                failed,
-                "UnableToRollbackStageException",
-            ),
-            (
-                "a rollback",
-                "Deploy",
-                rollback,
-                "UnableToRollbackStageException",
-            ),
-            (
-                "an unknown execution",
-                "Deploy",
-                unknown,
-                "PipelineExecutionNotFoundException",
-            ),
+            ("the Source stage", "Source", first.to_owned(), "UnableToRollbackStageException"),
+            ("an execution that never succeeded there", "Deploy", failed, "UnableToRollbackStageException"),
+            ("a rollback", "Deploy", rollback, "UnableToRollbackStageException"),
+            ("an unknown execution", "Deploy", unknown, "PipelineExecutionNotFoundException"),
         ] {
             let input = json!({ "pipelineName": PIPELINE, "stageName": stage, "targetPipelineExecutionId": target });
             let refused = self.client.call("RollbackStage", &input).await;
-            let error = refused
-                .err()
-                .with_context(|| format!("rolling back to {what} was not refused"))?;
+            let error = refused.err().with_context(|| format!("rolling back to {what} was not refused"))?;
             let error = error.downcast::<ApiError>()?;
             ensure!(error.exception == exception, "{what}: {error}");
             self.narrator.seen(&format!("{what}: {error}"));
@@ -397,38 +239,20 @@ impl<'a, N: Narrator> Story<'a, N> {
         let number = release.number.to_string();
         let archive = release.archive()?;
         let version = retried(async || {
-            let head = self
-                .client
-                .s3
-                .head_object()
-                .bucket(RELEASES)
-                .key(OBJECT)
-                .send()
-                .await;
+            let head = self.client.s3.head_object().bucket(RELEASES).key(OBJECT).send().await;
             if let Ok(head) = head
                 && head.metadata().and_then(|metadata| metadata.get("release")) == Some(&number)
             {
                 return Ok(head.version_id().map(str::to_owned));
             }
-            let put = self
-                .client
-                .s3
-                .put_object()
-                .bucket(RELEASES)
-                .key(OBJECT)
-                .body(ByteStream::from(archive.clone()));
+            let put = self.client.s3.put_object().bucket(RELEASES).key(OBJECT).body(ByteStream::from(archive.clone()));
             let put = put.metadata("release", &number);
-            let put = put.metadata(
-                "codepipeline-artifact-revision-summary",
-                format!("release {number}"),
-            );
+            let put = put.metadata("codepipeline-artifact-revision-summary", format!("release {number}"));
             Ok(put.send().await?.version_id().map(str::to_owned))
         })
         .await?
         .context("the bucket keeps no versions")?;
-        self.narrator.done(&format!(
-            "uploaded release {number} to s3://{RELEASES}/{OBJECT}"
-        ));
+        self.narrator.done(&format!("uploaded release {number} to s3://{RELEASES}/{OBJECT}"));
         let started = self
             .execution("the upload's execution", |one| {
                 one["trigger"]["triggerType"] == "CloudWatchEvent"
@@ -439,24 +263,12 @@ impl<'a, N: Narrator> Story<'a, N> {
     }
 
     async fn executions(&self) -> anyhow::Result<Vec<Value>> {
-        let listed = self
-            .client
-            .call(
-                "ListPipelineExecutions",
-                &json!({ "pipelineName": PIPELINE }),
-            )
-            .await?;
-        Ok(listed["pipelineExecutionSummaries"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default())
+        let listed = self.client.call("ListPipelineExecutions", &json!({ "pipelineName": PIPELINE })).await?;
+        Ok(listed["pipelineExecutionSummaries"].as_array().cloned().unwrap_or_default())
     }
 
     async fn execution(&self, what: &str, is: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
-        eventually(what, async || {
-            Ok(self.executions().await?.into_iter().find(&is))
-        })
-        .await
+        eventually(what, async || Ok(self.executions().await?.into_iter().find(&is))).await
     }
 
     async fn ended(&self, id: &str) -> anyhow::Result<Value> {
@@ -477,28 +289,16 @@ impl<'a, N: Narrator> Story<'a, N> {
 
     async fn find_rollback(&self, trigger: &str, undone: &str) -> anyhow::Result<Option<Value>> {
         let is = |one: &Value| {
-            one["trigger"]["triggerType"] == trigger
-                && text(&one["trigger"]["triggerDetail"]).contains(undone)
+            one["trigger"]["triggerType"] == trigger && text(&one["trigger"]["triggerDetail"]).contains(undone)
         };
         Ok(self.executions().await?.into_iter().find(is))
     }
 
     fn expect_rollback(&self, rollback: &Value, target: &str) -> anyhow::Result<()> {
-        ensure!(
-            rollback["status"] == "Succeeded",
-            "the rollback ended as {}",
-            rollback["status"]
-        );
-        ensure!(
-            rollback["executionType"] == "ROLLBACK",
-            "its type is {}",
-            rollback["executionType"]
-        );
+        ensure!(rollback["status"] == "Succeeded", "the rollback ended as {}", rollback["status"]);
+        ensure!(rollback["executionType"] == "ROLLBACK", "its type is {}", rollback["executionType"]);
         let brought = &rollback["rollbackMetadata"]["rollbackTargetPipelineExecutionId"];
-        ensure!(
-            brought == target,
-            "it brought {brought} back instead of {target}"
-        );
+        ensure!(brought == target, "it brought {brought} back instead of {target}");
         Ok(())
     }
 
@@ -509,26 +309,18 @@ impl<'a, N: Narrator> Story<'a, N> {
     }
 
     async fn deploy_stage(&self) -> anyhow::Result<Value> {
-        let state = self
-            .client
-            .call("GetPipelineState", &json!({ "name": PIPELINE }))
-            .await?;
+        let state = self.client.call("GetPipelineState", &json!({ "name": PIPELINE })).await?;
         Ok(state["stageStates"][1].clone())
     }
 
     async fn site_serves(&mut self, number: u32) -> anyhow::Result<()> {
-        let page = Release {
-            number,
-            with_appspec: true,
-        }
-        .page();
+        let page = Release { number, with_appspec: true }.page();
         eventually(&format!("release {number} on the site"), async || {
             let served = self.client.page(&format!("{SITE}/index.html")).await?;
             Ok((served.as_deref() == Some(page.as_bytes())).then_some(()))
         })
         .await?;
-        self.narrator
-            .seen(&format!("the site serves release {number}"));
+        self.narrator.seen(&format!("the site serves release {number}"));
         Ok(())
     }
 }

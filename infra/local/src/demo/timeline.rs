@@ -15,9 +15,7 @@ use super::{
 /// The API does not answer.
 pub async fn timeline(client: &Client) -> anyhow::Result<String> {
     let executions = executions(client).await?;
-    let begin = executions
-        .first()
-        .map_or(0.0, |first| seconds(&first["startTime"]));
+    let begin = executions.first().map_or(0.0, |first| seconds(&first["startTime"]));
     let mut table = format!(
         "{:>7}  {:>6}  {:<12}  {:<10}  {:<22}  {:<9}  why\n",
         "at", "took", "execution", "revision", "trigger", "status"
@@ -30,9 +28,7 @@ pub async fn timeline(client: &Client) -> anyhow::Result<String> {
             start - begin,
             end - start,
             short(text(&one["pipelineExecutionId"])),
-            one["sourceRevisions"][0]["revisionSummary"]
-                .as_str()
-                .unwrap_or("-"),
+            one["sourceRevisions"][0]["revisionSummary"].as_str().unwrap_or("-"),
             text(&one["trigger"]["triggerType"]),
             text(&one["status"]),
             why(one),
@@ -42,16 +38,8 @@ pub async fn timeline(client: &Client) -> anyhow::Result<String> {
 }
 
 async fn executions(client: &Client) -> anyhow::Result<Vec<Value>> {
-    let listed = client
-        .call(
-            "ListPipelineExecutions",
-            &json!({ "pipelineName": PIPELINE }),
-        )
-        .await?;
-    let mut executions = listed["pipelineExecutionSummaries"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    let listed = client.call("ListPipelineExecutions", &json!({ "pipelineName": PIPELINE })).await?;
+    let mut executions = listed["pipelineExecutionSummaries"].as_array().cloned().unwrap_or_default();
     executions.reverse();
     Ok(executions)
 }
@@ -60,17 +48,10 @@ fn why(execution: &Value) -> String {
     if let Some(summary) = execution["statusSummary"].as_str() {
         return summary.to_owned();
     }
-    let target = short(text(
-        &execution["rollbackMetadata"]["rollbackTargetPipelineExecutionId"],
-    ))
-    .to_owned();
-    let detail: Value =
-        serde_json::from_str(text(&execution["trigger"]["triggerDetail"])).unwrap_or_default();
+    let target = short(text(&execution["rollbackMetadata"]["rollbackTargetPipelineExecutionId"])).to_owned();
+    let detail: Value = serde_json::from_str(text(&execution["trigger"]["triggerDetail"])).unwrap_or_default();
     let undone = short(text(&detail["FailedPipelineExecutionId"])).to_owned();
-    match (
-        text(&execution["trigger"]["triggerType"]),
-        detail["AlarmArn"].as_str(),
-    ) {
+    match (text(&execution["trigger"]["triggerType"]), detail["AlarmArn"].as_str()) {
         ("AutomatedRollback", Some(alarm)) => {
             let alarm = alarm.rsplit(':').next().unwrap_or(alarm);
             format!("alarm {alarm} turned red after {undone}; back to {target}")
@@ -104,43 +85,22 @@ pub struct Ending {
 /// The API does not answer.
 pub async fn ending(client: &Client) -> anyhow::Result<Ending> {
     let executions = executions(client).await?;
-    let revision = |one: &Value| {
-        one["sourceRevisions"][0]["revisionSummary"]
-            .as_str()
-            .unwrap_or("-")
-            .to_owned()
-    };
+    let revision = |one: &Value| one["sourceRevisions"][0]["revisionSummary"].as_str().unwrap_or("-").to_owned();
     let lines = executions.iter().map(|one| {
-        let parts = [
-            &one["executionType"],
-            &one["trigger"]["triggerType"],
-            &one["status"],
-        ]
-        .map(text);
+        let parts = [&one["executionType"], &one["trigger"]["triggerType"], &one["status"]].map(text);
         format!("{} {}", parts.join(" "), revision(one))
     });
     let lines: Vec<String> = lines.collect();
-    let state = client
-        .call("GetPipelineState", &json!({ "name": PIPELINE }))
-        .await?;
-    let runs = client
-        .call("ListActionExecutions", &json!({ "pipelineName": PIPELINE }))
-        .await?;
+    let state = client.call("GetPipelineState", &json!({ "name": PIPELINE })).await?;
+    let runs = client.call("ListActionExecutions", &json!({ "pipelineName": PIPELINE })).await?;
     let mut runs: Vec<String> = runs["actionExecutionDetails"]
         .as_array()
         .into_iter()
         .flatten()
-        .map(|run| {
-            [&run["stageName"], &run["actionName"], &run["status"]]
-                .map(text)
-                .join(" ")
-        })
+        .map(|run| [&run["stageName"], &run["actionName"], &run["status"]].map(text).join(" "))
         .collect();
     runs.sort();
-    let page = client
-        .page(&format!("{SITE}/index.html"))
-        .await?
-        .unwrap_or_default();
+    let page = client.page(&format!("{SITE}/index.html")).await?.unwrap_or_default();
     Ok(Ending {
         executions: lines,
         page: String::from_utf8_lossy(&page).into_owned(),

@@ -14,9 +14,7 @@ pub(crate) fn function_name(text: &str) -> Option<&str> {
 
 /// The ARN of the state machine that `text` names by ARN (with or without version) or by bare name.
 pub(crate) fn machine_arn(text: &str) -> String {
-    let rest = text
-        .split_once(":stateMachine:")
-        .map_or(text, |(_, rest)| rest);
+    let rest = text.split_once(":stateMachine:").map_or(text, |(_, rest)| rest);
     let name = rest.split(':').next().unwrap_or_default();
     format!("arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}")
 }

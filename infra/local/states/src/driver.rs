@@ -75,11 +75,7 @@ impl States {
 
     fn perform(&self, job: Job, calls: &mut JoinSet<()>) {
         match job {
-            Job::Detached {
-                id,
-                function,
-                payload,
-            } => {
+            Job::Detached { id, function, payload } => {
                 let states = self.clone();
                 calls.spawn(async move {
                     // Nobody waits for the answer.
@@ -88,15 +84,7 @@ impl States {
                     removed.unwrap_or_else(|error| log(&error));
                 });
             }
-            Job::Step {
-                execution,
-                command:
-                    Command::Invoke {
-                        attempt,
-                        function,
-                        payload,
-                    },
-            } => {
+            Job::Step { execution, command: Command::Invoke { attempt, function, payload } } => {
                 let states = self.clone();
                 calls.spawn(async move {
                     let outcome = states.invoke(function, payload).await.map(invoke_result);
@@ -112,37 +100,18 @@ impl States {
         match command {
             Command::Invoke { .. } => unreachable!("perform spawns invocations"),
             Command::Continue => self.report(execution, Event::Continue),
-            Command::StartChild {
-                attempt,
-                machine,
-                name,
-                input,
-                sync,
-            } => {
-                let origin = Origin {
-                    parent: execution.to_owned(),
-                    attempt,
-                    sync,
-                };
+            Command::StartChild { attempt, machine, name, input, sync } => {
+                let origin = Origin { parent: execution.to_owned(), attempt, sync };
                 let input = input.to_string();
-                self.start_child(&origin, &machine, &name, &input)
-                    .unwrap_or_else(|error| log(&error));
+                self.start_child(&origin, &machine, &name, &input).unwrap_or_else(|error| log(&error));
             }
             Command::StopChild { arn } => self.report(&arn, abandoned()),
-            Command::Ended => self
-                .tell_parents(execution)
-                .unwrap_or_else(|error| log(&error)),
+            Command::Ended => self.tell_parents(execution).unwrap_or_else(|error| log(&error)),
         }
     }
 
     /// Starts a child for a call of its parent, or finds the one that was started for it before.
-    fn start_child(
-        &self,
-        origin: &Origin,
-        machine: &str,
-        name: &str,
-        input: &str,
-    ) -> Result<(), StoreError> {
+    fn start_child(&self, origin: &Origin, machine: &str, name: &str, input: &str) -> Result<(), StoreError> {
         let started = self.start(machine, name, input, Some(origin));
         let child = started.as_ref().ok().map(|(arn, _)| arn.clone());
         let outcome = started.map_err(start_failure);
@@ -178,31 +147,21 @@ impl States {
         // The call itself may panic before it gives a future.
         let call = async { self.shared.functions.invoke(function, payload).await };
         let call = AssertUnwindSafe(call).catch_unwind();
-        let panicked = |_| FunctionError {
-            error: "Lambda.Unknown".to_owned(),
-            cause: "The function panicked.".to_owned(),
-        };
+        let panicked =
+            |_| FunctionError { error: "Lambda.Unknown".to_owned(), cause: "The function panicked.".to_owned() };
         let outcome = call.await.map_err(panicked).and_then(|outcome| outcome);
-        outcome.map_err(|failure| Failure {
-            error: Some(failure.error),
-            cause: Some(failure.cause),
-        })
+        outcome.map_err(|failure| Failure { error: Some(failure.error), cause: Some(failure.cause) })
     }
 
     fn report(&self, execution: &str, event: Event) {
-        self.step(execution, event)
-            .map(|_| ())
-            .unwrap_or_else(|error| log(&error));
+        self.step(execution, event).map(|_| ()).unwrap_or_else(|error| log(&error));
     }
 }
 
 /// The end of a child that nobody waits for.
 fn abandoned() -> Event {
     let cause = "The parent execution no longer waits for this one.".to_owned();
-    Event::Stop {
-        error: None,
-        cause: Some(cause),
-    }
+    Event::Stop { error: None, cause: Some(cause) }
 }
 
 /// The result of `lambda:invoke`.
@@ -212,10 +171,7 @@ fn invoke_result(payload: Value) -> Value {
 
 /// How a refused StartExecution looks to the parent's Retry and Catch.
 fn start_failure(refusal: Refusal) -> Failure {
-    Failure::new(
-        &format!("StepFunctions.{}Exception", refusal.kind),
-        refusal.message,
-    )
+    Failure::new(&format!("StepFunctions.{}Exception", refusal.kind), refusal.message)
 }
 
 fn log(error: &StoreError) {

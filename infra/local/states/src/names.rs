@@ -9,17 +9,10 @@ const FORBIDDEN: &str = "<>{}[]?*\"#%\\^|~`$&,;:/";
 pub(crate) fn check(name: &str) -> Result<(), String> {
     let chars = name.chars().count();
     if chars == 0 || chars > NAME_CHARS_MAX {
-        return Err(format!(
-            "Invalid Name: '{name}': a name has 1 to {NAME_CHARS_MAX} characters"
-        ));
+        return Err(format!("Invalid Name: '{name}': a name has 1 to {NAME_CHARS_MAX} characters"));
     }
-    match name
-        .chars()
-        .find(|c| c.is_whitespace() || c.is_control() || FORBIDDEN.contains(*c))
-    {
-        Some(c) => Err(format!(
-            "Invalid Name: '{name}': the character {c:?} is not allowed"
-        )),
+    match name.chars().find(|c| c.is_whitespace() || c.is_control() || FORBIDDEN.contains(*c)) {
+        Some(c) => Err(format!("Invalid Name: '{name}': the character {c:?} is not allowed")),
         None => Ok(()),
     }
 }

@@ -15,22 +15,14 @@ pub(crate) fn in_flight(store: &Store) -> Result<VecDeque<Job>, StoreError> {
         let Some(run) = store.load(&execution)? else {
             continue;
         };
-        let job = |command| Job::Step {
-            execution: execution.clone(),
-            command,
-        };
+        let job = |command| Job::Step { execution: execution.clone(), command };
         for frame in run.frames.values() {
             match &frame.at {
                 At::Ready => queue.push_back(job(Command::Continue)),
                 At::Calling(call) => match &call.phase {
-                    Phase::Open => {
-                        queue.push_back(job(open_command(call.attempt, call.target.clone())))
-                    }
+                    Phase::Open => queue.push_back(job(open_command(call.attempt, call.target.clone()))),
                     // Harmless while the child still runs.
-                    Phase::Child(arn) => queue.push_back(Job::Step {
-                        execution: arn.clone(),
-                        command: Command::Ended,
-                    }),
+                    Phase::Child(arn) => queue.push_back(Job::Step { execution: arn.clone(), command: Command::Ended }),
                     Phase::Submitted => {}
                 },
                 At::Backoff { .. } | At::Waiting { .. } | At::Forked(_) => {}
@@ -38,17 +30,10 @@ pub(crate) fn in_flight(store: &Store) -> Result<VecDeque<Job>, StoreError> {
         }
     }
     for arn in store.orphans()? {
-        queue.push_back(Job::Step {
-            execution: arn.clone(),
-            command: Command::StopChild { arn },
-        });
+        queue.push_back(Job::Step { execution: arn.clone(), command: Command::StopChild { arn } });
     }
     for (id, function, payload) in store.detached()? {
-        queue.push_back(Job::Detached {
-            id,
-            function,
-            payload,
-        });
+        queue.push_back(Job::Detached { id, function, payload });
     }
     Ok(queue)
 }

@@ -11,10 +11,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(kind: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
+        Self { kind, message: message.into() }
     }
 
     /// Whether the fault is ours (HTTP 500) rather than the caller's (HTTP 400).
@@ -25,10 +22,7 @@ impl Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "the Step Functions store failed"
-        );
+        tracing::error!(error = &error as &dyn std::error::Error, "the Step Functions store failed");
         Self::new("InternalFailure", error.to_string())
     }
 }

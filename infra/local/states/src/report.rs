@@ -6,10 +6,7 @@ use crate::run::{ChildReport, Run, Status};
 
 /// Describes `run`, which has ended, the way `startExecution.sync:2` gives it to the parent.
 pub(crate) fn child(run: &Run) -> ChildReport {
-    let parsed = |text: &Option<String>| {
-        text.as_deref()
-            .and_then(|text| serde_json::from_str::<Value>(text).ok())
-    };
+    let parsed = |text: &Option<String>| text.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
     let document = json!({
         "ExecutionArn": run.arn,
         "StateMachineArn": run.machine_arn,
@@ -24,20 +21,9 @@ pub(crate) fn child(run: &Run) -> ChildReport {
         "Error": run.error,
         "Cause": run.cause,
     });
-    let Value::Object(members) = document else {
-        unreachable!("json! of braces is an object")
-    };
+    let Value::Object(members) = document else { unreachable!("json! of braces is an object") };
     // An output of null is an output; every other null is an absent member.
-    let keep = |key: &str, value: &Value| {
-        !value.is_null() || (key == "Output" && run.status == Status::Succeeded)
-    };
-    let document = members
-        .into_iter()
-        .filter(|(key, value)| keep(key, value))
-        .collect::<Map<_, _>>();
-    ChildReport {
-        arn: run.arn.clone(),
-        status: run.status,
-        document: Value::Object(document),
-    }
+    let keep = |key: &str, value: &Value| !value.is_null() || (key == "Output" && run.status == Status::Succeeded);
+    let document = members.into_iter().filter(|(key, value)| keep(key, value)).collect::<Map<_, _>>();
+    ChildReport { arn: run.arn.clone(), status: run.status, document: Value::Object(document) }
 }

@@ -87,9 +87,7 @@ pub struct States {
 
 impl fmt::Debug for States {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("States")
-            .field("transitions", &self.transitions())
-            .finish_non_exhaustive()
+        f.debug_struct("States").field("transitions", &self.transitions()).finish_non_exhaustive()
     }
 }
 
@@ -117,15 +115,8 @@ pub(crate) struct Shared {
 /// Something the driver has to do.
 #[derive(Debug)]
 pub(crate) enum Job {
-    Step {
-        execution: String,
-        command: Command,
-    },
-    Detached {
-        id: i64,
-        function: String,
-        payload: Value,
-    },
+    Step { execution: String, command: Command },
+    Detached { id: i64, function: String, payload: Value },
 }
 
 impl States {
@@ -166,9 +157,7 @@ impl States {
             #[cfg(test)]
             after_commit: Mutex::new(None),
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Creates the state machine `name`, or updates it when `definition` differs from the stored one. Executions that
@@ -191,10 +180,7 @@ impl States {
             let machine = MachineRow {
                 arn: arn.clone(),
                 name: name.to_owned(),
-                role_arn: existing
-                    .as_ref()
-                    .map_or(DEFAULT_ROLE, |machine| &machine.role_arn)
-                    .to_owned(),
+                role_arn: existing.as_ref().map_or(DEFAULT_ROLE, |machine| &machine.role_arn).to_owned(),
                 revision: store.newest_revision(&arn)? + 1,
                 created: existing.as_ref().map_or(now, |machine| machine.created),
                 updated: now,
@@ -222,10 +208,7 @@ impl States {
 
     pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
         // A panic cannot leave a transaction half-done: it is rolled back when dropped.
-        self.shared
-            .store
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Time in the service's resolution of a millisecond.
@@ -237,10 +220,7 @@ impl States {
     /// Applies one event to an execution and stores the step. False when it found nothing to act on.
     pub(crate) fn step(&self, execution: &str, event: Event) -> Result<bool, StoreError> {
         let mut store = self.store();
-        let Some(mut run) = store
-            .load(execution)?
-            .filter(|run| run.status == Status::Running)
-        else {
+        let Some(mut run) = store.load(execution)?.filter(|run| run.status == Status::Running) else {
             return Ok(false);
         };
         let machine = self.machine(&store, &run)?;
@@ -255,28 +235,18 @@ impl States {
 
     /// What one step at the instant `now` gets from outside.
     pub(crate) fn env(&self, now: Timestamp) -> Env {
-        Env {
-            now,
-            entropy: Arc::clone(&self.shared.entropy),
-            states_max: self.shared.states_max,
-        }
+        Env { now, entropy: Arc::clone(&self.shared.entropy), states_max: self.shared.states_max }
     }
 
     /// The parsed definition an execution runs.
     pub(crate) fn machine(&self, store: &Store, run: &Run) -> Result<Arc<Machine>, StoreError> {
         let key = (run.machine_arn.clone(), run.revision);
-        let mut machines = self
-            .shared
-            .machines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut machines = self.shared.machines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(machine) = machines.get(&key) {
             return Ok(Arc::clone(machine));
         }
         let damaged = || StoreError::Damaged { table: "revisions" };
-        let definition = store
-            .definition(&run.machine_arn, run.revision)?
-            .ok_or_else(damaged)?;
+        let definition = store.definition(&run.machine_arn, run.revision)?.ok_or_else(damaged)?;
         let machine = Arc::new(Machine::parse(&definition).map_err(|_| damaged())?);
         machines.insert(key, Arc::clone(&machine));
         Ok(machine)
@@ -284,28 +254,16 @@ impl States {
 
     /// Hands stored commands to the driver.
     pub(crate) fn publish(&self, execution: &str, changes: Changes, detached: Vec<i64>) {
-        self.shared
-            .transitions
-            .fetch_add(changes.transitions, Ordering::Relaxed);
-        let steps = changes.commands.into_iter().map(|command| Job::Step {
-            execution: execution.to_owned(),
-            command,
-        });
+        self.shared.transitions.fetch_add(changes.transitions, Ordering::Relaxed);
+        let steps = changes.commands.into_iter().map(|command| Job::Step { execution: execution.to_owned(), command });
         let calls = detached.into_iter().zip(changes.detached);
-        let calls = calls.map(|(id, (function, payload))| Job::Detached {
-            id,
-            function,
-            payload,
-        });
+        let calls = calls.map(|(id, (function, payload))| Job::Detached { id, function, payload });
         self.queue().extend(steps.chain(calls));
         self.shared.bell.notify_one();
     }
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, VecDeque<Job>> {
-        self.shared
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A random UUID from the injected entropy.
@@ -315,21 +273,12 @@ impl States {
 
     #[cfg(test)]
     pub(crate) fn committed(&self, store: &Store) {
-        if let Some(observer) = self
-            .shared
-            .after_commit
-            .lock()
-            .expect("tests do not panic here")
-            .as_mut()
-        {
+        if let Some(observer) = self.shared.after_commit.lock().expect("tests do not panic here").as_mut() {
             observer(store);
         }
     }
 
     #[cfg(not(test))]
-    #[expect(
-        clippy::unused_self,
-        reason = "the test build observes every commit here"
-    )]
+    #[expect(clippy::unused_self, reason = "the test build observes every commit here")]
     pub(crate) fn committed(&self, _store: &Store) {}
 }

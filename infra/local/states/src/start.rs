@@ -37,20 +37,13 @@ impl States {
         let now = self.now();
         let arn = arn::execution_arn(&machine_row.name, name);
         if let Some(existing) = store.execution(&arn)? {
-            let same =
-                serde_json::from_str::<Value>(&existing.input).is_ok_and(|input| input == parsed);
+            let same = serde_json::from_str::<Value>(&existing.input).is_ok_and(|input| input == parsed);
             let ours = origin.is_some() && store.origin(&arn)?.as_ref() == origin;
             if ours || (existing.status == Status::Running && same) {
                 return Ok((arn, existing.started));
             }
-            if existing
-                .stopped
-                .is_none_or(|stopped| now.duration_since(stopped) < NAME_TAKEN)
-            {
-                return Err(Refusal::new(
-                    "ExecutionAlreadyExists",
-                    format!("Execution Already Exists: '{arn}'"),
-                ));
+            if existing.stopped.is_none_or(|stopped| now.duration_since(stopped) < NAME_TAKEN) {
+                return Err(Refusal::new("ExecutionAlreadyExists", format!("Execution Already Exists: '{arn}'")));
             }
         }
         let mut run = new_run(&machine_row, arn.clone(), name, input, now);
@@ -72,10 +65,7 @@ fn check_input(input: &str) -> Result<Value, Refusal> {
         return Err(Refusal::new("ValidationException", message));
     }
     serde_json::from_str(input).map_err(|error| {
-        Refusal::new(
-            "InvalidExecutionInput",
-            format!("Invalid State Machine Execution Input: '{error}'"),
-        )
+        Refusal::new("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{error}'"))
     })
 }
 

@@ -20,10 +20,7 @@ pub(super) struct CodePipeline {
 impl CodePipeline {
     /// Talks to `endpoint`.
     pub(super) fn at(endpoint: String) -> Self {
-        Self {
-            endpoint,
-            http: Client::builder(TokioExecutor::new()).build_http(),
-        }
+        Self { endpoint, http: Client::builder(TokioExecutor::new()).build_http() }
     }
 
     /// Calls an operation, such as `GetPipeline`.
@@ -35,23 +32,11 @@ impl CodePipeline {
             .header(CONTENT_TYPE, "application/x-amz-json-1.1")
             .header("x-amz-target", format!("CodePipeline_20150709.{operation}"))
             .body(Full::new(Bytes::from(input.to_string())))?;
-        let response = self
-            .http
-            .request(request)
-            .await
-            .with_context(|| format!("{operation}: no answer"))?;
+        let response = self.http.request(request).await.with_context(|| format!("{operation}: no answer"))?;
         let status = response.status();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .with_context(|| format!("{operation}: half an answer"))?
-            .to_bytes();
-        ensure!(
-            status == StatusCode::OK,
-            "{operation}: {status} {}",
-            String::from_utf8_lossy(&body)
-        );
+        let body =
+            response.into_body().collect().await.with_context(|| format!("{operation}: half an answer"))?.to_bytes();
+        ensure!(status == StatusCode::OK, "{operation}: {status} {}", String::from_utf8_lossy(&body));
         if body.is_empty() {
             return Ok(Value::Null);
         }

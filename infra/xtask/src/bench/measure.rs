@@ -6,10 +6,7 @@ use anyhow::{Context, bail, ensure};
 use aws_sdk_cloudwatch::types::{ComparisonOperator, StateValue, Statistic};
 use aws_sdk_s3::{
     primitives::ByteStream,
-    types::{
-        BucketVersioningStatus, EventBridgeConfiguration, NotificationConfiguration,
-        VersioningConfiguration,
-    },
+    types::{BucketVersioningStatus, EventBridgeConfiguration, NotificationConfiguration, VersioningConfiguration},
 };
 use engine::ports::Clock;
 use local::{Options, System};
@@ -19,8 +16,7 @@ use serde_json::{Value, json};
 use super::{
     client::CodePipeline,
     reference::{
-        ALARM, ARTIFACTS, DEPLOY, FUNCTION, GROUPS, OBJECT, PIPELINE, SITE, Smoke, UPLOADS,
-        declaration, function,
+        ALARM, ARTIFACTS, DEPLOY, FUNCTION, GROUPS, OBJECT, PIPELINE, SITE, Smoke, UPLOADS, declaration, function,
     },
 };
 
@@ -78,18 +74,14 @@ pub(super) async fn measure(releases: u32, rollbacks: u32) -> anyhow::Result<Mea
         let ended = bench.release(number).await?;
         measured.counts.add(&ended.counts, &before);
         bench.expect(&ended.newest, "STANDARD", "Succeeded")?;
-        measured
-            .between_actions
-            .extend(gaps(&bench.actions_of(&ended.newest).await?)?);
+        measured.between_actions.extend(gaps(&bench.actions_of(&ended.newest).await?)?);
     }
     for number in 1..=rollbacks {
         progress("rollback after a failure", number, rollbacks);
         bench.smoke.fail_once();
         let ended = bench.release(number).await?;
         bench.expect(&ended.newest, "ROLLBACK", "Succeeded")?;
-        measured
-            .after_failure
-            .push(bench.first_start(&ended.newest).await? - bench.smoke.failed_at_ms());
+        measured.after_failure.push(bench.first_start(&ended.newest).await? - bench.smoke.failed_at_ms());
         bench.open_deploy().await?;
     }
     bench.watch().await?;
@@ -102,9 +94,7 @@ pub(super) async fn measure(releases: u32, rollbacks: u32) -> anyhow::Result<Mea
         bench.set_alarm(StateValue::Alarm).await?;
         let ended = bench.settle().await?;
         bench.expect(&ended.newest, "ROLLBACK", "Succeeded")?;
-        measured
-            .after_alarm
-            .push(bench.first_start(&ended.newest).await? - at);
+        measured.after_alarm.push(bench.first_start(&ended.newest).await? - at);
         bench.open_deploy().await?;
     }
     Ok(measured)
@@ -137,96 +127,53 @@ struct Ended {
 
 impl Bench {
     async fn start(data: &std::path::Path) -> anyhow::Result<Self> {
-        let options = Options {
-            data: data.to_owned(),
-            port: 0,
-            functions: Vec::new(),
-        };
+        let options = Options { data: data.to_owned(), port: 0, functions: Vec::new() };
         let system = System::start(options).await?;
         let api = CodePipeline::at(system.endpoint());
         let smoke = Arc::new(Smoke::default());
         system.add_handler(FUNCTION, function(api.clone(), Arc::clone(&smoke)))?;
         let sdk = sdk_config(&system.endpoint())?;
         let (s3, cloudwatch) = (aws::s3::client(&sdk), aws_sdk_cloudwatch::Client::new(&sdk));
-        Ok(Self {
-            system,
-            api,
-            s3,
-            cloudwatch,
-            smoke,
-        })
+        Ok(Self { system, api, s3, cloudwatch, smoke })
     }
 
     /// Makes buckets and the pipeline, whose creation is its first release.
     async fn create(&self) -> anyhow::Result<()> {
-        let versioned = VersioningConfiguration::builder()
-            .status(BucketVersioningStatus::Enabled)
-            .build();
+        let versioned = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
         for bucket in [UPLOADS, ARTIFACTS, SITE] {
             self.s3.create_bucket().bucket(bucket).send().await?;
-            self.s3
-                .put_bucket_versioning()
-                .bucket(bucket)
-                .versioning_configuration(versioned.clone())
-                .send()
-                .await?;
+            self.s3.put_bucket_versioning().bucket(bucket).versioning_configuration(versioned.clone()).send().await?;
         }
         let events = NotificationConfiguration::builder()
             .event_bridge_configuration(EventBridgeConfiguration::builder().build())
             .build();
-        let notify = self
-            .s3
-            .put_bucket_notification_configuration()
-            .bucket(UPLOADS);
+        let notify = self.s3.put_bucket_notification_configuration().bucket(UPLOADS);
         notify.notification_configuration(events).send().await?;
         self.upload(0).await?;
-        self.api
-            .call("CreatePipeline", json!({ "pipeline": declaration(false) }))
-            .await?;
+        self.api.call("CreatePipeline", json!({ "pipeline": declaration(false) })).await?;
         let first = self.settle().await?;
         self.expect(&first.newest, "STANDARD", "Succeeded")
     }
 
     /// Has the alarm watched from the next release on.
     async fn watch(&self) -> anyhow::Result<()> {
-        let alarm = self
-            .cloudwatch
-            .put_metric_alarm()
-            .alarm_name(ALARM)
-            .namespace("Bench")
-            .metric_name("Errors");
-        let alarm = alarm
-            .statistic(Statistic::Sum)
-            .period(60)
-            .evaluation_periods(1)
-            .threshold(1.0);
+        let alarm = self.cloudwatch.put_metric_alarm().alarm_name(ALARM).namespace("Bench").metric_name("Errors");
+        let alarm = alarm.statistic(Statistic::Sum).period(60).evaluation_periods(1).threshold(1.0);
         let alarm = alarm.comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold);
         alarm.treat_missing_data("ignore").send().await?;
-        self.api
-            .call("UpdatePipeline", json!({ "pipeline": declaration(true) }))
-            .await?;
+        self.api.call("UpdatePipeline", json!({ "pipeline": declaration(true) })).await?;
         Ok(())
     }
 
     async fn set_alarm(&self, state: StateValue) -> anyhow::Result<()> {
-        let set = self
-            .cloudwatch
-            .set_alarm_state()
-            .alarm_name(ALARM)
-            .state_value(state);
+        let set = self.cloudwatch.set_alarm_state().alarm_name(ALARM).state_value(state);
         set.state_reason("benchmark").send().await?;
         Ok(())
     }
 
     async fn upload(&self, number: u32) -> anyhow::Result<()> {
         let body = ByteStream::from(format!("release {number}").into_bytes());
-        self.s3
-            .put_object()
-            .bucket(UPLOADS)
-            .key(OBJECT)
-            .body(body)
-            .send()
-            .await?;
+        self.s3.put_object().bucket(UPLOADS).key(OBJECT).body(body).send().await?;
         Ok(())
     }
 
@@ -237,8 +184,7 @@ impl Bench {
 
     /// Lifts the hold that a rollback leaves.
     async fn open_deploy(&self) -> anyhow::Result<()> {
-        let transition =
-            json!({ "pipelineName": PIPELINE, "stageName": DEPLOY, "transitionType": "Inbound" });
+        let transition = json!({ "pipelineName": PIPELINE, "stageName": DEPLOY, "transitionType": "Inbound" });
         self.api.call("EnableStageTransition", transition).await?;
         self.settle().await.map(drop)
     }
@@ -264,11 +210,7 @@ impl Bench {
         while still < QUIET {
             tokio::time::sleep(LOOK_EVERY).await;
             let now = self.busy();
-            still = if now == seen {
-                still + LOOK_EVERY
-            } else {
-                Duration::ZERO
-            };
+            still = if now == seen { still + LOOK_EVERY } else { Duration::ZERO };
             seen = now;
         }
     }
@@ -276,11 +218,7 @@ impl Bench {
     /// Anything that changes whenever something happens.
     fn busy(&self) -> (u64, u64, u64) {
         let counts = self.counts();
-        (
-            counts.transitions,
-            counts.requests,
-            counts.invocations.values().sum(),
-        )
+        (counts.transitions, counts.requests, counts.invocations.values().sum())
     }
 
     fn counts(&self) -> Counts {
@@ -299,10 +237,7 @@ impl Bench {
 
     fn expect(&self, execution: &Value, kind: &str, status: &str) -> anyhow::Result<()> {
         let found = (&execution["executionType"], &execution["status"]);
-        ensure!(
-            found.0 == kind && found.1 == status,
-            "expected {kind} {status}, found {execution}"
-        );
+        ensure!(found.0 == kind && found.1 == status, "expected {kind} {status}, found {execution}");
         Ok(())
     }
 
@@ -310,19 +245,13 @@ impl Bench {
         let filter = json!({ "pipelineExecutionId": execution["pipelineExecutionId"] });
         let list = json!({ "pipelineName": PIPELINE, "filter": filter });
         let mut answer = self.api.call("ListActionExecutions", list).await?;
-        let details = answer["actionExecutionDetails"]
-            .as_array_mut()
-            .context("no action executions")?;
+        let details = answer["actionExecutionDetails"].as_array_mut().context("no action executions")?;
         Ok(std::mem::take(details))
     }
 
     async fn first_start(&self, execution: &Value) -> anyhow::Result<i64> {
         let actions = self.actions_of(execution).await?;
-        actions
-            .iter()
-            .filter_map(|action| ms(&action["startTime"]))
-            .min()
-            .context("a rollback without actions")
+        actions.iter().filter_map(|action| ms(&action["startTime"])).min().context("a rollback without actions")
     }
 }
 
@@ -343,27 +272,15 @@ impl Counts {
 /// From the end of each group of actions to the start of the next.
 fn gaps(actions: &[Value]) -> anyhow::Result<Vec<i64>> {
     let times = |group: &[&str], member: &str| -> anyhow::Result<Vec<i64>> {
-        let of_group = |action: &&Value| {
-            action["actionName"]
-                .as_str()
-                .is_some_and(|name| group.contains(&name))
-        };
-        let times = actions
-            .iter()
-            .filter(of_group)
-            .map(|action| ms(&action[member]).context("an action without times"));
+        let of_group = |action: &&Value| action["actionName"].as_str().is_some_and(|name| group.contains(&name));
+        let times =
+            actions.iter().filter(of_group).map(|action| ms(&action[member]).context("an action without times"));
         times.collect()
     };
     let mut gaps = Vec::new();
     for (group, next) in GROUPS.iter().zip(&GROUPS[1..]) {
-        let end = times(group, "lastUpdateTime")?
-            .into_iter()
-            .max()
-            .context("an action did not run")?;
-        let start = times(next, "startTime")?
-            .into_iter()
-            .min()
-            .context("an action did not run")?;
+        let end = times(group, "lastUpdateTime")?.into_iter().max().context("an action did not run")?;
+        let start = times(next, "startTime")?.into_iter().min().context("an action did not run")?;
         gaps.push(start - end);
     }
     Ok(gaps)
@@ -375,11 +292,7 @@ fn ms(time: &Value) -> Option<i64> {
 }
 
 fn sdk_config(endpoint: &str) -> anyhow::Result<aws_types::SdkConfig> {
-    let machine = format!(
-        "arn:aws:states:{}:{}:stateMachine:unused",
-        local::REGION,
-        local::ACCOUNT
-    );
+    let machine = format!("arn:aws:states:{}:{}:stateMachine:unused", local::REGION, local::ACCOUNT);
     let variables = [
         ("LASTGOOD_TABLE", local::TABLE),
         ("LASTGOOD_BUCKET", local::BUCKET),

@@ -27,9 +27,7 @@ pub(crate) struct Options {
 /// # Errors
 /// When the system does not start, or a release does not end as it should.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let measured = runtime.block_on(measure::measure(options.releases, options.rollbacks))?;
     report::print(&measured);
     Ok(())

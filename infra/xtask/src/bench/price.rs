@@ -55,12 +55,7 @@ impl Price {
     }
 
     pub(super) fn total(&self) -> f64 {
-        self.transitions
-            + self.invocations
-            + self.compute
-            + self.reads
-            + self.writes
-            + self.api_requests
+        self.transitions + self.invocations + self.compute + self.reads + self.writes + self.api_requests
     }
 }
 

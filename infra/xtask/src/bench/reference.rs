@@ -33,10 +33,7 @@ pub(super) const FUNCTION: &str = "lastgood-bench-answer";
 
 /// How many actions a release has.
 pub(super) fn actions() -> u32 {
-    GROUPS
-        .iter()
-        .flat_map(|group| group.iter())
-        .fold(0, |count, _| count + 1)
+    GROUPS.iter().flat_map(|group| group.iter()).fold(0, |count, _| count + 1)
 }
 
 /// The pipeline; `watched` says whether the alarm is watched after a deploy.
@@ -121,24 +118,13 @@ pub(super) fn function(client: CodePipeline, smoke: Arc<Smoke>) -> Arc<dyn Handl
         let (client, smoke) = (client.clone(), Arc::clone(&smoke));
         async move {
             let job = &event["CodePipeline.job"];
-            let is_smoke =
-                job["data"]["actionConfiguration"]["configuration"]["UserParameters"] == "Smoke";
+            let is_smoke = job["data"]["actionConfiguration"]["configuration"]["UserParameters"] == "Smoke";
             let answered = if is_smoke && smoke.fails.swap(false, Ordering::SeqCst) {
-                smoke
-                    .failed_at_ms
-                    .store(SystemClock.now().as_millisecond(), Ordering::SeqCst);
-                let details =
-                    json!({ "type": "JobFailed", "message": "As the benchmark wants it." });
-                client
-                    .call(
-                        "PutJobFailureResult",
-                        json!({ "jobId": job["id"], "failureDetails": details }),
-                    )
-                    .await
+                smoke.failed_at_ms.store(SystemClock.now().as_millisecond(), Ordering::SeqCst);
+                let details = json!({ "type": "JobFailed", "message": "As the benchmark wants it." });
+                client.call("PutJobFailureResult", json!({ "jobId": job["id"], "failureDetails": details })).await
             } else {
-                client
-                    .call("PutJobSuccessResult", json!({ "jobId": job["id"] }))
-                    .await
+                client.call("PutJobSuccessResult", json!({ "jobId": job["id"] })).await
             };
             answered.map_err(|error| FunctionError::new("NotAnswered", error.to_string()))
         }

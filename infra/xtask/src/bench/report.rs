@@ -26,84 +26,34 @@ pub(super) fn print(measured: &Measured) {
         measured.releases
     );
     println!("{:<34} {:>12} {:>14}", "per release", "count", "US dollars");
-    line(
-        "state transitions",
-        per(counts.transitions),
-        Some(price.transitions),
-    );
-    line(
-        "Lambda invocations",
-        per(invocations),
-        Some(price.invocations),
-    );
+    line("state transitions", per(counts.transitions), Some(price.transitions));
+    line("Lambda invocations", per(invocations), Some(price.invocations));
     for (name, count) in &counts.invocations {
         if *count > 0 {
-            line(
-                &format!("  {}", name.trim_start_matches("lastgood-")),
-                per(*count),
-                None,
-            );
+            line(&format!("  {}", name.trim_start_matches("lastgood-")), per(*count), None);
         }
     }
-    line(
-        "Lambda GB-seconds (assumed)",
-        price.gb_seconds,
-        Some(price.compute),
-    );
+    line("Lambda GB-seconds (assumed)", price.gb_seconds, Some(price.compute));
     line("DynamoDB requests", per(counts.requests), None);
-    line(
-        "  read units",
-        counts.read_units / releases,
-        Some(price.reads),
-    );
-    line(
-        "  write units",
-        counts.write_units / releases,
-        Some(price.writes),
-    );
+    line("  read units", counts.read_units / releases, Some(price.reads));
+    line("  write units", counts.write_units / releases, Some(price.writes));
     line("API Gateway requests", per(api), Some(price.api_requests));
     println!("{:<34} {:>12} {:>14.6}", "Lastgood", "", price.total());
     let theirs = codepipeline(reference::actions());
     println!("{:<34} {:>12} {:>14.6}", "CodePipeline V2", "", theirs);
-    println!(
-        "{:<34} {:>12} {:>14.3}  (target {PRICE_RATIO_MAX})\n",
-        "ratio",
-        "",
-        price.total() / theirs
-    );
+    println!("{:<34} {:>12} {:>14.3}  (target {PRICE_RATIO_MAX})\n", "ratio", "", price.total() / theirs);
 
-    println!(
-        "{:<34} {:>12} {:>14}",
-        "milliseconds, on this machine", "median", "95 of 100"
-    );
+    println!("{:<34} {:>12} {:>14}", "milliseconds, on this machine", "median", "95 of 100");
     times("from one action to the next", &measured.between_actions, "");
-    times(
-        "failing result to rollback",
-        &measured.after_failure,
-        &format!("  (target {ROLLBACK_MS_MAX})"),
-    );
-    times(
-        "alarm to rollback",
-        &measured.after_alarm,
-        &format!("  (target {ROLLBACK_MS_MAX})"),
-    );
+    times("failing result to rollback", &measured.after_failure, &format!("  (target {ROLLBACK_MS_MAX})"));
+    times("alarm to rollback", &measured.after_alarm, &format!("  (target {ROLLBACK_MS_MAX})"));
 
-    println!(
-        "\nPrices of us-east-1, 2026-11. CodePipeline: every action ends within its first minute."
-    );
-    println!(
-        "Assumed: {BILLED_S} s billed per invocation at {MEMORY_GB} GB, run-action {RUN_ACTION_MEMORY_GB} GB."
-    );
-    println!(
-        "Not counted: S3 requests, the user's own functions, logs, and the reconciler, which runs once a minute."
-    );
-    println!(
-        "The local S3 announces objects of every bucket; in AWS, source-trigger is called for uploads alone."
-    );
+    println!("\nPrices of us-east-1, 2026-11. CodePipeline: every action ends within its first minute.");
+    println!("Assumed: {BILLED_S} s billed per invocation at {MEMORY_GB} GB, run-action {RUN_ACTION_MEMORY_GB} GB.");
+    println!("Not counted: S3 requests, the user's own functions, logs, and the reconciler, which runs once a minute.");
+    println!("The local S3 announces objects of every bucket; in AWS, source-trigger is called for uploads alone.");
     if cfg!(debug_assertions) {
-        println!(
-            "This is a build for development; `cargo run --release -p xtask -- bench release` is faster."
-        );
+        println!("This is a build for development; `cargo run --release -p xtask -- bench release` is faster.");
     }
 }
 
@@ -115,11 +65,7 @@ fn line(what: &str, count: f64, dollars: Option<f64>) {
 }
 
 fn times(what: &str, times: &[i64], note: &str) {
-    println!(
-        "{what:<34} {:>12} {:>14}{note}",
-        percentile(times, 50),
-        percentile(times, 95)
-    );
+    println!("{what:<34} {:>12} {:>14}{note}", percentile(times, 50), percentile(times, 95));
 }
 
 /// The smallest of `times` that `percent` of them do not exceed; zero where there are none.

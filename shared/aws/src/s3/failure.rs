@@ -21,42 +21,23 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     pub(super) fn read(operation: &'static str, at: &'a ObjectAt) -> Self {
-        Self {
-            operation,
-            at,
-            to: None,
-            version: false,
-            reads: true,
-        }
+        Self { operation, at, to: None, version: false, reads: true }
     }
 
     pub(super) fn head(at: &'a ObjectAt, version: bool) -> Self {
-        Self {
-            version,
-            ..Self::read("HeadObject", at)
-        }
+        Self { version, ..Self::read("HeadObject", at) }
     }
 
     pub(super) fn write(operation: &'static str, at: &'a ObjectAt) -> Self {
-        Self {
-            reads: false,
-            ..Self::read(operation, at)
-        }
+        Self { reads: false, ..Self::read(operation, at) }
     }
 
     pub(super) fn copy(operation: &'static str, from: &'a ObjectAt, to: &'a ObjectAt) -> Self {
-        Self {
-            to: Some(to),
-            ..Self::read(operation, from)
-        }
+        Self { to: Some(to), ..Self::read(operation, from) }
     }
 
     pub(super) fn unavailable(&self, reason: impl Into<String>) -> ObjectsError {
-        ObjectsError::Unavailable {
-            operation: self.operation,
-            at: self.at.clone(),
-            reason: reason.into(),
-        }
+        ObjectsError::Unavailable { operation: self.operation, at: self.at.clone(), reason: reason.into() }
     }
 }
 
@@ -74,8 +55,7 @@ where
                 status: service.raw().status().as_u16(),
                 code: service.err().code().unwrap_or_default(),
                 message: service.err().message().unwrap_or_default(),
-                is_delete_marker: service.raw().headers().get("x-amz-delete-marker")
-                    == Some("true"),
+                is_delete_marker: service.raw().headers().get("x-amz-delete-marker") == Some("true"),
             };
             answer.failure(asked)
         }
@@ -99,47 +79,27 @@ impl Answer<'_> {
         let (operation, at) = (asked.operation, asked.at.clone());
         if let Some(missing) = self.missing(asked) {
             // A missing bucket may be either end of a copy; the code does not say which.
-            let at = asked
-                .to
-                .filter(|to| missing == Missing::Bucket && to.bucket != at.bucket)
-                .cloned()
-                .unwrap_or(at);
+            let at = asked.to.filter(|to| missing == Missing::Bucket && to.bucket != at.bucket).cloned().unwrap_or(at);
             return ObjectsError::NotFound(missing, at);
         }
         match (self.status, self.code) {
-            (429, _)
-            | (_, "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded") => {
+            (429, _) | (_, "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded") => {
                 ObjectsError::Throttled { operation, at }
             }
             (412, _) if asked.reads => ObjectsError::Changed(at),
             (412, _) => ObjectsError::AlreadyExists(at),
             // Someone else writes the same key at this moment; or an earlier try of ours completed the upload, and
             // doing all of it again finds out.
-            (409, "ConditionalRequestConflict" | "OperationAborted")
-            | (404, "NoSuchUpload")
-            | (500.., _) => asked.unavailable(self.reason()),
-            (
-                403,
-                "SignatureDoesNotMatch"
-                | "InvalidAccessKeyId"
-                | "RequestTimeTooSkewed"
-                | "ExpiredToken",
-            ) => ObjectsError::Other {
-                operation,
-                at,
-                reason: self.reason(),
-            },
-            (403, _) | (_, "KMS.AccessDeniedException" | "AccessControlListNotSupported") => {
-                ObjectsError::AccessDenied {
-                    operation,
-                    at: asked.to.cloned().unwrap_or(at),
-                }
+            (409, "ConditionalRequestConflict" | "OperationAborted") | (404, "NoSuchUpload") | (500.., _) => {
+                asked.unavailable(self.reason())
             }
-            _ => ObjectsError::Other {
-                operation,
-                at,
-                reason: self.reason(),
-            },
+            (403, "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "RequestTimeTooSkewed" | "ExpiredToken") => {
+                ObjectsError::Other { operation, at, reason: self.reason() }
+            }
+            (403, _) | (_, "KMS.AccessDeniedException" | "AccessControlListNotSupported") => {
+                ObjectsError::AccessDenied { operation, at: asked.to.cloned().unwrap_or(at) }
+            }
+            _ => ObjectsError::Other { operation, at, reason: self.reason() },
         }
     }
 

@@ -10,17 +10,12 @@ use engine::ports::objects::Missing;
 use super::*;
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> ReplayEvent {
-    let request = http::Request::builder()
-        .body(SdkBody::empty())
-        .expect("a request");
+    let request = http::Request::builder().body(SdkBody::empty()).expect("a request");
     let mut response = http::Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
     }
-    ReplayEvent::new(
-        request,
-        response.body(SdkBody::from(body)).expect("a response"),
-    )
+    ReplayEvent::new(request, response.body(SdkBody::from(body)).expect("a response"))
 }
 
 fn objects(answers: Vec<ReplayEvent>) -> (S3Objects, StaticReplayClient) {
@@ -28,9 +23,7 @@ fn objects(answers: Vec<ReplayEvent>) -> (S3Objects, StaticReplayClient) {
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-west-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-            "id", "secret", None, None, "tests",
-        )))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "secret", None, None, "tests")))
         .endpoint_url("http://127.0.0.1:4180")
         .retry_config(RetryConfig::disabled())
         .http_client(http.clone())
@@ -43,11 +36,7 @@ fn at() -> ObjectAt {
 }
 
 fn pinned(version_id: Option<&str>) -> PinnedObject {
-    PinnedObject {
-        at: at(),
-        version_id: version_id.map(str::to_owned),
-        etag: "abc".to_owned(),
-    }
+    PinnedObject { at: at(), version_id: version_id.map(str::to_owned), etag: "abc".to_owned() }
 }
 
 fn error_body(code: &str) -> String {
@@ -58,10 +47,7 @@ type Expected = fn(&ObjectsError) -> bool;
 
 #[track_caller]
 fn assert_header(http: &StaticReplayClient, number: usize, name: &str, expected: &str) {
-    let request = http
-        .actual_requests()
-        .nth(number)
-        .expect("the request was sent");
+    let request = http.actual_requests().nth(number).expect("the request was sent");
     assert_eq!(request.headers().get(name), Some(expected), "{name}");
 }
 
@@ -77,28 +63,11 @@ async fn head_tells_what_the_source_action_needs() {
     ];
     let (objects, http) = objects(vec![answer(200, &headers, "")]);
     let info = objects.head(&at(), Some("v1")).await.expect("found");
-    assert_eq!(
-        (info.version_id.as_deref(), info.etag.as_str(), info.size),
-        (Some("v1"), "abc", 12)
-    );
-    assert_eq!(
-        info.metadata["codepipeline-artifact-revision-summary"],
-        "fix"
-    );
-    assert_eq!(
-        info.last_modified.map(|at| at.to_string()).as_deref(),
-        Some("2026-03-04T05:06:07Z")
-    );
-    let uri = http
-        .actual_requests()
-        .next()
-        .expect("sent")
-        .uri()
-        .to_owned();
-    assert_eq!(
-        uri,
-        "http://127.0.0.1:4180/source/a%20b/%C3%BC.zip?versionId=v1"
-    );
+    assert_eq!((info.version_id.as_deref(), info.etag.as_str(), info.size), (Some("v1"), "abc", 12));
+    assert_eq!(info.metadata["codepipeline-artifact-revision-summary"], "fix");
+    assert_eq!(info.last_modified.map(|at| at.to_string()).as_deref(), Some("2026-03-04T05:06:07Z"));
+    let uri = http.actual_requests().next().expect("sent").uri().to_owned();
+    assert_eq!(uri, "http://127.0.0.1:4180/source/a%20b/%C3%BC.zip?versionId=v1");
 }
 
 #[tokio::test]
@@ -108,29 +77,16 @@ async fn ranges_are_read_of_the_version_or_under_the_etag() {
         answer(206, &[], "cde"),
         answer(412, &[], &error_body("PreconditionFailed")),
     ]);
-    assert_eq!(
-        objects.read(&pinned(Some("v1")), 2..5).await.expect("read"),
-        "cde"
-    );
+    assert_eq!(objects.read(&pinned(Some("v1")), 2..5).await.expect("read"), "cde");
     assert_header(&http, 0, "range", "bytes=2-4");
-    assert_eq!(
-        objects.read(&pinned(None), 2..5).await.expect("read"),
-        "cde"
-    );
+    assert_eq!(objects.read(&pinned(None), 2..5).await.expect("read"), "cde");
     assert_header(&http, 1, "if-match", "\"abc\"");
-    assert!(matches!(
-        objects.read(&pinned(None), 2..5).await,
-        Err(ObjectsError::Changed(_))
-    ));
+    assert!(matches!(objects.read(&pinned(None), 2..5).await, Err(ObjectsError::Changed(_))));
 }
 
 #[tokio::test]
 async fn a_put_carries_its_options_and_a_checksum() {
-    let (objects, http) = objects(vec![answer(
-        200,
-        &[("etag", "\"e\""), ("x-amz-version-id", "v2")],
-        "",
-    )]);
+    let (objects, http) = objects(vec![answer(200, &[("etag", "\"e\""), ("x-amz-version-id", "v2")], "")]);
     let options = PutOptions {
         content_type: Some("text/html".to_owned()),
         cache_control: Some("no-cache".to_owned()),
@@ -139,17 +95,8 @@ async fn a_put_carries_its_options_and_a_checksum() {
         tags: [("a b".to_owned(), "c&d".to_owned())].into(),
         if_none_match: true,
     };
-    let written = objects
-        .put(&at(), Bytes::from("body"), &options)
-        .await
-        .expect("written");
-    assert_eq!(
-        written,
-        Written {
-            version_id: Some("v2".to_owned()),
-            etag: "e".to_owned()
-        }
-    );
+    let written = objects.put(&at(), Bytes::from("body"), &options).await.expect("written");
+    assert_eq!(written, Written { version_id: Some("v2".to_owned()), etag: "e".to_owned() });
     for (name, value) in [
         ("content-type", "text/html"),
         ("cache-control", "no-cache"),
@@ -163,14 +110,9 @@ async fn a_put_carries_its_options_and_a_checksum() {
     }
     let request = http.actual_requests().next().expect("sent");
     let has_checksum = request.headers().iter().any(|(name, value)| {
-        name.starts_with("x-amz-checksum-")
-            || (name == "x-amz-trailer" && value.starts_with("x-amz-checksum-"))
+        name.starts_with("x-amz-checksum-") || (name == "x-amz-trailer" && value.starts_with("x-amz-checksum-"))
     });
-    assert!(
-        has_checksum,
-        "the SDK sends a checksum by default: {:?}",
-        request.headers()
-    );
+    assert!(has_checksum, "the SDK sends a checksum by default: {:?}", request.headers());
 }
 
 #[tokio::test]
@@ -178,55 +120,34 @@ async fn copies_name_the_version_and_replace_metadata() {
     let body = "<CopyObjectResult><ETag>\"n\"</ETag></CopyObjectResult>";
     let (objects, http) = objects(vec![answer(200, &[], body), answer(200, &[], body)]);
     let to = ObjectAt::new("artifacts", "k");
-    let written = objects
-        .copy(&pinned(Some("v/1")), 5, &to, &PutOptions::default())
-        .await
-        .expect("copied");
+    let written = objects.copy(&pinned(Some("v/1")), 5, &to, &PutOptions::default()).await.expect("copied");
     assert_eq!(written.etag, "n");
-    assert_header(
-        &http,
-        0,
-        "x-amz-copy-source",
-        "source/a%20b/%C3%BC.zip?versionId=v%2F1",
-    );
+    assert_header(&http, 0, "x-amz-copy-source", "source/a%20b/%C3%BC.zip?versionId=v%2F1");
     assert_header(&http, 0, "x-amz-metadata-directive", "REPLACE");
-    objects
-        .copy(&pinned(None), 5, &to, &PutOptions::default())
-        .await
-        .expect("copied");
+    objects.copy(&pinned(None), 5, &to, &PutOptions::default()).await.expect("copied");
     assert_header(&http, 1, "x-amz-copy-source-if-match", "\"abc\"");
 }
 
 #[tokio::test]
 async fn objects_over_five_gigabytes_are_copied_in_parts() {
-    let begun =
-        "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+    let begun = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
     let part = "<CopyPartResult><ETag>\"p\"</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32></CopyPartResult>";
-    let done =
-        "<CompleteMultipartUploadResult><ETag>\"n-6\"</ETag></CompleteMultipartUploadResult>";
+    let done = "<CompleteMultipartUploadResult><ETag>\"n-6\"</ETag></CompleteMultipartUploadResult>";
     let mut answers = vec![answer(200, &[], begun)];
     answers.extend((0..6).map(|_| answer(200, &[], part)));
     answers.push(answer(200, &[], done));
     let (objects, http) = objects(answers);
     let to = ObjectAt::new("artifacts", "k");
     let size = COPY_BYTES_MAX + 1;
-    let written = objects
-        .copy(&pinned(Some("v1")), size, &to, &PutOptions::default())
-        .await
-        .expect("copied");
+    let written = objects.copy(&pinned(Some("v1")), size, &to, &PutOptions::default()).await.expect("copied");
     assert_eq!(written.etag, "n-6");
     assert_header(&http, 0, "x-amz-checksum-algorithm", "CRC32");
-    let mut ranges: Vec<_> = http
-        .actual_requests()
-        .filter_map(|request| request.headers().get("x-amz-copy-source-range"))
-        .collect();
+    let mut ranges: Vec<_> =
+        http.actual_requests().filter_map(|request| request.headers().get("x-amz-copy-source-range")).collect();
     ranges.sort_unstable();
     assert_eq!(ranges.len(), 6);
     assert_eq!(ranges[0], "bytes=0-1073741823");
-    assert!(
-        ranges.contains(&"bytes=5368709120-5368709120"),
-        "{ranges:?}"
-    );
+    assert!(ranges.contains(&"bytes=5368709120-5368709120"), "{ranges:?}");
     let last = http.actual_requests().last().expect("sent");
     let body = std::str::from_utf8(last.body().bytes().expect("in memory")).expect("XML");
     assert_eq!(body.matches("<ChecksumCRC32>").count(), 6, "{body}");
@@ -234,30 +155,14 @@ async fn objects_over_five_gigabytes_are_copied_in_parts() {
 
 #[tokio::test]
 async fn a_failed_copy_in_parts_is_given_up() {
-    let begun =
-        "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+    let begun = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
     let mut answers = vec![answer(200, &[], begun)];
     answers.extend((0..4).map(|_| answer(403, &[], &error_body("AccessDenied"))));
     answers.push(answer(204, &[], ""));
     let (objects, http) = objects(answers);
-    let outcome = objects
-        .copy(
-            &pinned(None),
-            COPY_BYTES_MAX * 2,
-            &at(),
-            &PutOptions::default(),
-        )
-        .await;
-    assert!(
-        matches!(outcome, Err(ObjectsError::AccessDenied { .. })),
-        "{outcome:?}"
-    );
-    assert_eq!(
-        http.actual_requests()
-            .last()
-            .map(|request| request.method()),
-        Some("DELETE")
-    );
+    let outcome = objects.copy(&pinned(None), COPY_BYTES_MAX * 2, &at(), &PutOptions::default()).await;
+    assert!(matches!(outcome, Err(ObjectsError::AccessDenied { .. })), "{outcome:?}");
+    assert_eq!(http.actual_requests().last().map(|request| request.method()), Some("DELETE"));
 }
 
 #[tokio::test]
@@ -265,78 +170,41 @@ async fn answers_become_errors_by_what_the_caller_can_do() {
     let marker = [("x-amz-delete-marker", "true")];
     let denied: Expected = |error| matches!(error, ObjectsError::AccessDenied { .. });
     let cases: [(ReplayEvent, bool, Expected); 9] = [
-        (answer(404, &[], ""), false, |error| {
-            matches!(error, ObjectsError::NotFound(Missing::Object, _))
-        }),
-        (answer(404, &[], ""), true, |error| {
-            matches!(error, ObjectsError::NotFound(Missing::Version, _))
-        }),
-        (answer(400, &[], ""), true, |error| {
-            matches!(error, ObjectsError::NotFound(Missing::Version, _))
-        }),
-        (answer(404, &marker, ""), false, |error| {
-            matches!(error, ObjectsError::NotFound(Missing::Deleted, _))
-        }),
-        (answer(405, &marker, ""), true, |error| {
-            matches!(error, ObjectsError::NotFound(Missing::Deleted, _))
-        }),
+        (answer(404, &[], ""), false, |error| matches!(error, ObjectsError::NotFound(Missing::Object, _))),
+        (answer(404, &[], ""), true, |error| matches!(error, ObjectsError::NotFound(Missing::Version, _))),
+        (answer(400, &[], ""), true, |error| matches!(error, ObjectsError::NotFound(Missing::Version, _))),
+        (answer(404, &marker, ""), false, |error| matches!(error, ObjectsError::NotFound(Missing::Deleted, _))),
+        (answer(405, &marker, ""), true, |error| matches!(error, ObjectsError::NotFound(Missing::Deleted, _))),
         (answer(403, &[], ""), false, denied),
         (answer(503, &[], ""), false, |error| error.is_retryable()),
-        (answer(429, &[], ""), false, |error| {
-            matches!(error, ObjectsError::Throttled { .. })
-        }),
-        (answer(301, &[], ""), false, |error| {
-            matches!(error, ObjectsError::Other { .. })
-        }),
+        (answer(429, &[], ""), false, |error| matches!(error, ObjectsError::Throttled { .. })),
+        (answer(301, &[], ""), false, |error| matches!(error, ObjectsError::Other { .. })),
     ];
     for (number, (event, version, expected)) in cases.into_iter().enumerate() {
         let (objects, _) = objects(vec![event]);
-        let error = objects
-            .head(&at(), version.then_some("v1"))
-            .await
-            .expect_err("an error");
+        let error = objects.head(&at(), version.then_some("v1")).await.expect_err("an error");
         assert!(expected(&error), "case {number}: {error:?}");
     }
     let writes: [(u16, &str, Expected); 6] = [
-        (404, "NoSuchBucket", |error| {
-            matches!(error, ObjectsError::NotFound(Missing::Bucket, _))
-        }),
-        (412, "PreconditionFailed", |error| {
-            matches!(error, ObjectsError::AlreadyExists(_))
-        }),
-        (409, "ConditionalRequestConflict", |error| {
-            error.is_retryable()
-        }),
-        (503, "SlowDown", |error| {
-            matches!(error, ObjectsError::Throttled { .. })
-        }),
+        (404, "NoSuchBucket", |error| matches!(error, ObjectsError::NotFound(Missing::Bucket, _))),
+        (412, "PreconditionFailed", |error| matches!(error, ObjectsError::AlreadyExists(_))),
+        (409, "ConditionalRequestConflict", |error| error.is_retryable()),
+        (503, "SlowDown", |error| matches!(error, ObjectsError::Throttled { .. })),
         (400, "AccessControlListNotSupported", denied),
-        (400, "EntityTooLarge", |error| {
-            error.to_string().contains("EntityTooLarge: why")
-        }),
+        (400, "EntityTooLarge", |error| error.to_string().contains("EntityTooLarge: why")),
     ];
     for (status, code, expected) in writes {
         let (objects, _) = objects(vec![answer(status, &[], &error_body(code))]);
-        let error = objects
-            .put(&at(), Bytes::new(), &PutOptions::default())
-            .await
-            .expect_err(code);
+        let error = objects.put(&at(), Bytes::new(), &PutOptions::default()).await.expect_err(code);
         assert!(expected(&error), "{code}: {error:?}");
     }
 }
 
 #[tokio::test]
 async fn only_enabled_versioning_counts() {
-    for (status, expected) in [
-        ("<Status>Enabled</Status>", true),
-        ("<Status>Suspended</Status>", false),
-        ("", false),
-    ] {
+    for (status, expected) in [("<Status>Enabled</Status>", true), ("<Status>Suspended</Status>", false), ("", false)] {
         let body = format!("<VersioningConfiguration>{status}</VersioningConfiguration>");
         let (objects, _) = objects(vec![answer(200, &[], &body)]);
-        assert_eq!(
-            objects.is_versioned("source").await.expect("answered"),
-            expected
-        );
+        assert_eq!(objects.is_versioned("source").await.expect("answered"), expected);
     }
 }

@@ -18,38 +18,20 @@ pub(super) fn check_stage(
 ) -> Result<(), StructureError> {
     // Our wording, here and for duplicate actions.
     InvalidBlockerDeclaration.unless(stage.blockers.is_empty(), || {
-        format!(
-            "Stage '{}' declares blockers, which are reserved. Leave the list empty",
-            stage.name
-        )
+        format!("Stage '{}' declares blockers, which are reserved. Leave the list empty", stage.name)
     })?;
     if let Some(name) = first_duplicate(stage.actions.iter().map(|action| action.name.as_str())) {
-        return Err(InvalidActionDeclaration.error(format!(
-            "Action name '{name}' is used more than once in stage '{}'",
-            stage.name
-        )));
+        return Err(InvalidActionDeclaration
+            .error(format!("Action name '{name}' is used more than once in stage '{}'", stage.name)));
     }
-    stage
-        .actions
-        .iter()
-        .try_for_each(|action| check_action(action, pipeline_type, region))
+    stage.actions.iter().try_for_each(|action| check_action(action, pipeline_type, region))
 }
 
-fn check_action(
-    action: &ActionDeclaration,
-    pipeline_type: PipelineType,
-    region: &str,
-) -> Result<(), StructureError> {
-    let info =
-        find_action_type(&action.action_type_id).ok_or_else(|| unavailable(action, region))?;
+fn check_action(action: &ActionDeclaration, pipeline_type: PipelineType, region: &str) -> Result<(), StructureError> {
+    let info = find_action_type(&action.action_type_id).ok_or_else(|| unavailable(action, region))?;
     check_type(info, pipeline_type)?;
     check_count(action, "input", action.input_artifacts.len(), &info.inputs)?;
-    check_count(
-        action,
-        "output",
-        action.output_artifacts.len(),
-        &info.outputs,
-    )?;
+    check_count(action, "output", action.output_artifacts.len(), &info.outputs)?;
     check_members(action, info, region)?;
     configuration::check_action(action, info)
 }
@@ -70,10 +52,7 @@ fn unavailable(action: &ActionDeclaration, region: &str) -> StructureError {
 
 fn check_type(info: &ActionTypeInfo, pipeline_type: PipelineType) -> Result<(), StructureError> {
     InvalidActionDeclaration.unless(!info.v2_only || pipeline_type == PipelineType::V2, || {
-        format!(
-            "{} Action can only be used with V2 pipelines.",
-            info.provider
-        )
+        format!("{} Action can only be used with V2 pipelines.", info.provider)
     })
 }
 
@@ -84,56 +63,28 @@ fn check_count(
     allowed: &RangeInclusive<usize>,
 ) -> Result<(), StructureError> {
     let (min, max) = (allowed.start(), allowed.end());
-    let subject = || {
-        format!(
-            "Action {} declares {count} {direction} artifacts which is",
-            action.name
-        )
-    };
-    InvalidActionDeclaration.unless(count >= *min, || {
-        format!("{} less than the minimum count ({min})", subject())
-    })?;
+    let subject = || format!("Action {} declares {count} {direction} artifacts which is", action.name);
+    InvalidActionDeclaration.unless(count >= *min, || format!("{} less than the minimum count ({min})", subject()))?;
     // Our wording, after the one above.
-    InvalidActionDeclaration.unless(count <= *max, || {
-        format!("{} more than the maximum count ({max})", subject())
-    })
+    InvalidActionDeclaration.unless(count <= *max, || format!("{} more than the maximum count ({max})", subject()))
 }
 
 /// Members that only some actions have. Our wording.
-fn check_members(
-    action: &ActionDeclaration,
-    info: &ActionTypeInfo,
-    region: &str,
-) -> Result<(), StructureError> {
+fn check_members(action: &ActionDeclaration, info: &ActionTypeInfo, region: &str) -> Result<(), StructureError> {
     let name = &action.name;
     Validation.unless(RUN_ORDERS.contains(&action.run_order), || {
-        format!(
-            "runOrder of action '{name}' is {}. Use {}",
-            action.run_order,
-            range(&RUN_ORDERS)
-        )
+        format!("runOrder of action '{name}' is {}. Use {}", action.run_order, range(&RUN_ORDERS))
     })?;
     // The Commands action is not in the catalogue.
     let of_commands_actions = [
         ("commands", action.commands.is_empty()),
         ("outputVariables", action.output_variables.is_empty()),
-        (
-            "environmentVariables",
-            action.environment_variables.is_empty(),
-        ),
-        (
-            "files of output artifacts",
-            action
-                .output_artifacts
-                .iter()
-                .all(|artifact| artifact.files.is_empty()),
-        ),
+        ("environmentVariables", action.environment_variables.is_empty()),
+        ("files of output artifacts", action.output_artifacts.iter().all(|artifact| artifact.files.is_empty())),
     ];
     for (member, absent) in of_commands_actions {
         InvalidActionDeclaration.unless(absent, || {
-            format!(
-                "Action '{name}' declares {member}, which only Commands actions have. Remove them"
-            )
+            format!("Action '{name}' declares {member}, which only Commands actions have. Remove them")
         })?;
     }
     let own_region = action.region.as_deref().is_none_or(|own| own == region);
@@ -149,10 +100,7 @@ fn check_members(
         format!("Action '{name}' declares timeoutInMinutes, which only manual approval actions have. Remove it")
     })?;
     Validation.unless(TIMEOUT_MINUTES.contains(&minutes), || {
-        format!(
-            "timeoutInMinutes of action '{name}' is {minutes}. Use {}",
-            range(&TIMEOUT_MINUTES)
-        )
+        format!("timeoutInMinutes of action '{name}' is {minutes}. Use {}", range(&TIMEOUT_MINUTES))
     })
 }
 
@@ -166,16 +114,10 @@ mod tests {
 
     #[test]
     fn types_for_v2_are_refused_in_v1() {
-        let info = ActionTypeInfo {
-            v2_only: true,
-            ..crate::ACTION_TYPES[0].clone()
-        };
+        let info = ActionTypeInfo { v2_only: true, ..crate::ACTION_TYPES[0].clone() };
         let error = check_type(&info, PipelineType::V1).unwrap_err();
         assert_eq!(error.kind, InvalidActionDeclaration);
-        assert_eq!(
-            error.message,
-            "S3 Action can only be used with V2 pipelines."
-        );
+        assert_eq!(error.message, "S3 Action can only be used with V2 pipelines.");
         assert_eq!(check_type(&info, PipelineType::V2), Ok(()));
     }
 }

@@ -70,17 +70,8 @@ pub(super) fn check_stage(
     mode: ExecutionMode,
     flow: &Flow<'_>,
 ) -> Result<(), StructureError> {
-    let context = |kind| Context {
-        kind,
-        stage,
-        flow,
-        stage_index,
-        mode,
-    };
-    for (kind, conditions) in [
-        (Kind::BeforeEntry, &stage.before_entry),
-        (Kind::OnSuccess, &stage.on_success),
-    ] {
+    let context = |kind| Context { kind, stage, flow, stage_index, mode };
+    for (kind, conditions) in [(Kind::BeforeEntry, &stage.before_entry), (Kind::OnSuccess, &stage.on_success)] {
         if let Some(conditions) = conditions {
             check_conditions(&context(kind), &conditions.conditions)?;
         }
@@ -91,15 +82,8 @@ pub(super) fn check_stage(
     }
 }
 
-fn check_failure(
-    context: &Context<'_>,
-    on_failure: &FailureConditions,
-) -> Result<(), StructureError> {
-    let FailureConditions {
-        result,
-        retry_configuration,
-        conditions,
-    } = on_failure;
+fn check_failure(context: &Context<'_>, on_failure: &FailureConditions) -> Result<(), StructureError> {
+    let FailureConditions { result, retry_configuration, conditions } = on_failure;
     let result = match (result, conditions.first()) {
         // CodePipeline's text, with its unclosed quote.
         (Some(_), Some(_)) => {
@@ -118,10 +102,8 @@ fn check_failure(
             condition.result.as_ref()
         }
         (None, None) => {
-            return Err(InvalidStageDeclaration.error(format!(
-                "{} has neither a result nor a condition. Declare one of them",
-                context.place()
-            )));
+            return Err(InvalidStageDeclaration
+                .error(format!("{} has neither a result nor a condition. Declare one of them", context.place())));
         }
     };
     let retries = matches!(result.map(String::as_str), Some("RETRY" | "ROLLBACK"));
@@ -145,22 +127,14 @@ fn check_conditions(context: &Context<'_>, conditions: &[Condition]) -> Result<(
     check_result(context, condition.result.as_deref())?;
     let rules = &condition.rules;
     Validation.unless(RULES.contains(&rules.len()), || {
-        format!(
-            "The condition in {} has {} rules. Declare {}",
-            context.place(),
-            rules.len(),
-            range(&RULES)
-        )
+        format!("The condition in {} has {} rules. Declare {}", context.place(), rules.len(), range(&RULES))
     })?;
     if let Some(name) = first_duplicate(rules.iter().map(|rule| rule.name.as_str())) {
-        return Err(InvalidStageDeclaration.error(format!(
-            "Rule name '{name}' is used more than once in {}",
-            context.place()
-        )));
+        return Err(
+            InvalidStageDeclaration.error(format!("Rule name '{name}' is used more than once in {}", context.place()))
+        );
     }
-    rules
-        .iter()
-        .try_for_each(|rule| rule::check(context, condition.result.as_deref(), rule))
+    rules.iter().try_for_each(|rule| rule::check(context, condition.result.as_deref(), rule))
 }
 
 fn check_result(context: &Context<'_>, result: Option<&str>) -> Result<(), StructureError> {
@@ -173,20 +147,12 @@ fn check_result(context: &Context<'_>, result: Option<&str>) -> Result<(), Struc
         )));
     };
     InvalidStageDeclaration.unless(allowed.contains(&result), || {
-        format!(
-            "Result '{result}' cannot be used in {}. Use {}",
-            context.place(),
-            allowed.join(", ")
-        )
+        format!("Result '{result}' cannot be used in {}. Use {}", context.place(), allowed.join(", "))
     })?;
     // CodePipeline's text.
-    InvalidStageDeclaration.unless(
-        result != "ROLLBACK" || context.mode != ExecutionMode::Parallel,
-        || {
-            "Failure conditions with rollback result type cannot be added to a PARALLEL pipeline."
-                .into()
-        },
-    )?;
+    InvalidStageDeclaration.unless(result != "ROLLBACK" || context.mode != ExecutionMode::Parallel, || {
+        "Failure conditions with rollback result type cannot be added to a PARALLEL pipeline.".into()
+    })?;
     InvalidStageDeclaration.unless(result != "ROLLBACK" || context.stage_index > 0, || {
         format!(
             "Result 'ROLLBACK' cannot be used in {}: the first stage only looks up revisions and cannot be rolled back",

@@ -19,16 +19,9 @@ const CANNED_ACLS: &[&str] = &[
     "public-read-write",
 ];
 
-pub(super) fn check_action(
-    action: &ActionDeclaration,
-    info: &ActionTypeInfo,
-) -> Result<(), StructureError> {
-    check_keys(
-        &action.configuration,
-        info.required_keys,
-        info.optional_keys,
-    )
-    .map_err(|problem| error(action, &problem))?;
+pub(super) fn check_action(action: &ActionDeclaration, info: &ActionTypeInfo) -> Result<(), StructureError> {
+    check_keys(&action.configuration, info.required_keys, info.optional_keys)
+        .map_err(|problem| error(action, &problem))?;
     match (info.category, info.provider) {
         ("Source", "S3") => {
             check_value(action, "PollForSourceChanges", BOOLEANS)?;
@@ -53,18 +46,11 @@ fn check_s3_deploy(action: &ActionDeclaration) -> Result<(), StructureError> {
 }
 
 fn error(action: &ActionDeclaration, problem: &str) -> StructureError {
-    InvalidActionDeclaration.error(format!(
-        "Action configuration for action '{}' {problem}",
-        action.name
-    ))
+    InvalidActionDeclaration.error(format!("Action configuration for action '{}' {problem}", action.name))
 }
 
 /// Our wording.
-fn check_value(
-    action: &ActionDeclaration,
-    key: &str,
-    allowed: &[&str],
-) -> Result<(), StructureError> {
+fn check_value(action: &ActionDeclaration, key: &str, allowed: &[&str]) -> Result<(), StructureError> {
     check_one_of(&action.configuration, key, allowed).map_err(|problem| error(action, &problem))
 }
 
@@ -82,10 +68,7 @@ pub(super) fn check_keys(
         return Ok(());
     };
     let known: Vec<_> = required.iter().chain(optional).copied().collect();
-    Err(format!(
-        "contains unknown configuration '{unknown}'. It can contain {}",
-        known.join(", ")
-    ))
+    Err(format!("contains unknown configuration '{unknown}'. It can contain {}", known.join(", ")))
 }
 
 /// What is wrong with the value of `key`, if anything. A value with a reference is not judged before it is resolved.
@@ -95,18 +78,15 @@ pub(super) fn check_one_of(
     allowed: &[&str],
 ) -> Result<(), String> {
     match configuration.get(key) {
-        Some(value) if !has_reference(value) && !allowed.contains(&value.as_str()) => Err(format!(
-            "has '{value}' for '{key}'. Use {}",
-            allowed.join(", ")
-        )),
+        Some(value) if !has_reference(value) && !allowed.contains(&value.as_str()) => {
+            Err(format!("has '{value}' for '{key}'. Use {}", allowed.join(", ")))
+        }
         _ => Ok(()),
     }
 }
 
 pub(super) fn is_given(configuration: &BTreeMap<String, String>, key: &str) -> bool {
-    configuration
-        .get(key)
-        .is_some_and(|value| !value.is_empty())
+    configuration.get(key).is_some_and(|value| !value.is_empty())
 }
 
 pub(super) fn has_reference(value: &str) -> bool {

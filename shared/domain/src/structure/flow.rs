@@ -33,51 +33,35 @@ impl<'a> Flow<'a> {
     /// # Errors
     /// When two actions make something of the same name.
     pub(super) fn new(declaration: &'a PipelineDeclaration) -> Result<Self, StructureError> {
-        let outputs = || {
-            actions(declaration)
-                .flat_map(|(at, action)| action.output_artifacts.iter().map(move |o| (at, o)))
-        };
+        let outputs =
+            || actions(declaration).flat_map(|(at, action)| action.output_artifacts.iter().map(move |o| (at, o)));
         if let Some(name) = first_duplicate(outputs().map(|(_, output)| output.name.as_str())) {
             return Err(InvalidStructure.error(format!(
                 "Output Artifact Bundle name must be unique within the pipeline. {name} has been used more than once."
             )));
         }
-        let artifacts = outputs()
-            .map(|(at, output)| (output.name.as_str(), at))
-            .collect();
+        let artifacts = outputs().map(|(at, output)| (output.name.as_str(), at)).collect();
         check_namespaces(declaration, &artifacts)?;
-        let namespace = |(at, action): (Position, &'a ActionDeclaration)| {
-            Some((action.namespace.as_deref()?, at))
-        };
+        let namespace = |(at, action): (Position, &'a ActionDeclaration)| Some((action.namespace.as_deref()?, at));
         Ok(Self {
             artifacts,
             namespaces: actions(declaration).filter_map(namespace).collect(),
-            variables: declaration
-                .variables
-                .iter()
-                .map(|variable| variable.name.as_str())
-                .collect(),
+            variables: declaration.variables.iter().map(|variable| variable.name.as_str()).collect(),
         })
     }
 
     /// Checks that every action finds what it reads and refers to.
-    pub(super) fn check_actions(
-        &self,
-        declaration: &PipelineDeclaration,
-    ) -> Result<(), StructureError> {
+    pub(super) fn check_actions(&self, declaration: &PipelineDeclaration) -> Result<(), StructureError> {
         actions(declaration).try_for_each(|(at, action)| {
             self.check_inputs(action, at)?;
             let referrer = match action.action_type_id.category.as_str() {
                 "Source" => Referrer::SourceAction,
                 _ => Referrer::Other,
             };
-            self.check_references(&action.configuration, at, referrer)
-                .map_err(|(key, problem)| {
-                    let name = &action.name;
-                    InvalidActionDeclaration.error(format!(
-                        "Configuration key '{key}' of action '{name}' {problem}"
-                    ))
-                })
+            self.check_references(&action.configuration, at, referrer).map_err(|(key, problem)| {
+                let name = &action.name;
+                InvalidActionDeclaration.error(format!("Configuration key '{key}' of action '{name}' {problem}"))
+            })
         })
     }
 
@@ -103,59 +87,34 @@ impl<'a> Flow<'a> {
         for (key, value) in configuration {
             for reference in references(value) {
                 self.check_target(&reference.target, at, referrer)
-                    .map_err(|why| {
-                        (key.as_str(), format!("refers to {}, {why}", reference.text))
-                    })?;
+                    .map_err(|why| (key.as_str(), format!("refers to {}, {why}", reference.text)))?;
             }
         }
         Ok(())
     }
 
-    fn check_target(
-        &self,
-        target: &Target<'_>,
-        at: Position,
-        referrer: Referrer,
-    ) -> Result<(), String> {
+    fn check_target(&self, target: &Target<'_>, at: Position, referrer: Referrer) -> Result<(), String> {
         match *target {
             Target::ExecutionId => Ok(()),
             Target::Variable(_) if referrer == Referrer::SourceAction => {
                 Err("but pipeline variables cannot be used in Source actions".into())
             }
             Target::Variable(name) if self.variables.contains(name) => Ok(()),
-            Target::Variable(name) => {
-                Err(format!("but the pipeline declares no variable '{name}'"))
+            Target::Variable(name) => Err(format!("but the pipeline declares no variable '{name}'")),
+            Target::Output { namespace, .. } if self.namespaces.get(namespace).is_some_and(|made| *made < at) => Ok(()),
+            Target::Output { namespace, .. } => {
+                Err(format!("but no action that runs earlier has the namespace '{namespace}'"))
             }
-            Target::Output { namespace, .. }
-                if self
-                    .namespaces
-                    .get(namespace)
-                    .is_some_and(|made| *made < at) =>
-            {
-                Ok(())
-            }
-            Target::Output { namespace, .. } => Err(format!(
-                "but no action that runs earlier has the namespace '{namespace}'"
-            )),
-            Target::Malformed => Err(
-                "which is not a reference. Write #{namespace.KEY}, #{variables.NAME} or \
+            Target::Malformed => Err("which is not a reference. Write #{namespace.KEY}, #{variables.NAME} or \
                      #{codepipeline.PipelineExecutionId}"
-                    .into(),
-            ),
+                .into()),
         }
     }
 }
 
-fn actions(
-    declaration: &PipelineDeclaration,
-) -> impl Iterator<Item = (Position, &ActionDeclaration)> {
+fn actions(declaration: &PipelineDeclaration) -> impl Iterator<Item = (Position, &ActionDeclaration)> {
     let stages = declaration.stages.iter().enumerate();
-    stages.flat_map(|(index, stage)| {
-        stage
-            .actions
-            .iter()
-            .map(move |action| ((index, action.run_order), action))
-    })
+    stages.flat_map(|(index, stage)| stage.actions.iter().map(move |action| ((index, action.run_order), action)))
 }
 
 fn check_namespaces(
@@ -170,10 +129,7 @@ fn check_namespaces(
             };
             // Our wording, here and below.
             InvalidActionDeclaration.unless(!RESERVED_NAMESPACES.contains(&namespace), || {
-                format!(
-                    "Namespace '{namespace}' of action '{}' is reserved. Use another name",
-                    action.name
-                )
+                format!("Namespace '{namespace}' of action '{}' is reserved. Use another name", action.name)
             })?;
             InvalidActionDeclaration.unless(!artifacts.contains_key(namespace), || {
                 format!(
@@ -181,10 +137,10 @@ fn check_namespaces(
                     action.name
                 )
             })?;
-            users.entry(namespace).or_default().push(format!(
-                "StageName=[{}], ActionName=[{}], Namespace=[{namespace}]",
-                stage.name, action.name
-            ));
+            users
+                .entry(namespace)
+                .or_default()
+                .push(format!("StageName=[{}], ActionName=[{}], Namespace=[{namespace}]", stage.name, action.name));
         }
     }
     match users.into_values().find(|users| users.len() > 1) {

@@ -57,19 +57,12 @@ impl StructureErrorKind {
     }
 
     fn error(self, message: impl Into<String>) -> StructureError {
-        StructureError {
-            kind: self,
-            message: message.into(),
-        }
+        StructureError { kind: self, message: message.into() }
     }
 
     /// An error of this kind unless `holds`.
     fn unless(self, holds: bool, message: impl FnOnce() -> String) -> Result<(), StructureError> {
-        if holds {
-            Ok(())
-        } else {
-            Err(self.error(message()))
-        }
+        if holds { Ok(()) } else { Err(self.error(message())) }
     }
 }
 
@@ -80,10 +73,7 @@ impl StructureErrorKind {
 ///
 /// # Errors
 /// The first rule that is broken; the API reports one.
-pub fn validate_structure(
-    declaration: &PipelineDeclaration,
-    region: &str,
-) -> Result<(), StructureError> {
+pub fn validate_structure(declaration: &PipelineDeclaration, region: &str) -> Result<(), StructureError> {
     pipeline::check_stages(declaration)?;
     pipeline::check_feature_level(declaration)?;
     pipeline::check_variables(declaration)?;

@@ -25,9 +25,7 @@ pub(super) fn check_stages(declaration: &PipelineDeclaration) -> Result<(), Stru
         format!("Pipeline has too many stages. There can only be up to {STAGES_MAX} stages in a pipeline")
     })?;
     if let Some(name) = first_duplicate(stages.iter().map(|stage| stage.name.as_str())) {
-        return Err(
-            InvalidStageDeclaration.error(format!("Stage name '{name}' is used more than once"))
-        );
+        return Err(InvalidStageDeclaration.error(format!("Stage name '{name}' is used more than once")));
     }
     check_sources(stages)?;
     check_action_counts(stages)
@@ -35,17 +33,12 @@ pub(super) fn check_stages(declaration: &PipelineDeclaration) -> Result<(), Stru
 
 fn check_sources(stages: &[StageDeclaration]) -> Result<(), StructureError> {
     let sources = |stage: &StageDeclaration| {
-        stage
-            .actions
-            .iter()
-            .filter(|action| action.action_type_id.category == SOURCE)
-            .count()
+        stage.actions.iter().filter(|action| action.action_type_id.category == SOURCE).count()
     };
     let (first, later) = stages.split_first().expect("there are at least two stages");
-    InvalidStructure.unless(
-        !first.actions.is_empty() && sources(first) == first.actions.len(),
-        || "Pipeline should start with a stage that only contains source actions".into(),
-    )?;
+    InvalidStructure.unless(!first.actions.is_empty() && sources(first) == first.actions.len(), || {
+        "Pipeline should start with a stage that only contains source actions".into()
+    })?;
     InvalidStructure.unless(later.iter().all(|stage| sources(stage) == 0), || {
         "Source actions can only be included in the first stage of the pipeline".into()
     })?;
@@ -58,9 +51,7 @@ fn check_sources(stages: &[StageDeclaration]) -> Result<(), StructureError> {
 fn check_action_counts(stages: &[StageDeclaration]) -> Result<(), StructureError> {
     for StageDeclaration { name, actions, .. } in stages {
         InvalidStageDeclaration.unless(!actions.is_empty(), || {
-            format!(
-                "Stage '{name}' has no actions. There should be a minimum of 1 action in a stage"
-            )
+            format!("Stage '{name}' has no actions. There should be a minimum of 1 action in a stage")
         })?;
         InvalidStageDeclaration.unless(actions.len() <= ACTIONS_PER_STAGE_MAX, || {
             format!(
@@ -82,16 +73,13 @@ pub(super) fn check_feature_level(declaration: &PipelineDeclaration) -> Result<(
     if declaration.pipeline_type != PipelineType::V1 {
         return Ok(());
     }
-    InvalidStructure.unless(
-        declaration.execution_mode == ExecutionMode::Superseded,
-        || "QUEUED or PARALLEL mode can only be used with V2 pipelines".into(),
-    )?;
-    InvalidStructure.unless(declaration.variables.is_empty(), || {
-        "Pipeline variable can only be used with V2 pipelines".into()
+    InvalidStructure.unless(declaration.execution_mode == ExecutionMode::Superseded, || {
+        "QUEUED or PARALLEL mode can only be used with V2 pipelines".into()
     })?;
-    InvalidStructure.unless(declaration.triggers.is_empty(), || {
-        "Triggers on tag can only be used with V2 pipelines".into()
-    })?;
+    InvalidStructure
+        .unless(declaration.variables.is_empty(), || "Pipeline variable can only be used with V2 pipelines".into())?;
+    InvalidStructure
+        .unless(declaration.triggers.is_empty(), || "Triggers on tag can only be used with V2 pipelines".into())?;
     let has_conditions = |stage: &StageDeclaration| {
         stage.before_entry.is_some() || stage.on_success.is_some() || stage.on_failure.is_some()
     };
@@ -101,15 +89,9 @@ pub(super) fn check_feature_level(declaration: &PipelineDeclaration) -> Result<(
 }
 
 pub(super) fn check_variables(declaration: &PipelineDeclaration) -> Result<(), StructureError> {
-    match first_duplicate(
-        declaration
-            .variables
-            .iter()
-            .map(|variable| variable.name.as_str()),
-    ) {
-        Some(name) => Err(InvalidStructure.error(format!(
-            "Variable names must be unique. The following variable name is already in use: {name}"
-        ))),
+    match first_duplicate(declaration.variables.iter().map(|variable| variable.name.as_str())) {
+        Some(name) => Err(InvalidStructure
+            .error(format!("Variable names must be unique. The following variable name is already in use: {name}"))),
         None => Ok(()),
     }
 }
@@ -122,34 +104,23 @@ pub(super) fn check_triggers(declaration: &PipelineDeclaration) -> Result<(), St
         .filter(|action| action.action_type_id.provider == "CodeStarSourceConnection")
         .map(|action| action.name.as_str())
         .collect();
-    let sources = || {
-        declaration
-            .triggers
-            .iter()
-            .map(|trigger| trigger["gitConfiguration"]["sourceActionName"].as_str())
-    };
-    InvalidStructure.unless(
-        sources().all(|name| name.is_some_and(|name| connections.contains(name))),
-        || "Triggers for connections must reference a CodeStarSourceConnection action.".into(),
-    )?;
+    let sources =
+        || declaration.triggers.iter().map(|trigger| trigger["gitConfiguration"]["sourceActionName"].as_str());
+    InvalidStructure.unless(sources().all(|name| name.is_some_and(|name| connections.contains(name))), || {
+        "Triggers for connections must reference a CodeStarSourceConnection action.".into()
+    })?;
     match first_duplicate(sources().flatten()) {
         // Our wording.
-        Some(name) => Err(InvalidStructure.error(format!(
-            "Source action '{name}' has more than one trigger. Put all filters into one trigger"
-        ))),
+        Some(name) => Err(InvalidStructure
+            .error(format!("Source action '{name}' has more than one trigger. Put all filters into one trigger"))),
         None => Ok(()),
     }
 }
 
-pub(super) fn check_artifact_stores(
-    declaration: &PipelineDeclaration,
-    region: &str,
-) -> Result<(), StructureError> {
+pub(super) fn check_artifact_stores(declaration: &PipelineDeclaration, region: &str) -> Result<(), StructureError> {
     let actions = declaration.stages.iter().flat_map(|stage| &stage.actions);
-    let needed: BTreeSet<&str> = actions
-        .filter_map(|action| action.region.as_deref())
-        .chain(std::iter::once(region))
-        .collect();
+    let needed: BTreeSet<&str> =
+        actions.filter_map(|action| action.region.as_deref()).chain(std::iter::once(region)).collect();
     match (&declaration.artifact_store, &declaration.artifact_stores) {
         (Some(_), None) => InvalidStructure.unless(needed.len() == 1, || {
             "Your pipeline contains actions in more than one region. Use 'pipeline.artifactStores' instead of \

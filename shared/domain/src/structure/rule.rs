@@ -36,14 +36,9 @@ impl Provider {
     }
 }
 
-pub(super) fn check(
-    context: &Context<'_>,
-    result: Option<&str>,
-    rule: &RuleDeclaration,
-) -> Result<(), StructureError> {
+pub(super) fn check(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclaration) -> Result<(), StructureError> {
     let subject = format!("Rule '{}' in {}", rule.name, context.place());
-    let provider = Provider::find(&rule.rule_type_id)
-        .ok_or_else(|| unavailable(&subject, &rule.rule_type_id))?;
+    let provider = Provider::find(&rule.rule_type_id).ok_or_else(|| unavailable(&subject, &rule.rule_type_id))?;
     // LambdaInvoke could skip too, but is not available.
     InvalidStageDeclaration.unless(result != Some("SKIP") || provider == Provider::VariableCheck, || {
         format!("{subject} cannot be used with the result SKIP. Use LambdaInvoke or VariableCheck rules, or FAIL")
@@ -66,20 +61,19 @@ fn unavailable(subject: &str, id: &RuleTypeId) -> StructureError {
 }
 
 fn check_members(subject: &str, rule: &RuleDeclaration) -> Result<(), StructureError> {
-    for (member, absent) in [
-        ("commands", rule.commands.is_empty()),
-        ("inputArtifacts", rule.input_artifacts.is_empty()),
-    ] {
+    for (member, absent) in
+        [("commands", rule.commands.is_empty()), ("inputArtifacts", rule.input_artifacts.is_empty())]
+    {
         InvalidStageDeclaration.unless(absent, || {
             let provider = &rule.rule_type_id.provider;
             format!("{subject} declares {member}, which {provider} rules do not have. Remove them")
         })?;
     }
     match rule.timeout_in_minutes {
-        Some(minutes) if !TIMEOUT_MINUTES.contains(&minutes) => Err(Validation.error(format!(
-            "{subject} has {minutes} for timeoutInMinutes. Use {}",
-            range(&TIMEOUT_MINUTES)
-        ))),
+        Some(minutes) if !TIMEOUT_MINUTES.contains(&minutes) => {
+            Err(Validation
+                .error(format!("{subject} has {minutes} for timeoutInMinutes. Use {}", range(&TIMEOUT_MINUTES))))
+        }
         _ => Ok(()),
     }
 }
@@ -93,22 +87,14 @@ fn check_configuration(
     let configuration = &rule.configuration;
     match provider {
         Provider::CloudWatchAlarm => {
-            check_keys(
-                configuration,
-                &["AlarmName"],
-                &["AlarmStates", "WaitTime", "Watch"],
-            )?;
+            check_keys(configuration, &["AlarmName"], &["AlarmStates", "WaitTime", "Watch"])?;
             check_wait_time(configuration.get("WaitTime"))?;
             check_alarm_states(configuration.get("AlarmStates"))?;
             check_watch(context, result, rule)?;
         }
         Provider::VariableCheck => {
             check_keys(configuration, &["Variable", "Value", "Operator"], &[])?;
-            check_one_of(
-                configuration,
-                "Operator",
-                &["EQ", "NE", "CONTAINS", "MATCHES"],
-            )?;
+            check_one_of(configuration, "Operator", &["EQ", "NE", "CONTAINS", "MATCHES"])?;
         }
     }
     context
@@ -122,16 +108,10 @@ fn check_wait_time(value: Option<&String>) -> Result<(), String> {
         return Ok(());
     };
     // Digits only: parse alone would take a plus sign.
-    let minutes = value
-        .parse()
-        .ok()
-        .filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()));
+    let minutes = value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()));
     match minutes {
         Some(minutes) if WAIT_MINUTES.contains(&minutes) => Ok(()),
-        _ => Err(format!(
-            "has '{value}' for 'WaitTime'. Use {} (minutes)",
-            range(&WAIT_MINUTES)
-        )),
+        _ => Err(format!("has '{value}' for 'WaitTime'. Use {} (minutes)", range(&WAIT_MINUTES))),
     }
 }
 
@@ -139,25 +119,15 @@ fn check_alarm_states(value: Option<&String>) -> Result<(), String> {
     let Some(value) = value.filter(|value| !has_reference(value)) else {
         return Ok(());
     };
-    if value
-        .split(',')
-        .all(|state| ALARM_STATES.contains(&state.trim()))
-    {
+    if value.split(',').all(|state| ALARM_STATES.contains(&state.trim())) {
         Ok(())
     } else {
-        Err(format!(
-            "has '{value}' for 'AlarmStates'. Use one or more of {}, with commas",
-            ALARM_STATES.join(", ")
-        ))
+        Err(format!("has '{value}' for 'AlarmStates'. Use one or more of {}, with commas", ALARM_STATES.join(", ")))
     }
 }
 
 /// Our extension (design section 6): the alarm is observed after the stage was left.
-fn check_watch(
-    context: &Context<'_>,
-    result: Option<&str>,
-    rule: &RuleDeclaration,
-) -> Result<(), String> {
+fn check_watch(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclaration) -> Result<(), String> {
     let configuration = &rule.configuration;
     let Some(watch) = configuration.get("Watch") else {
         return Ok(());
@@ -173,20 +143,13 @@ fn check_watch(
             .into());
     }
     if !is_given(configuration, "WaitTime") {
-        return Err(
-            "has Watch but no WaitTime. Say for how many minutes the alarm is observed".into(),
-        );
+        return Err("has Watch but no WaitTime. Say for how many minutes the alarm is observed".into());
     }
     // What is watched has to be known when the pipeline is stored.
     if let Some((key, _)) = configuration.iter().find(|(_, value)| has_reference(value)) {
-        return Err(format!(
-            "has Watch and a reference in '{key}'. Write the value itself"
-        ));
+        return Err(format!("has Watch and a reference in '{key}'. Write the value itself"));
     }
-    if configuration
-        .get("AlarmStates")
-        .is_some_and(|states| states.trim() != "ALARM")
-    {
+    if configuration.get("AlarmStates").is_some_and(|states| states.trim() != "ALARM") {
         return Err(
             "has Watch with AlarmStates other than ALARM. A watch acts on ALARM alone; remove AlarmStates".into()
         );

@@ -17,34 +17,16 @@ struct Case {
     expected: Result<(), (&'static str, String)>,
 }
 
-fn refused(
-    name: &'static str,
-    change: fn(&mut Value),
-    exception: &'static str,
-    message: impl Into<String>,
-) -> Case {
-    Case {
-        name,
-        change,
-        expected: Err((exception, message.into())),
-    }
+fn refused(name: &'static str, change: fn(&mut Value), exception: &'static str, message: impl Into<String>) -> Case {
+    Case { name, change, expected: Err((exception, message.into())) }
 }
 
 fn accepted(name: &'static str, change: fn(&mut Value)) -> Case {
-    Case {
-        name,
-        change,
-        expected: Ok(()),
-    }
+    Case { name, change, expected: Ok(()) }
 }
 
 fn run(cases: &[Case]) {
-    for Case {
-        name,
-        change,
-        expected,
-    } in cases
-    {
+    for Case { name, change, expected } in cases {
         let mut pipeline = base();
         change(&mut pipeline);
         let pipeline: PipelineDeclaration = serde_json::from_value(pipeline).expect(name);
@@ -100,18 +82,12 @@ fn push(list: &mut Value, item: Value) {
 
 fn alarm(extra: Value) -> Value {
     let mut configuration = json!({"AlarmName": "errors"});
-    configuration
-        .as_object_mut()
-        .unwrap()
-        .extend(extra.as_object().unwrap().clone());
+    configuration.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     rule("CloudWatchAlarm", configuration)
 }
 
 fn check(variable: &str, operator: &str) -> Value {
-    rule(
-        "VariableCheck",
-        json!({"Variable": variable, "Value": "x", "Operator": operator}),
-    )
+    rule("VariableCheck", json!({"Variable": variable, "Value": "x", "Operator": operator}))
 }
 
 fn rule(provider: &str, configuration: Value) -> Value {

@@ -13,35 +13,22 @@ impl World {
     pub(super) fn digest(&self, to: &mut impl Hasher) {
         (&self.budget, self.table.index.pipeline_version).hash(to);
         for (name, row) in &self.table.stages {
-            let inside = row
-                .occupant
-                .as_ref()
-                .map(|inside| (inside.execution, inside.attempt, inside.auto_retried));
-            let live = row
-                .live
-                .as_ref()
-                .map(|live| (live.deployed_by, live.revision_of));
-            let inbound = (
-                row.inbound.enabled,
-                row.inbound.hold.as_ref().map(|hold| hold.rollback),
-            );
+            let inside = row.occupant.as_ref().map(|inside| (inside.execution, inside.attempt, inside.auto_retried));
+            let live = row.live.as_ref().map(|live| (live.deployed_by, live.revision_of));
+            let inbound = (row.inbound.enabled, row.inbound.hold.as_ref().map(|hold| hold.rollback));
             (name, row.generation, inside, live, inbound).hash(to);
         }
         for (id, row) in &self.table.executions {
             (id, discriminant(&row.phase)).hash(to);
-            if let Phase::Waiting { stage }
-            | Phase::Running { stage }
-            | Phase::Failed { stage: Some(stage) } = &row.phase
+            if let Phase::Waiting { stage } | Phase::Running { stage } | Phase::Failed { stage: Some(stage) } =
+                &row.phase
             {
                 stage.hash(to);
             }
             for (name, outcome) in &row.stages {
                 (name, outcome.status, outcome.revoked_by).hash(to);
             }
-            row.rollback
-                .as_ref()
-                .map(|of| (of.target, of.undone, discriminant(&of.cause)))
-                .hash(to);
+            row.rollback.as_ref().map(|of| (of.target, of.undone, discriminant(&of.cause))).hash(to);
         }
         for row in self.table.waiting.values() {
             (&row.stage, row.execution, &row.token).hash(to);
@@ -56,16 +43,7 @@ impl World {
             (id, discriminant(driver)).hash(to);
             match driver {
                 Driver::Asking(request) => request.digest(to),
-                Driver::Inside {
-                    stage,
-                    generation,
-                    attempt,
-                }
-                | Driver::Failing {
-                    stage,
-                    generation,
-                    attempt,
-                } => {
+                Driver::Inside { stage, generation, attempt } | Driver::Failing { stage, generation, attempt } => {
                     (stage, generation, attempt).hash(to);
                 }
                 Driver::Dead | Driver::Done => {}
@@ -82,12 +60,7 @@ impl Request {
     fn digest(&self, to: &mut impl Hasher) {
         self.token.hash(to);
         if let Some(report) = &self.finished {
-            (
-                &report.stage,
-                report.generation,
-                discriminant(&report.status),
-            )
-                .hash(to);
+            (&report.stage, report.generation, discriminant(&report.status)).hash(to);
         }
     }
 }

@@ -1,8 +1,8 @@
 use super::{id, manual, running_in, stage, table::Table, waiting_before};
 use crate::{
-    ActionName, Effect, Execution, ExecutionMode, FailureAnswer, FailureConditions,
-    FailureDecision, GateAnswer, Phase, PhaseEvent, Rejected, RetryConfiguration, RetryMode,
-    StageFailure, StageResult, StageStatus, close_dead, decide_failure, settle_failure,
+    ActionName, Effect, Execution, ExecutionMode, FailureAnswer, FailureConditions, FailureDecision, GateAnswer, Phase,
+    PhaseEvent, Rejected, RetryConfiguration, RetryMode, StageFailure, StageResult, StageStatus, close_dead,
+    decide_failure, settle_failure,
 };
 
 fn declared(result: &str, retry: Option<Option<RetryMode>>) -> FailureConditions {
@@ -19,10 +19,7 @@ fn failing() -> Table {
     table.release(1, "Verify");
     table.release(2, "Source");
     table.release(3, "Source");
-    assert_eq!(
-        (table.inside("Deploy"), table.queue("Deploy")),
-        (Some(id(2)), vec![id(3)])
-    );
+    assert_eq!((table.inside("Deploy"), table.queue("Deploy")), (Some(id(2)), vec![id(3)]));
     table
 }
 
@@ -45,8 +42,7 @@ fn settle(
         rollback_id: id(100),
         alarms: &Default::default(),
     };
-    let (answer, changes) =
-        settle_failure(&table.view(), &table.executions, &failure, table.now())?;
+    let (answer, changes) = settle_failure(&table.view(), &table.executions, &failure, table.now())?;
     Ok((answer, table.store(changes).unwrap()))
 }
 
@@ -63,24 +59,9 @@ fn the_declaration_decides_what_follows_a_failure() {
         (Some(declared("RETRY", None)), Retry(failed), stop()),
         (Some(declared("RETRY", Some(Some(all)))), Retry(all), stop()),
         (Some(declared("ROLLBACK", None)), Rollback, Rollback),
-        (
-            Some(declared("ROLLBACK", Some(None))),
-            Retry(failed),
-            Rollback,
-        ),
-        (
-            Some(declared("ROLLBACK", Some(Some(all)))),
-            Retry(all),
-            Rollback,
-        ),
-        (
-            Some(FailureConditions {
-                result: None,
-                ..declared("", None)
-            }),
-            stop(),
-            stop(),
-        ),
+        (Some(declared("ROLLBACK", Some(None))), Retry(failed), Rollback),
+        (Some(declared("ROLLBACK", Some(Some(all)))), Retry(all), Rollback),
+        (Some(FailureConditions { result: None, ..declared("", None) }), stop(), stop()),
     ];
     let same = |found: FailureDecision, expected: &FailureDecision| match (&found, expected) {
         (Stop(why), Stop(_)) => assert!(!why.is_empty()),
@@ -95,22 +76,13 @@ fn the_declaration_decides_what_follows_a_failure() {
         same(decide(execution, &inside, false), &first);
         same(decide(execution, &inside, true), &stop());
         let mut stopping = execution.clone();
-        stopping
-            .advance(&PhaseEvent::RequestStop, table.now())
-            .unwrap();
+        stopping.advance(&PhaseEvent::RequestStop, table.now()).unwrap();
         same(decide(&stopping, &inside, false), &stop());
         inside.occupant.as_mut().unwrap().auto_retried = true;
         same(decide(execution, &inside, false), &later);
         let mut rolled_back = failing();
         rolled_back.roll_back(100, "Deploy", 1, Some(2), manual());
-        same(
-            decide(
-                rolled_back.execution(100),
-                &rolled_back.stage("Deploy"),
-                false,
-            ),
-            &stop(),
-        );
+        same(decide(rolled_back.execution(100), &rolled_back.stage("Deploy"), false), &stop());
     }
 }
 
@@ -118,44 +90,21 @@ fn the_declaration_decides_what_follows_a_failure() {
 fn a_retry_runs_what_is_left_once_under_the_same_generation() {
     let mut table = failing();
     let names = |groups: Vec<Vec<crate::ActionStep>>| -> Vec<String> {
-        groups
-            .into_iter()
-            .flatten()
-            .map(|step| step.name.to_string())
-            .collect()
+        groups.into_iter().flatten().map(|step| step.name.to_string()).collect()
     };
     let act: ActionName = "Act".parse().unwrap();
     let retry = FailureDecision::Retry(RetryMode::FailedActions);
     let (answer, effects) = settle(&mut table, retry, Err(""), std::slice::from_ref(&act)).unwrap();
-    let FailureAnswer::Retry { attempt: 2, groups } = answer else {
-        panic!("{answer:?}")
-    };
+    let FailureAnswer::Retry { attempt: 2, groups } = answer else { panic!("{answer:?}") };
     assert_eq!((names(groups), effects), (vec!["Check".to_owned()], vec![]));
     let row = table.stage("Deploy");
     let (inside, latest) = (row.occupant.unwrap(), row.latest.unwrap());
-    assert_eq!(
-        (row.generation.0, inside.attempt, inside.auto_retried),
-        (2, 2, true)
-    );
-    assert_eq!(
-        (latest.auto_retries, latest.retry_mode),
-        (1, Some(RetryMode::FailedActions))
-    );
-    assert_eq!(
-        (table.phase(2), table.phase(3)),
-        (&running_in("Deploy"), &waiting_before("Deploy"))
-    );
+    assert_eq!((row.generation.0, inside.attempt, inside.auto_retried), (2, 2, true));
+    assert_eq!((latest.auto_retries, latest.retry_mode), (1, Some(RetryMode::FailedActions)));
+    assert_eq!((table.phase(2), table.phase(3)), (&running_in("Deploy"), &waiting_before("Deploy")));
 
-    let (answer, _) = settle(
-        &mut failing(),
-        FailureDecision::Retry(RetryMode::AllActions),
-        Err(""),
-        &[act],
-    )
-    .unwrap();
-    let FailureAnswer::Retry { groups, .. } = answer else {
-        panic!("{answer:?}")
-    };
+    let (answer, _) = settle(&mut failing(), FailureDecision::Retry(RetryMode::AllActions), Err(""), &[act]).unwrap();
+    let FailureAnswer::Retry { groups, .. } = answer else { panic!("{answer:?}") };
     assert_eq!(names(groups), ["Act", "Check"]);
 }
 
@@ -164,75 +113,31 @@ fn a_rollback_follows_the_failure_in_the_same_decision() {
     let mut table = failing();
     let (answer, effects) = settle(&mut table, FailureDecision::Rollback, Ok(1), &[]).unwrap();
     assert_eq!(answer, FailureAnswer::End);
-    assert!(
-        matches!(&effects[..], [Effect::StartMachine { execution, .. }] if *execution == id(100))
-    );
-    assert_eq!(
-        *table.phase(2),
-        Phase::Failed {
-            stage: Some(stage("Deploy"))
-        }
-    );
-    assert_eq!(
-        table.execution(2).stages[&stage("Deploy")].status,
-        StageStatus::Failed
-    );
+    assert!(matches!(&effects[..], [Effect::StartMachine { execution, .. }] if *execution == id(100)));
+    assert_eq!(*table.phase(2), Phase::Failed { stage: Some(stage("Deploy")) });
+    assert_eq!(table.execution(2).stages[&stage("Deploy")].status, StageStatus::Failed);
     let summary = table.execution(2).status_summary.clone().unwrap();
-    assert!(
-        summary.contains("no appspec.yml") && summary.contains(&id(1).to_string()),
-        "{summary}"
-    );
-    assert_eq!(
-        (table.inside("Deploy"), table.stage("Deploy").generation.0),
-        (Some(id(100)), 3)
-    );
+    assert!(summary.contains("no appspec.yml") && summary.contains(&id(1).to_string()), "{summary}");
+    assert_eq!((table.inside("Deploy"), table.stage("Deploy").generation.0), (Some(id(100)), 3));
     assert!(table.stage("Deploy").inbound.enabled);
 
     // Its machine reports the end of the run to the gate, and what it evaluated once is not evaluated again.
-    let answers = table.ask(
-        2,
-        "x",
-        Some(&super::report("Deploy", 2, StageResult::Failed)),
-    );
-    assert_eq!(
-        answers["x"],
-        GateAnswer::End {
-            status: crate::ExecutionStatus::Failed
-        }
-    );
-    assert_eq!(
-        settle(&mut table, FailureDecision::Rollback, Ok(1), &[]),
-        Err(Rejected::Stale)
-    );
+    let answers = table.ask(2, "x", Some(&super::report("Deploy", 2, StageResult::Failed)));
+    assert_eq!(answers["x"], GateAnswer::End { status: crate::ExecutionStatus::Failed });
+    assert_eq!(settle(&mut table, FailureDecision::Rollback, Ok(1), &[]), Err(Rejected::Stale));
 
     table.ask(100, "r", None);
     let answers = table.finish(100, "Deploy", StageResult::Succeeded, "r2");
-    assert!(
-        matches!(answers["Source 3"], GateAnswer::RunStage { .. }),
-        "no hold: the queue goes on"
-    );
+    assert!(matches!(answers["Source 3"], GateAnswer::RunStage { .. }), "no hold: the queue goes on");
     assert_eq!(table.live("Deploy").unwrap().revision_of, id(1));
-    assert_eq!(
-        *table.phase(2),
-        Phase::Failed {
-            stage: Some(stage("Deploy"))
-        }
-    );
+    assert_eq!(*table.phase(2), Phase::Failed { stage: Some(stage("Deploy")) });
 }
 
 #[test]
 fn without_a_target_the_stage_stays_failed_and_says_why() {
     for (decision, target, says) in [
-        (
-            FailureDecision::Rollback,
-            Err("no earlier execution succeeded"),
-            "No rollback: no earlier execution",
-        ),
-        (
-            FailureDecision::Stop("An approval was rejected".into()),
-            Err(""),
-            "An approval was rejected",
-        ),
+        (FailureDecision::Rollback, Err("no earlier execution succeeded"), "No rollback: no earlier execution"),
+        (FailureDecision::Stop("An approval was rejected".into()), Err(""), "An approval was rejected"),
     ] {
         let mut table = failing();
         let (answer, effects) = settle(&mut table, decision, target, &[]).unwrap();
@@ -251,33 +156,15 @@ fn a_failed_rollback_is_not_rolled_back() {
     settle(&mut table, FailureDecision::Rollback, Ok(1), &[]).unwrap();
     table.ask(100, "r", None);
     let answers = table.finish(100, "Deploy", StageResult::Failed, "r2");
-    assert_eq!(
-        answers["r2"],
-        GateAnswer::End {
-            status: crate::ExecutionStatus::Failed
-        }
-    );
-    assert!(
-        table
-            .executions
-            .values()
-            .filter(|row| row.rollback.is_some())
-            .count()
-            == 1
-    );
+    assert_eq!(answers["r2"], GateAnswer::End { status: crate::ExecutionStatus::Failed });
+    assert!(table.executions.values().filter(|row| row.rollback.is_some()).count() == 1);
 }
 
 #[test]
 fn a_dead_execution_holds_nothing() {
     let close = |table: &mut Table, n: u128| {
-        let changes = close_dead(
-            &table.view(),
-            &table.executions,
-            id(n),
-            "its machine died",
-            &table.alarms,
-            table.now(),
-        );
+        let changes =
+            close_dead(&table.view(), &table.executions, id(n), "its machine died", &table.alarms, table.now());
         changes.map(|changes| table.answers(changes))
     };
     // Inside a stage: the next comes in.
@@ -286,52 +173,28 @@ fn a_dead_execution_holds_nothing() {
     assert!(answers.contains_key("Source 3"));
     assert_eq!(
         (table.phase(2), table.inside("Deploy")),
-        (
-            &Phase::Failed {
-                stage: Some(stage("Deploy"))
-            },
-            Some(id(3))
-        )
+        (&Phase::Failed { stage: Some(stage("Deploy")) }, Some(id(3)))
     );
-    assert_eq!(
-        table.execution(2).stages[&stage("Deploy")].status,
-        StageStatus::Failed
-    );
+    assert_eq!(table.execution(2).stages[&stage("Deploy")].status, StageStatus::Failed);
     assert_eq!(close(&mut table, 2), Err(Rejected::AlreadyDone));
     // Waiting: its row goes.
     let mut table = failing();
     close(&mut table, 3).unwrap();
     assert!(table.waiting.is_empty());
-    assert_eq!(
-        *table.phase(3),
-        Phase::Failed {
-            stage: Some(stage("Deploy"))
-        }
-    );
+    assert_eq!(*table.phase(3), Phase::Failed { stage: Some(stage("Deploy")) });
     // Before it asked for anything.
     let mut table = Table::new(ExecutionMode::Queued, 1);
     close(&mut table, 1).unwrap();
     assert_eq!(*table.phase(1), Phase::Failed { stage: None });
     // Asked to stop.
     let mut table = failing();
-    table
-        .executions
-        .get_mut(&id(2))
-        .unwrap()
-        .advance(&PhaseEvent::RequestStop, super::at(0))
-        .unwrap();
+    table.executions.get_mut(&id(2)).unwrap().advance(&PhaseEvent::RequestStop, super::at(0)).unwrap();
     close(&mut table, 2).unwrap();
-    assert_eq!(
-        (table.phase(2), table.inside("Deploy")),
-        (&Phase::Stopped, Some(id(3)))
-    );
+    assert_eq!((table.phase(2), table.inside("Deploy")), (&Phase::Stopped, Some(id(3))));
     // A rollback whose machine never started.
     let mut table = failing();
     table.roll_back(100, "Deploy", 1, Some(2), manual());
     close(&mut table, 100).unwrap();
-    assert_eq!(
-        (table.phase(100), table.inside("Deploy")),
-        (&Phase::Failed { stage: None }, None)
-    );
+    assert_eq!((table.phase(100), table.inside("Deploy")), (&Phase::Failed { stage: None }, None));
     assert!(!table.stage("Deploy").inbound.enabled, "the hold stays");
 }

@@ -2,8 +2,7 @@ use std::collections::BTreeMap;
 
 use super::{id, report, running_in, stage, table::Table, waiting_before};
 use crate::{
-    AlarmSnapshot, AlarmState, ExecutionMode, ExecutionStatus, GateAnswer, Phase, StageResult,
-    StageStatus, WatchRule,
+    AlarmSnapshot, AlarmState, ExecutionMode, ExecutionStatus, GateAnswer, Phase, StageResult, StageStatus, WatchRule,
 };
 
 const SUPERSEDED: ExecutionMode = ExecutionMode::Superseded;
@@ -12,11 +11,7 @@ const PARALLEL: ExecutionMode = ExecutionMode::Parallel;
 
 fn runs(answers: &BTreeMap<String, GateAnswer>, token: &str, name: &str, expected: u64) {
     match answers.get(token) {
-        Some(GateAnswer::RunStage {
-            stage: found,
-            generation,
-            ..
-        }) => {
+        Some(GateAnswer::RunStage { stage: found, generation, .. }) => {
             assert_eq!((found, generation.0), (&stage(name), expected));
         }
         other => panic!("{token}: {other:?}"),
@@ -24,11 +19,7 @@ fn runs(answers: &BTreeMap<String, GateAnswer>, token: &str, name: &str, expecte
 }
 
 fn ends(answers: &BTreeMap<String, GateAnswer>, token: &str, expected: ExecutionStatus) {
-    assert_eq!(
-        answers.get(token),
-        Some(&GateAnswer::End { status: expected }),
-        "{token}"
-    );
+    assert_eq!(answers.get(token), Some(&GateAnswer::End { status: expected }), "{token}");
 }
 
 #[test]
@@ -38,34 +29,14 @@ fn an_execution_goes_through_its_stages_and_succeeds() {
         let generation = u64::from(mode != PARALLEL);
         runs(&table.ask(1, "a", None), "a", "Source", generation);
         assert_eq!(table.inside("Source"), (mode != PARALLEL).then(|| id(1)));
-        runs(
-            &table.finish(1, "Source", StageResult::Succeeded, "b"),
-            "b",
-            "Deploy",
-            generation,
-        );
-        assert_eq!(
-            (table.inside("Source"), table.phase(1)),
-            (None, &running_in("Deploy"))
-        );
-        runs(
-            &table.finish(1, "Deploy", StageResult::Succeeded, "c"),
-            "c",
-            "Verify",
-            generation,
-        );
-        ends(
-            &table.finish(1, "Verify", StageResult::Succeeded, "d"),
-            "d",
-            ExecutionStatus::Succeeded,
-        );
+        runs(&table.finish(1, "Source", StageResult::Succeeded, "b"), "b", "Deploy", generation);
+        assert_eq!((table.inside("Source"), table.phase(1)), (None, &running_in("Deploy")));
+        runs(&table.finish(1, "Deploy", StageResult::Succeeded, "c"), "c", "Verify", generation);
+        ends(&table.finish(1, "Verify", StageResult::Succeeded, "d"), "d", ExecutionStatus::Succeeded);
         assert_eq!(*table.phase(1), Phase::Succeeded);
         for name in ["Source", "Deploy", "Verify"] {
             assert_eq!(table.inside(name), None);
-            assert_eq!(
-                table.execution(1).stages[&stage(name)].status,
-                StageStatus::Succeeded
-            );
+            assert_eq!(table.execution(1).stages[&stage(name)].status, StageStatus::Succeeded);
             assert_eq!(table.live(name).unwrap().deployed_by, id(1));
         }
     }
@@ -76,20 +47,10 @@ fn superseded_has_one_place_and_the_newer_takes_it() {
     let mut table = Table::new(SUPERSEDED, 4);
     table.ask(1, "1", None);
     assert!(table.ask(2, "2", None).is_empty());
-    assert_eq!(
-        (table.queue("Source"), table.phase(2)),
-        (vec![id(2)], &waiting_before("Source"))
-    );
+    assert_eq!((table.queue("Source"), table.phase(2)), (vec![id(2)], &waiting_before("Source")));
     ends(&table.ask(3, "3", None), "2", ExecutionStatus::Superseded);
-    assert_eq!(
-        (table.queue("Source"), table.phase(2)),
-        (vec![id(3)], &Phase::Superseded)
-    );
-    assert_eq!(
-        *table.phase(1),
-        running_in("Source"),
-        "who is inside is never superseded"
-    );
+    assert_eq!((table.queue("Source"), table.phase(2)), (vec![id(3)], &Phase::Superseded));
+    assert_eq!(*table.phase(1), running_in("Source"), "who is inside is never superseded");
     let answers = table.finish(1, "Source", StageResult::Succeeded, "1b");
     runs(&answers, "3", "Source", 2);
     runs(&answers, "1b", "Deploy", 1);
@@ -102,10 +63,7 @@ fn queued_is_in_order_of_arrival_and_loses_nobody() {
     for n in [2, 4, 1, 3] {
         table.ask(n, &n.to_string(), None);
     }
-    assert_eq!(
-        (table.inside("Source"), table.queue("Source")),
-        (Some(id(2)), vec![id(4), id(1), id(3)])
-    );
+    assert_eq!((table.inside("Source"), table.queue("Source")), (Some(id(2)), vec![id(4), id(1), id(3)]));
     for (leaves, enters) in [(2, 4), (4, 1), (1, 3)] {
         let generation = table.stage("Source").generation.0;
         let answers = table.finish(leaves, "Source", StageResult::Failed, &format!("{leaves}b"));
@@ -119,12 +77,7 @@ fn queued_is_in_order_of_arrival_and_loses_nobody() {
 fn parallel_knows_no_locks() {
     let mut table = Table::new(PARALLEL, 3);
     for n in 1..=3 {
-        runs(
-            &table.ask(n, &n.to_string(), None),
-            &n.to_string(),
-            "Source",
-            0,
-        );
+        runs(&table.ask(n, &n.to_string(), None), &n.to_string(), "Source", 0);
     }
     assert!(table.waiting.is_empty() && table.inside("Source").is_none());
 }
@@ -144,12 +97,7 @@ fn asking_twice_keeps_the_place_and_the_answer() {
         assert!(table.ask(2, "b", None).is_empty());
         assert!(table.ask(2, "b2", None).is_empty());
         assert_eq!(table.waiting.keys().cloned().collect::<Vec<_>>(), place);
-        runs(
-            &table.finish(1, "Source", StageResult::Succeeded, "c"),
-            "b2",
-            "Source",
-            2,
-        );
+        runs(&table.finish(1, "Source", StageResult::Succeeded, "c"), "b2", "Source", 2);
     }
 }
 
@@ -158,35 +106,15 @@ fn a_report_delivered_twice_changes_nothing_more() {
     for mode in [SUPERSEDED, QUEUED, PARALLEL] {
         let mut table = Table::new(mode, 1);
         table.ask(1, "a", None);
-        let finished = report(
-            "Source",
-            table.stage("Source").generation.0,
-            StageResult::Succeeded,
-        );
+        let finished = report("Source", table.stage("Source").generation.0, StageResult::Succeeded);
         let first = table.ask(1, "b", Some(&finished));
         let before = format!("{:?}", (&table.stages, &table.executions, &table.successes));
         assert_eq!(table.ask(1, "b", Some(&finished)), first, "{mode}");
-        assert_eq!(
-            table.ask(1, "b2", Some(&finished))["b2"],
-            first["b"],
-            "{mode}"
-        );
-        assert_eq!(
-            format!("{:?}", (&table.stages, &table.executions, &table.successes)),
-            before,
-            "{mode}"
-        );
-        let failed = report(
-            "Deploy",
-            table.stage("Deploy").generation.0,
-            StageResult::Failed,
-        );
+        assert_eq!(table.ask(1, "b2", Some(&finished))["b2"], first["b"], "{mode}");
+        assert_eq!(format!("{:?}", (&table.stages, &table.executions, &table.successes)), before, "{mode}");
+        let failed = report("Deploy", table.stage("Deploy").generation.0, StageResult::Failed);
         for token in ["c", "c", "c2"] {
-            ends(
-                &table.ask(1, token, Some(&failed)),
-                token,
-                ExecutionStatus::Failed,
-            );
+            ends(&table.ask(1, token, Some(&failed)), token, ExecutionStatus::Failed);
         }
     }
 }
@@ -195,100 +123,44 @@ fn a_report_delivered_twice_changes_nothing_more() {
 fn success_makes_live_a_candidate_and_watches() {
     let mut table = Table::new(SUPERSEDED, 1);
     table.index_of("Deploy").watches = vec![
-        WatchRule {
-            rule: "errors".into(),
-            alarm: "red".into(),
-            minutes: 5,
-        },
-        WatchRule {
-            rule: "unknown".into(),
-            alarm: "nobody told of it".into(),
-            minutes: 5,
-        },
+        WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5 },
+        WatchRule { rule: "unknown".into(), alarm: "nobody told of it".into(), minutes: 5 },
     ];
-    let alarm = |arn: &str, state| AlarmSnapshot {
-        arn: arn.into(),
-        state,
-    };
+    let alarm = |arn: &str, state| AlarmSnapshot { arn: arn.into(), state };
     table.alarms = BTreeMap::from([
-        (
-            "red".to_owned(),
-            alarm("arn:red", AlarmState::InsufficientData),
-        ),
-        (
-            "of another stage".to_owned(),
-            alarm("arn:other", AlarmState::Ok),
-        ),
+        ("red".to_owned(), alarm("arn:red", AlarmState::InsufficientData)),
+        ("of another stage".to_owned(), alarm("arn:other", AlarmState::Ok)),
     ]);
     table.release(1, "Source");
     let (entered, fingerprint) = (table.now(), table.index_of("Deploy").fingerprint.clone());
     // `ask` moves the clock on after each decision.
     let entered = entered - jiff::SignedDuration::from_secs(1);
-    assert_eq!(
-        table
-            .stage("Deploy")
-            .occupant
-            .unwrap()
-            .alarms
-            .keys()
-            .collect::<Vec<_>>(),
-        ["red"]
-    );
+    assert_eq!(table.stage("Deploy").occupant.unwrap().alarms.keys().collect::<Vec<_>>(), ["red"]);
     table.clock += 60;
     // The alarm as it stands at the end is of no interest to the watch.
     table.alarms.get_mut("red").unwrap().state = AlarmState::Alarm;
     let left = table.now();
     table.finish(1, "Deploy", StageResult::Succeeded, "c");
     let live = table.live("Deploy").unwrap();
-    assert_eq!(
-        (live.deployed_by, live.revision_of, live.since),
-        (id(1), id(1), left)
-    );
+    assert_eq!((live.deployed_by, live.revision_of, live.since), (id(1), id(1), left));
     let success = &table.successes("Deploy")[0];
-    assert_eq!(
-        (success.execution, success.at, &success.fingerprint),
-        (id(1), left, &fingerprint)
-    );
+    assert_eq!((success.execution, success.at, &success.fingerprint), (id(1), left, &fingerprint));
     assert_eq!((success.revoked_by, success.pipeline_version), (None, 1));
     let watches: Vec<_> = table.watches.values().collect();
     assert_eq!(watches.len(), 1);
     let watch = watches[0];
-    assert_eq!(
-        (
-            watch.alarm_arn.as_str(),
-            watch.rule.as_str(),
-            watch.execution
-        ),
-        ("arn:red", "errors", id(1))
-    );
-    assert_eq!(
-        (watch.from, watch.until),
-        (entered, left + jiff::SignedDuration::from_mins(5))
-    );
-    assert_eq!(
-        (watch.state_at_entry, watch.generation.0),
-        (AlarmState::InsufficientData, 1)
-    );
+    assert_eq!((watch.alarm_arn.as_str(), watch.rule.as_str(), watch.execution), ("arn:red", "errors", id(1)));
+    assert_eq!((watch.from, watch.until), (entered, left + jiff::SignedDuration::from_mins(5)));
+    assert_eq!((watch.state_at_entry, watch.generation.0), (AlarmState::InsufficientData, 1));
 }
 
 #[test]
 fn a_skipped_stage_is_passed_but_is_no_success() {
     let mut table = Table::new(SUPERSEDED, 1);
     table.release(1, "Source");
-    runs(
-        &table.finish(1, "Deploy", StageResult::Skipped, "c"),
-        "c",
-        "Verify",
-        1,
-    );
-    assert_eq!(
-        table.execution(1).stages[&stage("Deploy")].status,
-        StageStatus::Skipped
-    );
-    assert_eq!(
-        (table.live("Deploy"), table.successes("Deploy")),
-        (None, Vec::new())
-    );
+    runs(&table.finish(1, "Deploy", StageResult::Skipped, "c"), "c", "Verify", 1);
+    assert_eq!(table.execution(1).stages[&stage("Deploy")].status, StageStatus::Skipped);
+    assert_eq!((table.live("Deploy"), table.successes("Deploy")), (None, Vec::new()));
 }
 
 #[test]
@@ -300,16 +172,8 @@ fn a_failed_stage_ends_the_execution_and_frees_the_stage() {
     let answers = table.finish(1, "Deploy", StageResult::Failed, "x");
     ends(&answers, "x", ExecutionStatus::Failed);
     runs(&answers, "Source 2", "Deploy", 2);
-    assert_eq!(
-        *table.phase(1),
-        Phase::Failed {
-            stage: Some(stage("Deploy"))
-        }
-    );
-    assert_eq!(
-        (table.live("Deploy"), table.successes("Deploy")),
-        (None, Vec::new())
-    );
+    assert_eq!(*table.phase(1), Phase::Failed { stage: Some(stage("Deploy")) });
+    assert_eq!((table.live("Deploy"), table.successes("Deploy")), (None, Vec::new()));
 }
 
 #[test]
@@ -324,10 +188,7 @@ fn an_update_cancels_at_the_next_gate() {
     assert_eq!(*table.phase(1), Phase::Cancelled);
     // What was running ended well, and that counts.
     assert_eq!(table.live("Deploy").unwrap().deployed_by, id(1));
-    assert_eq!(
-        table.execution(1).stages[&stage("Deploy")].status,
-        StageStatus::Succeeded
-    );
+    assert_eq!(table.execution(1).stages[&stage("Deploy")].status, StageStatus::Succeeded);
     // The one that waited is not let in either.
     let answers = table.finish(2, "Source", StageResult::Failed, "2b");
     ends(&answers, "2b", ExecutionStatus::Failed);
@@ -342,10 +203,7 @@ fn a_late_older_release_does_not_take_the_place_of_a_newer() {
     table.ask(1, "1", None);
     table.ask(3, "3", None);
     ends(&table.ask(2, "2", None), "2", ExecutionStatus::Superseded);
-    assert_eq!(
-        (table.phase(2), table.queue("Source")),
-        (&Phase::Superseded, vec![id(3)])
-    );
+    assert_eq!((table.phase(2), table.queue("Source")), (&Phase::Superseded, vec![id(3)]));
 }
 
 #[test]
@@ -356,12 +214,7 @@ fn a_request_from_before_an_earlier_stage_does_not_replace_the_token_that_is_wai
         table.release(2, "Source");
         assert_eq!(table.queue("Deploy"), [id(2)]);
         assert!(table.ask(2, "start 2", None).is_empty());
-        runs(
-            &table.finish(1, "Deploy", StageResult::Succeeded, "x"),
-            "Source 2",
-            "Deploy",
-            2,
-        );
+        runs(&table.finish(1, "Deploy", StageResult::Succeeded, "x"), "Source 2", "Deploy", 2);
     }
 }
 
@@ -382,13 +235,8 @@ fn a_stop_waits_for_the_run_inside() {
     let first = table.ask(1, "a", None);
     table.ask(2, "b", None);
     let row = table.executions.get_mut(&id(1)).unwrap();
-    row.advance(&crate::PhaseEvent::RequestStop, super::at(2_000))
-        .unwrap();
-    assert_eq!(
-        table.ask(1, "a", None),
-        first,
-        "the answer that may have been lost"
-    );
+    row.advance(&crate::PhaseEvent::RequestStop, super::at(2_000)).unwrap();
+    assert_eq!(table.ask(1, "a", None), first, "the answer that may have been lost");
     assert_eq!(table.inside("Source"), Some(id(1)));
     let answers = table.finish(1, "Source", StageResult::Succeeded, "c");
     ends(&answers, "c", ExecutionStatus::Stopped);
@@ -406,12 +254,7 @@ fn an_update_lets_the_run_inside_report_first() {
 
 #[test]
 fn an_update_that_switches_the_mode_leaves_nothing_locked() {
-    for (from, to) in [
-        (SUPERSEDED, PARALLEL),
-        (QUEUED, PARALLEL),
-        (PARALLEL, QUEUED),
-        (QUEUED, SUPERSEDED),
-    ] {
+    for (from, to) in [(SUPERSEDED, PARALLEL), (QUEUED, PARALLEL), (PARALLEL, QUEUED), (QUEUED, SUPERSEDED)] {
         let mut table = Table::new(from, 2);
         table.ask(1, "1", None);
         table.ask(2, "2", None);
@@ -420,18 +263,11 @@ fn an_update_that_switches_the_mode_leaves_nothing_locked() {
         let answers = table.finish(1, "Source", StageResult::Succeeded, "1b");
         ends(&answers, "1b", ExecutionStatus::Cancelled);
         if from == PARALLEL {
-            ends(
-                &table.finish(2, "Source", StageResult::Failed, "2"),
-                "2",
-                ExecutionStatus::Failed,
-            );
+            ends(&table.finish(2, "Source", StageResult::Failed, "2"), "2", ExecutionStatus::Failed);
         } else {
             ends(&answers, "2", ExecutionStatus::Cancelled);
         }
-        assert!(
-            table.waiting.is_empty() && table.inside("Source").is_none(),
-            "{from} {to}"
-        );
+        assert!(table.waiting.is_empty() && table.inside("Source").is_none(), "{from} {to}");
     }
 }
 
@@ -441,21 +277,9 @@ fn parallel_executions_live_through_an_update_unless_their_stage_is_gone() {
     table.release(1, "Source");
     table.release(2, "Source");
     table.index.pipeline_version = 2;
-    runs(
-        &table.finish(1, "Deploy", StageResult::Succeeded, "1"),
-        "1",
-        "Verify",
-        0,
-    );
-    table
-        .index
-        .stages
-        .retain(|index| index.name != stage("Deploy"));
-    ends(
-        &table.finish(2, "Deploy", StageResult::Succeeded, "2"),
-        "2",
-        ExecutionStatus::Cancelled,
-    );
+    runs(&table.finish(1, "Deploy", StageResult::Succeeded, "1"), "1", "Verify", 0);
+    table.index.stages.retain(|index| index.name != stage("Deploy"));
+    ends(&table.finish(2, "Deploy", StageResult::Succeeded, "2"), "2", ExecutionStatus::Cancelled);
 }
 
 #[test]
@@ -468,34 +292,16 @@ fn the_queue_goes_on_past_outdated_executions_even_where_not_all_were_read() {
     table.executions.get_mut(&id(5)).unwrap().pipeline_version = 2;
     table.ask(5, "5", None);
     for n in 1..=5 {
-        let Some(inside) = table.inside("Source") else {
-            panic!("nobody was let in before {n}")
-        };
+        let Some(inside) = table.inside("Source") else { panic!("nobody was let in before {n}") };
         let read: BTreeMap<_, _> = table
             .executions
             .iter()
-            .filter(|(id, _)| {
-                **id == inside
-                    || table
-                        .queue("Source")
-                        .iter()
-                        .take(2)
-                        .any(|first| first == *id)
-            })
+            .filter(|(id, _)| **id == inside || table.queue("Source").iter().take(2).any(|first| first == *id))
             .map(|(id, row)| (*id, row.clone()))
             .collect();
-        let finished = report(
-            "Source",
-            table.stage("Source").generation.0,
-            StageResult::Succeeded,
-        );
+        let finished = report("Source", table.stage("Source").generation.0, StageResult::Succeeded);
         let alarms = BTreeMap::new();
-        let event = crate::GateEvent {
-            execution: inside,
-            token: "x",
-            finished: Some(&finished),
-            alarms: &alarms,
-        };
+        let event = crate::GateEvent { execution: inside, token: "x", finished: Some(&finished), alarms: &alarms };
         let changes = crate::pass_gate(&table.view(), &read, &event, table.now()).unwrap();
         table.answers(changes);
         if inside == id(5) {

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    Execution, ExecutionId, ExecutionMode, ExecutionType, Generation, Phase, RollbackCause,
-    StageName, StageReport, StageResult, Trigger, TriggerType,
+    Execution, ExecutionId, ExecutionMode, ExecutionType, Generation, Phase, RollbackCause, StageName, StageReport,
+    StageResult, Trigger, TriggerType,
 };
 
 fn at(second: i64) -> Timestamp {
@@ -30,11 +30,7 @@ fn stage(name: &str) -> StageName {
 }
 
 fn report(name: &str, generation: u64, status: StageResult) -> StageReport {
-    StageReport {
-        stage: stage(name),
-        generation: Generation(generation),
-        status,
-    }
+    StageReport { stage: stage(name), generation: Generation(generation), status }
 }
 
 fn waiting_before(name: &str) -> Phase {
@@ -46,9 +42,7 @@ fn running_in(name: &str) -> Phase {
 }
 
 fn manual() -> RollbackCause {
-    RollbackCause::Manual {
-        by: "arn:aws:sts::111122223333:assumed-role/oncall/ana".into(),
-    }
+    RollbackCause::Manual { by: "arn:aws:sts::111122223333:assumed-role/oncall/ana".into() }
 }
 
 /// An execution that was recorded and has not asked for anything.
@@ -59,10 +53,7 @@ fn execution(n: u128, mode: ExecutionMode) -> Execution {
         pipeline_version: 1,
         execution_type: ExecutionType::Standard,
         mode,
-        trigger: Trigger {
-            trigger_type: TriggerType::StartPipelineExecution,
-            trigger_detail: None,
-        },
+        trigger: Trigger { trigger_type: TriggerType::StartPipelineExecution, trigger_detail: None },
         started_at: at(0),
         updated_at: at(0),
         phase: Phase::Starting,

@@ -2,9 +2,9 @@ use proptest::prelude::*;
 
 use super::{at, execution, id, manual, running_in, stage, table::Table, waiting_before};
 use crate::{
-    ArtifactLocation, Choice, Execution, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer,
-    Ineligible, Phase, Rejected, RollbackCause, SourceRevision, StageResult, StageStatus, Success,
-    TriggerType, choose_automatic, ineligible_because, pipeline::tests::stage_index,
+    ArtifactLocation, Choice, Execution, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer, Ineligible, Phase,
+    Rejected, RollbackCause, SourceRevision, StageResult, StageStatus, Success, TriggerType, choose_automatic,
+    ineligible_because, pipeline::tests::stage_index,
 };
 
 fn alarm(reason: &str) -> RollbackCause {
@@ -28,67 +28,35 @@ fn a_rollback_takes_the_stage_before_those_who_wait_and_ends_after_it() {
     let mut table = deployed();
     table.release(4, "Source");
     table.release(5, "Source");
-    assert_eq!(
-        (table.inside("Deploy"), table.queue("Deploy")),
-        (Some(id(4)), vec![id(5)])
-    );
+    assert_eq!((table.inside("Deploy"), table.queue("Deploy")), (Some(id(4)), vec![id(5)]));
     let generation = table.stage("Deploy").generation.0;
     table.roll_back(100, "Deploy", 2, Some(3), manual());
-    assert_eq!(
-        (table.inside("Deploy"), table.stage("Deploy").generation.0),
-        (Some(id(100)), generation + 1)
-    );
+    assert_eq!((table.inside("Deploy"), table.stage("Deploy").generation.0), (Some(id(100)), generation + 1));
     assert_eq!(*table.phase(4), Phase::Cancelled);
-    assert_eq!(
-        table.execution(4).stages[&stage("Deploy")].status,
-        StageStatus::Cancelled
-    );
+    assert_eq!(table.execution(4).stages[&stage("Deploy")].status, StageStatus::Cancelled);
     assert_eq!(*table.phase(5), waiting_before("Deploy"));
 
     // Who was fenced ends, whatever it reports.
     let late = super::report("Deploy", generation, StageResult::Succeeded);
     let rows = format!("{:?}{:?}", table.stages, table.executions);
     let answers = table.ask(4, "late", Some(&late));
-    assert_eq!(
-        answers["late"],
-        GateAnswer::End {
-            status: ExecutionStatus::Cancelled
-        }
-    );
+    assert_eq!(answers["late"], GateAnswer::End { status: ExecutionStatus::Cancelled });
     assert_eq!(format!("{:?}{:?}", table.stages, table.executions), rows);
 
     let asked = table.ask(100, "r", None);
-    let [
-        GateAnswer::RunStage {
-            entry_condition: false,
-            success_condition: false,
-            ..
-        },
-    ] = asked.values().collect::<Vec<_>>()[..]
+    let [GateAnswer::RunStage { entry_condition: false, success_condition: false, .. }] =
+        asked.values().collect::<Vec<_>>()[..]
     else {
         panic!("{asked:?}")
     };
     assert_eq!(table.ask(100, "r", None), asked, "asked twice");
     let answers = table.finish(100, "Deploy", StageResult::Succeeded, "r2");
-    assert_eq!(
-        answers["r2"],
-        GateAnswer::End {
-            status: ExecutionStatus::Succeeded
-        }
-    );
+    assert_eq!(answers["r2"], GateAnswer::End { status: ExecutionStatus::Succeeded });
     assert_eq!(answers.len(), 1, "the hold keeps execution 5 out");
     assert_eq!(table.live("Deploy").unwrap().revision_of, id(2));
     assert_eq!(table.live("Deploy").unwrap().deployed_by, id(100));
-    assert_eq!(
-        table.live("Verify").unwrap().deployed_by,
-        id(3),
-        "later stages are untouched"
-    );
-    assert_eq!(
-        table.successes("Deploy").len(),
-        3,
-        "a rollback is no target"
-    );
+    assert_eq!(table.live("Verify").unwrap().deployed_by, id(3), "later stages are untouched");
+    assert_eq!(table.successes("Deploy").len(), 3, "a rollback is no target");
     assert!(table.watches.is_empty());
 }
 
@@ -101,34 +69,17 @@ fn conditions_that_would_block_the_cure_are_skipped() {
     }
     table.release(1, "Source");
     let answers = table.finish(1, "Deploy", StageResult::Succeeded, "x");
-    assert!(matches!(
-        answers["x"],
-        GateAnswer::RunStage {
-            entry_condition: true,
-            success_condition: true,
-            ..
-        }
-    ));
+    assert!(matches!(answers["x"], GateAnswer::RunStage { entry_condition: true, success_condition: true, .. }));
     table.finish(1, "Verify", StageResult::Succeeded, "y");
     table.roll_back(100, "Deploy", 1, None, manual());
     let answers = table.ask(100, "r", None);
-    assert!(matches!(
-        answers["r"],
-        GateAnswer::RunStage {
-            entry_condition: false,
-            success_condition: false,
-            ..
-        }
-    ));
+    assert!(matches!(answers["r"], GateAnswer::RunStage { entry_condition: false, success_condition: false, .. }));
 }
 
 #[test]
 fn a_hold_follows_an_alarm_or_a_person_but_not_a_failed_stage() {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "!@ ().*?-".contains(c);
-    let long = RollbackCause::Alarm {
-        alarm_arn: format!("arn:{}", "é_".repeat(400)),
-        reason: String::new(),
-    };
+    let long = RollbackCause::Alarm { alarm_arn: format!("arn:{}", "é_".repeat(400)), reason: String::new() };
     for (cause, held, says) in [
         (manual(), true, "manual rollback"),
         (alarm("red"), true, "alarm Errors-5xx"),
@@ -138,17 +89,10 @@ fn a_hold_follows_an_alarm_or_a_person_but_not_a_failed_stage() {
         let mut table = deployed();
         table.roll_back(100, "Deploy", 1, Some(3), cause.clone());
         let inbound = table.stage("Deploy").inbound;
-        assert_eq!(
-            (inbound.enabled, inbound.hold.is_some()),
-            (!held, held),
-            "{cause:?}"
-        );
+        assert_eq!((inbound.enabled, inbound.hold.is_some()), (!held, held), "{cause:?}");
         assert_eq!(inbound.disabled_reason.is_some(), held);
         let reason = inbound.disabled_reason.unwrap_or_default();
-        assert!(
-            reason.contains(says) && reason.chars().count() <= 300 && reason.chars().all(allowed),
-            "{reason}"
-        );
+        assert!(reason.contains(says) && reason.chars().count() <= 300 && reason.chars().all(allowed), "{reason}");
     }
 }
 
@@ -159,25 +103,12 @@ fn exactly_what_is_newer_than_the_target_is_taken_back() {
         table.roll_back(100, "Deploy", target, Some(3), manual());
         for n in 1..=3 {
             let expected = taken.contains(&n).then(|| id(100));
-            assert_eq!(
-                table.execution(n).stages[&stage("Deploy")].revoked_by,
-                expected,
-                "{target} {n}"
-            );
+            assert_eq!(table.execution(n).stages[&stage("Deploy")].revoked_by, expected, "{target} {n}");
             assert_eq!(table.execution(n).stages[&stage("Verify")].revoked_by, None);
-            let success = table
-                .successes("Deploy")
-                .into_iter()
-                .find(|success| success.execution == id(n))
-                .unwrap();
+            let success = table.successes("Deploy").into_iter().find(|success| success.execution == id(n)).unwrap();
             assert_eq!(success.revoked_by, expected, "{target} {n}");
         }
-        assert!(
-            table
-                .successes("Verify")
-                .iter()
-                .all(|success| success.revoked_by.is_none())
-        );
+        assert!(table.successes("Verify").iter().all(|success| success.revoked_by.is_none()));
     }
 }
 
@@ -188,14 +119,8 @@ fn what_was_taken_back_stays_taken_back_by_the_first_rollback() {
     table.ask(100, "r", None);
     table.finish(100, "Deploy", StageResult::Succeeded, "r2");
     table.roll_back(101, "Deploy", 1, Some(100), manual());
-    assert_eq!(
-        table.execution(3).stages[&stage("Deploy")].revoked_by,
-        Some(id(100))
-    );
-    assert_eq!(
-        table.execution(2).stages[&stage("Deploy")].revoked_by,
-        Some(id(101))
-    );
+    assert_eq!(table.execution(3).stages[&stage("Deploy")].revoked_by, Some(id(100)));
+    assert_eq!(table.execution(2).stages[&stage("Deploy")].revoked_by, Some(id(101)));
 }
 
 #[test]
@@ -203,24 +128,12 @@ fn one_rollback_at_a_time() {
     let mut table = deployed();
     table.roll_back(100, "Deploy", 2, Some(3), manual());
     for cause in [manual(), alarm("red")] {
-        assert_eq!(
-            table.decide_rollback(101, "Deploy", 1, Some(3), cause.clone()),
-            Err(Rejected::AlreadyDone)
-        );
+        assert_eq!(table.decide_rollback(101, "Deploy", 1, Some(3), cause.clone()), Err(Rejected::AlreadyDone));
         table.ask(100, "r", None);
     }
-    assert!(
-        table
-            .decide_rollback(101, "Verify", 1, Some(3), manual())
-            .is_ok(),
-        "another stage is another matter"
-    );
+    assert!(table.decide_rollback(101, "Verify", 1, Some(3), manual()).is_ok(), "another stage is another matter");
     table.finish(100, "Deploy", StageResult::Failed, "r2");
-    assert!(
-        table
-            .decide_rollback(101, "Deploy", 1, Some(3), manual())
-            .is_ok()
-    );
+    assert!(table.decide_rollback(101, "Deploy", 1, Some(3), manual()).is_ok());
 }
 
 #[test]
@@ -228,17 +141,8 @@ fn a_rollback_carries_what_its_target_carried() {
     let mut table = deployed();
     let target = table.executions.get_mut(&id(2)).unwrap();
     target.variables.insert("Env".into(), "prod".into());
-    target.outputs.insert(
-        "Src".into(),
-        [("VersionId".to_owned(), "v2".to_owned())].into(),
-    );
-    target.artifacts.insert(
-        "App".into(),
-        ArtifactLocation {
-            bucket: "artifacts".into(),
-            key: "app/2".into(),
-        },
-    );
+    target.outputs.insert("Src".into(), [("VersionId".to_owned(), "v2".to_owned())].into());
+    target.artifacts.insert("App".into(), ArtifactLocation { bucket: "artifacts".into(), key: "app/2".into() });
     target.revisions.push(SourceRevision {
         action_name: "App".parse().unwrap(),
         artifact_name: "App".into(),
@@ -251,24 +155,12 @@ fn a_rollback_carries_what_its_target_carried() {
     table.index.pipeline_version = 9;
     table.roll_back(100, "Deploy", 2, Some(3), manual());
     let row = table.execution(100);
-    assert_eq!(
-        (row.execution_type, row.pipeline_version),
-        (ExecutionType::Rollback, 9)
-    );
-    assert_eq!(
-        (&row.variables, &row.outputs),
-        (&target.variables, &target.outputs)
-    );
-    assert_eq!(
-        (&row.artifacts, &row.revisions),
-        (&target.artifacts, &target.revisions)
-    );
+    assert_eq!((row.execution_type, row.pipeline_version), (ExecutionType::Rollback, 9));
+    assert_eq!((&row.variables, &row.outputs), (&target.variables, &target.outputs));
+    assert_eq!((&row.artifacts, &row.revisions), (&target.artifacts, &target.revisions));
     assert!(row.stages.is_empty() && row.pins.is_empty() && row.attempt == 1);
     let of = row.rollback.as_ref().unwrap();
-    assert_eq!(
-        (of.target, of.undone, &of.stage),
-        (id(2), Some(id(3)), &stage("Deploy"))
-    );
+    assert_eq!((of.target, of.undone, &of.stage), (id(2), Some(id(3)), &stage("Deploy")));
     assert_eq!(row.machine_name().len(), 38);
 }
 
@@ -283,17 +175,9 @@ fn an_update_ends_no_rollback_unless_its_stage_is_gone() {
     assert_eq!(*table.phase(100), Phase::Succeeded);
 
     table.roll_back(101, "Deploy", 1, Some(100), manual());
-    table
-        .index
-        .stages
-        .retain(|index| index.name != stage("Deploy"));
+    table.index.stages.retain(|index| index.name != stage("Deploy"));
     let answers = table.ask(101, "q", None);
-    assert_eq!(
-        answers["q"],
-        GateAnswer::End {
-            status: ExecutionStatus::Cancelled
-        }
-    );
+    assert_eq!(answers["q"], GateAnswer::End { status: ExecutionStatus::Cancelled });
     assert_eq!(table.inside("Deploy"), None);
 }
 
@@ -308,36 +192,17 @@ fn the_trigger_is_codepipelines() {
     let undone = id(3).to_string();
     assert_eq!(
         detail(manual()),
-        (
-            TriggerType::ManualRollback,
-            "arn:aws:sts::111122223333:assumed-role/oncall/ana".into()
-        )
+        (TriggerType::ManualRollback, "arn:aws:sts::111122223333:assumed-role/oncall/ana".into())
     );
     assert_eq!(
         detail(RollbackCause::StageFailed),
-        (
-            TriggerType::AutomatedRollback,
-            format!(r#"{{"FailedPipelineExecutionId":"{undone}"}}"#)
-        )
+        (TriggerType::AutomatedRollback, format!(r#"{{"FailedPipelineExecutionId":"{undone}"}}"#))
     );
     let (kind, json) = detail(alarm("5 > 1"));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(
-        (kind, &json["FailedPipelineExecutionId"]),
-        (TriggerType::AutomatedRollback, &undone.into())
-    );
-    assert_eq!(
-        (&json["AlarmArn"], &json["Reason"]),
-        (&arn(&alarm("")).into(), &"5 > 1".into())
-    );
-    assert_eq!(
-        detail(RollbackCause::Manual {
-            by: "x".repeat(3_000)
-        })
-        .1
-        .len(),
-        1_024
-    );
+    assert_eq!((kind, &json["FailedPipelineExecutionId"]), (TriggerType::AutomatedRollback, &undone.into()));
+    assert_eq!((&json["AlarmArn"], &json["Reason"]), (&arn(&alarm("")).into(), &"5 > 1".into()));
+    assert_eq!(detail(RollbackCause::Manual { by: "x".repeat(3_000) }).1.len(), 1_024);
 }
 
 fn arn(cause: &RollbackCause) -> String {
@@ -404,22 +269,14 @@ fn what_failed_goes_back_to_the_newest_success_whenever_that_was_started() {
     table.release(2, "Verify");
     let successes = table.successes("Deploy");
     let deploy = table.index_of("Deploy").clone();
-    let chosen: Vec<_> = choose_automatic(&successes, &deploy, id(1))
-        .map(|one| one.execution)
-        .collect();
+    let chosen: Vec<_> = choose_automatic(&successes, &deploy, id(1)).map(|one| one.execution).collect();
     assert_eq!(chosen, [id(2)]);
 }
 
 #[test]
 fn every_reason_against_a_target_is_told() {
     type Change = fn(&mut Table, &mut Execution);
-    type Case = (
-        &'static str,
-        Change,
-        &'static [&'static str],
-        Choice,
-        Vec<Ineligible>,
-    );
+    type Case = (&'static str, Change, &'static [&'static str], Choice, Vec<Ineligible>);
     let cases: [Case; 9] = [
         ("eligible", |_, _| {}, &[], Choice::Automatic, vec![]),
         (
@@ -429,13 +286,7 @@ fn every_reason_against_a_target_is_told() {
             Choice::Manual,
             vec![Ineligible::ParallelMode],
         ),
-        (
-            "source",
-            |table, _| drop(table.index.stages.remove(0)),
-            &[],
-            Choice::Manual,
-            vec![Ineligible::SourceStage],
-        ),
+        ("source", |table, _| drop(table.index.stages.remove(0)), &[], Choice::Manual, vec![Ineligible::SourceStage]),
         (
             "never entered",
             |_, row| row.stages.clear(),
@@ -448,9 +299,7 @@ fn every_reason_against_a_target_is_told() {
             |_, row| set(row, StageStatus::Skipped),
             &[],
             Choice::Manual,
-            vec![Ineligible::NotSucceeded {
-                status: Some(StageStatus::Skipped),
-            }],
+            vec![Ineligible::NotSucceeded { status: Some(StageStatus::Skipped) }],
         ),
         (
             "changed",
@@ -460,47 +309,20 @@ fn every_reason_against_a_target_is_told() {
             },
             &[],
             Choice::Manual,
-            vec![Ineligible::StageChanged {
-                started_in: 1,
-                current: 4,
-            }],
+            vec![Ineligible::StageChanged { started_in: 1, current: 4 }],
         ),
-        (
-            "revoked",
-            |_, row| revoke(row),
-            &[],
-            Choice::Automatic,
-            vec![Ineligible::Revoked { by: id(50) }],
-        ),
-        (
-            "revoked, but a person may",
-            |_, row| revoke(row),
-            &[],
-            Choice::Manual,
-            vec![],
-        ),
+        ("revoked", |_, row| revoke(row), &[], Choice::Automatic, vec![Ineligible::Revoked { by: id(50) }]),
+        ("revoked, but a person may", |_, row| revoke(row), &[], Choice::Manual, vec![]),
         (
             "artifacts",
             |_, row| {
-                row.artifacts.insert(
-                    "App".into(),
-                    ArtifactLocation {
-                        bucket: "b".into(),
-                        key: "k".into(),
-                    },
-                );
+                row.artifacts.insert("App".into(), ArtifactLocation { bucket: "b".into(), key: "k".into() });
             },
             &["App", "Lost"],
             Choice::Manual,
             vec![
-                Ineligible::ArtifactGone {
-                    artifact: "App".into(),
-                    location: "s3://b/k".into(),
-                },
-                Ineligible::ArtifactGone {
-                    artifact: "Lost".into(),
-                    location: "its place".into(),
-                },
+                Ineligible::ArtifactGone { artifact: "App".into(), location: "s3://b/k".into() },
+                Ineligible::ArtifactGone { artifact: "Lost".into(), location: "its place".into() },
             ],
         ),
     ];
@@ -510,34 +332,16 @@ fn every_reason_against_a_target_is_told() {
         change(&mut table, &mut row);
         let deploy = table.index_of("Deploy").clone();
         let gone: Vec<String> = gone.iter().map(|gone| (*gone).to_owned()).collect();
-        assert_eq!(
-            ineligible_because(&table.index, &deploy, &row, &gone, choice),
-            expected,
-            "{name}"
-        );
+        assert_eq!(ineligible_because(&table.index, &deploy, &row, &gone, choice), expected, "{name}");
     }
     let mut table = deployed();
     table.index.pipeline_version = 7;
     let deploy = table.index_of("Deploy").clone();
-    let reasons =
-        |row: &Execution| ineligible_because(&table.index, &deploy, row, &[], Choice::Automatic);
-    assert_eq!(
-        reasons(table.execution(2)),
-        [],
-        "edits elsewhere do not matter"
-    );
-    assert_eq!(
-        reasons(&execution(9, ExecutionMode::Queued)),
-        [Ineligible::NotSucceeded { status: None }]
-    );
+    let reasons = |row: &Execution| ineligible_because(&table.index, &deploy, row, &[], Choice::Automatic);
+    assert_eq!(reasons(table.execution(2)), [], "edits elsewhere do not matter");
+    assert_eq!(reasons(&execution(9, ExecutionMode::Queued)), [Ineligible::NotSucceeded { status: None }]);
     table.roll_back(100, "Deploy", 2, Some(3), manual());
-    let reasons = ineligible_because(
-        &table.index,
-        &deploy,
-        table.execution(100),
-        &[],
-        Choice::Manual,
-    );
+    let reasons = ineligible_because(&table.index, &deploy, table.execution(100), &[], Choice::Manual);
     assert_eq!(reasons[0], Ineligible::RollbackExecution { target: id(2) });
 }
 

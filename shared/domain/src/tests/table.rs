@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::{at, execution, id, stage};
 use crate::{
-    AlarmSnapshot, Changes, Effect, Execution, ExecutionId, ExecutionMode, GateAnswer, GateEvent,
-    Live, Phase, PipelineView, Rejected, RollbackCause, RollbackOrder, StageIndex, StageName,
-    StageReport, StageState, Success, Waiting, Watch, pass_gate,
+    AlarmSnapshot, Changes, Effect, Execution, ExecutionId, ExecutionMode, GateAnswer, GateEvent, Live, Phase,
+    PipelineView, Rejected, RollbackCause, RollbackOrder, StageIndex, StageName, StageReport, StageState, Success,
+    Waiting, Watch, pass_gate,
     pipeline::tests::{stage_index, view},
     start_rollback,
 };
@@ -34,27 +34,15 @@ pub(super) struct Conflict(pub(super) String);
 impl Table {
     /// A pipeline `Source`, `Deploy`, `Verify` with executions 1 to `count` that have not asked for anything.
     pub(super) fn new(mode: ExecutionMode, count: u128) -> Self {
-        let stages: Vec<StageIndex> = ["Source", "Deploy", "Verify"]
-            .iter()
-            .map(|name| stage_index(name, &[("Act", 1), ("Check", 2)]))
-            .collect();
+        let stages: Vec<StageIndex> =
+            ["Source", "Deploy", "Verify"].iter().map(|name| stage_index(name, &[("Act", 1), ("Check", 2)])).collect();
         Self::with_stages(stages, mode, count)
     }
 
     pub(super) fn with_stages(stages: Vec<StageIndex>, mode: ExecutionMode, count: u128) -> Self {
         let mut index = view(stages).index;
         index.mode = mode;
-        let executions = (1..=count)
-            .map(|n| {
-                (
-                    id(n),
-                    Execution {
-                        version: 1,
-                        ..execution(n, mode)
-                    },
-                )
-            })
-            .collect();
+        let executions = (1..=count).map(|n| (id(n), Execution { version: 1, ..execution(n, mode) })).collect();
         Self {
             index,
             stages: BTreeMap::new(),
@@ -99,14 +87,10 @@ impl Table {
         }
         for mut row in changes.successes {
             row.version += 1;
-            self.successes
-                .insert((row.stage.clone(), row.at, row.execution), row);
+            self.successes.insert((row.stage.clone(), row.at, row.execution), row);
         }
         for row in changes.watches {
-            self.watches.insert(
-                (row.alarm_arn.clone(), row.stage.clone(), row.rule.clone()),
-                row,
-            );
+            self.watches.insert((row.alarm_arn.clone(), row.stage.clone(), row.rule.clone()), row);
         }
         for row in changes.watches_ended {
             self.watches.remove(&(row.alarm_arn, row.stage, row.rule));
@@ -115,36 +99,19 @@ impl Table {
     }
 
     fn check(&self, changes: &Changes) -> Result<(), Conflict> {
-        let same = |what: &dyn std::fmt::Debug, stored: Option<u64>, read: u64| match stored
-            .unwrap_or(0)
-            == read
-        {
+        let same = |what: &dyn std::fmt::Debug, stored: Option<u64>, read: u64| match stored.unwrap_or(0) == read {
             true => Ok(()),
-            false => Err(Conflict(format!(
-                "{what:?} was read at {read}, is at {stored:?}"
-            ))),
+            false => Err(Conflict(format!("{what:?} was read at {read}, is at {stored:?}"))),
         };
         for (name, row) in &changes.stages {
-            same(
-                name,
-                self.stages.get(name).map(|row| row.version),
-                row.version,
-            )?;
+            same(name, self.stages.get(name).map(|row| row.version), row.version)?;
         }
         for (id, row) in &changes.executions {
-            same(
-                id,
-                self.executions.get(id).map(|row| row.version),
-                row.version,
-            )?;
+            same(id, self.executions.get(id).map(|row| row.version), row.version)?;
         }
         for row in &changes.successes {
             let key = (row.stage.clone(), row.at, row.execution);
-            same(
-                &key,
-                self.successes.get(&key).map(|row| row.version),
-                row.version,
-            )?;
+            same(&key, self.successes.get(&key).map(|row| row.version), row.version)?;
         }
         for (name, generation) in &changes.fences {
             if self.stage(name.as_str()).generation != *generation {
@@ -153,30 +120,11 @@ impl Table {
         }
         // What a store refuses for good: two writes of one row in one transaction.
         let mut effects = BTreeSet::new();
-        assert!(
-            changes
-                .effects
-                .iter()
-                .all(|effect| effects.insert(effect.id())),
-            "{:?}",
-            changes.effects
-        );
+        assert!(changes.effects.iter().all(|effect| effects.insert(effect.id())), "{:?}", changes.effects);
         let mut rows = BTreeSet::new();
-        assert!(
-            changes
-                .waiting_added
-                .iter()
-                .all(|row| rows.insert((&row.stage, row.arrival))),
-            "{changes:?}"
-        );
+        assert!(changes.waiting_added.iter().all(|row| rows.insert((&row.stage, row.arrival))), "{changes:?}");
         let mut rows = BTreeSet::new();
-        assert!(
-            changes
-                .waiting_removed
-                .iter()
-                .all(|row| rows.insert((&row.stage, row.arrival))),
-            "{changes:?}"
-        );
+        assert!(changes.waiting_removed.iter().all(|row| rows.insert((&row.stage, row.arrival))), "{changes:?}");
         Ok(())
     }
 
@@ -210,20 +158,11 @@ impl Table {
 
     /// Successes in a stage, newest first.
     pub(super) fn successes(&self, name: &str) -> Vec<Success> {
-        self.successes
-            .values()
-            .rev()
-            .filter(|row| row.stage == stage(name))
-            .cloned()
-            .collect()
+        self.successes.values().rev().filter(|row| row.stage == stage(name)).cloned().collect()
     }
 
     pub(super) fn index_of(&mut self, name: &str) -> &mut StageIndex {
-        self.index
-            .stages
-            .iter_mut()
-            .find(|index| index.name.as_str() == name)
-            .unwrap()
+        self.index.stages.iter_mut().find(|index| index.name.as_str() == name).unwrap()
     }
 
     pub(super) fn decide_gate(
@@ -232,22 +171,12 @@ impl Table {
         token: &str,
         finished: Option<&StageReport>,
     ) -> Result<Changes, Rejected> {
-        let event = GateEvent {
-            execution,
-            token,
-            finished,
-            alarms: &self.alarms,
-        };
+        let event = GateEvent { execution, token, finished, alarms: &self.alarms };
         pass_gate(&self.view(), &self.executions, &event, self.now())
     }
 
     /// Execution `n` asks the gate; what the decision answers to whom, by token.
-    pub(super) fn ask(
-        &mut self,
-        n: u128,
-        token: &str,
-        finished: Option<&StageReport>,
-    ) -> BTreeMap<String, GateAnswer> {
+    pub(super) fn ask(&mut self, n: u128, token: &str, finished: Option<&StageReport>) -> BTreeMap<String, GateAnswer> {
         let changes = self.decide_gate(id(n), token, finished).unwrap();
         self.answers(changes)
     }
@@ -279,25 +208,10 @@ impl Table {
         if *self.phase(n) == Phase::Starting {
             self.ask(n, &format!("start {n}"), None);
         }
-        let names: Vec<StageName> = self
-            .index
-            .stages
-            .iter()
-            .map(|index| index.name.clone())
-            .collect();
+        let names: Vec<StageName> = self.index.stages.iter().map(|index| index.name.clone()).collect();
         for name in names {
-            assert_eq!(
-                *self.phase(n),
-                Phase::Running {
-                    stage: name.clone()
-                }
-            );
-            self.finish(
-                n,
-                name.as_str(),
-                crate::StageResult::Succeeded,
-                &format!("{name} {n}"),
-            );
+            assert_eq!(*self.phase(n), Phase::Running { stage: name.clone() });
+            self.finish(n, name.as_str(), crate::StageResult::Succeeded, &format!("{name} {n}"));
             if name.as_str() == last {
                 return;
             }
@@ -313,11 +227,8 @@ impl Table {
         undone: Option<u128>,
         cause: RollbackCause,
     ) -> Result<Changes, Rejected> {
-        let newer: Vec<Success> = self
-            .successes(name)
-            .into_iter()
-            .take_while(|success| success.execution != id(target))
-            .collect();
+        let newer: Vec<Success> =
+            self.successes(name).into_iter().take_while(|success| success.execution != id(target)).collect();
         let order = RollbackOrder {
             id: id(n),
             stage: &stage(name),
@@ -329,20 +240,9 @@ impl Table {
         start_rollback(&self.view(), &self.executions, &order, self.now())
     }
 
-    pub(super) fn roll_back(
-        &mut self,
-        n: u128,
-        name: &str,
-        target: u128,
-        undone: Option<u128>,
-        cause: RollbackCause,
-    ) {
-        let changes = self
-            .decide_rollback(n, name, target, undone, cause)
-            .unwrap();
+    pub(super) fn roll_back(&mut self, n: u128, name: &str, target: u128, undone: Option<u128>, cause: RollbackCause) {
+        let changes = self.decide_rollback(n, name, target, undone, cause).unwrap();
         let effects = self.store(changes).unwrap();
-        assert!(
-            matches!(effects.as_slice(), [Effect::StartMachine { execution, .. }] if *execution == id(n))
-        );
+        assert!(matches!(effects.as_slice(), [Effect::StartMachine { execution, .. }] if *execution == id(n)));
     }
 }

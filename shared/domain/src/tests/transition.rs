@@ -2,27 +2,14 @@ use super::{id, manual, stage, table::Table, waiting_before};
 use crate::{ExecutionMode, Rejected, StageResult, disable_transition, enable_transition};
 
 fn disable(table: &mut Table, name: &str) {
-    let changes = disable_transition(
-        &table.view(),
-        &stage(name),
-        "ana",
-        "incident 7",
-        table.now(),
-    );
+    let changes = disable_transition(&table.view(), &stage(name), "ana", "incident 7", table.now());
     table.answers(changes);
 }
 
 /// Tokens answered by enabling.
 fn enable(table: &mut Table, name: &str) -> Vec<String> {
-    let changes = enable_transition(
-        &table.view(),
-        &table.executions,
-        &stage(name),
-        "bob",
-        &table.alarms,
-        table.now(),
-    )
-    .unwrap();
+    let changes =
+        enable_transition(&table.view(), &table.executions, &stage(name), "bob", &table.alarms, table.now()).unwrap();
     table.answers(changes).into_keys().collect()
 }
 
@@ -31,43 +18,24 @@ fn a_disabled_transition_makes_wait_and_enabling_lets_in() {
     for (mode, let_in, left) in [
         (ExecutionMode::Superseded, vec!["Source 3"], vec![]),
         (ExecutionMode::Queued, vec!["Source 1"], vec![id(2), id(3)]),
-        (
-            ExecutionMode::Parallel,
-            vec!["Source 1", "Source 2", "Source 3"],
-            vec![],
-        ),
+        (ExecutionMode::Parallel, vec!["Source 1", "Source 2", "Source 3"], vec![]),
     ] {
         let mut table = Table::new(mode, 3);
         disable(&mut table, "Deploy");
         let inbound = table.stage("Deploy").inbound;
-        assert_eq!(
-            (inbound.enabled, inbound.changed_by.as_deref()),
-            (false, Some("ana"))
-        );
-        assert_eq!(
-            (inbound.disabled_reason.as_deref(), inbound.hold),
-            (Some("incident 7"), None)
-        );
+        assert_eq!((inbound.enabled, inbound.changed_by.as_deref()), (false, Some("ana")));
+        assert_eq!((inbound.disabled_reason.as_deref(), inbound.hold), (Some("incident 7"), None));
         for n in 1..=3 {
             table.release(n, "Source");
-            assert_eq!(
-                (table.phase(n), table.inside("Deploy")),
-                (&waiting_before("Deploy"), None)
-            );
+            assert_eq!((table.phase(n), table.inside("Deploy")), (&waiting_before("Deploy"), None));
         }
         assert_eq!(enable(&mut table, "Deploy"), let_in, "{mode}");
         assert_eq!(table.queue("Deploy"), left, "{mode}");
         let inbound = table.stage("Deploy").inbound;
-        assert_eq!(
-            (inbound.enabled, inbound.changed_by.as_deref()),
-            (true, Some("bob"))
-        );
+        assert_eq!((inbound.enabled, inbound.changed_by.as_deref()), (true, Some("bob")));
         assert_eq!(inbound.disabled_reason, None);
         let before = table.stage("Deploy");
-        assert!(
-            enable(&mut table, "Deploy").is_empty(),
-            "a second time changes nothing"
-        );
+        assert!(enable(&mut table, "Deploy").is_empty(), "a second time changes nothing");
         assert_eq!(table.stage("Deploy"), before);
     }
 }
@@ -79,16 +47,10 @@ fn disabling_does_not_touch_who_is_inside() {
     disable(&mut table, "Deploy");
     table.release(2, "Source");
     assert_eq!(table.inside("Deploy"), Some(id(1)));
-    assert!(
-        enable(&mut table, "Deploy").is_empty(),
-        "the stage is taken"
-    );
+    assert!(enable(&mut table, "Deploy").is_empty(), "the stage is taken");
     disable(&mut table, "Deploy");
     table.finish(1, "Deploy", StageResult::Succeeded, "x");
-    assert_eq!(
-        (table.inside("Deploy"), table.queue("Deploy")),
-        (None, vec![id(2)])
-    );
+    assert_eq!((table.inside("Deploy"), table.queue("Deploy")), (None, vec![id(2)]));
     assert_eq!(enable(&mut table, "Deploy"), ["Source 2"]);
 }
 
@@ -102,10 +64,7 @@ fn a_hold_stays_one_until_it_is_lifted() {
     disable(&mut table, "Deploy");
     assert_eq!(table.stage("Deploy").inbound.hold, hold);
     table.release(2, "Source");
-    assert!(
-        enable(&mut table, "Deploy").is_empty(),
-        "the rollback is inside"
-    );
+    assert!(enable(&mut table, "Deploy").is_empty(), "the rollback is inside");
     assert_eq!(table.stage("Deploy").inbound.hold, None);
     table.ask(100, "r", None);
     let answers = table.finish(100, "Deploy", StageResult::Succeeded, "r2");
@@ -118,15 +77,8 @@ fn parallel_executions_that_were_not_read_are_let_in_by_those_that_leave() {
     disable(&mut table, "Deploy");
     (1..=3).for_each(|n| table.release(n, "Source"));
     let first = [(id(1), table.execution(1).clone())].into();
-    let changes = enable_transition(
-        &table.view(),
-        &first,
-        &stage("Deploy"),
-        "bob",
-        &table.alarms,
-        table.now(),
-    )
-    .unwrap();
+    let changes =
+        enable_transition(&table.view(), &first, &stage("Deploy"), "bob", &table.alarms, table.now()).unwrap();
     table.answers(changes);
     assert_eq!(table.queue("Deploy"), [id(2), id(3)]);
     table.finish(1, "Deploy", StageResult::Failed, "x");
@@ -138,13 +90,7 @@ fn the_one_to_let_in_has_to_be_read() {
     let mut table = Table::new(ExecutionMode::Queued, 1);
     disable(&mut table, "Source");
     table.ask(1, "1", None);
-    let changes = enable_transition(
-        &table.view(),
-        &Default::default(),
-        &stage("Source"),
-        "bob",
-        &table.alarms,
-        table.now(),
-    );
+    let changes =
+        enable_transition(&table.view(), &Default::default(), &stage("Source"), "bob", &table.alarms, table.now());
     assert_eq!(changes, Err(Rejected::Stale));
 }

@@ -11,8 +11,8 @@ use super::{
     world::{ALARM, Budget, Decided, Driver, Event, World},
 };
 use crate::{
-    AlarmSnapshot, AlarmState, Choice, ExecutionMode, ExecutionType, FailureConditions, Phase,
-    RetryConfiguration, RollbackCause, StageStatus, WatchRule, pipeline::tests::stage_index,
+    AlarmSnapshot, AlarmState, Choice, ExecutionMode, ExecutionType, FailureConditions, Phase, RetryConfiguration,
+    RollbackCause, StageStatus, WatchRule, pipeline::tests::stage_index,
 };
 
 /// More states than any walk here has: beyond them the walk is a mistake.
@@ -25,20 +25,9 @@ fn pipeline(mode: ExecutionMode, executions: u128, retry: bool) -> Table {
         retry_configuration: retry.then_some(RetryConfiguration { retry_mode: None }),
         conditions: Vec::new(),
     });
-    deploy.watches = vec![WatchRule {
-        rule: "errors".into(),
-        alarm: "red".into(),
-        minutes: 5,
-    }];
-    let mut table = Table::with_stages(
-        vec![stage_index("Source", &[("Act", 1)]), deploy],
-        mode,
-        executions,
-    );
-    let alarm = AlarmSnapshot {
-        arn: ALARM.into(),
-        state: AlarmState::Ok,
-    };
+    deploy.watches = vec![WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5 }];
+    let mut table = Table::with_stages(vec![stage_index("Source", &[("Act", 1)]), deploy], mode, executions);
+    let alarm = AlarmSnapshot { arn: ALARM.into(), state: AlarmState::Ok };
     table.alarms = BTreeMap::from([("red".to_owned(), alarm)]);
     table
 }
@@ -69,9 +58,7 @@ impl Seen {
 /// Visits every reachable state; with `races`, also those that two decisions taken on the same rows lead to.
 fn walk(name: &str, first: World, races: bool) -> usize {
     let number = Seen::number(&first);
-    let mut seen = Seen {
-        states: HashMap::from([(number, None)]),
-    };
+    let mut seen = Seen { states: HashMap::from([(number, None)]) };
     let mut next = VecDeque::from([(number, first)]);
     let mut steps = 0_usize;
     while let Some((here, world)) = next.pop_front() {
@@ -88,12 +75,7 @@ fn walk(name: &str, first: World, races: bool) -> usize {
                 panic!(
                     "{name}: {broken}\n{}\n{:?}",
                     seen.path_to(there),
-                    after
-                        .table
-                        .executions
-                        .values()
-                        .map(|row| (row.id, &row.phase))
-                        .collect::<Vec<_>>()
+                    after.table.executions.values().map(|row| (row.id, &row.phase)).collect::<Vec<_>>()
                 );
             }
             next.push_back((there, after));
@@ -102,18 +84,10 @@ fn walk(name: &str, first: World, races: bool) -> usize {
             panic!(
                 "{name}: {broken}\n{}\n{:?}",
                 seen.path_to(here),
-                world
-                    .table
-                    .executions
-                    .values()
-                    .map(|row| (row.id, &row.phase))
-                    .collect::<Vec<_>>()
+                world.table.executions.values().map(|row| (row.id, &row.phase)).collect::<Vec<_>>()
             );
         }
-        assert!(
-            seen.states.len() < STATES_MAX,
-            "{name}: the walk has no end"
-        );
+        assert!(seen.states.len() < STATES_MAX, "{name}: the walk has no end");
     }
     println!("{name}: {} states, {steps} steps", seen.states.len());
     seen.states.len()
@@ -125,31 +99,20 @@ fn successors(world: &World, races: bool) -> Vec<(Event, String, World)> {
     for event in &events {
         let decided = world.decide(event);
         // Late requests mostly are of no consequence; their tokens are answered already.
-        if matches!(event, Event::DeliverLate(..))
-            && decided.as_ref().is_some_and(Decided::only_repeats)
-        {
+        if matches!(event, Event::DeliverLate(..)) && decided.as_ref().is_some_and(Decided::only_repeats) {
             continue;
         }
         let mut after = world.clone();
         after.apply(event, decided).expect("nobody else wrote");
         if races {
             let possible = after.events();
-            for other in events
-                .iter()
-                .filter(|other| is_repeatable(other) || possible.contains(other))
-            {
+            for other in events.iter().filter(|other| is_repeatable(other) || possible.contains(other)) {
                 let Some(late) = world.decide(other).filter(|late| !late.only_repeats()) else {
                     continue;
                 };
                 let mut both = after.clone();
-                if (is_repeatable(other) || *other != *event)
-                    && both.apply(other, Some(late)).is_ok()
-                {
-                    all.push((
-                        event.clone(),
-                        format!("{event:?}, then {other:?} as decided before"),
-                        both,
-                    ));
+                if (is_repeatable(other) || *other != *event) && both.apply(other, Some(late)).is_ok() {
+                    all.push((event.clone(), format!("{event:?}, then {other:?} as decided before"), both));
                 }
             }
         }
@@ -165,10 +128,7 @@ fn is_repeatable(event: &Event) -> bool {
 
 /// Whether an event comes by itself, with nobody needed.
 fn is_progress(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Deliver(_) | Event::RunEnds(..) | Event::Settle(_) | Event::Close(_)
-    )
+    matches!(event, Event::Deliver(_) | Event::RunEnds(..) | Event::Settle(_) | Event::Close(_))
 }
 
 fn holds(condition: bool, what: impl FnOnce() -> String) -> Result<(), String> {
@@ -180,39 +140,22 @@ fn check_state(world: &World) -> Result<(), String> {
     let table = &world.table;
     let superseded = table.index.mode == ExecutionMode::Superseded;
     for name in ["Source", "Deploy"] {
-        holds(!superseded || table.queue(name).len() <= 1, || {
-            format!("two wait before {name}")
-        })?;
+        holds(!superseded || table.queue(name).len() <= 1, || format!("two wait before {name}"))?;
         if let Some(inside) = table.inside(name) {
             let row = &table.executions[&inside];
-            let reserved =
-                row.phase == Phase::Starting && row.execution_type == ExecutionType::Rollback;
-            holds(
-                reserved || row.phase == Phase::Running { stage: stage(name) },
-                || format!("who is inside {name}?"),
-            )?;
+            let reserved = row.phase == Phase::Starting && row.execution_type == ExecutionType::Rollback;
+            holds(reserved || row.phase == Phase::Running { stage: stage(name) }, || format!("who is inside {name}?"))?;
         }
     }
     for (id, row) in &table.executions {
-        let inside: Vec<_> = ["Source", "Deploy"]
-            .into_iter()
-            .filter(|name| table.inside(name) == Some(*id))
-            .collect();
-        let waits: Vec<_> = table
-            .waiting
-            .values()
-            .filter(|waiting| waiting.execution == *id)
-            .collect();
+        let inside: Vec<_> = ["Source", "Deploy"].into_iter().filter(|name| table.inside(name) == Some(*id)).collect();
+        let waits: Vec<_> = table.waiting.values().filter(|waiting| waiting.execution == *id).collect();
         let is_reserved = row.rollback.is_some();
         let in_place = match &row.phase {
             Phase::Starting => inside.len() == usize::from(is_reserved) && waits.is_empty(),
-            Phase::Waiting { stage } => {
-                inside.is_empty() && waits.len() == 1 && waits[0].stage == *stage
-            }
+            Phase::Waiting { stage } => inside.is_empty() && waits.len() == 1 && waits[0].stage == *stage,
             Phase::Running { stage } => {
-                inside == [stage.as_str()]
-                    && waits.is_empty()
-                    && row.stages[stage].status == StageStatus::InProgress
+                inside == [stage.as_str()] && waits.is_empty() && row.stages[stage].status == StageStatus::InProgress
             }
             _ => inside.is_empty() && waits.is_empty(),
         };
@@ -222,19 +165,12 @@ fn check_state(world: &World) -> Result<(), String> {
             let same = request.token.trim_end_matches('+') == waiting.token.trim_end_matches('+');
             holds(same, || format!("execution {id} waits for another token"))?;
         }
-        holds(
-            !row.phase.is_ended()
-                || row
-                    .stages
-                    .values()
-                    .all(|of| of.status != StageStatus::InProgress),
-            || format!("execution {id} has ended inside"),
-        )?;
+        holds(!row.phase.is_ended() || row.stages.values().all(|of| of.status != StageStatus::InProgress), || {
+            format!("execution {id} has ended inside")
+        })?;
     }
     for (undone, started) in world.automatic_rollbacks() {
-        holds(started.len() == 1, || {
-            format!("several rollbacks of {undone:?}")
-        })?;
+        holds(started.len() == 1, || format!("several rollbacks of {undone:?}"))?;
     }
     Ok(())
 }
@@ -243,36 +179,19 @@ fn check_state(world: &World) -> Result<(), String> {
 fn check_step(before: &World, after: &World) -> Result<(), String> {
     for name in ["Source", "Deploy"] {
         let (old, new) = (before.table.stage(name), after.table.stage(name));
-        holds(old.generation <= new.generation, || {
-            format!("the generation of {name} fell")
-        })?;
+        holds(old.generation <= new.generation, || format!("the generation of {name} fell"))?;
         let inside = |world: &World| world.table.inside(name);
         let changed = inside(after).is_some() && inside(before) != inside(after);
-        holds(!changed || old.generation < new.generation, || {
-            format!("{name} changed hands without a generation")
-        })?;
+        holds(!changed || old.generation < new.generation, || format!("{name} changed hands without a generation"))?;
     }
     for (id, old) in &before.table.executions {
         let new = &after.table.executions[id];
-        holds(!old.phase.is_ended() || old.phase == new.phase, || {
-            format!("execution {id} came back from its end")
-        })?;
-        for (name, outcome) in old
-            .stages
-            .iter()
-            .filter(|(_, outcome)| outcome.revoked_by.is_some())
-        {
-            holds(new.stages[name].revoked_by == outcome.revoked_by, || {
-                "a success was taken back twice".to_owned()
-            })?;
+        holds(!old.phase.is_ended() || old.phase == new.phase, || format!("execution {id} came back from its end"))?;
+        for (name, outcome) in old.stages.iter().filter(|(_, outcome)| outcome.revoked_by.is_some()) {
+            holds(new.stages[name].revoked_by == outcome.revoked_by, || "a success was taken back twice".to_owned())?;
         }
     }
-    for row in after
-        .table
-        .executions
-        .values()
-        .filter(|row| !before.table.executions.contains_key(&row.id))
-    {
+    for row in after.table.executions.values().filter(|row| !before.table.executions.contains_key(&row.id)) {
         let Some(of) = &row.rollback else {
             return Err("nobody starts releases here".to_owned());
         };
@@ -281,19 +200,10 @@ fn check_step(before: &World, after: &World) -> Result<(), String> {
             _ => Choice::Automatic,
         };
         let target = &before.table.executions[&of.target];
-        holds(before.is_eligible(target, choice), || {
-            format!("rollback {} to what is not eligible", row.id)
-        })?;
-        let held = after
-            .table
-            .stage("Deploy")
-            .inbound
-            .hold
-            .is_some_and(|hold| hold.rollback == row.id);
+        holds(before.is_eligible(target, choice), || format!("rollback {} to what is not eligible", row.id))?;
+        let held = after.table.stage("Deploy").inbound.hold.is_some_and(|hold| hold.rollback == row.id);
         let expected = of.cause != RollbackCause::StageFailed;
-        holds(held == expected, || {
-            format!("held: {held}, rollback {:?}", of.cause)
-        })?;
+        holds(held == expected, || format!("held: {held}, rollback {:?}", of.cause))?;
     }
     Ok(())
 }
@@ -305,14 +215,9 @@ fn check_rest(world: &World) -> Result<(), String> {
             Phase::Waiting { stage } => !world.table.stage(stage.as_str()).inbound.enabled,
             phase => phase.is_ended(),
         };
-        holds(shut_out, || {
-            format!("execution {id} is stuck in {:?}", row.phase)
-        })?;
-        let told =
-            matches!(world.drivers[id], Driver::Done | Driver::Dead) || !row.phase.is_ended();
-        holds(told, || {
-            format!("the state machine of {id} was never told that it ended")
-        })?;
+        holds(shut_out, || format!("execution {id} is stuck in {:?}", row.phase))?;
+        let told = matches!(world.drivers[id], Driver::Done | Driver::Dead) || !row.phase.is_ended();
+        holds(told, || format!("the state machine of {id} was never told that it ended"))?;
     }
     Ok(())
 }
@@ -321,20 +226,9 @@ const MODES: [ExecutionMode; 2] = [ExecutionMode::Superseded, ExecutionMode::Que
 
 fn story(mode: ExecutionMode) {
     // Arrivals in other orders are walked with two executions.
-    let budget = Budget {
-        alarms: 1,
-        rollbacks: 1,
-        in_order: true,
-        ..Budget::default()
-    };
+    let budget = Budget { alarms: 1, rollbacks: 1, in_order: true, ..Budget::default() };
     let first = World::new(pipeline(mode, 3, false), budget);
-    assert!(
-        walk(
-            &format!("{mode}, 3 executions, alarm, manual rollback"),
-            first,
-            false
-        ) > 5_000
-    );
+    assert!(walk(&format!("{mode}, 3 executions, alarm, manual rollback"), first, false) > 5_000);
 }
 
 // One test each, so that they run side by side.
@@ -351,55 +245,11 @@ fn queued_releases_alarms_and_rollbacks_in_every_order() {
 #[test]
 fn every_order_of_two_executions_and_one_more_thing() {
     let cases = [
-        (
-            "alarm twice, enabling",
-            Budget {
-                alarms: 2,
-                rollbacks: 1,
-                enables: 1,
-                ..Budget::default()
-            },
-            false,
-        ),
-        (
-            "disabling and enabling",
-            Budget {
-                disables: 2,
-                enables: 2,
-                source_fails: true,
-                ..Budget::default()
-            },
-            false,
-        ),
-        (
-            "asking again",
-            Budget {
-                asks_again: 2,
-                source_fails: true,
-                ..Budget::default()
-            },
-            true,
-        ),
-        (
-            "an update",
-            Budget {
-                updates: 1,
-                rollbacks: 1,
-                source_fails: true,
-                ..Budget::default()
-            },
-            true,
-        ),
-        (
-            "a dead machine",
-            Budget {
-                deaths: 1,
-                alarms: 1,
-                source_fails: true,
-                ..Budget::default()
-            },
-            true,
-        ),
+        ("alarm twice, enabling", Budget { alarms: 2, rollbacks: 1, enables: 1, ..Budget::default() }, false),
+        ("disabling and enabling", Budget { disables: 2, enables: 2, source_fails: true, ..Budget::default() }, false),
+        ("asking again", Budget { asks_again: 2, source_fails: true, ..Budget::default() }, true),
+        ("an update", Budget { updates: 1, rollbacks: 1, source_fails: true, ..Budget::default() }, true),
+        ("a dead machine", Budget { deaths: 1, alarms: 1, source_fails: true, ..Budget::default() }, true),
     ];
     for mode in MODES {
         for (name, budget, retry) in &cases {
@@ -415,39 +265,13 @@ fn every_order_of_two_executions_and_one_more_thing() {
 #[test]
 fn decisions_on_the_same_rows_do_not_both_win() {
     let cases = [
-        (
-            "alarm, manual rollback",
-            Budget {
-                alarms: 1,
-                rollbacks: 1,
-                ..Budget::default()
-            },
-        ),
-        (
-            "enabling, asking again",
-            Budget {
-                disables: 1,
-                enables: 1,
-                asks_again: 1,
-                ..Budget::default()
-            },
-        ),
-        (
-            "a dead machine, an update",
-            Budget {
-                deaths: 1,
-                updates: 1,
-                ..Budget::default()
-            },
-        ),
+        ("alarm, manual rollback", Budget { alarms: 1, rollbacks: 1, ..Budget::default() }),
+        ("enabling, asking again", Budget { disables: 1, enables: 1, asks_again: 1, ..Budget::default() }),
+        ("a dead machine, an update", Budget { deaths: 1, updates: 1, ..Budget::default() }),
     ];
     for mode in MODES {
         for (name, budget) in &cases {
-            walk(
-                &format!("{mode}, races, {name}"),
-                World::new(pipeline(mode, 2, false), budget.clone()),
-                true,
-            );
+            walk(&format!("{mode}, races, {name}"), World::new(pipeline(mode, 2, false), budget.clone()), true);
         }
     }
 }

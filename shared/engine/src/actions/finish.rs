@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionRun, ActionStatus, Changes, Effect, ExecutionId, Generation, Job, JobStatus,
-    PipelineName, SourceRevision, StageName,
+    ActionRun, ActionStatus, Changes, Effect, ExecutionId, Generation, Job, JobStatus, PipelineName, SourceRevision,
+    StageName,
 };
 
 use super::{ended, may_act, start::run_id};
@@ -32,18 +32,11 @@ pub(crate) struct Finished {
 
 impl Finished {
     pub(crate) fn failed(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            failure: Some((code.into(), message.into())),
-            ..Self::default()
-        }
+        Self { failure: Some((code.into(), message.into())), ..Self::default() }
     }
 
     fn status(&self) -> ActionStatus {
-        if self.failure.is_some() {
-            ActionStatus::Failed
-        } else {
-            ActionStatus::Succeeded
-        }
+        if self.failure.is_some() { ActionStatus::Failed } else { ActionStatus::Succeeded }
     }
 }
 
@@ -90,14 +83,8 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
 ) -> Result<ActionStatus, EngineError> {
     until_stored(async || {
         let view = world.store().load_pipeline(&key.pipeline).await?;
-        let execution = world
-            .store()
-            .load_execution(&key.pipeline, key.execution)
-            .await?;
-        let run = world
-            .store()
-            .load_action_run(&key.pipeline, key.execution, key.run)
-            .await?;
+        let execution = world.store().load_execution(&key.pipeline, key.execution).await?;
+        let run = world.store().load_action_run(&key.pipeline, key.execution, key.run).await?;
         let (Some(view), Some(mut execution), Some(mut run)) = (view, execution, run) else {
             return Ok(ActionStatus::Abandoned);
         };
@@ -116,9 +103,7 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
                     changes.executions.insert(execution.id, execution);
                 }
             }
-            changes
-                .fences
-                .insert((key.stage.clone(), view.stage(&key.stage).generation));
+            changes.fences.insert((key.stage.clone(), view.stage(&key.stage).generation));
         } else {
             run.status = ActionStatus::Abandoned;
         }
@@ -126,17 +111,8 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
         run.approval_token = None;
         run.progress = None;
         if let Some(job) = &finished.job {
-            let status = if job.status == JobStatus::TimedOut {
-                None
-            } else {
-                Some(run.status)
-            };
-            changes
-                .effects
-                .extend(status.map(|status| Effect::AnswerAction {
-                    token: job.token.clone(),
-                    status,
-                }));
+            let status = if job.status == JobStatus::TimedOut { None } else { Some(run.status) };
+            changes.effects.extend(status.map(|status| Effect::AnswerAction { token: job.token.clone(), status }));
             changes.jobs.push(job.clone());
         }
         let status = run.status;
@@ -167,14 +143,10 @@ fn remember(execution: &mut domain::Execution, run: &ActionRun, finished: &Finis
         execution.artifacts.extend(run.outputs.clone());
     }
     if let Some(namespace) = &run.namespace {
-        execution
-            .outputs
-            .insert(namespace.clone(), finished.variables.clone());
+        execution.outputs.insert(namespace.clone(), finished.variables.clone());
     }
     if let Some(revision) = &finished.revision {
-        execution
-            .revisions
-            .retain(|known| known.action_name != revision.action_name);
+        execution.revisions.retain(|known| known.action_name != revision.action_name);
         execution.revisions.push(revision.clone());
     }
 }
@@ -185,19 +157,12 @@ pub(crate) async fn expire<W: HasStore + HasMachines>(
     input: &ActionInput,
 ) -> Result<ActionStatus, EngineError> {
     let id = run_id(input);
-    let Some(run) = world
-        .store()
-        .load_action_run(&input.pipeline, input.execution_id, id)
-        .await?
-    else {
+    let Some(run) = world.store().load_action_run(&input.pipeline, input.execution_id, id).await? else {
         return Ok(ActionStatus::Failed);
     };
     let mut finished = Finished::failed("JobFailed", "The action did not finish in time.");
     if let Some(job) = crate::jobs::open_job(world, &run).await? {
-        finished.job = Some(Job {
-            status: JobStatus::TimedOut,
-            ..job
-        });
+        finished.job = Some(Job { status: JobStatus::TimedOut, ..job });
     }
     finish(world, &RunKey::from(&run), &finished).await
 }

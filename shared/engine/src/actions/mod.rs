@@ -6,16 +6,15 @@ mod start;
 
 use contract::{ActionInput, ActionOperation, ActionOutput};
 use domain::{
-    ActionKind, ActionRun, ActionStatus, Effect, Execution, Generation, Phase, PipelineView,
-    StageName, find_action_type,
+    ActionKind, ActionRun, ActionStatus, Effect, Execution, Generation, Phase, PipelineView, StageName,
+    find_action_type,
 };
 
 pub(crate) use finish::{Finished, finish};
 pub(crate) use start::Underway;
 
 use crate::{
-    EngineError, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
-    commit::perform_on_machines, jobs,
+    EngineError, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, commit::perform_on_machines, jobs,
 };
 
 /// Does what the stage's state machine asks of one action, and answers its token when the action has ended. Asked
@@ -34,10 +33,7 @@ pub async fn run_action<W: HasStore + HasObjects + HasMachines + HasFunctions + 
     let status = match (input.operation, &input.token) {
         (ActionOperation::Run, Some(token)) => run(world, input, token, out_of_time).await?,
         (ActionOperation::Run, None) => {
-            return Err(EngineError::refused(
-                "InvalidInput",
-                "An action is run with a task token to answer.",
-            ));
+            return Err(EngineError::refused("InvalidInput", "An action is run with a task token to answer."));
         }
         (ActionOperation::Expire, _) => finish::expire(world, input).await?,
     };
@@ -61,30 +57,20 @@ async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasRoles>(
         }
     };
     // No outbox: until this is done the invocation has not succeeded, so it is repeated, finds the end and answers.
-    let answer = Effect::AnswerAction {
-        token: token.to_owned(),
-        status,
-    };
-    perform_on_machines(world, &answer)
-        .await
-        .unwrap_or(Ok(()))?;
+    let answer = Effect::AnswerAction { token: token.to_owned(), status };
+    perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
     Ok(status)
 }
 
 /// Whether `execution` may still act on `stage` under `generation`.
-pub(crate) fn may_act(
-    view: &PipelineView,
-    execution: &Execution,
-    stage: &StageName,
-    generation: Generation,
-) -> bool {
+pub(crate) fn may_act(view: &PipelineView, execution: &Execution, stage: &StageName, generation: Generation) -> bool {
     let inside = matches!(
         &execution.phase,
         Phase::Running { stage: inside } | Phase::Stopping { stage: inside } if inside == stage
     );
     // PARALLEL pipelines have no lock to hold.
-    let holds = view.index.mode == domain::ExecutionMode::Parallel
-        || view.stage(stage).is_held_by(execution.id, generation);
+    let holds =
+        view.index.mode == domain::ExecutionMode::Parallel || view.stage(stage).is_held_by(execution.id, generation);
     inside && holds
 }
 

@@ -22,57 +22,30 @@ pub(crate) async fn run<W: HasStore + HasObjects + HasMachines>(
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<ActionStatus, EngineError> {
     let run = &underway.run;
-    let finished = match (
-        run.action_type.category.as_str(),
-        run.action_type.provider.as_str(),
-    ) {
+    let finished = match (run.action_type.category.as_str(), run.action_type.provider.as_str()) {
         ("Source", "S3") => source(world, &underway, input).await?,
         ("Deploy", "S3") => deploy(world, run, out_of_time).await?,
-        (category, provider) => Finished::failed(
-            "ConfigurationError",
-            format!("{category} by {provider} is not performed here."),
-        ),
+        (category, provider) => {
+            Finished::failed("ConfigurationError", format!("{category} by {provider} is not performed here."))
+        }
     };
     finish(world, &RunKey::from(run), &finished).await
 }
 
 /// S3 source: copies exactly the pinned object version into the artifact store (spec 6.4).
-async fn source<W: HasObjects>(
-    world: &W,
-    underway: &Underway,
-    input: &ActionInput,
-) -> Result<Finished, EngineError> {
-    let Underway {
-        run,
-        execution,
-        kms_key,
-    } = underway;
-    let setting = |key: &str| {
-        run.resolved_configuration
-            .get(key)
-            .cloned()
-            .unwrap_or_default()
-    };
+async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInput) -> Result<Finished, EngineError> {
+    let Underway { run, execution, kms_key } = underway;
+    let setting = |key: &str| run.resolved_configuration.get(key).cloned().unwrap_or_default();
     let pin = execution.pins.get(&input.action);
-    let key = pin
-        .and_then(|pin| pin.key.clone())
-        .unwrap_or_else(|| setting("S3ObjectKey"));
+    let key = pin.and_then(|pin| pin.key.clone()).unwrap_or_else(|| setting("S3ObjectKey"));
     let version = pin.and_then(|pin| pin.version_id.as_deref());
     let objects = world.objects();
     let fetched = async {
         let revision = s3_source::pin(objects, &setting("S3Bucket"), &key, version).await?;
         for at in run.outputs.values() {
-            s3_source::fetch(
-                objects,
-                &revision,
-                &ObjectAt::new(&at.bucket, &at.key),
-                kms_key.as_deref(),
-            )
-            .await?;
+            s3_source::fetch(objects, &revision, &ObjectAt::new(&at.bucket, &at.key), kms_key.as_deref()).await?;
         }
-        let info = objects
-            .head(&revision.object.at, Some(revision.revision_id()))
-            .await?;
+        let info = objects.head(&revision.object.at, Some(revision.revision_id())).await?;
         Ok::<_, s3_source::SourceError>((revision, info.last_modified))
     };
     match fetched.await {
@@ -91,10 +64,7 @@ async fn source<W: HasObjects>(
             made_artifacts: true,
             ..Finished::default()
         }),
-        Err(error) if error.is_retryable() => Err(EngineError::Unavailable {
-            what: "S3",
-            source: Box::new(error),
-        }),
+        Err(error) if error.is_retryable() => Err(EngineError::Unavailable { what: "S3", source: Box::new(error) }),
         Err(error) => Ok(Finished::failed("RevisionUnavailable", error.to_string())),
     }
 }
@@ -106,10 +76,7 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Finished, EngineError> {
     let Some(artifact) = run.inputs.values().next() else {
-        return Ok(Finished::failed(
-            "ConfigurationError",
-            "The action has no input artifact.",
-        ));
+        return Ok(Finished::failed("ConfigurationError", "The action has no input artifact."));
     };
     let configuration = match S3DeployConfiguration::parse(&run.resolved_configuration) {
         Ok(configuration) => configuration,
@@ -121,17 +88,10 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
         configuration,
         started_at: run.started_at,
         uuid: derived_uuid(&["deploy", &run.id.to_string()]),
-        progress: run
-            .progress
-            .clone()
-            .and_then(|stored| serde_json::from_value(stored).ok())
-            .unwrap_or_default(),
+        progress: run.progress.clone().and_then(|stored| serde_json::from_value(stored).ok()).unwrap_or_default(),
     };
     match s3_deploy::deploy(world.objects(), &request, out_of_time).await {
-        Ok(Outcome::Done(summary)) => Ok(Finished {
-            summary: Some(summary.to_string()),
-            ..Finished::default()
-        }),
+        Ok(Outcome::Done(summary)) => Ok(Finished { summary: Some(summary.to_string()), ..Finished::default() }),
         Ok(Outcome::Unfinished(progress)) => {
             let mut run = run.clone();
             run.progress = serde_json::to_value(progress).ok();
@@ -143,10 +103,7 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
             commit(world, &pipeline, changes).await?;
             Err(EngineError::Unfinished)
         }
-        Err(error) if error.is_retryable() => Err(EngineError::Unavailable {
-            what: "S3",
-            source: Box::new(error),
-        }),
+        Err(error) if error.is_retryable() => Err(EngineError::Unavailable { what: "S3", source: Box::new(error) }),
         Err(error) => Ok(Finished::failed(error.kind().as_str(), error.to_string())),
     }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes,
-    Execution, PipelineDeclaration, PipelineView, Scope, derived_uuid, resolve_configuration,
+    ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes, Execution,
+    PipelineDeclaration, PipelineView, Scope, derived_uuid, resolve_configuration,
 };
 
 use super::{ended, may_act};
 use crate::{
-    EngineError, HasMachines, HasObjects, HasStore, commit, commit::until_stored,
-    definitions::load_declaration, ports::Store,
+    EngineError, HasMachines, HasObjects, HasStore, commit, commit::until_stored, definitions::load_declaration,
+    ports::Store,
 };
 
 /// An action that is under way.
@@ -36,10 +36,7 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
 ) -> Result<Begun, EngineError> {
     until_stored(async || {
         let view = world.store().load_pipeline(&input.pipeline).await?;
-        let execution = world
-            .store()
-            .load_execution(&input.pipeline, input.execution_id)
-            .await?;
+        let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
         let (Some(view), Some(execution)) = (view, execution) else {
             return Ok(Begun::Ended(ActionStatus::Abandoned));
         };
@@ -47,16 +44,12 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
             return Ok(Begun::Ended(ActionStatus::Abandoned));
         }
         let declaration = load_declaration(world, &view.index).await?;
-        let action = declaration
-            .stage(&input.stage)
-            .and_then(|stage| stage.action(&input.action));
+        let action = declaration.stage(&input.stage).and_then(|stage| stage.action(&input.action));
         let Some(action) = action else {
             return Ok(Begun::Ended(ActionStatus::Abandoned));
         };
         let store = declaration.artifact_store_for(&world.settings().region);
-        let kms_key = store
-            .and_then(|store| store.encryption_key.as_ref())
-            .map(|key| key.id.clone());
+        let kms_key = store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone());
         let id = run_id(input);
         let before = view.actions.iter().find(|run| run.id == id).cloned();
         let run = match before {
@@ -65,11 +58,7 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
         };
         Ok(match ended(&run) {
             Some(status) => Begun::Ended(status),
-            None => Begun::Running(Box::new(Underway {
-                run,
-                execution,
-                kms_key,
-            })),
+            None => Begun::Running(Box::new(Underway { run, execution, kms_key })),
         })
     })
     .await
@@ -109,10 +98,7 @@ async fn record<W: HasStore + HasMachines>(
         status: ActionStatus::InProgress,
         started_at: now,
         updated_at: now,
-        role_arn: action
-            .role_arn
-            .clone()
-            .unwrap_or_else(|| declaration.role_arn.clone()),
+        role_arn: action.role_arn.clone().unwrap_or_else(|| declaration.role_arn.clone()),
         configuration: action.configuration.clone(),
         resolved_configuration: BTreeMap::new(),
         inputs: BTreeMap::new(),
@@ -132,38 +118,22 @@ async fn record<W: HasStore + HasMachines>(
         run.error_code = Some("ConfigurationError".to_owned());
         run.error_message = Some(why);
     }
-    let mut changes = Changes {
-        runs: vec![run.clone()],
-        ..Changes::default()
-    };
-    changes
-        .fences
-        .insert((input.stage.clone(), view.stage(&input.stage).generation));
+    let mut changes = Changes { runs: vec![run.clone()], ..Changes::default() };
+    changes.fences.insert((input.stage.clone(), view.stage(&input.stage).generation));
     commit(world, &input.pipeline, changes).await?;
     run.version = 1;
     Ok(run)
 }
 
 /// Resolves the configuration just before the action starts (spec 1.6), and finds its input artifacts.
-fn prepare(
-    run: &mut ActionRun,
-    execution: &Execution,
-    action: &ActionDeclaration,
-) -> Result<(), String> {
+fn prepare(run: &mut ActionRun, execution: &Execution, action: &ActionDeclaration) -> Result<(), String> {
     let id = execution.id.to_string();
-    let scope = Scope {
-        execution_id: &id,
-        variables: &execution.variables,
-        outputs: &execution.outputs,
-    };
+    let scope = Scope { execution_id: &id, variables: &execution.variables, outputs: &execution.outputs };
     run.resolved_configuration =
         resolve_configuration(&action.configuration, &scope).map_err(|error| error.to_string())?;
     for artifact in &action.input_artifacts {
         let Some(at) = execution.artifacts.get(&artifact.name) else {
-            return Err(format!(
-                "Input artifact '{}' does not exist in this execution.",
-                artifact.name
-            ));
+            return Err(format!("Input artifact '{}' does not exist in this execution.", artifact.name));
         };
         run.inputs.insert(artifact.name.clone(), at.clone());
     }
@@ -183,23 +153,9 @@ fn outputs(
     };
     let cut = |text: &str, length: usize| text.chars().take(length).collect::<String>();
     let place = |artifact: &str| {
-        let unique = derived_uuid(&["artifact", &id.to_string(), artifact])
-            .simple()
-            .to_string();
-        let key = format!(
-            "{}/{}/{}",
-            cut(declaration.name.as_str(), 20),
-            cut(artifact, 10),
-            cut(&unique, 12)
-        );
-        ArtifactLocation {
-            bucket: store.location.clone(),
-            key,
-        }
+        let unique = derived_uuid(&["artifact", &id.to_string(), artifact]).simple().to_string();
+        let key = format!("{}/{}/{}", cut(declaration.name.as_str(), 20), cut(artifact, 10), cut(&unique, 12));
+        ArtifactLocation { bucket: store.location.clone(), key }
     };
-    action
-        .output_artifacts
-        .iter()
-        .map(|artifact| (artifact.name.clone(), place(&artifact.name)))
-        .collect()
+    action.output_artifacts.iter().map(|artifact| (artifact.name.clone(), place(&artifact.name))).collect()
 }

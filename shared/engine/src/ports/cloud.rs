@@ -37,46 +37,28 @@ pub enum MachineStatus {
 /// The state machine that drives pipeline executions.
 pub trait Machines: Send + Sync {
     /// Starts an execution called `name`. One that exists already is success.
-    fn start(
-        &self,
-        name: &str,
-        input: &Value,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+    fn start(&self, name: &str, input: &Value) -> impl Future<Output = Result<(), CloudError>> + Send;
 
     /// Answers a task token. [`CloudError::NotFound`] where it was answered before or its execution is over.
-    fn answer(
-        &self,
-        token: &str,
-        output: &Value,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+    fn answer(&self, token: &str, output: &Value) -> impl Future<Output = Result<(), CloudError>> + Send;
 
     /// Restarts a task's heartbeat.
     fn heartbeat(&self, token: &str) -> impl Future<Output = Result<(), CloudError>> + Send;
 
     /// How the execution called `name` stands; `None` where it never started.
-    fn status(
-        &self,
-        name: &str,
-    ) -> impl Future<Output = Result<Option<MachineStatus>, CloudError>> + Send;
+    fn status(&self, name: &str) -> impl Future<Output = Result<Option<MachineStatus>, CloudError>> + Send;
 }
 
 /// CloudWatch alarms.
 pub trait Alarms: Send + Sync {
     /// Metric and composite alarms by name or ARN; those that are not there are left out. Any number of names.
-    fn describe(
-        &self,
-        names: &[String],
-    ) -> impl Future<Output = Result<Vec<AlarmChange>, CloudError>> + Send;
+    fn describe(&self, names: &[String]) -> impl Future<Output = Result<Vec<AlarmChange>, CloudError>> + Send;
 }
 
 /// The user's Lambda functions.
 pub trait Functions: Send + Sync {
     /// Invokes a function asynchronously.
-    fn invoke(
-        &self,
-        function: &str,
-        payload: &Value,
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+    fn invoke(&self, function: &str, payload: &Value) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
 /// Short-lived keys. They never reach a log: there is no `Debug` for the secret parts.
@@ -95,9 +77,5 @@ pub struct Credentials {
 /// Roles of pipelines and actions.
 pub trait Roles: Send + Sync {
     /// Assumes `role_arn` under the session name `session`.
-    fn assume(
-        &self,
-        role_arn: &str,
-        session: &str,
-    ) -> impl Future<Output = Result<Credentials, CloudError>> + Send;
+    fn assume(&self, role_arn: &str, session: &str) -> impl Future<Output = Result<Credentials, CloudError>> + Send;
 }

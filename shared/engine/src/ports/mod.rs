@@ -8,10 +8,9 @@ mod store;
 pub use clock::{Clock, Entropy};
 pub use cloud::{Alarms, CloudError, Credentials, Functions, MachineStatus, Machines, Roles};
 pub use objects::{
-    Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject,
-    PutOptions, Upload, Written,
+    Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject, PutOptions, Upload, Written,
 };
 pub use store::{
-    OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, Precondition, Row,
-    SourceBinding, StartMarker, Store, StoreError, WRITES_MAX, Write,
+    OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, Precondition, Row, SourceBinding, StartMarker,
+    Store, StoreError, WRITES_MAX, Write,
 };

@@ -84,10 +84,7 @@ pub trait Objects: Send + Sync {
     ///
     /// # Errors
     /// [`ObjectsError`]; the parts then stay until the bucket's lifecycle rule for incomplete uploads removes them.
-    fn abort_upload(
-        &self,
-        upload: &Upload,
-    ) -> impl Future<Output = Result<(), ObjectsError>> + Send;
+    fn abort_upload(&self, upload: &Upload) -> impl Future<Output = Result<(), ObjectsError>> + Send;
 
     /// Copies exactly the pinned content, `size` bytes of it, without it passing through the caller.
     ///
@@ -107,8 +104,7 @@ pub trait Objects: Send + Sync {
     ///
     /// # Errors
     /// [`ObjectsError::NotFound`] when there is no such bucket.
-    fn is_versioned(&self, bucket: &str)
-    -> impl Future<Output = Result<bool, ObjectsError>> + Send;
+    fn is_versioned(&self, bucket: &str) -> impl Future<Output = Result<bool, ObjectsError>> + Send;
 }
 
 /// A place in a bucket. Displays as `s3://bucket/key`.
@@ -124,10 +120,7 @@ pub struct ObjectAt {
 impl ObjectAt {
     /// The place `key` in `bucket`.
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
-        Self {
-            bucket: bucket.into(),
-            key: key.into(),
-        }
+        Self { bucket: bucket.into(), key: key.into() }
     }
 }
 
@@ -168,11 +161,7 @@ pub struct ObjectInfo {
 impl ObjectInfo {
     /// Pins the content this information describes.
     pub fn pin(&self, at: &ObjectAt) -> PinnedObject {
-        PinnedObject {
-            at: at.clone(),
-            version_id: self.version_id.clone(),
-            etag: self.etag.clone(),
-        }
+        PinnedObject { at: at.clone(), version_id: self.version_id.clone(), etag: self.etag.clone() }
     }
 }
 
@@ -244,9 +233,7 @@ pub enum ObjectsError {
     #[error("{}", missing_text(*.0, .1))]
     NotFound(Missing, ObjectAt),
     /// Grant the permission. S3 answers so too for an object that does not exist when `s3:ListBucket` is not granted.
-    #[error(
-        "access denied: {operation} on {at}; allow it in the role's policy, the bucket policy and the key policy"
-    )]
+    #[error("access denied: {operation} on {at}; allow it in the role's policy, the bucket policy and the key policy")]
     AccessDenied {
         /// The S3 operation that was refused.
         operation: &'static str,
@@ -298,16 +285,11 @@ impl ObjectsError {
 
 fn missing_text(missing: Missing, at: &ObjectAt) -> String {
     match missing {
-        Missing::Bucket => format!(
-            "there is no bucket {}; check its name, account and region",
-            at.bucket
-        ),
+        Missing::Bucket => format!("there is no bucket {}; check its name, account and region", at.bucket),
         Missing::Object => format!("there is no object {at}; check the key, or upload it"),
         Missing::Version => format!("{at} has no such version; it may have expired"),
         Missing::Deleted => {
-            format!(
-                "{at} is deleted (its version is a delete marker); upload it again or remove the marker"
-            )
+            format!("{at} is deleted (its version is a delete marker); upload it again or remove the marker")
         }
     }
 }

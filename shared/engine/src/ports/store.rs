@@ -3,9 +3,8 @@
 use std::future::Future;
 
 use domain::{
-    ActionExecutionId, ActionName, ActionRun, Effect, Execution, ExecutionId, ExecutionMode,
-    Generation, Job, PipelineIndex, PipelineName, PipelineType, PipelineView, Record, StageName,
-    StageState, Success, Waiting, Watch,
+    ActionExecutionId, ActionName, ActionRun, Effect, Execution, ExecutionId, ExecutionMode, Generation, Job,
+    PipelineIndex, PipelineName, PipelineType, PipelineView, Record, StageName, StageState, Success, Waiting, Watch,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -236,16 +235,10 @@ pub trait Store: Send + Sync {
     fn load_job(&self, id: Uuid) -> impl Future<Output = Result<Option<Job>, StoreError>> + Send;
 
     /// Watches of an alarm.
-    fn watches_of(
-        &self,
-        alarm_arn: &str,
-    ) -> impl Future<Output = Result<Vec<Watch>, StoreError>> + Send;
+    fn watches_of(&self, alarm_arn: &str) -> impl Future<Output = Result<Vec<Watch>, StoreError>> + Send;
 
     /// Watches that have not ended, of all pipelines, those that end first first.
-    fn open_watches(
-        &self,
-        page: PageRequest,
-    ) -> impl Future<Output = Result<Page<Watch>, StoreError>> + Send;
+    fn open_watches(&self, page: PageRequest) -> impl Future<Output = Result<Page<Watch>, StoreError>> + Send;
 
     /// Executions that have not ended, of all pipelines.
     fn open_executions(

@@ -23,12 +23,7 @@ pub(super) struct Archive<'a, O> {
 impl<'a, O: Objects> Archive<'a, O> {
     /// An archive of `size` bytes.
     pub(super) fn new(objects: &'a O, object: PinnedObject, size: u64) -> Self {
-        Self {
-            objects,
-            object,
-            size,
-            blocks: Mutex::new(VecDeque::with_capacity(BLOCKS_MAX)),
-        }
+        Self { objects, object, size, blocks: Mutex::new(VecDeque::with_capacity(BLOCKS_MAX)) }
     }
 
     /// Size in bytes.
@@ -80,9 +75,7 @@ impl<'a, O: Objects> Archive<'a, O> {
             return Ok(block.clone());
         }
         let start = number * BLOCK_BYTES;
-        let block = self
-            .read(start..(start + BLOCK_BYTES).min(self.size))
-            .await?;
+        let block = self.read(start..(start + BLOCK_BYTES).min(self.size)).await?;
         if blocks.len() == BLOCKS_MAX {
             blocks.pop_front();
         }

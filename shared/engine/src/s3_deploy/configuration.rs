@@ -21,14 +21,8 @@ pub const CANNED_ACLS: [&str; 7] = [
 ];
 
 /// The keys an S3 deploy action's configuration may have.
-pub const CONFIGURATION_KEYS: [&str; 6] = [
-    "BucketName",
-    "Extract",
-    "ObjectKey",
-    "CannedACL",
-    "CacheControl",
-    "KMSEncryptionKeyARN",
-];
+pub const CONFIGURATION_KEYS: [&str; 6] =
+    ["BucketName", "Extract", "ObjectKey", "CannedACL", "CacheControl", "KMSEncryptionKeyARN"];
 
 /// Longest `Cache-Control` value; S3 takes 2 KB of request headers of this kind altogether.
 const CACHE_CONTROL_BYTES_MAX: usize = 1024;
@@ -70,13 +64,8 @@ pub struct KeyTemplate(String);
 impl KeyTemplate {
     /// Fills the template in: `{datetime}` becomes `YYYY-MM-DD_HH-MM-SS` in UTC, `{uuid}` the given one.
     pub fn fill(&self, at: Timestamp, uuid: Uuid) -> String {
-        let at = at
-            .to_zoned(TimeZone::UTC)
-            .strftime("%Y-%m-%d_%H-%M-%S")
-            .to_string();
-        self.0
-            .replace("{datetime}", &at)
-            .replace("{uuid}", &uuid.to_string())
+        let at = at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d_%H-%M-%S").to_string();
+        self.0.replace("{datetime}", &at).replace("{uuid}", &uuid.to_string())
     }
 }
 
@@ -105,9 +94,7 @@ pub enum ConfigurationError {
     #[error("Extract is {0:?}; write \"true\" or \"false\"")]
     Extract(String),
     /// The artifact needs a name.
-    #[error(
-        "with Extract \"false\" the configuration key ObjectKey is needed: it names the deployed object"
-    )]
+    #[error("with Extract \"false\" the configuration key ObjectKey is needed: it names the deployed object")]
     ObjectKeyNeeded,
     /// The key cannot be an object's.
     #[error("ObjectKey {key:?} {reason}")]
@@ -138,10 +125,7 @@ impl S3DeployConfiguration {
     /// # Errors
     /// The first thing that is wrong.
     pub fn parse(configuration: &BTreeMap<String, String>) -> Result<Self, ConfigurationError> {
-        if let Some(key) = configuration
-            .keys()
-            .find(|key| !CONFIGURATION_KEYS.contains(&key.as_str()))
-        {
+        if let Some(key) = configuration.keys().find(|key| !CONFIGURATION_KEYS.contains(&key.as_str())) {
             return Err(ConfigurationError::Unknown(key.clone()));
         }
         let get = |key: &'static str| configuration.get(key).map(String::as_str);
@@ -159,11 +143,7 @@ impl S3DeployConfiguration {
     /// How to store the deployed object `key`: the configuration's settings and a content type by file extension.
     pub fn put_options(&self, key: &str) -> PutOptions {
         PutOptions {
-            content_type: Some(
-                mime_guess::from_path(key)
-                    .first_or_octet_stream()
-                    .to_string(),
-            ),
+            content_type: Some(mime_guess::from_path(key).first_or_octet_stream().to_string()),
             cache_control: self.cache_control.clone(),
             acl: self.canned_acl.clone(),
             kms_key: self.kms_key.clone(),
@@ -180,25 +160,17 @@ fn parse_bucket(name: &str) -> Result<String, ConfigurationError> {
         && bytes.first().copied().is_some_and(edge)
         && bytes.last().copied().is_some_and(edge)
         && !name.contains("..");
-    if ok {
-        Ok(name.to_owned())
-    } else {
-        Err(ConfigurationError::BucketName(name.to_owned()))
-    }
+    if ok { Ok(name.to_owned()) } else { Err(ConfigurationError::BucketName(name.to_owned())) }
 }
 
 fn parse_target(extract: &str, object_key: Option<&str>) -> Result<Target, ConfigurationError> {
     let object_key = object_key.filter(|key| !key.is_empty());
     match (extract, object_key) {
         ("false", None) => Err(ConfigurationError::ObjectKeyNeeded),
-        ("false", Some(key)) => Ok(Target::Object {
-            key: parse_key(key, key)?,
-        }),
+        ("false", Some(key)) => Ok(Target::Object { key: parse_key(key, key)? }),
         ("true", key) => {
             let key = key.unwrap_or_default();
-            Ok(Target::Files {
-                prefix: parse_key(key, key.trim_matches('/'))?,
-            })
+            Ok(Target::Files { prefix: parse_key(key, key.trim_matches('/'))? })
         }
         _ => Err(ConfigurationError::Extract(extract.to_owned())),
     }
@@ -210,39 +182,25 @@ fn parse_key(written: &str, key: &str) -> Result<KeyTemplate, ConfigurationError
         "is longer than 1024 bytes, S3's limit; shorten it"
     } else if rest.contains("#{") {
         "has a variable that was not resolved; check its namespace and name"
-    } else if key
-        .split('/')
-        .any(|segment| segment == "." || segment == "..")
-    {
+    } else if key.split('/').any(|segment| segment == "." || segment == "..") {
         "has a path segment . or ..; write the full key"
     } else if key.chars().any(char::is_control) {
         "has control characters; remove them"
     } else {
         return Ok(KeyTemplate(key.to_owned()));
     };
-    Err(ConfigurationError::ObjectKey {
-        key: written.to_owned(),
-        reason,
-    })
+    Err(ConfigurationError::ObjectKey { key: written.to_owned(), reason })
 }
 
 fn parse_acl(acl: &str) -> Result<String, ConfigurationError> {
-    if CANNED_ACLS.contains(&acl) {
-        Ok(acl.to_owned())
-    } else {
-        Err(ConfigurationError::CannedAcl(acl.to_owned()))
-    }
+    if CANNED_ACLS.contains(&acl) { Ok(acl.to_owned()) } else { Err(ConfigurationError::CannedAcl(acl.to_owned())) }
 }
 
 fn parse_cache_control(value: &str) -> Result<String, ConfigurationError> {
     let ok = !value.trim().is_empty()
         && value.len() <= CACHE_CONTROL_BYTES_MAX
         && value.bytes().all(|c| (0x20..0x7f).contains(&c));
-    if ok {
-        Ok(value.to_owned())
-    } else {
-        Err(ConfigurationError::CacheControl)
-    }
+    if ok { Ok(value.to_owned()) } else { Err(ConfigurationError::CacheControl) }
 }
 
 fn parse_kms_key(arn: &str) -> Result<String, ConfigurationError> {
@@ -260,11 +218,7 @@ fn parse_kms_key(arn: &str) -> Result<String, ConfigurationError> {
             let key = next();
             key.starts_with("key/") || key.starts_with("alias/")
         };
-    if ok {
-        Ok(arn.to_owned())
-    } else {
-        Err(ConfigurationError::KmsKey(arn.to_owned()))
-    }
+    if ok { Ok(arn.to_owned()) } else { Err(ConfigurationError::KmsKey(arn.to_owned())) }
 }
 
 #[cfg(test)]
@@ -272,10 +226,7 @@ mod tests {
     use super::*;
 
     fn parse(pairs: &[(&str, &str)]) -> Result<S3DeployConfiguration, ConfigurationError> {
-        let map = pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
+        let map = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         S3DeployConfiguration::parse(&map)
     }
 
@@ -300,13 +251,8 @@ mod tests {
         assert_eq!(options.acl.as_deref(), Some("public-read"));
         assert_eq!(options.cache_control.as_deref(), Some("max-age=60"));
         assert_eq!(options.kms_key.as_deref(), Some(arn));
-        assert_eq!(
-            parsed.put_options("LICENSE").content_type.as_deref(),
-            Some("application/octet-stream")
-        );
-        let Target::Files { prefix } = parsed.target else {
-            panic!("extracts")
-        };
+        assert_eq!(parsed.put_options("LICENSE").content_type.as_deref(), Some("application/octet-stream"));
+        let Target::Files { prefix } = parsed.target else { panic!("extracts") };
         assert_eq!(prefix.to_string(), "releases/{datetime}");
     }
 
@@ -326,26 +272,10 @@ mod tests {
         let cases = [
             (parse(&[("Extract", "true")]), "BucketName"),
             (parse(&[("BucketName", "site")]), "Extract"),
-            (
-                parse(&[("BucketName", "site"), ("Extract", "True")]),
-                "\"true\" or \"false\"",
-            ),
-            (
-                parse(&[("BucketName", "site"), ("Extract", "false")]),
-                "ObjectKey is needed",
-            ),
-            (
-                parse(&[
-                    ("BucketName", "site"),
-                    ("Extract", "false"),
-                    ("ObjectKey", ""),
-                ]),
-                "ObjectKey is needed",
-            ),
-            (
-                parse(&[("BucketName", "My_Site"), ("Extract", "true")]),
-                "lower-case",
-            ),
+            (parse(&[("BucketName", "site"), ("Extract", "True")]), "\"true\" or \"false\""),
+            (parse(&[("BucketName", "site"), ("Extract", "false")]), "ObjectKey is needed"),
+            (parse(&[("BucketName", "site"), ("Extract", "false"), ("ObjectKey", "")]), "ObjectKey is needed"),
+            (parse(&[("BucketName", "My_Site"), ("Extract", "true")]), "lower-case"),
             (with("CannedACL", "public"), "bucket-owner-full-control"),
             (with("CacheControl", "max-age=1\r\nx: y"), "max-age=300"),
             (with("KMSEncryptionKeyARN", "my-key"), "arn:aws:kms"),

@@ -78,9 +78,7 @@ pub enum ArchiveRefused {
     )]
     NotAZip(&'static str),
     /// Damaged content.
-    #[error(
-        "{name:?} in the archive is damaged ({reason}); build the archive again and check it with `unzip -t`"
-    )]
+    #[error("{name:?} in the archive is damaged ({reason}); build the archive again and check it with `unzip -t`")]
     Damaged {
         /// Name of the entry.
         name: String,
@@ -107,9 +105,7 @@ pub enum ArchiveRefused {
     #[error("{0:?} in the archive is encrypted; build the archive without a password")]
     Encrypted(String),
     /// Only stored and deflated can be read.
-    #[error(
-        "{name:?} in the archive is compressed by method {method}; use deflate (the default of `zip`) or none"
-    )]
+    #[error("{name:?} in the archive is compressed by method {method}; use deflate (the default of `zip`) or none")]
     Method {
         /// Name of the entry.
         name: String,
@@ -117,9 +113,7 @@ pub enum ArchiveRefused {
         method: u16,
     },
     /// Too many files.
-    #[error(
-        "the archive has {0} entries, more than {FILES_MAX}; split the deployment, or set Extract to \"false\""
-    )]
+    #[error("the archive has {0} entries, more than {FILES_MAX}; split the deployment, or set Extract to \"false\"")]
     TooManyFiles(u64),
     /// Directory too long to hold.
     #[error(
@@ -161,9 +155,7 @@ struct End {
 }
 
 /// Reads the directory and checks all of it; files in the order in which they lie in the archive.
-pub(super) async fn read_directory<O: Objects>(
-    archive: &Archive<'_, O>,
-) -> Result<Vec<Entry>, DirectoryError> {
+pub(super) async fn read_directory<O: Objects>(archive: &Archive<'_, O>) -> Result<Vec<Entry>, DirectoryError> {
     let end = find_end(archive).await?;
     if end.records > FILES_MAX {
         return Err(ArchiveRefused::TooManyFiles(end.records).into());
@@ -200,8 +192,7 @@ async fn find_end<O: Objects>(archive: &Archive<'_, O>) -> Result<End, Directory
         .find(|&at| {
             let record = &tail[at..];
             record.starts_with(b"PK\x05\x06")
-                && u16_at(record, 20)
-                    .is_some_and(|comment| END_BYTES + usize::from(comment) == record.len())
+                && u16_at(record, 20).is_some_and(|comment| END_BYTES + usize::from(comment) == record.len())
         })
         .ok_or(ArchiveRefused::NotAZip("its end record is missing"))?;
     let broken = || ArchiveRefused::NotAZip("its end record is broken");
@@ -221,11 +212,7 @@ async fn find_end<O: Objects>(archive: &Archive<'_, O>) -> Result<End, Directory
         None => Ok(end),
         Some(locator_at) => {
             let locator = archive.read_near(locator_at..at).await?;
-            if locator.starts_with(b"PK\x06\x07") {
-                find_end64(archive, &locator, locator_at).await
-            } else {
-                Ok(end)
-            }
+            if locator.starts_with(b"PK\x06\x07") { find_end64(archive, &locator, locator_at).await } else { Ok(end) }
         }
     }
 }
@@ -237,10 +224,8 @@ async fn find_end64<O: Objects>(
 ) -> Result<End, DirectoryError> {
     let broken = || ArchiveRefused::NotAZip("its zip64 end record is broken");
     let at = u64_at(locator, 8).ok_or_else(broken)?;
-    let record_end = at
-        .checked_add(END64_BYTES as u64)
-        .filter(|&record_end| record_end <= locator_at)
-        .ok_or_else(broken)?;
+    let record_end =
+        at.checked_add(END64_BYTES as u64).filter(|&record_end| record_end <= locator_at).ok_or_else(broken)?;
     let record = archive.read_near(at..record_end).await?;
     let field = |offset| u64_at(&record, offset).ok_or_else(broken);
     if !record.starts_with(b"PK\x06\x06") {
@@ -249,12 +234,7 @@ async fn find_end64<O: Objects>(
     if u32_at(&record, 16) != u32_at(&record, 20) || field(24)? != field(32)? {
         return Err(ArchiveRefused::NotAZip("it is one part of several").into());
     }
-    Ok(End {
-        records: field(32)?,
-        directory_bytes: field(40)?,
-        directory_offset: field(48)?,
-        at,
-    })
+    Ok(End { records: field(32)?, directory_bytes: field(40)?, directory_offset: field(48)?, at })
 }
 
 /// The pure half: all checks that need no more than the directory.
@@ -266,19 +246,14 @@ fn parse_directory(mut rest: &[u8], end: &End) -> Result<Vec<Entry>, ArchiveRefu
         rest = after;
     }
     if !rest.is_empty() {
-        return Err(ArchiveRefused::NotAZip(
-            "its directory does not hold the entries it announces",
-        ));
+        return Err(ArchiveRefused::NotAZip("its directory does not hold the entries it announces"));
     }
     if entries.is_empty() {
         return Err(ArchiveRefused::Empty);
     }
     {
         let mut names = HashSet::with_capacity(entries.len());
-        if let Some(twice) = entries
-            .iter()
-            .find(|entry| !names.insert(entry.name.as_str()))
-        {
+        if let Some(twice) = entries.iter().find(|entry| !names.insert(entry.name.as_str())) {
             return Err(ArchiveRefused::Duplicate(twice.name.clone()));
         }
     }
@@ -300,10 +275,7 @@ fn lay_out(entries: &mut [Entry], directory_offset: u64) -> Result<(), ArchiveRe
             .is_some_and(|entry_end| entry_end <= limit);
         if !inside {
             let reason = "it reaches into the next entry or out of the archive";
-            return Err(ArchiveRefused::Damaged {
-                name: entry.name.clone(),
-                reason,
-            });
+            return Err(ArchiveRefused::Damaged { name: entry.name.clone(), reason });
         }
         limit = entry.offset;
     }
@@ -311,15 +283,8 @@ fn lay_out(entries: &mut [Entry], directory_offset: u64) -> Result<(), ArchiveRe
 }
 
 fn check_unpacked(entries: &[Entry]) -> Result<(), ArchiveRefused> {
-    let total = |bytes: fn(&Entry) -> u64| {
-        entries
-            .iter()
-            .fold(0_u64, |sum, entry| sum.saturating_add(bytes(entry)))
-    };
-    let (packed, unpacked) = (
-        total(|entry| entry.packed_bytes),
-        total(|entry| entry.unpacked_bytes),
-    );
+    let total = |bytes: fn(&Entry) -> u64| entries.iter().fold(0_u64, |sum, entry| sum.saturating_add(bytes(entry)));
+    let (packed, unpacked) = (total(|entry| entry.packed_bytes), total(|entry| entry.unpacked_bytes));
     let unfolds = unpacked > RATIO_FREE_BYTES && unpacked / RATIO_MAX > packed;
     if unpacked > UNPACKED_BYTES_MAX || unfolds {
         return Err(ArchiveRefused::Bomb { unpacked, packed });
@@ -330,23 +295,15 @@ fn check_unpacked(entries: &[Entry]) -> Result<(), ArchiveRefused> {
 /// One central directory record (4.3.12): the file, or nothing for a directory, and what follows.
 fn parse_record(bytes: &[u8]) -> Result<(Option<Entry>, &[u8]), ArchiveRefused> {
     let broken = || ArchiveRefused::NotAZip("its directory is broken");
-    let (header, rest) = bytes
-        .split_at_checked(CENTRAL_HEADER_BYTES)
-        .ok_or_else(broken)?;
+    let (header, rest) = bytes.split_at_checked(CENTRAL_HEADER_BYTES).ok_or_else(broken)?;
     if !header.starts_with(b"PK\x01\x02") {
         return Err(broken());
     }
     let short = |offset| u16_at(header, offset).ok_or_else(broken);
     let long = |offset| u32_at(header, offset).ok_or_else(broken);
-    let (raw_name, rest) = rest
-        .split_at_checked(usize::from(short(28)?))
-        .ok_or_else(broken)?;
-    let (extra, rest) = rest
-        .split_at_checked(usize::from(short(30)?))
-        .ok_or_else(broken)?;
-    let (_comment, rest) = rest
-        .split_at_checked(usize::from(short(32)?))
-        .ok_or_else(broken)?;
+    let (raw_name, rest) = rest.split_at_checked(usize::from(short(28)?)).ok_or_else(broken)?;
+    let (extra, rest) = rest.split_at_checked(usize::from(short(30)?)).ok_or_else(broken)?;
+    let (_comment, rest) = rest.split_at_checked(usize::from(short(32)?)).ok_or_else(broken)?;
     let name = decode_name(raw_name, extra)?;
     let is_directory = check_kind(&name, short(4)?, long(38)?)?;
     let name = check_name(name)?;
@@ -366,10 +323,7 @@ fn parse_record(bytes: &[u8]) -> Result<(Option<Entry>, &[u8]), ArchiveRefused> 
     let packed_bytes = wide.widen(long(20)?).ok_or_else(broken)?;
     let offset = wide.widen(long(42)?).ok_or_else(broken)?;
     if method == Method::Stored && packed_bytes != unpacked_bytes {
-        return Err(ArchiveRefused::Damaged {
-            name,
-            reason: "its two sizes differ though it is not compressed",
-        });
+        return Err(ArchiveRefused::Damaged { name, reason: "its two sizes differ though it is not compressed" });
     }
     let entry = Entry {
         name,
@@ -427,19 +381,13 @@ fn check_name(name: String) -> Result<String, ArchiveRefused> {
         "whose name is longer than 1024 bytes, S3's limit for keys; shorten the path"
     } else {
         let plain = if name.split('/').any(|segment| segment == ".") {
-            name.split('/')
-                .filter(|segment| *segment != ".")
-                .collect::<Vec<_>>()
-                .join("/")
+            name.split('/').filter(|segment| *segment != ".").collect::<Vec<_>>().join("/")
         } else {
             name
         };
         return Ok(plain);
     };
-    Err(ArchiveRefused::Name {
-        name: cut(&name),
-        reason,
-    })
+    Err(ArchiveRefused::Name { name: cut(&name), reason })
 }
 
 /// The zip64 extra field (4.5.3): holds, in order, the values whose 32-bit field is all ones.
@@ -484,25 +432,13 @@ fn cut(name: &str) -> String {
 }
 
 pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    bytes
-        .get(offset..offset + 2)?
-        .try_into()
-        .ok()
-        .map(u16::from_le_bytes)
+    bytes.get(offset..offset + 2)?.try_into().ok().map(u16::from_le_bytes)
 }
 
 pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    bytes
-        .get(offset..offset + 4)?
-        .try_into()
-        .ok()
-        .map(u32::from_le_bytes)
+    bytes.get(offset..offset + 4)?.try_into().ok().map(u32::from_le_bytes)
 }
 
 fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
-    bytes
-        .get(offset..offset + 8)?
-        .try_into()
-        .ok()
-        .map(u64::from_le_bytes)
+    bytes.get(offset..offset + 8)?.try_into().ok().map(u64::from_le_bytes)
 }

@@ -27,10 +27,7 @@ pub(super) struct EntryReader<'a, O> {
 
 impl<'a, O: Objects> EntryReader<'a, O> {
     /// Reads the local header and checks it against the directory.
-    pub(super) async fn open(
-        archive: &'a Archive<'a, O>,
-        entry: &'a Entry,
-    ) -> Result<Self, DirectoryError> {
+    pub(super) async fn open(archive: &'a Archive<'a, O>, entry: &'a Entry) -> Result<Self, DirectoryError> {
         let header_end = entry.offset + LOCAL_HEADER_BYTES + entry.raw_name_bytes;
         let header = if entry.packed_bytes > BLOCK_BYTES {
             archive.read(entry.offset..header_end).await?
@@ -39,25 +36,13 @@ impl<'a, O: Objects> EntryReader<'a, O> {
         };
         let position = header
             .starts_with(b"PK\x03\x04")
-            .then(|| {
-                Some((
-                    u16_at(&header, 8)?,
-                    u16_at(&header, 26)?,
-                    u16_at(&header, 28)?,
-                ))
-            })
+            .then(|| Some((u16_at(&header, 8)?, u16_at(&header, 26)?, u16_at(&header, 28)?)))
             .flatten()
             .filter(|(method, name_bytes, _)| {
-                Method::of(*method) == Some(entry.method)
-                    && u64::from(*name_bytes) == entry.raw_name_bytes
+                Method::of(*method) == Some(entry.method) && u64::from(*name_bytes) == entry.raw_name_bytes
             })
             .map(|(_, _, extra_bytes)| header_end + u64::from(extra_bytes))
-            .filter(|data| {
-                entry
-                    .limit
-                    .checked_sub(*data)
-                    .is_some_and(|room| room >= entry.packed_bytes)
-            })
+            .filter(|data| entry.limit.checked_sub(*data).is_some_and(|room| room >= entry.packed_bytes))
             .ok_or_else(|| damaged(entry, "its header does not agree with the directory"))?;
         Ok(Self {
             archive,
@@ -73,10 +58,7 @@ impl<'a, O: Objects> EntryReader<'a, O> {
     }
 
     /// Gives the next piece of content, `bytes` long but for the last; `None` at the end, with size and CRC checked.
-    pub(super) async fn next_piece(
-        &mut self,
-        bytes: usize,
-    ) -> Result<Option<Vec<u8>>, DirectoryError> {
+    pub(super) async fn next_piece(&mut self, bytes: usize) -> Result<Option<Vec<u8>>, DirectoryError> {
         let left = self.entry.unpacked_bytes - self.unpacked_bytes;
         let wanted = left.min(bytes as u64) as usize;
         if wanted == 0 {
@@ -158,9 +140,5 @@ impl<'a, O: Objects> EntryReader<'a, O> {
 }
 
 fn damaged(entry: &Entry, reason: &'static str) -> DirectoryError {
-    ArchiveRefused::Damaged {
-        name: entry.name.clone(),
-        reason,
-    }
-    .into()
+    ArchiveRefused::Damaged { name: entry.name.clone(), reason }.into()
 }

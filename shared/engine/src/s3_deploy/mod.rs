@@ -30,9 +30,7 @@ use archive::Archive;
 pub use configuration::{
     CANNED_ACLS, CONFIGURATION_KEYS, ConfigurationError, KeyTemplate, S3DeployConfiguration, Target,
 };
-pub use directory::{
-    ArchiveRefused, DIRECTORY_BYTES_MAX, FILES_MAX, RATIO_FREE_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX,
-};
+pub use directory::{ArchiveRefused, DIRECTORY_BYTES_MAX, FILES_MAX, RATIO_FREE_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX};
 use directory::{DirectoryError, Entry, read_directory};
 
 use crate::ports::objects::{Missing, ObjectAt, Objects, ObjectsError, PARTS_MAX, PinnedObject};
@@ -102,11 +100,7 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files = if self.files == 1 { "file" } else { "files" };
-        write!(
-            f,
-            "Deployed {} {files} ({} bytes) to {}",
-            self.files, self.bytes, self.target
-        )
+        write!(f, "Deployed {} {files} ({} bytes) to {}", self.files, self.bytes, self.target)
     }
 }
 
@@ -160,9 +154,7 @@ impl DeployFailed {
             Self::Archive(_) => FailureKind::JobFailed,
             Self::Artifact(error) | Self::Target(error) => match error {
                 ObjectsError::AccessDenied { .. } => FailureKind::PermissionError,
-                ObjectsError::Throttled { .. } | ObjectsError::Unavailable { .. } => {
-                    FailureKind::SystemUnavailable
-                }
+                ObjectsError::Throttled { .. } | ObjectsError::Unavailable { .. } => FailureKind::SystemUnavailable,
                 ObjectsError::NotFound(Missing::Bucket, _) => FailureKind::ConfigurationError,
                 _ => FailureKind::JobFailed,
             },
@@ -184,10 +176,8 @@ pub async fn deploy(
     request: &DeployRequest,
     out_of_time: impl Fn() -> bool + Send + Sync,
 ) -> Result<Outcome, DeployFailed> {
-    let info = objects
-        .head(&request.artifact, request.artifact_version.as_deref())
-        .await
-        .map_err(DeployFailed::Artifact)?;
+    let info =
+        objects.head(&request.artifact, request.artifact_version.as_deref()).await.map_err(DeployFailed::Artifact)?;
     let artifact = info.pin(&request.artifact);
     match &request.configuration.target {
         Target::Object { key } => {
@@ -196,14 +186,7 @@ pub async fn deploy(
         }
         Target::Files { prefix } => {
             let prefix = check_key(prefix, prefix.fill(request.started_at, request.uuid))?;
-            deploy_files(
-                objects,
-                request,
-                Archive::new(objects, artifact, info.size),
-                prefix,
-                &out_of_time,
-            )
-            .await
+            deploy_files(objects, request, Archive::new(objects, artifact, info.size), prefix, &out_of_time).await
         }
     }
 }
@@ -217,15 +200,8 @@ async fn copy_whole(
 ) -> Result<Outcome, DeployFailed> {
     let options = request.configuration.put_options(&key);
     let target = ObjectAt::new(&request.configuration.bucket, key);
-    objects
-        .copy(artifact, size, &target, &options)
-        .await
-        .map_err(DeployFailed::Target)?;
-    Ok(Outcome::Done(Summary {
-        files: 1,
-        bytes: size,
-        target,
-    }))
+    objects.copy(artifact, size, &target, &options).await.map_err(DeployFailed::Target)?;
+    Ok(Outcome::Done(Summary { files: 1, bytes: size, target }))
 }
 
 async fn deploy_files<O: Objects>(
@@ -239,23 +215,13 @@ async fn deploy_files<O: Objects>(
     for entry in &entries {
         check_key_bytes(&prefix, entry)?;
     }
-    let done = usize::try_from(request.progress.files)
-        .unwrap_or(usize::MAX)
-        .min(entries.len());
-    if done == 0
-        && archive.size() <= VERIFY_BYTES_MAX
-        && !upload::verify(&archive, &entries, out_of_time).await?
-    {
+    let done = usize::try_from(request.progress.files).unwrap_or(usize::MAX).min(entries.len());
+    if done == 0 && archive.size() <= VERIFY_BYTES_MAX && !upload::verify(&archive, &entries, out_of_time).await? {
         return Ok(Outcome::Unfinished(Progress::default()));
     }
     let left = &entries[done..];
-    let target = upload::Target {
-        objects,
-        configuration: &request.configuration,
-        prefix: &prefix,
-    };
-    let reached =
-        upload::upload_all(&target, &archive, left, request.progress, out_of_time).await?;
+    let target = upload::Target { objects, configuration: &request.configuration, prefix: &prefix };
+    let reached = upload::upload_all(&target, &archive, left, request.progress, out_of_time).await?;
     if reached.files < entries.len() as u64 {
         return Ok(Outcome::Unfinished(reached));
     }
@@ -269,10 +235,7 @@ async fn deploy_files<O: Objects>(
 fn check_key(template: &KeyTemplate, key: String) -> Result<String, ConfigurationError> {
     if key.len() > KEY_BYTES_MAX {
         let reason = "is longer than 1024 bytes, S3's limit, when filled in; shorten it";
-        return Err(ConfigurationError::ObjectKey {
-            key: template.to_string(),
-            reason,
-        });
+        return Err(ConfigurationError::ObjectKey { key: template.to_string(), reason });
     }
     Ok(key)
 }
@@ -288,11 +251,7 @@ fn check_key_bytes(prefix: &str, entry: &Entry) -> Result<(), ArchiveRefused> {
 }
 
 fn under(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{prefix}/{name}")
-    }
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
 }
 
 fn not_read(error: DirectoryError) -> DeployFailed {

@@ -21,14 +21,9 @@ fn buckets() -> MemoryObjects {
 }
 
 fn request(settings: &[(&str, &str)]) -> DeployRequest {
-    let mut configuration: BTreeMap<String, String> = [("BucketName", "site"), ("Extract", "true")]
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .into();
-    configuration.extend(
-        settings
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
-    );
+    let mut configuration: BTreeMap<String, String> =
+        [("BucketName", "site"), ("Extract", "true")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    configuration.extend(settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
     DeployRequest {
         artifact: ObjectAt::new("artifacts", "a.zip"),
         artifact_version: None,

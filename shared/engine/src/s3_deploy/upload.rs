@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::{StreamExt, stream::FuturesOrdered};
 
 use super::{
-    DeployFailed, PART_BYTES, Progress, S3DeployConfiguration, UPLOADS_PARALLEL_MAX,
-    archive::Archive, directory::Entry, entry::EntryReader, not_read, under,
+    DeployFailed, PART_BYTES, Progress, S3DeployConfiguration, UPLOADS_PARALLEL_MAX, archive::Archive,
+    directory::Entry, entry::EntryReader, not_read, under,
 };
 use crate::ports::objects::{ObjectAt, Objects, Part, PutOptions, Upload};
 
@@ -44,14 +44,8 @@ pub(super) async fn upload_all<O: Objects, F: Fn() -> bool + Send + Sync>(
     progress: Progress,
     out_of_time: &F,
 ) -> Result<Progress, DeployFailed> {
-    let stop = Stop {
-        out_of_time,
-        failed: AtomicBool::new(false),
-    };
-    in_order(entries, progress, &stop, |entry| {
-        upload(target, archive, entry, &stop)
-    })
-    .await
+    let stop = Stop { out_of_time, failed: AtomicBool::new(false) };
+    in_order(entries, progress, &stop, |entry| upload(target, archive, entry, &stop)).await
 }
 
 /// Reads every entry to its end, for its checksum. False when time ran out before.
@@ -60,14 +54,8 @@ pub(super) async fn verify<O: Objects, F: Fn() -> bool + Send + Sync>(
     entries: &[Entry],
     out_of_time: &F,
 ) -> Result<bool, DeployFailed> {
-    let stop = Stop {
-        out_of_time,
-        failed: AtomicBool::new(false),
-    };
-    let reached = in_order(entries, Progress::default(), &stop, |entry| {
-        check(archive, entry, &stop)
-    })
-    .await?;
+    let stop = Stop { out_of_time, failed: AtomicBool::new(false) };
+    let reached = in_order(entries, Progress::default(), &stop, |entry| check(archive, entry, &stop)).await?;
     Ok(reached.files == entries.len() as u64)
 }
 
@@ -122,12 +110,7 @@ async fn check<O: Objects, F: Fn() -> bool>(
     stop: &Stop<'_, F>,
 ) -> Result<bool, DeployFailed> {
     let mut reader = EntryReader::open(archive, entry).await.map_err(not_read)?;
-    while reader
-        .next_piece(PART_BYTES)
-        .await
-        .map_err(not_read)?
-        .is_some()
-    {
+    while reader.next_piece(PART_BYTES).await.map_err(not_read)?.is_some() {
         if stop.is_near() {
             return Ok(false);
         }
@@ -142,10 +125,7 @@ async fn upload<O: Objects, F: Fn() -> bool>(
     entry: &Entry,
     stop: &Stop<'_, F>,
 ) -> Result<bool, DeployFailed> {
-    let at = ObjectAt::new(
-        &target.configuration.bucket,
-        under(target.prefix, &entry.name),
-    );
+    let at = ObjectAt::new(&target.configuration.bucket, under(target.prefix, &entry.name));
     let options = target.configuration.put_options(&at.key);
     let mut reader = EntryReader::open(archive, entry).await.map_err(not_read)?;
     if entry.unpacked_bytes > PART_BYTES as u64 {
@@ -157,11 +137,7 @@ async fn upload<O: Objects, F: Fn() -> bool>(
         reader.next_piece(1).await.map_err(not_read)?;
     }
     let body = Bytes::from(body.unwrap_or_default());
-    target
-        .objects
-        .put(&at, body, &options)
-        .await
-        .map_err(DeployFailed::Target)?;
+    target.objects.put(&at, body, &options).await.map_err(DeployFailed::Target)?;
     Ok(true)
 }
 
@@ -172,10 +148,7 @@ async fn upload_in_parts<O: Objects, F: Fn() -> bool>(
     reader: EntryReader<'_, O>,
     stop: &Stop<'_, F>,
 ) -> Result<bool, DeployFailed> {
-    let upload = objects
-        .begin_upload(at, options)
-        .await
-        .map_err(DeployFailed::Target)?;
+    let upload = objects.begin_upload(at, options).await.map_err(DeployFailed::Target)?;
     let outcome = match put_parts(objects, &upload, reader, stop).await {
         Ok(Some(parts)) => match objects.complete_upload(&upload, &parts).await {
             Ok(_) => return Ok(true),
@@ -202,10 +175,7 @@ async fn put_parts<O: Objects, F: Fn() -> bool>(
             return Ok(None);
         }
         let number = parts.len() as u32 + 1;
-        let part = objects
-            .put_part(upload, number, Bytes::from(piece))
-            .await
-            .map_err(DeployFailed::Target)?;
+        let part = objects.put_part(upload, number, Bytes::from(piece)).await.map_err(DeployFailed::Target)?;
         parts.push(part);
     }
     Ok(Some(parts))

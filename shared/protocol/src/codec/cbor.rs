@@ -20,10 +20,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Value, String> {
     let item: Cbor = ciborium::de::from_reader_with_recursion_limit(&mut rest, NESTING_MAX)
         .map_err(|error| format!("The request body is not valid CBOR: {}", reason(&error)))?;
     if !rest.is_empty() {
-        return Err(format!(
-            "The request body has {} bytes after its CBOR item",
-            rest.len()
-        ));
+        return Err(format!("The request body has {} bytes after its CBOR item", rest.len()));
     }
     to_json(item)
 }
@@ -45,14 +42,10 @@ fn to_json(item: Cbor) -> Result<Value, String> {
         Cbor::Bool(truth) => Ok(Value::Bool(truth)),
         Cbor::Text(text) => Ok(Value::String(text)),
         Cbor::Integer(whole) => number(i128::from(whole)),
-        Cbor::Float(float) => Number::from_f64(float)
-            .map(Value::Number)
-            .ok_or_else(|| "A number is not finite".to_owned()),
-        Cbor::Array(items) => items
-            .into_iter()
-            .map(to_json)
-            .collect::<Result<_, _>>()
-            .map(Value::Array),
+        Cbor::Float(float) => {
+            Number::from_f64(float).map(Value::Number).ok_or_else(|| "A number is not finite".to_owned())
+        }
+        Cbor::Array(items) => items.into_iter().map(to_json).collect::<Result<_, _>>().map(Value::Array),
         Cbor::Map(entries) => {
             let mut map = Map::new();
             for (key, value) in entries {
@@ -74,9 +67,7 @@ fn to_json(item: Cbor) -> Result<Value, String> {
 }
 
 fn number(whole: i128) -> Result<Value, String> {
-    Number::from_i128(whole)
-        .map(Value::Number)
-        .ok_or_else(|| format!("The number {whole} is too large"))
+    Number::from_i128(whole).map(Value::Number).ok_or_else(|| format!("The number {whole} is too large"))
 }
 
 /// Encodes an admitted `value` of `shape`.
@@ -91,8 +82,7 @@ pub(super) fn encode_plain(value: &Value) -> Vec<u8> {
 
 fn write(item: &Cbor) -> Vec<u8> {
     let mut body = Vec::new();
-    ciborium::into_writer(item, &mut body)
-        .expect("writing to memory does not fail, and every item has a CBOR form");
+    ciborium::into_writer(item, &mut body).expect("writing to memory does not fail, and every item has a CBOR form");
     body
 }
 
@@ -103,24 +93,15 @@ fn shaped(model: &Model, shape: ShapeId, value: &Value) -> Cbor {
                 .iter()
                 .filter_map(|member| {
                     let value = given.get(&member.name)?;
-                    Some((
-                        Cbor::Text(member.name.clone()),
-                        shaped(model, member.shape, value),
-                    ))
+                    Some((Cbor::Text(member.name.clone()), shaped(model, member.shape, value)))
                 })
                 .collect(),
         ),
-        (ShapeKind::List(member), Value::Array(items)) => Cbor::Array(
-            items
-                .iter()
-                .map(|item| shaped(model, *member, item))
-                .collect(),
-        ),
+        (ShapeKind::List(member), Value::Array(items)) => {
+            Cbor::Array(items.iter().map(|item| shaped(model, *member, item)).collect())
+        }
         (ShapeKind::Map { value: entry, .. }, Value::Object(entries)) => Cbor::Map(
-            entries
-                .iter()
-                .map(|(key, value)| (Cbor::Text(key.clone()), shaped(model, *entry, value)))
-                .collect(),
+            entries.iter().map(|(key, value)| (Cbor::Text(key.clone()), shaped(model, *entry, value))).collect(),
         ),
         (ShapeKind::Timestamp, seconds) => Cbor::Tag(TAG_EPOCH_SECONDS, Box::new(plain(seconds))),
         (_, other) => plain(other),
@@ -138,12 +119,9 @@ fn plain(value: &Value) -> Cbor {
             (None, None) => Cbor::Float(number.as_f64().unwrap_or_default()),
         },
         Value::Array(items) => Cbor::Array(items.iter().map(plain).collect()),
-        Value::Object(entries) => Cbor::Map(
-            entries
-                .iter()
-                .map(|(key, value)| (Cbor::Text(key.clone()), plain(value)))
-                .collect(),
-        ),
+        Value::Object(entries) => {
+            Cbor::Map(entries.iter().map(|(key, value)| (Cbor::Text(key.clone()), plain(value))).collect())
+        }
     }
 }
 
@@ -157,21 +135,11 @@ mod tests {
     fn timestamps_travel_under_tag_1() {
         let operation = Operation::PutApprovalResult;
         let shape = operation.shapes().output.unwrap();
-        let body = encode(
-            operation.service().model(),
-            shape,
-            &json!({"approvedAt": 1_427_245_911.525}),
-        );
+        let body = encode(operation.service().model(), shape, &json!({"approvedAt": 1_427_245_911.525}));
         let item: Cbor = ciborium::from_reader(body.as_slice()).unwrap();
         let tagged = Cbor::Tag(1, Box::new(Cbor::Float(1_427_245_911.525)));
-        assert_eq!(
-            item,
-            Cbor::Map(vec![(Cbor::Text("approvedAt".to_owned()), tagged)])
-        );
-        assert_eq!(
-            decode(&body).unwrap(),
-            json!({"approvedAt": 1_427_245_911.525})
-        );
+        assert_eq!(item, Cbor::Map(vec![(Cbor::Text("approvedAt".to_owned()), tagged)]));
+        assert_eq!(decode(&body).unwrap(), json!({"approvedAt": 1_427_245_911.525}));
     }
 
     #[test]
@@ -189,18 +157,9 @@ mod tests {
             (b"\x41a", "No member of this service is a byte string"),
             (b"\xc0\x61a", "Tag 0 is not used by this protocol"),
             (b"\xc1\x61a", "A timestamp (tag 1) holds no number"),
-            (
-                b"\xa1\x61",
-                "The request body is not valid CBOR: it ends too early",
-            ),
-            (
-                b"\xa0\xa0",
-                "The request body has 1 bytes after its CBOR item",
-            ),
-            (
-                &[0x81; 100],
-                "The request body is not valid CBOR: more than 64 levels deep",
-            ),
+            (b"\xa1\x61", "The request body is not valid CBOR: it ends too early"),
+            (b"\xa0\xa0", "The request body has 1 bytes after its CBOR item"),
+            (&[0x81; 100], "The request body is not valid CBOR: more than 64 levels deep"),
         ];
         for (body, expected) in cases {
             assert_eq!(decode(body).unwrap_err(), expected);

@@ -36,12 +36,7 @@ impl Codec {
     ///
     /// `null` members and members the model does not know are left out; an output of another type than the model's is
     /// our fault and becomes InternalFailure.
-    pub fn reply(
-        self,
-        operation: Operation,
-        result: Result<Value, ApiError>,
-        request_id: &str,
-    ) -> HttpReply {
+    pub fn reply(self, operation: Operation, result: Result<Value, ApiError>, request_id: &str) -> HttpReply {
         match result.and_then(|output| shaped_output(operation, output)) {
             Ok(output) => self.success(operation, output.as_ref(), request_id),
             Err(error) => self.refuse(operation.service(), &error, request_id),
@@ -101,10 +96,7 @@ impl Codec {
             Self::Cbor => HttpReply {
                 status: 200,
                 headers: cbor_headers(output.is_some(), request_id),
-                body: shape
-                    .zip(output)
-                    .map(|(shape, output)| cbor::encode(model, shape, output))
-                    .unwrap_or_default(),
+                body: shape.zip(output).map(|(shape, output)| cbor::encode(model, shape, output)).unwrap_or_default(),
             },
         }
     }
@@ -115,35 +107,21 @@ fn shaped_output(operation: Operation, output: Value) -> Result<Option<Value>, A
     let Some(shape) = operation.shapes().output else {
         return Ok(None);
     };
-    let output = if output.is_null() {
-        Value::Object(Map::new())
-    } else {
-        output
-    };
-    admit(operation.service().model(), shape, output)
-        .map(Some)
-        .map_err(|wrong| {
-            let message = format!(
-                "{} made an answer that its model does not allow: {wrong}",
-                operation.name()
-            );
-            ApiError::new(ErrorCode::InternalFailure, message)
-        })
+    let output = if output.is_null() { Value::Object(Map::new()) } else { output };
+    admit(operation.service().model(), shape, output).map(Some).map_err(|wrong| {
+        let message = format!("{} made an answer that its model does not allow: {wrong}", operation.name());
+        ApiError::new(ErrorCode::InternalFailure, message)
+    })
 }
 
 fn error_body(name: String, error: &ApiError) -> Value {
-    let members = [
-        ("__type".to_owned(), Value::from(name)),
-        ("message".to_owned(), Value::from(error.message.as_str())),
-    ];
+    let members =
+        [("__type".to_owned(), Value::from(name)), ("message".to_owned(), Value::from(error.message.as_str()))];
     Value::Object(Map::from_iter(members))
 }
 
 fn cbor_headers(has_body: bool, request_id: &str) -> Vec<(&'static str, String)> {
-    let mut headers = vec![
-        ("smithy-protocol", cbor::PROTOCOL.to_owned()),
-        ("x-amzn-requestid", request_id.to_owned()),
-    ];
+    let mut headers = vec![("smithy-protocol", cbor::PROTOCOL.to_owned()), ("x-amzn-requestid", request_id.to_owned())];
     if has_body {
         headers.push(("content-type", cbor::CONTENT_TYPE.to_owned()));
     }

@@ -24,9 +24,7 @@ impl<'de> Deserialize<'de> for Epoch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let seconds = f64::deserialize(deserializer)?;
         // A float too large for the calendar saturates here and is refused by the calendar.
-        Timestamp::from_millisecond((seconds * 1000.0).round() as i64)
-            .map(Self)
-            .map_err(de::Error::custom)
+        Timestamp::from_millisecond((seconds * 1000.0).round() as i64).map(Self).map_err(de::Error::custom)
     }
 }
 

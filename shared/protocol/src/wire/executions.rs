@@ -1,8 +1,8 @@
 //! Pipeline executions: start, stop, retry a stage, read, list.
 
 use domain::{
-    ActionName, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, PipelineName,
-    RetryMode, StageName, TriggerType,
+    ActionName, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, PipelineName, RetryMode, StageName,
+    TriggerType,
 };
 
 use super::Epoch;

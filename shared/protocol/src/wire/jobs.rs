@@ -176,16 +176,8 @@ mod tests {
             secret_access_key: "secret-2".to_owned(),
             session_token: "token-3".to_owned(),
         };
-        let data = JobData {
-            artifact_credentials: Some(credentials),
-            ..JobData::default()
-        };
+        let data = JobData { artifact_credentials: Some(credentials), ..JobData::default() };
         let shown = format!("{data:?}");
-        assert!(
-            !["id-1", "secret-2", "token-3"]
-                .iter()
-                .any(|part| shown.contains(part)),
-            "{shown}"
-        );
+        assert!(!["id-1", "secret-2", "token-3"].iter().any(|part| shown.contains(part)), "{shown}");
     }
 }

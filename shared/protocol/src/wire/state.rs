@@ -1,8 +1,6 @@
 //! The state of a pipeline's stages, actions and conditions; overriding a condition.
 
-use domain::{
-    ActionName, ActionStatus, ExecutionId, ExecutionType, PipelineName, StageName, StageStatus,
-};
+use domain::{ActionName, ActionStatus, ExecutionId, ExecutionType, PipelineName, StageName, StageStatus};
 
 use super::Epoch;
 

@@ -12,13 +12,7 @@ fn settled(codec: Codec, result: Result<Call, Box<HttpReply>>) {
     if let Err(reply) = result {
         assert_eq!(reply.status, 400);
         let (kind, _) = refusal(codec, &reply);
-        assert!(
-            matches!(
-                kind.as_str(),
-                "SerializationException" | "ValidationException"
-            ),
-            "{kind}"
-        );
+        assert!(matches!(kind.as_str(), "SerializationException" | "ValidationException"), "{kind}");
     }
 }
 
@@ -52,16 +46,8 @@ fn any_value() -> impl Strategy<Value = Value> {
         "\\PC{0,12}".prop_map(Value::from),
     ];
     let name = prop_oneof![
-        proptest::sample::select(vec![
-            "name",
-            "pipeline",
-            "stages",
-            "actions",
-            "tags",
-            "configuration",
-            "maxResults"
-        ])
-        .prop_map(str::to_owned),
+        proptest::sample::select(vec!["name", "pipeline", "stages", "actions", "tags", "configuration", "maxResults"])
+            .prop_map(str::to_owned),
         "\\PC{0,8}",
     ];
     leaf.prop_recursive(6, 64, 6, move |inner| {
@@ -118,16 +104,10 @@ fn every_truncation_of_a_large_body_is_refused() {
     let mut body = Vec::new();
     ciborium::into_writer(&value, &mut body).unwrap();
     for end in (1..body.len()).step_by(7) {
-        settled(
-            Codec::Cbor,
-            Err(post_cbor(Operation::PutWebhook, &body[..end]).unwrap_err()),
-        );
+        settled(Codec::Cbor, Err(post_cbor(Operation::PutWebhook, &body[..end]).unwrap_err()));
     }
     let body = value.to_string();
     for end in (1..body.len()).step_by(7) {
-        settled(
-            Codec::Json,
-            Err(post_json(Operation::PutWebhook, &body.as_bytes()[..end]).unwrap_err()),
-        );
+        settled(Codec::Json, Err(post_json(Operation::PutWebhook, &body.as_bytes()[..end]).unwrap_err()));
     }
 }

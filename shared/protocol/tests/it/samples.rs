@@ -18,14 +18,8 @@ pub(crate) fn minimal(shape: Shape) -> Value {
             .map(|(name, member, _)| (name.to_owned(), minimal(member)))
             .collect::<Map<_, _>>()
             .into(),
-        "list" => (0..shape.min().unwrap_or(0))
-            .map(|_| minimal(shape.part("member")))
-            .collect(),
-        "map" => entries(
-            shape,
-            usize::try_from(shape.min().unwrap_or(0)).unwrap(),
-            minimal,
-        ),
+        "list" => (0..shape.min().unwrap_or(0)).map(|_| minimal(shape.part("member"))).collect(),
+        "map" => entries(shape, usize::try_from(shape.min().unwrap_or(0)).unwrap(), minimal),
         "string" => text(shape, shape.min().unwrap_or(0), false).into(),
         "integer" => shape.min().unwrap_or(0).into(),
         "boolean" => false.into(),
@@ -63,9 +57,7 @@ pub(crate) fn maximal(shape: Shape) -> Value {
 }
 
 fn most(shape: Shape) -> usize {
-    shape
-        .max()
-        .map_or(FULL_SIZE, |max| usize::try_from(max).unwrap())
+    shape.max().map_or(FULL_SIZE, |max| usize::try_from(max).unwrap())
 }
 
 fn sized(place: usize) -> fn(Shape) -> Value {
@@ -80,10 +72,7 @@ pub(crate) fn entries(shape: Shape, count: usize, value: fn(Shape) -> Value) -> 
             let length = key.min().unwrap_or(1).max(3);
             let filler = text(key, length, false);
             let number = number.to_string();
-            let kept: String = filler
-                .chars()
-                .take(filler.chars().count() - number.len())
-                .collect();
+            let kept: String = filler.chars().take(filler.chars().count() - number.len()).collect();
             (kept + &number, value(shape.part("value")))
         })
         .collect::<Map<_, _>>()
@@ -93,11 +82,7 @@ pub(crate) fn entries(shape: Shape, count: usize, value: fn(Shape) -> Value) -> 
 /// A valid string, `length` code points long where the pattern leaves a choice.
 pub(crate) fn text(shape: Shape, length: i64, last_of_enum: bool) -> String {
     let values = shape.values();
-    if let Some(value) = if last_of_enum {
-        values.last()
-    } else {
-        values.first()
-    } {
+    if let Some(value) = if last_of_enum { values.last() } else { values.first() } {
         return (*value).to_owned();
     }
     let (start, filler) = match shape.pattern() {
@@ -110,26 +95,16 @@ pub(crate) fn text(shape: Shape, length: i64, last_of_enum: bool) -> String {
             return "5b1d8f0e-2f4c-4f0b-8a67-d1a2a1c3b4e5".to_owned();
         }
         Some(arn) if arn.contains(":lambda:") => ("arn:aws:lambda:r:111122223333:function:f", "f"),
-        Some(arn) if arn.contains(":codepipeline:") => {
-            ("arn:aws-cn:codepipeline:r:111122223333:p", "p")
-        }
+        Some(arn) if arn.contains(":codepipeline:") => ("arn:aws-cn:codepipeline:r:111122223333:p", "p"),
         Some(arn) if arn.contains(":iam:") => ("arn:aws-us-gov:iam::111122223333:role/", "r"),
         Some(_) => ("", "a"),
     };
-    let missing = usize::try_from(length)
-        .unwrap()
-        .saturating_sub(start.chars().count());
-    let needed = usize::from(
-        start.is_empty() && length == 0 && shape.pattern().is_some_and(|pattern| pattern != ".*"),
-    );
+    let missing = usize::try_from(length).unwrap().saturating_sub(start.chars().count());
+    let needed = usize::from(start.is_empty() && length == 0 && shape.pattern().is_some_and(|pattern| pattern != ".*"));
     format!("{start}{}", filler.repeat(missing.max(needed)))
 }
 
 /// A string of allowed length that its shape's pattern refuses.
 pub(crate) fn off_pattern(pattern: &str) -> &'static str {
-    if pattern == ".*" {
-        "two\nlines"
-    } else {
-        "~~~~"
-    }
+    if pattern == ".*" { "two\nlines" } else { "~~~~" }
 }

@@ -6,11 +6,7 @@ use serde_json::Value;
 
 pub(crate) const REQUEST_ID: &str = "6f0c0000-0000-4000-8000-000000000001";
 
-pub(crate) fn send(
-    codec: Codec,
-    operation: Operation,
-    input: &Value,
-) -> Result<Call, Box<HttpReply>> {
+pub(crate) fn send(codec: Codec, operation: Operation, input: &Value) -> Result<Call, Box<HttpReply>> {
     match codec {
         Codec::Json => post_json(operation, input.to_string().as_bytes()),
         Codec::Cbor => {
@@ -24,56 +20,27 @@ pub(crate) fn send(
 pub(crate) fn post_json(operation: Operation, body: &[u8]) -> Result<Call, Box<HttpReply>> {
     let target = format!("{}.{}", operation.service().target(), operation.name());
     let header = |name: &str| (name == "x-amz-target").then_some(target.as_str());
-    decode(
-        HttpRequest {
-            method: "POST",
-            path: "/",
-            header: &header,
-            body,
-        },
-        REQUEST_ID,
-    )
+    decode(HttpRequest { method: "POST", path: "/", header: &header, body }, REQUEST_ID)
 }
 
 pub(crate) fn post_cbor(operation: Operation, body: &[u8]) -> Result<Call, Box<HttpReply>> {
-    let path = format!(
-        "/service/{}/operation/{}",
-        operation.service().target(),
-        operation.name()
-    );
+    let path = format!("/service/{}/operation/{}", operation.service().target(), operation.name());
     let header = |name: &str| (name == "smithy-protocol").then_some("rpc-v2-cbor");
-    decode(
-        HttpRequest {
-            method: "POST",
-            path: &path,
-            header: &header,
-            body,
-        },
-        REQUEST_ID,
-    )
+    decode(HttpRequest { method: "POST", path: &path, header: &header, body }, REQUEST_ID)
 }
 
 /// Error type and text of a refusal, with the codec's framing checked on the way.
 pub(crate) fn refusal(codec: Codec, reply: &HttpReply) -> (String, String) {
     let body: Value = match codec {
         Codec::Json => serde_json::from_slice(&reply.body).unwrap(),
-        Codec::Cbor => ciborium::from_reader::<Cbor, _>(reply.body.as_slice())
-            .unwrap()
-            .deserialized()
-            .unwrap(),
+        Codec::Cbor => ciborium::from_reader::<Cbor, _>(reply.body.as_slice()).unwrap().deserialized().unwrap(),
     };
     let kind = body["__type"].as_str().unwrap();
-    let kind = kind
-        .rsplit_once('#')
-        .map_or(kind, |(_, kind)| kind)
-        .to_owned();
+    let kind = kind.rsplit_once('#').map_or(kind, |(_, kind)| kind).to_owned();
     assert_eq!(header(reply, "x-amzn-requestid"), Some(REQUEST_ID));
     match codec {
         Codec::Json => {
-            assert_eq!(
-                header(reply, "content-type"),
-                Some("application/x-amz-json-1.1")
-            );
+            assert_eq!(header(reply, "content-type"), Some("application/x-amz-json-1.1"));
             assert_eq!(header(reply, "x-amzn-errortype"), Some(kind.as_str()));
         }
         Codec::Cbor => {
@@ -85,9 +52,5 @@ pub(crate) fn refusal(codec: Codec, reply: &HttpReply) -> (String, String) {
 }
 
 pub(crate) fn header<'a>(reply: &'a HttpReply, name: &str) -> Option<&'a str> {
-    reply
-        .headers
-        .iter()
-        .find(|(header, _)| *header == name)
-        .map(|(_, value)| value.as_str())
+    reply.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_str())
 }

@@ -5,12 +5,10 @@ use std::sync::LazyLock;
 use protocol::{Operation, Service};
 use serde_json::Value;
 
-static CODEPIPELINE: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../model/codepipeline-2015-07-09.json")).unwrap()
-});
-static LASTGOOD: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../model/lastgood-2026-12-01.json")).unwrap()
-});
+static CODEPIPELINE: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../model/codepipeline-2015-07-09.json")).unwrap());
+static LASTGOOD: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../../model/lastgood-2026-12-01.json")).unwrap());
 
 /// A shape with the table it stands in.
 #[derive(Clone, Copy)]
@@ -33,10 +31,7 @@ fn side(operation: Operation, side: &str) -> Option<Shape> {
         Service::Lastgood => &LASTGOOD,
     };
     let name = table["operations"][operation.name()][side].as_str()?;
-    Some(Shape {
-        table,
-        line: &table["shapes"][name],
-    })
+    Some(Shape { table, line: &table["shapes"][name] })
 }
 
 impl Shape {
@@ -53,28 +48,16 @@ impl Shape {
     }
 
     fn named(self, name: &Value) -> Shape {
-        Shape {
-            table: self.table,
-            line: &self.table["shapes"][name.as_str().unwrap()],
-        }
+        Shape { table: self.table, line: &self.table["shapes"][name.as_str().unwrap()] }
     }
 
     /// Name, shape, and whether it is required.
     pub(crate) fn members(self) -> Vec<(&'static str, Shape, bool)> {
-        let required = self.line["required"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let required = self.line["required"].as_array().map(Vec::as_slice).unwrap_or_default();
         let members = self.line["members"].as_array().unwrap();
         members
             .iter()
-            .map(|pair| {
-                (
-                    pair[0].as_str().unwrap(),
-                    self.named(&pair[1]),
-                    required.contains(&pair[0]),
-                )
-            })
+            .map(|pair| (pair[0].as_str().unwrap(), self.named(&pair[1]), required.contains(&pair[0])))
             .collect()
     }
 
@@ -96,11 +79,6 @@ impl Shape {
     }
 
     pub(crate) fn values(self) -> Vec<&'static str> {
-        self.line["enum"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|value| value.as_str().unwrap())
-            .collect()
+        self.line["enum"].as_array().into_iter().flatten().map(|value| value.as_str().unwrap()).collect()
     }
 }

@@ -2,8 +2,8 @@
 
 use protocol::Operation;
 use protocol::wire::{
-    actions::*, approvals::*, executions::*, jobs::*, pipelines::*, rollback::*, rules::*,
-    state::*, tags::*, transitions::*,
+    actions::*, approvals::*, executions::*, jobs::*, pipelines::*, rollback::*, rules::*, state::*, tags::*,
+    transitions::*,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

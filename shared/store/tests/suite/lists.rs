@@ -11,10 +11,7 @@ macro_rules! all_pages {
     ($limit:expr, |$page:ident| $question:expr) => {{
         let (mut items, mut sizes, mut after) = (Vec::new(), Vec::new(), None);
         loop {
-            let $page = PageRequest {
-                limit: $limit,
-                after,
-            };
+            let $page = PageRequest { limit: $limit, after };
             let page: Page<_> = $question.await?;
             sizes.push(page.items.len());
             items.extend(page.items);
@@ -29,14 +26,9 @@ macro_rules! all_pages {
 #[tokio::test]
 async fn executions_are_listed_newest_first_in_pages() -> Result<()> {
     let world = World::new().await?;
-    world
-        .put((0..6).map(|n| Row::Execution(execution(n))))
-        .await?;
+    world.put((0..6).map(|n| Row::Execution(execution(n)))).await?;
     let (found, sizes) = all_pages!(4, |page| world.table.list_executions(&shop(), page));
-    assert_eq!(
-        found.iter().map(|found| found.id).collect::<Vec<_>>(),
-        [5, 4, 3, 2, 1, 0].map(execution_id)
-    );
+    assert_eq!(found.iter().map(|found| found.id).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0].map(execution_id));
     assert_eq!(sizes, [4, 2]);
     let (_, sizes) = all_pages!(3, |page| world.table.list_executions(&shop(), page));
     assert_eq!(sizes, [3, 3], "the last page is never empty");
@@ -46,23 +38,11 @@ async fn executions_are_listed_newest_first_in_pages() -> Result<()> {
 #[tokio::test]
 async fn runs_are_listed_newest_first_in_all_and_of_one_execution() -> Result<()> {
     let world = World::new().await?;
-    world
-        .put([run(1, 1), run(1, 3), run(2, 2), run(2, 4)].map(Row::ActionRun))
-        .await?;
+    world.put([run(1, 1), run(1, 3), run(2, 2), run(2, 4)].map(Row::ActionRun)).await?;
     let (found, _) = all_pages!(3, |page| world.table.list_action_runs(&shop(), None, page));
-    assert_eq!(
-        found.iter().map(|run| run.id).collect::<Vec<_>>(),
-        [4, 2, 3, 1].map(run_id)
-    );
-    let (found, _) = all_pages!(1, |page| world.table.list_action_runs(
-        &shop(),
-        Some(execution_id(1)),
-        page
-    ));
-    assert_eq!(
-        found.iter().map(|run| run.id).collect::<Vec<_>>(),
-        [3, 1].map(run_id)
-    );
+    assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), [4, 2, 3, 1].map(run_id));
+    let (found, _) = all_pages!(1, |page| world.table.list_action_runs(&shop(), Some(execution_id(1)), page));
+    assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), [3, 1].map(run_id));
     Ok(())
 }
 
@@ -70,38 +50,16 @@ async fn runs_are_listed_newest_first_in_all_and_of_one_execution() -> Result<()
 async fn successes_watches_and_effects_are_in_order_of_time() -> Result<()> {
     let world = World::new().await?;
     world.put((1..4).map(|n| Row::Success(success(n)))).await?;
-    world
-        .put([300, 5, 40].map(|until| Row::OpenWatch(watch(&format!("until {until}"), until))))
-        .await?;
-    world
-        .put([300, 5, 40].map(|since| Row::Effect(effect(since))))
-        .await?;
-    world
-        .put([2, 1].map(|n| Row::OpenExecution(open_execution(n))))
-        .await?;
+    world.put([300, 5, 40].map(|until| Row::OpenWatch(watch(&format!("until {until}"), until)))).await?;
+    world.put([300, 5, 40].map(|since| Row::Effect(effect(since)))).await?;
+    world.put([2, 1].map(|n| Row::OpenExecution(open_execution(n)))).await?;
 
-    let (found, _) = all_pages!(2, |page| world.table.list_successes(
-        &shop(),
-        &deploy(),
-        page
-    ));
-    assert_eq!(
-        found
-            .iter()
-            .map(|found| found.execution)
-            .collect::<Vec<_>>(),
-        [3, 2, 1].map(execution_id)
-    );
+    let (found, _) = all_pages!(2, |page| world.table.list_successes(&shop(), &deploy(), page));
+    assert_eq!(found.iter().map(|found| found.execution).collect::<Vec<_>>(), [3, 2, 1].map(execution_id));
     let (found, _) = all_pages!(2, |page| world.table.open_watches(page));
-    assert_eq!(
-        found.iter().map(|found| found.until).collect::<Vec<_>>(),
-        [5, 40, 300].map(at)
-    );
+    assert_eq!(found.iter().map(|found| found.until).collect::<Vec<_>>(), [5, 40, 300].map(at));
     let (found, _) = all_pages!(2, |page| world.table.pending_effects(page));
-    assert_eq!(
-        found.iter().map(|found| found.since).collect::<Vec<_>>(),
-        [5, 40, 300].map(at)
-    );
+    assert_eq!(found.iter().map(|found| found.since).collect::<Vec<_>>(), [5, 40, 300].map(at));
     let (found, _) = all_pages!(2, |page| world.table.open_executions(page));
     assert_eq!(found.len(), 2, "watches are not among open executions");
     Ok(())
@@ -111,22 +69,12 @@ async fn successes_watches_and_effects_are_in_order_of_time() -> Result<()> {
 async fn records_of_one_instant_keep_the_order_they_were_written_in() -> Result<()> {
     let world = World::new().await?;
     let events: Vec<String> = (0..30).map(|n| format!("Event{}", 29 - n)).collect();
-    world
-        .put(events.iter().map(|event| Row::Record(record(1, event, 1))))
-        .await?;
-    world
-        .put([
-            Row::Record(record(1, "Earlier", 0)),
-            Row::Record(record(2, "Elsewhere", 0)),
-        ])
-        .await?;
+    world.put(events.iter().map(|event| Row::Record(record(1, event, 1)))).await?;
+    world.put([Row::Record(record(1, "Earlier", 0)), Row::Record(record(2, "Elsewhere", 0))]).await?;
     let (found, _) = all_pages!(7, |page| world.table.list_records(execution_id(1), page));
     let found: Vec<&str> = found.iter().map(|record| record.event.as_str()).collect();
     assert_eq!(found[0], "Earlier");
-    assert_eq!(
-        found[1..],
-        events.iter().map(String::as_str).collect::<Vec<_>>()
-    );
+    assert_eq!(found[1..], events.iter().map(String::as_str).collect::<Vec<_>>());
     Ok(())
 }
 
@@ -137,10 +85,7 @@ async fn the_newest_page_costs_the_same_however_long_the_history() -> Result<()>
     for range in [0..20, 20..400] {
         world.put(range.map(|n| Row::Success(success(n)))).await?;
         let before = world.table.usage();
-        let page = PageRequest {
-            limit: 10,
-            after: None,
-        };
+        let page = PageRequest { limit: 10, after: None };
         one_request!(world, world.table.list_successes(&shop(), &deploy(), page));
         costs.push(world.table.usage().read_units() - before.read_units());
     }
@@ -162,13 +107,7 @@ async fn what_exceeds_a_megabyte_is_read_to_the_end() -> Result<()> {
         world.put([large(arrival)]).await?;
     }
     let view = world.table.load_pipeline(&shop()).await?.unwrap();
-    assert_eq!(
-        view.waiting
-            .iter()
-            .map(|waiting| waiting.arrival)
-            .collect::<Vec<_>>(),
-        [0, 1, 2, 3, 4]
-    );
+    assert_eq!(view.waiting.iter().map(|waiting| waiting.arrival).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     Ok(())
 }
 
@@ -179,21 +118,11 @@ async fn page_requests_that_make_no_sense_are_refused() -> Result<()> {
         (0, None, "a page holds 1 to 1000 items, not 0"),
         (1001, None, "a page holds 1 to 1000 items, not 1001"),
         (1, Some(""), "the page token does not belong to this list"),
-        (
-            1,
-            Some("EXECUTION#x"),
-            "the page token does not belong to this list",
-        ),
+        (1, Some("EXECUTION#x"), "the page token does not belong to this list"),
     ] {
-        let page = PageRequest {
-            limit,
-            after: after.map(str::to_owned),
-        };
+        let page = PageRequest { limit, after: after.map(str::to_owned) };
         let refused = world.table.open_watches(page).await.unwrap_err();
-        assert!(
-            matches!(&refused, StoreError::Broken(why) if why == expected),
-            "{refused:?}"
-        );
+        assert!(matches!(&refused, StoreError::Broken(why) if why == expected), "{refused:?}");
     }
     Ok(())
 }

@@ -19,62 +19,22 @@ fn contended(result: Result<(), StoreError>) {
 
 #[track_caller]
 fn broken(result: Result<(), StoreError>, expected: &str) {
-    assert!(
-        matches!(&result, Err(StoreError::Broken(why)) if why.contains(expected)),
-        "{result:?}"
-    );
+    assert!(matches!(&result, Err(StoreError::Broken(why)) if why.contains(expected)), "{result:?}");
 }
 
 #[tokio::test]
 async fn each_version_is_stored_over_once() -> Result<()> {
     let world = World::new().await?;
-    let stored = |version| {
-        Row::Execution(Execution {
-            version,
-            ..execution(1)
-        })
-    };
-    world
-        .table
-        .commit(put(stored(0), Precondition::Version(0)))
-        .await?;
-    contended(
-        world
-            .table
-            .commit(put(stored(0), Precondition::Version(0)))
-            .await,
-    );
-    contended(
-        world
-            .table
-            .commit(put(stored(0), Precondition::Absent))
-            .await,
-    );
-    contended(
-        world
-            .table
-            .commit(put(stored(2), Precondition::Version(2)))
-            .await,
-    );
-    world
-        .table
-        .commit(put(stored(1), Precondition::Version(1)))
-        .await?;
-    assert_eq!(
-        world
-            .table
-            .load_execution(&shop(), execution_id(1))
-            .await?
-            .unwrap()
-            .version,
-        2
-    );
+    let stored = |version| Row::Execution(Execution { version, ..execution(1) });
+    world.table.commit(put(stored(0), Precondition::Version(0))).await?;
+    contended(world.table.commit(put(stored(0), Precondition::Version(0))).await);
+    contended(world.table.commit(put(stored(0), Precondition::Absent)).await);
+    contended(world.table.commit(put(stored(2), Precondition::Version(2))).await);
+    world.table.commit(put(stored(1), Precondition::Version(1))).await?;
+    assert_eq!(world.table.load_execution(&shop(), execution_id(1)).await?.unwrap().version, 2);
 
     world.table.commit(vec![Write::Delete(stored(2))]).await?;
-    world
-        .table
-        .commit(put(stored(0), Precondition::Absent))
-        .await?;
+    world.table.commit(put(stored(0), Precondition::Absent)).await?;
     Ok(())
 }
 
@@ -84,10 +44,7 @@ async fn generations_fence() -> Result<()> {
     let fence = |generation| {
         vec![
             Write::Put(Row::Job(job()), Precondition::None),
-            Write::Check(
-                Row::Stage(stage()),
-                Precondition::Generation(Generation(generation)),
-            ),
+            Write::Check(Row::Stage(stage()), Precondition::Generation(Generation(generation))),
         ]
     };
     world.table.commit(fence(0)).await?;
@@ -97,24 +54,9 @@ async fn generations_fence() -> Result<()> {
     for generation in [0, 3, 5] {
         contended(world.table.commit(fence(generation)).await);
     }
-    let fresh = StageState {
-        version: 0,
-        ..StageState::new(shop(), "Test".parse()?)
-    };
-    world
-        .table
-        .commit(put(
-            Row::Stage(fresh.clone()),
-            Precondition::Generation(Generation(0)),
-        ))
-        .await?;
-    world
-        .table
-        .commit(put(
-            Row::Stage(fresh),
-            Precondition::Generation(Generation(0)),
-        ))
-        .await?;
+    let fresh = StageState { version: 0, ..StageState::new(shop(), "Test".parse()?) };
+    world.table.commit(put(Row::Stage(fresh.clone()), Precondition::Generation(Generation(0)))).await?;
+    world.table.commit(put(Row::Stage(fresh), Precondition::Generation(Generation(0)))).await?;
     Ok(())
 }
 
@@ -123,15 +65,9 @@ async fn checks_demand_versions_and_absence() -> Result<()> {
     let world = World::new().await?;
     world.put([Row::Execution(execution(1))]).await?;
     let check = |n, precondition| {
-        vec![
-            Write::Put(Row::Job(job()), Precondition::None),
-            Write::Check(Row::Execution(execution(n)), precondition),
-        ]
+        vec![Write::Put(Row::Job(job()), Precondition::None), Write::Check(Row::Execution(execution(n)), precondition)]
     };
-    world
-        .table
-        .commit(check(1, Precondition::Version(1)))
-        .await?;
+    world.table.commit(check(1, Precondition::Version(1))).await?;
     world.table.commit(check(1, Precondition::None)).await?;
     world.table.commit(check(2, Precondition::Absent)).await?;
     contended(world.table.commit(check(1, Precondition::Absent)).await);
@@ -143,9 +79,7 @@ async fn checks_demand_versions_and_absence() -> Result<()> {
 #[tokio::test]
 async fn a_lost_race_stores_nothing_at_all() -> Result<()> {
     let world = World::new().await?;
-    world
-        .put([Row::Execution(execution(1)), Row::Effect(effect(1))])
-        .await?;
+    world.put([Row::Execution(execution(1)), Row::Effect(effect(1))]).await?;
     let result = world
         .table
         .commit(vec![
@@ -169,16 +103,11 @@ async fn of_racing_writers_exactly_one_wins() -> Result<()> {
             .map(|_| {
                 let table = world.table.clone();
                 // Equal writes, so that only the precondition can tell them apart.
-                let taken = Row::Stage(StageState {
-                    version: round,
-                    ..stage()
-                });
+                let taken = Row::Stage(StageState { version: round, ..stage() });
                 let marker = Row::Start(marker(&format!("round {round}")));
                 tokio::spawn(async move {
-                    let writes = vec![
-                        Write::Put(taken, Precondition::Version(round)),
-                        Write::Put(marker, Precondition::Absent),
-                    ];
+                    let writes =
+                        vec![Write::Put(taken, Precondition::Version(round)), Write::Put(marker, Precondition::Absent)];
                     table.commit(writes).await
                 })
             })
@@ -200,66 +129,30 @@ async fn only_lone_unconditional_writes_do_without_a_transaction() -> Result<()>
     let world = World::new().await?;
     world.table.commit(vec![]).await?;
     assert_eq!(world.table.usage().requests(), 0);
-    world
-        .table
-        .commit(put(Row::Job(job()), Precondition::None))
-        .await?;
-    world
-        .table
-        .commit(vec![Write::Delete(Row::Job(job()))])
-        .await?;
-    assert_eq!(
-        (
-            world.requests(Operation::PutItem),
-            world.requests(Operation::DeleteItem)
-        ),
-        (1, 1)
-    );
+    world.table.commit(put(Row::Job(job()), Precondition::None)).await?;
+    world.table.commit(vec![Write::Delete(Row::Job(job()))]).await?;
+    assert_eq!((world.requests(Operation::PutItem), world.requests(Operation::DeleteItem)), (1, 1));
     let single = world.table.usage().write_units();
-    world
-        .table
-        .commit(put(Row::Job(job()), Precondition::Absent))
-        .await?;
+    world.table.commit(put(Row::Job(job()), Precondition::Absent)).await?;
     assert_eq!(world.requests(Operation::TransactWriteItems), 1);
-    assert_eq!(
-        (single, world.table.usage().write_units()),
-        (2.0, 4.0),
-        "a transaction costs twice as much"
-    );
+    assert_eq!((single, world.table.usage().write_units()), (2.0, 4.0), "a transaction costs twice as much");
     Ok(())
 }
 
 #[tokio::test]
 async fn what_no_transaction_can_hold_is_refused_in_clear_words() -> Result<()> {
     let world = World::new().await?;
-    let many = (0..=WRITES_MAX as u64)
-        .map(|n| Write::Put(Row::Execution(execution(n)), Precondition::None))
-        .collect();
-    broken(
-        world.table.commit(many).await,
-        "a transaction holds 100 writes, not 101",
-    );
+    let many = (0..=WRITES_MAX as u64).map(|n| Write::Put(Row::Execution(execution(n)), Precondition::None)).collect();
+    broken(world.table.commit(many).await, "a transaction holds 100 writes, not 101");
 
-    let twice = vec![
-        Write::Delete(Row::Job(job())),
-        Write::Check(Row::Job(job()), Precondition::Absent),
-    ];
-    broken(
-        world.table.commit(twice).await,
-        "two writes of one transaction are about JOB#",
-    );
+    let twice = vec![Write::Delete(Row::Job(job())), Write::Check(Row::Job(job()), Precondition::Absent)];
+    broken(world.table.commit(twice).await, "two writes of one transaction are about JOB#");
 
     let mut large = execution(1);
     large.variables.insert("large".into(), "x".repeat(500_000));
     let large = || Row::Execution(large.clone());
-    broken(
-        world.table.commit(put(large(), Precondition::None)).await,
-        "size",
-    );
-    let writes = vec![
-        Write::Put(Row::Job(job()), Precondition::None),
-        Write::Put(large(), Precondition::Absent),
-    ];
+    broken(world.table.commit(put(large(), Precondition::None)).await, "size");
+    let writes = vec![Write::Put(Row::Job(job()), Precondition::None), Write::Put(large(), Precondition::Absent)];
     broken(world.table.commit(writes).await, "size");
     Ok(())
 }
@@ -268,30 +161,12 @@ async fn what_no_transaction_can_hold_is_refused_in_clear_words() -> Result<()> 
 async fn preconditions_that_can_never_hold_are_mistakes_not_races() -> Result<()> {
     let world = World::new().await?;
     let waiting = Row::Waiting(waiting("Deploy", 1));
-    broken(
-        world
-            .table
-            .commit(put(waiting, Precondition::Version(1)))
-            .await,
-        "Waiting has no version",
-    );
+    broken(world.table.commit(put(waiting, Precondition::Version(1))).await, "Waiting has no version");
     let generation = Precondition::Generation(Generation(1));
-    broken(
-        world.table.commit(put(Row::Job(job()), generation)).await,
-        "Job has no generation",
-    );
+    broken(world.table.commit(put(Row::Job(job()), generation)).await, "Job has no generation");
     let stale = put(Row::Execution(execution(1)), Precondition::Version(3));
-    broken(
-        world.table.commit(stale).await,
-        "read at version 0 cannot be stored over version 3",
-    );
-    broken(
-        world
-            .table
-            .commit(vec![Write::Delete(Row::Record(record(1, "E", 1)))])
-            .await,
-        "history is only ever added",
-    );
+    broken(world.table.commit(stale).await, "read at version 0 cannot be stored over version 3");
+    broken(world.table.commit(vec![Write::Delete(Row::Record(record(1, "E", 1)))]).await, "history is only ever added");
     Ok(())
 }
 
@@ -299,18 +174,8 @@ async fn preconditions_that_can_never_hold_are_mistakes_not_races() -> Result<()
 async fn a_table_that_is_not_there_is_named_as_the_mistake() -> Result<()> {
     let world = World::new().await?;
     let missing = store::Table::new(world.client.clone(), "missing");
-    broken(
-        missing
-            .commit(put(Row::Job(job()), Precondition::None))
-            .await,
-        "does not exist",
-    );
-    broken(
-        missing
-            .commit(put(Row::Job(job()), Precondition::Absent))
-            .await,
-        "does not exist",
-    );
+    broken(missing.commit(put(Row::Job(job()), Precondition::None)).await, "does not exist");
+    broken(missing.commit(put(Row::Job(job()), Precondition::Absent)).await, "does not exist");
     let read = missing.load_job(job().id).await.map(|_| ());
     broken(read, "does not exist");
     Ok(())
@@ -320,14 +185,8 @@ async fn a_table_that_is_not_there_is_named_as_the_mistake() -> Result<()> {
 async fn an_effect_is_forgotten_by_what_it_is_not_by_when_it_was_decided() -> Result<()> {
     let world = World::new().await?;
     world.put([Row::Effect(effect(1))]).await?;
-    let later = PendingEffect {
-        since: at(500),
-        ..effect(1)
-    };
-    world
-        .table
-        .commit(vec![Write::Delete(Row::Effect(later))])
-        .await?;
+    let later = PendingEffect { since: at(500), ..effect(1) };
+    world.table.commit(vec![Write::Delete(Row::Effect(later))]).await?;
     assert!(world.items().await?.is_empty());
     Ok(())
 }

@@ -21,76 +21,25 @@ async fn only_what_is_older_goes_in_steps() -> Result<()> {
             ])
             .await?;
     }
-    world
-        .put([Row::Pipeline(pipeline()), Row::Job(job())])
-        .await?;
+    world.put([Row::Pipeline(pipeline()), Row::Job(job())]).await?;
 
     let mut calls = 1;
-    while !world
-        .table
-        .purge_history(&shop(), execution_id(before))
-        .await?
-    {
+    while !world.table.purge_history(&shop(), execution_id(before)).await? {
         calls += 1;
     }
     assert_eq!(calls, 3, "twenty executions each time");
-    assert!(
-        world
-            .table
-            .purge_history(&shop(), execution_id(before))
-            .await?,
-        "again is harmless"
-    );
+    assert!(world.table.purge_history(&shop(), execution_id(before)).await?, "again is harmless");
 
-    let page = || PageRequest {
-        limit: 100,
-        after: None,
-    };
+    let page = || PageRequest { limit: 100, after: None };
     let left = world.table.list_executions(&shop(), page()).await?;
     let expected: Vec<_> = (before..50).rev().map(execution_id).collect();
-    assert_eq!(
-        left.items
-            .iter()
-            .map(|execution| execution.id)
-            .collect::<Vec<_>>(),
-        expected
-    );
-    let left = world
-        .table
-        .list_successes(&shop(), &deploy(), page())
-        .await?;
-    assert_eq!(
-        left.items
-            .iter()
-            .map(|success| success.execution)
-            .collect::<Vec<_>>(),
-        expected
-    );
+    assert_eq!(left.items.iter().map(|execution| execution.id).collect::<Vec<_>>(), expected);
+    let left = world.table.list_successes(&shop(), &deploy(), page()).await?;
+    assert_eq!(left.items.iter().map(|success| success.execution).collect::<Vec<_>>(), expected);
     let left = world.table.list_action_runs(&shop(), None, page()).await?;
-    assert_eq!(
-        left.items
-            .iter()
-            .map(|run| run.execution)
-            .collect::<Vec<_>>(),
-        expected
-    );
-    assert_eq!(
-        world
-            .table
-            .list_records(execution_id(before - 1), page())
-            .await?
-            .items,
-        []
-    );
-    assert_eq!(
-        world
-            .table
-            .list_records(execution_id(before), page())
-            .await?
-            .items
-            .len(),
-        2
-    );
+    assert_eq!(left.items.iter().map(|run| run.execution).collect::<Vec<_>>(), expected);
+    assert_eq!(world.table.list_records(execution_id(before - 1), page()).await?.items, []);
+    assert_eq!(world.table.list_records(execution_id(before), page()).await?.items.len(), 2);
     assert!(world.table.load_pipeline(&shop()).await?.is_some());
     assert_eq!(world.items().await?.len(), 5 * 5 + 2);
     Ok(())

@@ -9,10 +9,7 @@ use crate::samples::*;
 use crate::world::{World, one_request};
 
 fn page() -> PageRequest {
-    PageRequest {
-        limit: 10,
-        after: None,
-    }
+    PageRequest { limit: 10, after: None }
 }
 
 #[tokio::test]
@@ -32,36 +29,11 @@ async fn a_pipeline_comes_back_whole() -> Result<()> {
         ])
         .await?;
     let view = one_request!(world, world.table.load_pipeline(&shop())).unwrap();
-    assert_eq!(
-        view.index,
-        PipelineIndex {
-            version: 1,
-            ..pipeline()
-        }
-    );
-    assert_eq!(
-        view.stages.into_values().collect::<Vec<_>>(),
-        [StageState {
-            version: 1,
-            ..stage()
-        }]
-    );
-    assert_eq!(
-        view.actions,
-        [ActionRun {
-            version: 1,
-            ..run(1, 1)
-        }]
-    );
+    assert_eq!(view.index, PipelineIndex { version: 1, ..pipeline() });
+    assert_eq!(view.stages.into_values().collect::<Vec<_>>(), [StageState { version: 1, ..stage() }]);
+    assert_eq!(view.actions, [ActionRun { version: 1, ..run(1, 1) }]);
     assert_eq!(view.waiting, [waiting("Deploy", 9), waiting("Deploy", 10)]);
-    assert!(
-        world
-            .table
-            .load_pipeline(&"shop2".parse()?)
-            .await?
-            .is_none(),
-        "a stage alone is no pipeline"
-    );
+    assert!(world.table.load_pipeline(&"shop2".parse()?).await?.is_none(), "a stage alone is no pipeline");
     Ok(())
 }
 
@@ -80,54 +52,18 @@ async fn single_rows_come_back_by_one_read() -> Result<()> {
         ])
         .await?;
     let found = one_request!(world, world.table.load_execution(&shop(), execution_id(1)));
-    assert_eq!(
-        found,
-        Some(Execution {
-            version: 1,
-            ..execution(1)
-        })
-    );
-    let found = one_request!(
-        world,
-        world
-            .table
-            .load_action_run(&shop(), execution_id(1), run_id(1))
-    );
-    assert_eq!(
-        found,
-        Some(ActionRun {
-            version: 1,
-            ..run(1, 1)
-        })
-    );
+    assert_eq!(found, Some(Execution { version: 1, ..execution(1) }));
+    let found = one_request!(world, world.table.load_action_run(&shop(), execution_id(1), run_id(1)));
+    assert_eq!(found, Some(ActionRun { version: 1, ..run(1, 1) }));
     let found = one_request!(world, world.table.load_job(Uuid::from_u128(7)));
-    assert_eq!(
-        found,
-        Some(Job {
-            version: 1,
-            ..job()
-        })
-    );
+    assert_eq!(found, Some(Job { version: 1, ..job() }));
     assert_eq!(
         one_request!(world, world.table.load_start(&shop(), &cause)),
-        Some(StartMarker {
-            version: 1,
-            ..marker(&cause)
-        })
+        Some(StartMarker { version: 1, ..marker(&cause) })
     );
 
-    assert_eq!(
-        world.table.load_execution(&shop(), execution_id(2)).await?,
-        None
-    );
-    assert_eq!(
-        world
-            .table
-            .load_action_run(&shop(), execution_id(1), run_id(3))
-            .await?,
-        None,
-        "of another execution"
-    );
+    assert_eq!(world.table.load_execution(&shop(), execution_id(2)).await?, None);
+    assert_eq!(world.table.load_action_run(&shop(), execution_id(1), run_id(3)).await?, None, "of another execution");
     assert_eq!(world.table.load_job(Uuid::nil()).await?, None);
     assert_eq!(world.table.load_start(&shop(), "other").await?, None);
     Ok(())
@@ -151,46 +87,16 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
         ])
         .await?;
     let table = &world.table;
-    assert_eq!(
-        one_request!(world, table.list_pipelines(page())).items,
-        [summary("shop")]
-    );
-    assert_eq!(
-        one_request!(world, table.open_executions(page())).items,
-        [open_execution(1)]
-    );
+    assert_eq!(one_request!(world, table.list_pipelines(page())).items, [summary("shop")]);
+    assert_eq!(one_request!(world, table.open_executions(page())).items, [open_execution(1)]);
     let successes = one_request!(world, table.list_successes(&shop(), &deploy(), page()));
-    assert_eq!(
-        successes.items,
-        [Success {
-            version: 1,
-            ..success(1)
-        }]
-    );
-    let stored = |rule| Watch {
-        version: 1,
-        ..watch(rule, 60)
-    };
-    assert_eq!(
-        one_request!(world, table.watches_of(ALARM)),
-        [stored("errors"), stored("slow")]
-    );
-    assert_eq!(
-        one_request!(world, table.open_watches(page())).items,
-        [stored("errors")]
-    );
-    assert_eq!(
-        one_request!(world, table.list_records(execution_id(1), page())).items,
-        [record(1, "StageEntered", 1)]
-    );
-    assert_eq!(
-        one_request!(world, table.pending_effects(page())).items,
-        [effect(1)]
-    );
-    assert_eq!(
-        one_request!(world, table.sources_of("uploads", key)),
-        [source(key)]
-    );
+    assert_eq!(successes.items, [Success { version: 1, ..success(1) }]);
+    let stored = |rule| Watch { version: 1, ..watch(rule, 60) };
+    assert_eq!(one_request!(world, table.watches_of(ALARM)), [stored("errors"), stored("slow")]);
+    assert_eq!(one_request!(world, table.open_watches(page())).items, [stored("errors")]);
+    assert_eq!(one_request!(world, table.list_records(execution_id(1), page())).items, [record(1, "StageEntered", 1)]);
+    assert_eq!(one_request!(world, table.pending_effects(page())).items, [effect(1)]);
+    assert_eq!(one_request!(world, table.sources_of("uploads", key)), [source(key)]);
     assert_eq!(table.sources_of("uploads", "other").await?, []);
     Ok(())
 }
@@ -216,9 +122,7 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
         .await?;
     let mut ends = std::collections::BTreeMap::new();
     for item in world.items().await? {
-        let end = item
-            .get("expiresAt")
-            .map(|value| value.as_n().unwrap().parse::<i64>().unwrap());
+        let end = item.get("expiresAt").map(|value| value.as_n().unwrap().parse::<i64>().unwrap());
         ends.insert(item["type"].as_s().unwrap().clone(), end);
     }
     let second = |second| at(second).as_second();
@@ -237,12 +141,7 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
     ] {
         assert_eq!(ends[row], end, "{row}");
     }
-    let expiry = world
-        .client
-        .describe_time_to_live()
-        .table_name(crate::world::TABLE)
-        .send()
-        .await?;
+    let expiry = world.client.describe_time_to_live().table_name(crate::world::TABLE).send().await?;
     let description = expiry.time_to_live_description.unwrap();
     assert_eq!(description.attribute_name.as_deref(), Some("expiresAt"));
     Ok(())

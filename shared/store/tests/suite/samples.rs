@@ -1,13 +1,10 @@
 //! One row of each kind, every member filled in.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "samples are well formed, or the suite fails at once"
-)]
+#![expect(clippy::unwrap_used, reason = "samples are well formed, or the suite fails at once")]
 
 use domain::{
-    ActionExecutionId, ActionRun, Effect, Execution, ExecutionId, Generation, Job, PipelineIndex,
-    PipelineName, Record, StageName, StageState, Success, Waiting, Watch,
+    ActionExecutionId, ActionRun, Effect, Execution, ExecutionId, Generation, Job, PipelineIndex, PipelineName, Record,
+    StageName, StageState, Success, Waiting, Watch,
 };
 use engine::ports::{OpenExecution, PendingEffect, PipelineSummary, SourceBinding, StartMarker};
 use jiff::Timestamp;
@@ -27,9 +24,7 @@ pub(crate) fn deploy() -> StageName {
 
 /// The `n`th execution by start time.
 pub(crate) fn execution_id(n: u64) -> ExecutionId {
-    ExecutionId(Uuid::from_u128(
-        (u128::from(n) << 80) | 0x7000_8000_0000_0000_0000,
-    ))
+    ExecutionId(Uuid::from_u128((u128::from(n) << 80) | 0x7000_8000_0000_0000_0000))
 }
 
 pub(crate) fn run_id(n: u64) -> ActionExecutionId {
@@ -176,24 +171,12 @@ pub(crate) fn record(execution: u64, event: &str, second: i64) -> Record {
 
 pub(crate) fn effect(second: i64) -> PendingEffect {
     let name = format!("machine-{second}");
-    let effect = Effect::StartMachine {
-        pipeline: shop(),
-        execution: execution_id(1),
-        name,
-    };
-    PendingEffect {
-        since: at(second),
-        effect,
-    }
+    let effect = Effect::StartMachine { pipeline: shop(), execution: execution_id(1), name };
+    PendingEffect { since: at(second), effect }
 }
 
 pub(crate) fn source(key: &str) -> SourceBinding {
-    SourceBinding {
-        bucket: "uploads".into(),
-        key: key.into(),
-        pipeline: shop(),
-        action: "Fetch".parse().unwrap(),
-    }
+    SourceBinding { bucket: "uploads".into(), key: key.into(), pipeline: shop(), action: "Fetch".parse().unwrap() }
 }
 
 pub(crate) fn marker(cause: &str) -> StartMarker {

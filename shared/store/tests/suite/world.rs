@@ -31,18 +31,12 @@ impl World {
             .build();
         let client = Client::from_conf(config);
         create_table(&client, TABLE).await?;
-        Ok(Self {
-            table: Table::new(client.clone(), TABLE),
-            client,
-        })
+        Ok(Self { table: Table::new(client.clone(), TABLE), client })
     }
 
     /// Stores rows without a precondition, a transaction's worth at a time.
     pub(crate) async fn put(&self, rows: impl IntoIterator<Item = Row>) -> Result<()> {
-        let writes: Vec<Write> = rows
-            .into_iter()
-            .map(|row| Write::Put(row, Precondition::None))
-            .collect();
+        let writes: Vec<Write> = rows.into_iter().map(|row| Write::Put(row, Precondition::None)).collect();
         for chunk in writes.chunks(engine::ports::WRITES_MAX) {
             self.table.commit(chunk.to_vec()).await?;
         }
@@ -51,23 +45,12 @@ impl World {
 
     /// Requests of one operation so far.
     pub(crate) fn requests(&self, operation: Operation) -> u64 {
-        self.table
-            .usage()
-            .0
-            .get(&operation)
-            .map_or(0, |usage| usage.requests)
+        self.table.usage().0.get(&operation).map_or(0, |usage| usage.requests)
     }
 
     /// Every item of the table, by partition and sort key.
     pub(crate) async fn items(&self) -> Result<Vec<HashMap<String, AttributeValue>>> {
-        Ok(self
-            .client
-            .scan()
-            .table_name(TABLE)
-            .send()
-            .await?
-            .items
-            .unwrap_or_default())
+        Ok(self.client.scan().table_name(TABLE).send().await?.items.unwrap_or_default())
     }
 }
 
@@ -76,12 +59,7 @@ macro_rules! one_request {
     ($world:expr, $question:expr) => {{
         let before = $world.table.usage().requests();
         let answer = $question.await?;
-        assert_eq!(
-            $world.table.usage().requests() - before,
-            1,
-            "{}",
-            stringify!($question)
-        );
+        assert_eq!($world.table.usage().requests() - before, 1, "{}", stringify!($question));
         answer
     }};
 }

@@ -19,13 +19,8 @@ use crate::{
 const ALARMS_MAX: i64 = 5000;
 
 /// Members of `PutMetricAlarm` whose features the stand-in does not have: better refused than silently without effect.
-const NOT_OFFERED: [&str; 5] = [
-    "ThresholdMetricId",
-    "EvaluationWindow",
-    "WarmUpConfiguration",
-    "EvaluationCriteria",
-    "EvaluationInterval",
-];
+const NOT_OFFERED: [&str; 5] =
+    ["ThresholdMetricId", "EvaluationWindow", "WarmUpConfiguration", "EvaluationCriteria", "EvaluationInterval"];
 
 pub(super) fn put_metric_alarm(work: &Work<'_>, input: Value) -> Result<Value, ApiError> {
     for member in NOT_OFFERED {
@@ -42,14 +37,11 @@ pub(super) fn put_metric_alarm(work: &Work<'_>, input: Value) -> Result<Value, A
 pub(super) fn put_composite_alarm(work: &Work<'_>, input: Value) -> Result<Value, ApiError> {
     let name = name_of(&input);
     let text = input["AlarmRule"].as_str().unwrap_or_default();
-    let rule = Rule::parse(text)
-        .map_err(|error| ApiError::validation(format!("Invalid AlarmRule: {error}")))?;
+    let rule = Rule::parse(text).map_err(|error| ApiError::validation(format!("Invalid AlarmRule: {error}")))?;
     let children: Vec<&str> = rule.children().into_iter().collect();
     for child in &children {
         if *child == name {
-            return Err(ApiError::validation(
-                "Could not save the composite alarm as its rule names the alarm itself.",
-            ));
+            return Err(ApiError::validation("Could not save the composite alarm as its rule names the alarm itself."));
         }
         if work.alarm(child)?.is_none() {
             return Err(ApiError::validation(format!(
@@ -59,10 +51,7 @@ pub(super) fn put_composite_alarm(work: &Work<'_>, input: Value) -> Result<Value
     }
     refuse_cycle(work, &name, &children)?;
     let suppressed = input.get("ActionsSuppressor").is_some();
-    for period in [
-        "ActionsSuppressorWaitPeriod",
-        "ActionsSuppressorExtensionPeriod",
-    ] {
+    for period in ["ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod"] {
         if suppressed != input.get(period).is_some() {
             return Err(ApiError::validation(format!(
                 "ActionsSuppressor and {period} go together: give both, or neither."
@@ -105,22 +94,13 @@ fn configure(
             "{name} is an alarm of the other kind; delete it first, or choose another name."
         )));
     }
-    let members = input
-        .as_object_mut()
-        .map(std::mem::take)
-        .unwrap_or_default();
+    let members = input.as_object_mut().map(std::mem::take).unwrap_or_default();
     let (config, tags) = config_and_tags(members);
     let alarm = match &known {
         // An update leaves the state alone.
-        Some(known) => Alarm {
-            config,
-            configured: work.now,
-            ..known.clone()
-        },
+        Some(known) => Alarm { config, configured: work.now, ..known.clone() },
         None if work.alarm_count()? >= ALARMS_MAX => {
-            return Err(ApiError::limit(format!(
-                "The maximum number of {ALARMS_MAX} alarms has been reached."
-            )));
+            return Err(ApiError::limit(format!("The maximum number of {ALARMS_MAX} alarms has been reached.")));
         }
         None => Alarm {
             name: name.clone(),
@@ -136,14 +116,7 @@ fn configure(
         },
     };
     work.store_alarm(&alarm, metric, children)?;
-    work.record_configuration(
-        &alarm,
-        if known.is_some() {
-            "updated"
-        } else {
-            "created"
-        },
-    )?;
+    work.record_configuration(&alarm, if known.is_some() { "updated" } else { "created" })?;
     if known.is_none() {
         // As in CloudWatch, tags given with an update are ignored.
         add_tags(work, &name, tags)?;
@@ -180,15 +153,9 @@ pub(super) fn set_alarm_state(work: &Work<'_>, input: Value) -> Result<Value, Ap
         return Err(ApiError::format("StateReasonData was not valid JSON."));
     }
     let alarm = existing(work, &request.alarm_name)?;
-    let forced = Alarm {
-        forced: true,
-        ..alarm
-    };
-    let new = NewState {
-        state: request.state_value,
-        reason: request.state_reason,
-        reason_data: request.state_reason_data,
-    };
+    let forced = Alarm { forced: true, ..alarm };
+    let new =
+        NewState { state: request.state_value, reason: request.state_reason, reason_data: request.state_reason_data };
     work.change_state(&forced, new)?;
     Ok(nothing())
 }
@@ -204,11 +171,8 @@ pub(super) fn delete_alarms(work: &Work<'_>, input: Value) -> Result<Value, ApiE
     for name in &request.alarm_names {
         let alarm = existing(work, name)?;
         // Those that go in the same request do not hold it back.
-        let held_by: Vec<String> = work
-            .parents(name)?
-            .into_iter()
-            .filter(|parent| !request.alarm_names.contains(parent))
-            .collect();
+        let held_by: Vec<String> =
+            work.parents(name)?.into_iter().filter(|parent| !request.alarm_names.contains(parent)).collect();
         if !held_by.is_empty() {
             return Err(ApiError::validation(format!(
                 "Cannot delete {name} as there are composite alarm(s) depending on it: [{}]",
@@ -248,8 +212,7 @@ fn set_actions_enabled(work: &Work<'_>, input: Value, enabled: bool) -> Result<V
 }
 
 fn existing(work: &Work<'_>, name: &str) -> Result<Alarm, ApiError> {
-    work.alarm(name)?
-        .ok_or_else(|| ApiError::alarm_not_found(format!("There is no alarm named {name}.")))
+    work.alarm(name)?.ok_or_else(|| ApiError::alarm_not_found(format!("There is no alarm named {name}.")))
 }
 
 fn name_of(input: &Value) -> String {

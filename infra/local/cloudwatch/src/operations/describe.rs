@@ -33,9 +33,7 @@ struct DescribeAlarms {
 pub(super) fn describe_alarms(work: &Work<'_>, input: Value) -> Result<Value, ApiError> {
     let request: DescribeAlarms = parse(input)?;
     if request.alarm_names.is_some() && request.alarm_name_prefix.is_some() {
-        return Err(ApiError::combination(
-            "AlarmNames and AlarmNamePrefix exclude each other; give one.",
-        ));
+        return Err(ApiError::combination("AlarmNames and AlarmNamePrefix exclude each other; give one."));
     }
     let related = related(work, &request)?;
     let limit = request.max_records.unwrap_or(PAGE);
@@ -43,25 +41,13 @@ pub(super) fn describe_alarms(work: &Work<'_>, input: Value) -> Result<Value, Ap
     let mut found: Vec<Alarm> = work
         .alarms_after(&after)?
         .into_iter()
-        .filter(|alarm| {
-            request.wants(alarm)
-                && related
-                    .as_ref()
-                    .is_none_or(|names| names.contains(&alarm.name))
-        })
+        .filter(|alarm| request.wants(alarm) && related.as_ref().is_none_or(|names| names.contains(&alarm.name)))
         .take(limit + 1)
         .collect();
     let more = found.len() > limit;
     found.truncate(limit);
-    let of_kind = |kind| -> Vec<Value> {
-        found
-            .iter()
-            .filter(|alarm| alarm.kind == kind)
-            .map(described)
-            .collect()
-    };
-    let mut output =
-        json!({"MetricAlarms": of_kind(Kind::Metric), "CompositeAlarms": of_kind(Kind::Composite)});
+    let of_kind = |kind| -> Vec<Value> { found.iter().filter(|alarm| alarm.kind == kind).map(described).collect() };
+    let mut output = json!({"MetricAlarms": of_kind(Kind::Metric), "CompositeAlarms": of_kind(Kind::Composite)});
     if let (true, Some(last)) = (more, found.last()) {
         output["NextToken"] = token(&last.name).into();
     }
@@ -70,13 +56,10 @@ pub(super) fn describe_alarms(work: &Work<'_>, input: Value) -> Result<Value, Ap
 
 /// The names that `ChildrenOfAlarmName` or `ParentsOfAlarmName` leaves, if either is given.
 fn related(work: &Work<'_>, request: &DescribeAlarms) -> Result<Option<Vec<String>>, ApiError> {
-    match (
-        &request.children_of_alarm_name,
-        &request.parents_of_alarm_name,
-    ) {
-        (Some(_), Some(_)) => Err(ApiError::combination(
-            "ChildrenOfAlarmName and ParentsOfAlarmName exclude each other; give one.",
-        )),
+    match (&request.children_of_alarm_name, &request.parents_of_alarm_name) {
+        (Some(_), Some(_)) => {
+            Err(ApiError::combination("ChildrenOfAlarmName and ParentsOfAlarmName exclude each other; give one."))
+        }
         (Some(name), None) => work.children(name).map(Some),
         (None, Some(name)) => work.parents(name).map(Some),
         (None, None) => Ok(None),
@@ -88,22 +71,14 @@ impl DescribeAlarms {
         // Composite alarms are left out unless asked for, also when they are named; relations ask for them.
         let related = self.children_of_alarm_name.is_some() || self.parents_of_alarm_name.is_some();
         let kind = match &self.alarm_types {
-            Some(types) if !types.is_empty() => {
-                types.iter().any(|kind| kind == alarm.kind.as_str())
-            }
+            Some(types) if !types.is_empty() => types.iter().any(|kind| kind == alarm.kind.as_str()),
             _ => alarm.kind == Kind::Metric || related,
         };
         let named = self.alarm_names.as_ref();
         kind && named.is_none_or(|names| names.is_empty() || names.contains(&alarm.name))
-            && self
-                .alarm_name_prefix
-                .as_ref()
-                .is_none_or(|prefix| alarm.name.starts_with(prefix))
+            && self.alarm_name_prefix.as_ref().is_none_or(|prefix| alarm.name.starts_with(prefix))
             && self.state_value.is_none_or(|state| state == alarm.state)
-            && self
-                .action_prefix
-                .as_ref()
-                .is_none_or(|prefix| has_action(alarm, prefix))
+            && self.action_prefix.as_ref().is_none_or(|prefix| has_action(alarm, prefix))
     }
 }
 
@@ -112,11 +87,7 @@ fn has_action(alarm: &Alarm, prefix: &str) -> bool {
         .iter()
         .filter_map(|list| alarm.config[*list].as_array())
         .flatten()
-        .any(|action| {
-            action
-                .as_str()
-                .is_some_and(|action| action.starts_with(prefix))
-        })
+        .any(|action| action.as_str().is_some_and(|action| action.starts_with(prefix)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,19 +105,13 @@ struct DescribeAlarmsForMetric {
 
 pub(super) fn describe_alarms_for_metric(work: &Work<'_>, input: Value) -> Result<Value, ApiError> {
     let request: DescribeAlarmsForMetric = parse(input)?;
-    let key = MetricKey::new(
-        &request.namespace,
-        &request.metric_name,
-        &request.dimensions,
-    );
+    let key = MetricKey::new(&request.namespace, &request.metric_name, &request.dimensions);
     let stat = request.statistic.or(request.extended_statistic);
     let mut alarms = Vec::new();
     for alarm in work.alarms_on(&key)? {
         let watched = Watched::of(&alarm.config)?;
         let wanted = stat.as_ref().is_none_or(|stat| *stat == watched.stat)
-            && request
-                .period
-                .is_none_or(|period| period == watched.period_s)
+            && request.period.is_none_or(|period| period == watched.period_s)
             && (request.unit.is_none() || request.unit == watched.unit);
         if wanted {
             alarms.push(described(&alarm));

@@ -35,13 +35,8 @@ pub(super) fn describe_alarm_history(work: &Work<'_>, input: Value) -> Result<Va
     };
     let limit = request.max_records.unwrap_or(PAGE);
     let descending = request.scan_by.as_deref() != Some("TimestampAscending");
-    let mut items = work.history(
-        request.alarm_name.as_deref(),
-        descending,
-        after,
-        &|item| request.wants(item),
-        limit + 1,
-    )?;
+    let mut items =
+        work.history(request.alarm_name.as_deref(), descending, after, &|item| request.wants(item), limit + 1)?;
     let more = items.len() > limit;
     items.truncate(limit);
     let mut output = json!({"AlarmHistoryItems": items.iter().map(described).collect::<Vec<_>>()});
@@ -53,13 +48,11 @@ pub(super) fn describe_alarm_history(work: &Work<'_>, input: Value) -> Result<Va
 
 impl DescribeAlarmHistory {
     fn wants(&self, item: &HistoryItem) -> bool {
-        let kind = self.alarm_types.as_ref().is_none_or(|types| {
-            types.is_empty() || types.iter().any(|kind| kind == item.kind.as_str())
-        });
-        kind && self
-            .history_item_type
+        let kind = self
+            .alarm_types
             .as_ref()
-            .is_none_or(|wanted| *wanted == item.item_type)
+            .is_none_or(|types| types.is_empty() || types.iter().any(|kind| kind == item.kind.as_str()));
+        kind && self.history_item_type.as_ref().is_none_or(|wanted| *wanted == item.item_type)
             && self.start_date.is_none_or(|start| start <= item.at)
             && self.end_date.is_none_or(|end| item.at <= end)
     }

@@ -71,10 +71,7 @@ struct StatisticSet {
 
 pub(super) fn put_metric_data(work: &Work<'_>, input: Value) -> Result<Value, ApiError> {
     let request: PutMetricData = parse(input)?;
-    let entities = request
-        .entity_metric_data
-        .into_iter()
-        .flat_map(|entity| entity.metric_data);
+    let entities = request.entity_metric_data.into_iter().flat_map(|entity| entity.metric_data);
     let datums: Vec<Datum> = request.metric_data.into_iter().chain(entities).collect();
     if datums.is_empty() {
         return Err(ApiError::missing("The parameter MetricData is required."));
@@ -88,9 +85,7 @@ pub(super) fn put_metric_data(work: &Work<'_>, input: Value) -> Result<Value, Ap
         let place = format!("MetricData.member.{}", index + 1);
         let key = MetricKey::new(&request.namespace, &datum.metric_name, &datum.dimensions);
         if key.dimensions.len() != datum.dimensions.len() {
-            return Err(ApiError::value(format!(
-                "{place}.Dimensions names a dimension twice."
-            )));
+            return Err(ApiError::value(format!("{place}.Dimensions names a dimension twice.")));
         }
         let sampled = sampled(work.now, &datum, &place)?;
         let at = sampled.at;
@@ -128,9 +123,7 @@ fn sampled(now: Timestamp, datum: &Datum, place: &str) -> Result<Sampled, ApiErr
         None | Some(60) => 60,
         Some(1) => 1,
         Some(_) => {
-            return Err(ApiError::value(format!(
-                "{place}.StorageResolution must be 1 or 60."
-            )));
+            return Err(ApiError::value(format!("{place}.StorageResolution must be 1 or 60.")));
         }
     };
     Ok(Sampled {
@@ -141,17 +134,11 @@ fn sampled(now: Timestamp, datum: &Datum, place: &str) -> Result<Sampled, ApiErr
 }
 
 fn samples(datum: &Datum, place: &str) -> Result<Samples, ApiError> {
-    let given = [
-        datum.value.is_some(),
-        datum.statistic_values.is_some(),
-        datum.values.is_some(),
-    ];
+    let given = [datum.value.is_some(), datum.statistic_values.is_some(), datum.values.is_some()];
     match given.into_iter().filter(|given| *given).count() {
         1 => {}
         0 => {
-            return Err(ApiError::missing(format!(
-                "{place} needs one of Value, Values and StatisticValues."
-            )));
+            return Err(ApiError::missing(format!("{place} needs one of Value, Values and StatisticValues.")));
         }
         _ => {
             return Err(ApiError::combination(format!(
@@ -161,14 +148,10 @@ fn samples(datum: &Datum, place: &str) -> Result<Samples, ApiError> {
     }
     let samples = if let Some(set) = &datum.statistic_values {
         if set.sample_count <= 0.0 {
-            return Err(ApiError::value(format!(
-                "{place}.StatisticValues.SampleCount must be greater than 0."
-            )));
+            return Err(ApiError::value(format!("{place}.StatisticValues.SampleCount must be greater than 0.")));
         }
         if set.minimum > set.maximum {
-            return Err(ApiError::value(format!(
-                "{place}.StatisticValues.Minimum must not exceed Maximum."
-            )));
+            return Err(ApiError::value(format!("{place}.StatisticValues.Minimum must not exceed Maximum.")));
         }
         Samples::summary(set.sample_count, set.sum, set.minimum, set.maximum)
     } else {
@@ -178,41 +161,23 @@ fn samples(datum: &Datum, place: &str) -> Result<Samples, ApiError> {
             .reduce(Samples::merged)
             .ok_or_else(|| ApiError::missing(format!("{place}.Values must not be empty.")))?
     };
-    if [samples.sum, samples.minimum, samples.maximum, samples.count]
-        .iter()
-        .any(|number| number.abs() > VALUE_MAX)
-    {
-        return Err(ApiError::value(format!(
-            "{place}: values must lie between -2^360 and 2^360."
-        )));
+    if [samples.sum, samples.minimum, samples.maximum, samples.count].iter().any(|number| number.abs() > VALUE_MAX) {
+        return Err(ApiError::value(format!("{place}: values must lie between -2^360 and 2^360.")));
     }
     Ok(samples)
 }
 
 fn counted_values(datum: &Datum, place: &str) -> Result<Vec<(f64, f64)>, ApiError> {
-    let values = datum
-        .values
-        .clone()
-        .or(datum.value.map(|value| vec![value]))
-        .unwrap_or_default();
-    let counts = datum
-        .counts
-        .clone()
-        .unwrap_or_else(|| vec![1.0; values.len()]);
+    let values = datum.values.clone().or(datum.value.map(|value| vec![value])).unwrap_or_default();
+    let counts = datum.counts.clone().unwrap_or_else(|| vec![1.0; values.len()]);
     if values.len() > VALUES_MAX {
-        return Err(ApiError::value(format!(
-            "{place}.Values must not have a size greater than {VALUES_MAX}."
-        )));
+        return Err(ApiError::value(format!("{place}.Values must not have a size greater than {VALUES_MAX}.")));
     }
     if counts.len() != values.len() {
-        return Err(ApiError::value(format!(
-            "{place}.Values and Counts must have the same size."
-        )));
+        return Err(ApiError::value(format!("{place}.Values and Counts must have the same size.")));
     }
     if counts.iter().any(|count| *count <= 0.0) {
-        return Err(ApiError::value(format!(
-            "{place}.Counts must be greater than 0."
-        )));
+        return Err(ApiError::value(format!("{place}.Counts must be greater than 0.")));
     }
     Ok(values.into_iter().zip(counts).collect())
 }
@@ -239,10 +204,7 @@ pub(super) fn list_metrics(work: &Work<'_>, input: Value) -> Result<Value, ApiEr
     let request: ListMetrics = parse(input)?;
     let after = position(request.next_token.as_deref())?;
     let since = match request.recently_active {
-        Some(_) => work
-            .now
-            .saturating_sub(SignedDuration::from_hours(3))
-            .unwrap_or(Timestamp::MIN),
+        Some(_) => work.now.saturating_sub(SignedDuration::from_hours(3)).unwrap_or(Timestamp::MIN),
         None => Timestamp::UNIX_EPOCH,
     };
     let wanted = |key: &MetricKey| {
@@ -251,25 +213,16 @@ pub(super) fn list_metrics(work: &Work<'_>, input: Value) -> Result<Value, ApiEr
                 .get(&filter.name)
                 .is_some_and(|value| filter.value.as_ref().is_none_or(|wanted| wanted == value))
         };
-        request
-            .namespace
-            .as_ref()
-            .is_none_or(|namespace| *namespace == key.namespace)
-            && request
-                .metric_name
-                .as_ref()
-                .is_none_or(|name| *name == key.name)
+        request.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+            && request.metric_name.as_ref().is_none_or(|name| *name == key.name)
             && request.dimensions.iter().all(filtered)
     };
     let (metrics, next) = work.metrics(&after, since, &wanted)?;
     let metrics: Vec<Value> = metrics
         .iter()
         .map(|key| {
-            let dimensions: Vec<Value> = key
-                .dimensions
-                .iter()
-                .map(|(name, value)| json!({"Name": name, "Value": value}))
-                .collect();
+            let dimensions: Vec<Value> =
+                key.dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
             json!({"Namespace": key.namespace, "MetricName": key.name, "Dimensions": dimensions})
         })
         .collect();

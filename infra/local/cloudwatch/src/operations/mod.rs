@@ -34,13 +34,7 @@ impl Operation {
         input: &'static Shape,
         run: fn(&Work<'_>, Value) -> Result<Value, ApiError>,
     ) -> Self {
-        Self {
-            name,
-            input,
-            output: None,
-            writes: true,
-            run,
-        }
+        Self { name, input, output: None, writes: true, run }
     }
 
     const fn answering(
@@ -49,36 +43,18 @@ impl Operation {
         output: &'static Shape,
         run: fn(&Work<'_>, Value) -> Result<Value, ApiError>,
     ) -> Self {
-        Self {
-            name,
-            input,
-            output: Some(output),
-            writes: false,
-            run,
-        }
+        Self { name, input, output: Some(output), writes: false, run }
     }
 
     /// The operation of that name.
     pub(crate) fn named(name: &str) -> Result<&'static Self, ApiError> {
-        OPERATIONS
-            .iter()
-            .find(|operation| operation.name == name)
-            .ok_or_else(|| ApiError::unknown_operation(name))
+        OPERATIONS.iter().find(|operation| operation.name == name).ok_or_else(|| ApiError::unknown_operation(name))
     }
 }
 
 static OPERATIONS: [Operation; 16] = [
-    Operation::acting(
-        "PutMetricData",
-        &shapes::PUT_METRIC_DATA,
-        metrics::put_metric_data,
-    ),
-    Operation::answering(
-        "ListMetrics",
-        &shapes::LIST_METRICS,
-        &shapes::LIST_METRICS_OUTPUT,
-        metrics::list_metrics,
-    ),
+    Operation::acting("PutMetricData", &shapes::PUT_METRIC_DATA, metrics::put_metric_data),
+    Operation::answering("ListMetrics", &shapes::LIST_METRICS, &shapes::LIST_METRICS_OUTPUT, metrics::list_metrics),
     Operation::answering(
         "GetMetricStatistics",
         &shapes::GET_METRIC_STATISTICS,
@@ -91,36 +67,12 @@ static OPERATIONS: [Operation; 16] = [
         &shapes::GET_METRIC_DATA_OUTPUT,
         queries::get_metric_data,
     ),
-    Operation::acting(
-        "PutMetricAlarm",
-        &shapes::PUT_METRIC_ALARM,
-        alarms::put_metric_alarm,
-    ),
-    Operation::acting(
-        "PutCompositeAlarm",
-        &shapes::PUT_COMPOSITE_ALARM,
-        alarms::put_composite_alarm,
-    ),
-    Operation::acting(
-        "SetAlarmState",
-        &shapes::SET_ALARM_STATE,
-        alarms::set_alarm_state,
-    ),
-    Operation::acting(
-        "DeleteAlarms",
-        &shapes::ALARM_NAMES_INPUT,
-        alarms::delete_alarms,
-    ),
-    Operation::acting(
-        "EnableAlarmActions",
-        &shapes::ALARM_NAMES_INPUT,
-        alarms::enable_alarm_actions,
-    ),
-    Operation::acting(
-        "DisableAlarmActions",
-        &shapes::ALARM_NAMES_INPUT,
-        alarms::disable_alarm_actions,
-    ),
+    Operation::acting("PutMetricAlarm", &shapes::PUT_METRIC_ALARM, alarms::put_metric_alarm),
+    Operation::acting("PutCompositeAlarm", &shapes::PUT_COMPOSITE_ALARM, alarms::put_composite_alarm),
+    Operation::acting("SetAlarmState", &shapes::SET_ALARM_STATE, alarms::set_alarm_state),
+    Operation::acting("DeleteAlarms", &shapes::ALARM_NAMES_INPUT, alarms::delete_alarms),
+    Operation::acting("EnableAlarmActions", &shapes::ALARM_NAMES_INPUT, alarms::enable_alarm_actions),
+    Operation::acting("DisableAlarmActions", &shapes::ALARM_NAMES_INPUT, alarms::disable_alarm_actions),
     Operation::answering(
         "DescribeAlarms",
         &shapes::DESCRIBE_ALARMS,
@@ -139,18 +91,8 @@ static OPERATIONS: [Operation; 16] = [
         &shapes::DESCRIBE_ALARM_HISTORY_OUTPUT,
         history::describe_alarm_history,
     ),
-    Operation::answering(
-        "TagResource",
-        &shapes::TAG_RESOURCE,
-        &shapes::EMPTY_OUTPUT,
-        tags::tag_resource,
-    ),
-    Operation::answering(
-        "UntagResource",
-        &shapes::UNTAG_RESOURCE,
-        &shapes::EMPTY_OUTPUT,
-        tags::untag_resource,
-    ),
+    Operation::answering("TagResource", &shapes::TAG_RESOURCE, &shapes::EMPTY_OUTPUT, tags::tag_resource),
+    Operation::answering("UntagResource", &shapes::UNTAG_RESOURCE, &shapes::EMPTY_OUTPUT, tags::untag_resource),
     Operation::answering(
         "ListTagsForResource",
         &shapes::LIST_TAGS_FOR_RESOURCE,
@@ -176,8 +118,6 @@ fn token(position: &str) -> String {
 
 /// The position in a continuation; empty without one.
 fn position(token: Option<&str>) -> Result<String, ApiError> {
-    let bytes = BASE64_URL_SAFE_NO_PAD
-        .decode(token.unwrap_or_default())
-        .map_err(|_| ApiError::next_token())?;
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.unwrap_or_default()).map_err(|_| ApiError::next_token())?;
     String::from_utf8(bytes).map_err(|_| ApiError::next_token())
 }

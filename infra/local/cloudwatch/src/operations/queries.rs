@@ -46,33 +46,17 @@ pub(super) fn get_metric_statistics(work: &Work<'_>, input: Value) -> Result<Val
     check_times(request.start_time, request.end_time)?;
     check_period(request.period)?;
     if request.statistics.is_empty() && request.extended_statistics.is_empty() {
-        return Err(ApiError::missing(
-            "Must specify either Statistics or ExtendedStatistics.",
-        ));
+        return Err(ApiError::missing("Must specify either Statistics or ExtendedStatistics."));
     }
     let named = |names: &[String]| -> Result<Vec<(String, Statistic)>, ApiError> {
-        names
-            .iter()
-            .map(|name| Ok((name.clone(), statistic(name)?)))
-            .collect()
+        names.iter().map(|name| Ok((name.clone(), statistic(name)?))).collect()
     };
-    let (statistics, extended) = (
-        named(&request.statistics)?,
-        named(&request.extended_statistics)?,
-    );
-    let key = MetricKey::new(
-        &request.namespace,
-        &request.metric_name,
-        &request.dimensions,
-    );
+    let (statistics, extended) = (named(&request.statistics)?, named(&request.extended_statistics)?);
+    let key = MetricKey::new(&request.namespace, &request.metric_name, &request.dimensions);
     let start = floor(request.start_time, request.period);
     let mut buckets: BTreeMap<(Timestamp, String), Samples> = BTreeMap::new();
     for sampled in work.samples(&key, request.unit.as_deref(), start, request.end_time)? {
-        add(
-            &mut buckets,
-            (floor(sampled.at, request.period), sampled.unit),
-            sampled.samples,
-        );
+        add(&mut buckets, (floor(sampled.at, request.period), sampled.unit), sampled.samples);
     }
     if buckets.len() > DATAPOINTS_MAX {
         return Err(ApiError::combination(format!(
@@ -88,10 +72,7 @@ pub(super) fn get_metric_statistics(work: &Work<'_>, input: Value) -> Result<Val
             point.insert("Timestamp".to_owned(), at.to_string().into());
             point.insert("Unit".to_owned(), unit.into());
             if !extended.is_empty() {
-                point.insert(
-                    "ExtendedStatistics".to_owned(),
-                    values(&extended, &samples).into(),
-                );
+                point.insert("ExtendedStatistics".to_owned(), values(&extended, &samples).into());
             }
             Value::Object(point)
         })
@@ -100,10 +81,7 @@ pub(super) fn get_metric_statistics(work: &Work<'_>, input: Value) -> Result<Val
 }
 
 fn values(statistics: &[(String, Statistic)], samples: &Samples) -> Map<String, Value> {
-    statistics
-        .iter()
-        .filter_map(|(name, statistic)| Some((name.clone(), statistic.of(samples)?.into())))
-        .collect()
+    statistics.iter().filter_map(|(name, statistic)| Some((name.clone(), statistic.of(samples)?.into()))).collect()
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,9 +97,7 @@ pub(super) fn get_metric_data(work: &Work<'_>, input: Value) -> Result<Value, Ap
     let request: GetMetricData = parse(input)?;
     check_times(request.start_time, request.end_time)?;
     if request.metric_data_queries.len() > QUERIES_MAX {
-        return Err(ApiError::validation(format!(
-            "MetricDataQueries must not have more than {QUERIES_MAX} members."
-        )));
+        return Err(ApiError::validation(format!("MetricDataQueries must not have more than {QUERIES_MAX} members.")));
     }
     let descending = request.scan_by.as_deref() != Some("TimestampAscending");
     let mut results = Vec::new();
@@ -172,16 +148,9 @@ fn datapoints(
     let key = stat.metric.key()?;
     let mut buckets = BTreeMap::new();
     for sampled in work.samples(&key, stat.unit.as_deref(), floor(from, stat.period), to)? {
-        add(
-            &mut buckets,
-            floor(sampled.at, stat.period),
-            sampled.samples,
-        );
+        add(&mut buckets, floor(sampled.at, stat.period), sampled.samples);
     }
-    Ok(buckets
-        .into_iter()
-        .filter_map(|(at, samples)| Some((at, statistic.of(&samples)?)))
-        .collect())
+    Ok(buckets.into_iter().filter_map(|(at, samples)| Some((at, statistic.of(&samples)?))).collect())
 }
 
 fn add<K: Ord>(buckets: &mut BTreeMap<K, Samples>, key: K, samples: Samples) {
@@ -204,9 +173,7 @@ fn check_times(start: Timestamp, end: Timestamp) -> Result<(), ApiError> {
     if start < end {
         Ok(())
     } else {
-        Err(ApiError::combination(
-            "The parameter StartTime must be less than the parameter EndTime.",
-        ))
+        Err(ApiError::combination("The parameter StartTime must be less than the parameter EndTime."))
     }
 }
 
@@ -214,8 +181,6 @@ fn check_period(period_s: i64) -> Result<(), ApiError> {
     if matches!(period_s, 1 | 5 | 10 | 20 | 30) || period_s % 60 == 0 {
         Ok(())
     } else {
-        Err(ApiError::value(
-            "Period must be 1, 5, 10, 20, 30 or a multiple of 60.",
-        ))
+        Err(ApiError::value("Period must be 1, 5, 10, 20, 30 or a multiple of 60."))
     }
 }

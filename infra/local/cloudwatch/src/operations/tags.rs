@@ -38,15 +38,9 @@ pub(super) fn untag_resource(work: &Work<'_>, input: Value) -> Result<Value, Api
 
 pub(super) fn list_tags_for_resource(work: &Work<'_>, input: Value) -> Result<Value, ApiError> {
     let request: TagResource = parse(input)?;
-    let tags = work
-        .tags(alarm_name(&request.arn)?)?
-        .ok_or_else(|| unknown(&request.arn))?;
-    let tags: Vec<Value> = tags
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| json!({"Key": key, "Value": value}))
-        .collect();
+    let tags = work.tags(alarm_name(&request.arn)?)?.ok_or_else(|| unknown(&request.arn))?;
+    let tags: Vec<Value> =
+        tags.as_object().into_iter().flatten().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
     Ok(json!({"Tags": tags}))
 }
 
@@ -57,16 +51,12 @@ pub(super) fn add_tags(work: &Work<'_>, name: &str, new: Value) -> Result<(), Ap
     for tag in new {
         let key = tag["Key"].as_str().unwrap_or_default();
         if key.starts_with("aws:") {
-            return Err(ApiError::value(
-                "Tag keys that begin with aws: are reserved; choose another key.",
-            ));
+            return Err(ApiError::value("Tag keys that begin with aws: are reserved; choose another key."));
         }
         tags[key] = tag["Value"].clone();
     }
     if tags.as_object().is_some_and(|tags| tags.len() > TAGS_MAX) {
-        return Err(ApiError::value(format!(
-            "An alarm has at most {TAGS_MAX} tags; remove some first."
-        )));
+        return Err(ApiError::value(format!("An alarm has at most {TAGS_MAX} tags; remove some first.")));
     }
     work.store_tags(name, &tags)
 }
@@ -76,7 +66,5 @@ fn alarm_name(arn: &str) -> Result<&str, ApiError> {
 }
 
 fn unknown(arn: &str) -> ApiError {
-    ApiError::resource_not_found(format!(
-        "There is no resource {arn}; tags belong to alarms, {ARN_PREFIX}<name>."
-    ))
+    ApiError::resource_not_found(format!("There is no resource {arn}; tags belong to alarms, {ARN_PREFIX}<name>."))
 }

@@ -26,9 +26,7 @@ impl Work<'_> {
     /// All alarms after the name `after`, ordered by name.
     pub(crate) fn alarms_after(&self, after: &str) -> Result<Vec<Alarm>, ApiError> {
         self.tx
-            .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM alarm WHERE name > ? ORDER BY name"
-            ))?
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM alarm WHERE name > ? ORDER BY name"))?
             .query_map([after], raw_alarm)?
             .map(|alarm| alarm?)
             .collect()
@@ -36,9 +34,7 @@ impl Work<'_> {
 
     /// How many alarms there are.
     pub(crate) fn alarm_count(&self) -> Result<i64, ApiError> {
-        Ok(self
-            .tx
-            .query_row("SELECT count(*) FROM alarm", [], |row| row.get(0))?)
+        Ok(self.tx.query_row("SELECT count(*) FROM alarm", [], |row| row.get(0))?)
     }
 
     /// Stores an alarm whole; tags stay what they are. A metric alarm is due at once.
@@ -69,13 +65,9 @@ impl Work<'_> {
                 metric.map(|_| self.now.as_millisecond()),
             ],
         )?;
-        self.tx
-            .execute("DELETE FROM child WHERE parent = ?", [&alarm.name])?;
+        self.tx.execute("DELETE FROM child WHERE parent = ?", [&alarm.name])?;
         for child in children {
-            self.tx.execute(
-                "INSERT INTO child (parent, name) VALUES (?, ?)",
-                [&alarm.name, *child],
-            )?;
+            self.tx.execute("INSERT INTO child (parent, name) VALUES (?, ?)", [&alarm.name, *child])?;
         }
         Ok(())
     }
@@ -100,19 +92,14 @@ impl Work<'_> {
 
     /// Stores whether an alarm's actions are enabled.
     pub(crate) fn store_config(&self, name: &str, config: &Value) -> Result<(), ApiError> {
-        self.tx.execute(
-            "UPDATE alarm SET config = ? WHERE name = ?",
-            params![config.to_string(), name],
-        )?;
+        self.tx.execute("UPDATE alarm SET config = ? WHERE name = ?", params![config.to_string(), name])?;
         Ok(())
     }
 
     /// Deletes an alarm; its history stays, as CloudWatch's does.
     pub(crate) fn delete_alarm(&self, name: &str) -> Result<(), ApiError> {
-        self.tx
-            .execute("DELETE FROM alarm WHERE name = ?", [name])?;
-        self.tx
-            .execute("DELETE FROM child WHERE parent = ?", [name])?;
+        self.tx.execute("DELETE FROM alarm WHERE name = ?", [name])?;
+        self.tx.execute("DELETE FROM child WHERE parent = ?", [name])?;
         Ok(())
     }
 
@@ -128,9 +115,7 @@ impl Work<'_> {
 
     /// When the next alarm is to be evaluated.
     pub(crate) fn next_due(&self) -> Result<Option<Timestamp>, ApiError> {
-        let next: Option<i64> = self
-            .tx
-            .query_row("SELECT min(due) FROM alarm", [], |row| row.get(0))?;
+        let next: Option<i64> = self.tx.query_row("SELECT min(due) FROM alarm", [], |row| row.get(0))?;
         Ok(next.map(at))
     }
 
@@ -145,9 +130,7 @@ impl Work<'_> {
     /// The metric alarms that watch this metric.
     pub(crate) fn alarms_on(&self, metric: &MetricKey) -> Result<Vec<Alarm>, ApiError> {
         self.tx
-            .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM alarm WHERE metric = ? ORDER BY name"
-            ))?
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM alarm WHERE metric = ? ORDER BY name"))?
             .query_map([metric.text()], raw_alarm)?
             .map(|alarm| alarm?)
             .collect()
@@ -155,46 +138,29 @@ impl Work<'_> {
 
     /// Names of the composite alarms whose rules name this alarm.
     pub(crate) fn parents(&self, name: &str) -> Result<Vec<String>, ApiError> {
-        self.names(
-            "SELECT parent FROM child WHERE name = ? ORDER BY parent",
-            name,
-        )
+        self.names("SELECT parent FROM child WHERE name = ? ORDER BY parent", name)
     }
 
     /// Names of the alarms in a composite alarm's rule.
     pub(crate) fn children(&self, name: &str) -> Result<Vec<String>, ApiError> {
-        self.names(
-            "SELECT name FROM child WHERE parent = ? ORDER BY name",
-            name,
-        )
+        self.names("SELECT name FROM child WHERE parent = ? ORDER BY name", name)
     }
 
     /// An alarm's tags, key to value; `None` if there is no such alarm.
     pub(crate) fn tags(&self, name: &str) -> Result<Option<Value>, ApiError> {
-        let text: Option<String> = self
-            .tx
-            .query_row("SELECT tags FROM alarm WHERE name = ?", [name], |row| {
-                row.get(0)
-            })
-            .optional()?;
+        let text: Option<String> =
+            self.tx.query_row("SELECT tags FROM alarm WHERE name = ?", [name], |row| row.get(0)).optional()?;
         text.map(|text| document(&text)).transpose()
     }
 
     /// Replaces an alarm's tags.
     pub(crate) fn store_tags(&self, name: &str, tags: &Value) -> Result<(), ApiError> {
-        self.tx.execute(
-            "UPDATE alarm SET tags = ? WHERE name = ?",
-            params![tags.to_string(), name],
-        )?;
+        self.tx.execute("UPDATE alarm SET tags = ? WHERE name = ?", params![tags.to_string(), name])?;
         Ok(())
     }
 
     fn names(&self, query: &str, name: &str) -> Result<Vec<String>, ApiError> {
-        let names = self
-            .tx
-            .prepare_cached(query)?
-            .query_map([name], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
+        let names = self.tx.prepare_cached(query)?.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(names)
     }
 }
@@ -204,11 +170,7 @@ fn raw_alarm(row: &Row<'_>) -> rusqlite::Result<Result<Alarm, ApiError>> {
     let state: String = row.get(3)?;
     let alarm = Alarm {
         name: row.get(0)?,
-        kind: if row.get(1)? {
-            Kind::Composite
-        } else {
-            Kind::Metric
-        },
+        kind: if row.get(1)? { Kind::Composite } else { Kind::Metric },
         config: Value::Null,
         state: State::parse(&state).unwrap_or(State::InsufficientData),
         reason: row.get(4)?,

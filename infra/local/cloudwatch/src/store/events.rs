@@ -61,14 +61,7 @@ impl Work<'_> {
     ) -> Result<(), ApiError> {
         self.tx.execute(
             "INSERT INTO history (alarm, composite, at, type, summary, data) VALUES (?, ?, ?, ?, ?, ?)",
-            params![
-                alarm,
-                kind == Kind::Composite,
-                self.now.as_millisecond(),
-                item_type,
-                summary,
-                data.to_string()
-            ],
+            params![alarm, kind == Kind::Composite, self.now.as_millisecond(), item_type, summary, data.to_string()],
         )?;
         Ok(())
     }
@@ -94,11 +87,7 @@ impl Work<'_> {
             let item = HistoryItem {
                 id: row.get(0)?,
                 alarm: row.get(1)?,
-                kind: if row.get(2)? {
-                    Kind::Composite
-                } else {
-                    Kind::Metric
-                },
+                kind: if row.get(2)? { Kind::Composite } else { Kind::Metric },
                 at: at(row.get(3)?),
                 item_type: row.get(4)?,
                 summary: row.get(5)?,
@@ -133,28 +122,18 @@ impl Work<'_> {
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
             .optional()?;
-        row.map(|(id, event, attempts)| {
-            Ok(Pending {
-                id,
-                event: document(&event)?,
-                attempts,
-            })
-        })
-        .transpose()
+        row.map(|(id, event, attempts)| Ok(Pending { id, event: document(&event)?, attempts })).transpose()
     }
 
     /// When the next event is to be delivered.
     pub(crate) fn next_delivery(&self) -> Result<Option<Timestamp>, ApiError> {
-        let next: Option<i64> = self
-            .tx
-            .query_row("SELECT min(due) FROM pending", [], |row| row.get(0))?;
+        let next: Option<i64> = self.tx.query_row("SELECT min(due) FROM pending", [], |row| row.get(0))?;
         Ok(next.map(at))
     }
 
     /// Takes an acknowledged event out of the queue.
     pub(crate) fn acknowledge(&self, event: &Pending) -> Result<(), ApiError> {
-        self.tx
-            .execute("DELETE FROM pending WHERE id = ?", [event.id])?;
+        self.tx.execute("DELETE FROM pending WHERE id = ?", [event.id])?;
         Ok(())
     }
 
@@ -173,18 +152,9 @@ impl Work<'_> {
 
     /// Forgets history beyond its time or number.
     pub(super) fn prune_history(&self) -> Result<(), ApiError> {
-        let oldest = self
-            .now
-            .saturating_sub(HISTORY_RETENTION)
-            .unwrap_or(Timestamp::MIN);
-        self.tx.execute(
-            "DELETE FROM history WHERE at < ?",
-            [oldest.as_millisecond()],
-        )?;
-        self.tx.execute(
-            "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?",
-            [HISTORY_MAX],
-        )?;
+        let oldest = self.now.saturating_sub(HISTORY_RETENTION).unwrap_or(Timestamp::MIN);
+        self.tx.execute("DELETE FROM history WHERE at < ?", [oldest.as_millisecond()])?;
+        self.tx.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", [HISTORY_MAX])?;
         Ok(())
     }
 }

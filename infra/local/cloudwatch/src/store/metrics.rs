@@ -48,23 +48,17 @@ impl Work<'_> {
             Some(stored) => stored?.merged(sampled.samples),
             None => sampled.samples,
         };
-        let distribution = samples
-            .values
-            .as_ref()
-            .map(serde_json::to_string)
-            .transpose()?;
-        self.tx
-            .prepare_cached("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?
-            .execute(params![
-                metric,
-                ms,
-                sampled.unit,
-                samples.count,
-                samples.sum,
-                samples.minimum,
-                samples.maximum,
-                distribution
-            ])?;
+        let distribution = samples.values.as_ref().map(serde_json::to_string).transpose()?;
+        self.tx.prepare_cached("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+            metric,
+            ms,
+            sampled.unit,
+            samples.count,
+            samples.sum,
+            samples.minimum,
+            samples.maximum,
+            distribution
+        ])?;
         self.tx
             .prepare_cached("UPDATE metric SET latest = max(latest, ?) WHERE id = ?")?
             .execute(params![ms, metric])?;
@@ -85,17 +79,13 @@ impl Work<'_> {
                AND (?4 IS NULL OR unit = ?4)
              ORDER BY at, unit",
         )?;
-        let rows = statement.query_map(
-            params![key.text(), from.as_millisecond(), to.as_millisecond(), unit],
-            |row| Ok((samples_of_row(row)?, row.get(5)?, row.get(6)?)),
-        )?;
+        let rows = statement
+            .query_map(params![key.text(), from.as_millisecond(), to.as_millisecond(), unit], |row| {
+                Ok((samples_of_row(row)?, row.get(5)?, row.get(6)?))
+            })?;
         rows.map(|row| {
             let (samples, ms, unit) = row?;
-            Ok(Sampled {
-                at: at(ms),
-                unit,
-                samples: samples?,
-            })
+            Ok(Sampled { at: at(ms), unit, samples: samples? })
         })
         .collect()
     }
@@ -133,15 +123,9 @@ impl Work<'_> {
 
     /// Forgets samples, metrics and history that have had their time.
     pub(crate) fn prune(&self) -> Result<(), ApiError> {
-        let oldest = self
-            .now
-            .saturating_sub(RETENTION)
-            .unwrap_or(Timestamp::MIN)
-            .as_millisecond();
-        self.tx
-            .execute("DELETE FROM sample WHERE at < ?", [oldest])?;
-        self.tx
-            .execute("DELETE FROM metric WHERE latest < ?", [oldest])?;
+        let oldest = self.now.saturating_sub(RETENTION).unwrap_or(Timestamp::MIN).as_millisecond();
+        self.tx.execute("DELETE FROM sample WHERE at < ?", [oldest])?;
+        self.tx.execute("DELETE FROM metric WHERE latest < ?", [oldest])?;
         self.prune_history()
     }
 
@@ -155,9 +139,7 @@ impl Work<'_> {
         if let Some(id) = known {
             return Ok(id);
         }
-        let count: i64 = self
-            .tx
-            .query_row("SELECT count(*) FROM metric", [], |row| row.get(0))?;
+        let count: i64 = self.tx.query_row("SELECT count(*) FROM metric", [], |row| row.get(0))?;
         if count >= METRICS_MAX {
             return Err(ApiError::limit(format!(
                 "The local CloudWatch keeps at most {METRICS_MAX} metrics; use fewer dimensions, or wait three days."
@@ -165,12 +147,7 @@ impl Work<'_> {
         }
         self.tx.execute(
             "INSERT INTO metric (key, namespace, name, dimensions, latest) VALUES (?, ?, ?, ?, 0)",
-            params![
-                text,
-                key.namespace,
-                key.name,
-                serde_json::to_string(&key.dimensions)?
-            ],
+            params![text, key.namespace, key.name, serde_json::to_string(&key.dimensions)?],
         )?;
         Ok(self.tx.last_insert_rowid())
     }
@@ -181,14 +158,11 @@ type Decoded = Result<Samples, ApiError>;
 fn samples_of_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Decoded> {
     let distribution: Option<String> = row.get(4)?;
     let (count, sum, minimum, maximum) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-    Ok(distribution
-        .map(|text| Ok(serde_json::from_value(document(&text)?)?))
-        .transpose()
-        .map(|values| Samples {
-            count,
-            sum,
-            minimum,
-            maximum,
-            values,
-        }))
+    Ok(distribution.map(|text| Ok(serde_json::from_value(document(&text)?)?)).transpose().map(|values| Samples {
+        count,
+        sum,
+        minimum,
+        maximum,
+        values,
+    }))
 }

@@ -136,9 +136,7 @@ impl Work<'_> {
     pub(crate) fn id(&self) -> String {
         let mut bytes = [0; 16];
         self.entropy.fill(&mut bytes);
-        uuid::Builder::from_random_bytes(bytes)
-            .into_uuid()
-            .to_string()
+        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
     }
 }
 

@@ -27,29 +27,21 @@ pub(super) fn decode(path: &str, bytes: &[u8]) -> Result<Call, ApiError> {
     let raw = if bytes.is_empty() {
         json!({})
     } else {
-        let value = ciborium::from_reader(bytes)
-            .map_err(|_| ApiError::malformed("The body is not valid CBOR."))?;
+        let value = ciborium::from_reader(bytes).map_err(|_| ApiError::malformed("The body is not valid CBOR."))?;
         plain(value)?
     };
-    Ok(Call {
-        operation,
-        raw,
-        scalars: Scalars::Typed,
-    })
+    Ok(Call { operation, raw, scalars: Scalars::Typed })
 }
 
 fn plain(value: Cbor) -> Result<Value, ApiError> {
-    let unknown =
-        || ApiError::malformed("The body holds a CBOR type that no member of CloudWatch has.");
+    let unknown = || ApiError::malformed("The body holds a CBOR type that no member of CloudWatch has.");
     Ok(match value {
         Cbor::Null => Value::Null,
         Cbor::Bool(value) => value.into(),
         Cbor::Integer(value) => i64::try_from(value).map_err(|_| unknown())?.into(),
         // JSON has no literal for these; the shape that meets the word refuses it by name.
         Cbor::Float(value) if value.is_nan() => "NaN".into(),
-        Cbor::Float(value) if value.is_infinite() => {
-            if value > 0.0 { "Infinity" } else { "-Infinity" }.into()
-        }
+        Cbor::Float(value) if value.is_infinite() => if value > 0.0 { "Infinity" } else { "-Infinity" }.into(),
         Cbor::Float(value) => value.into(),
         Cbor::Text(value) => value.into(),
         Cbor::Tag(EPOCH_TAG, value) => plain(*value)?,
@@ -82,22 +74,17 @@ fn bytes(value: &Cbor) -> Vec<u8> {
 
 fn document(shape: &'static Shape, value: &Value) -> Cbor {
     match (shape, value) {
-        (Shape::Time, Value::String(text)) => epoch_seconds(text).map_or(Cbor::Null, |seconds| {
-            Cbor::Tag(EPOCH_TAG, Box::new(Cbor::Float(seconds)))
-        }),
+        (Shape::Time, Value::String(text)) => {
+            epoch_seconds(text).map_or(Cbor::Null, |seconds| Cbor::Tag(EPOCH_TAG, Box::new(Cbor::Float(seconds))))
+        }
         (Shape::List { item, .. }, Value::Array(items)) => {
             Cbor::Array(items.iter().map(|value| document(item, value)).collect())
         }
-        (Shape::Map(item), Value::Object(members)) => Cbor::Map(
-            members
-                .iter()
-                .map(|(name, value)| (Cbor::from(name.as_str()), document(item, value)))
-                .collect(),
-        ),
+        (Shape::Map(item), Value::Object(members)) => {
+            Cbor::Map(members.iter().map(|(name, value)| (Cbor::from(name.as_str()), document(item, value))).collect())
+        }
         (Shape::Structure(_), _) => Cbor::Map(
-            present(shape, value)
-                .map(|(name, shape, value)| (Cbor::from(name), document(shape, value)))
-                .collect(),
+            present(shape, value).map(|(name, shape, value)| (Cbor::from(name), document(shape, value))).collect(),
         ),
         (Shape::Double, Value::Number(number)) => number.as_f64().map_or(Cbor::Null, Cbor::Float),
         (_, Value::Number(number)) => number.as_i64().map_or(Cbor::Null, Cbor::from),

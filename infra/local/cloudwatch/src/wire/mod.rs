@@ -63,9 +63,7 @@ async fn answer(State(service): State<CloudWatch>, request: Request) -> Response
     let performed = match read_body(&parts.headers, body).await {
         Ok(bytes) => {
             // The disk is waited for on a thread that may wait.
-            let performed =
-                tokio::task::spawn_blocking(move || perform(&service, protocol, &parts, &bytes))
-                    .await;
+            let performed = tokio::task::spawn_blocking(move || perform(&service, protocol, &parts, &bytes)).await;
             performed.unwrap_or_else(|panic| Err(ApiError::internal(&panic)))
         }
         Err(error) => Err(error),
@@ -81,8 +79,7 @@ async fn answer(State(service): State<CloudWatch>, request: Request) -> Response
         }
     };
     let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() =
-        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     if let Some(content_type) = content_type {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -95,11 +92,7 @@ async fn answer(State(service): State<CloudWatch>, request: Request) -> Response
     }
     if let (Err(error), true) = (&performed, protocol != Protocol::Query) {
         // The service once spoke Query only, and clients still look for its error codes, here.
-        let fault = if error.status < 500 {
-            "Sender"
-        } else {
-            "Receiver"
-        };
+        let fault = if error.status < 500 { "Sender" } else { "Receiver" };
         if let Ok(code) = HeaderValue::try_from(format!("{};{fault}", error.code)) {
             headers.insert("x-amzn-query-error", code);
         }
@@ -142,21 +135,10 @@ impl Protocol {
         }
     }
 
-    fn encode(
-        self,
-        operation: &Operation,
-        output: &Value,
-        request_id: &str,
-    ) -> (Option<&'static str>, Vec<u8>) {
+    fn encode(self, operation: &Operation, output: &Value, request_id: &str) -> (Option<&'static str>, Vec<u8>) {
         match self {
-            Protocol::Query => (
-                Some(xml::CONTENT_TYPE),
-                xml::answer(operation, output, request_id),
-            ),
-            Protocol::Json => (
-                Some(json::CONTENT_TYPE),
-                json::answer(operation.output, output),
-            ),
+            Protocol::Query => (Some(xml::CONTENT_TYPE), xml::answer(operation, output, request_id)),
+            Protocol::Json => (Some(json::CONTENT_TYPE), json::answer(operation.output, output)),
             Protocol::Cbor => match operation.output {
                 Some(shape) => (Some(cbor::CONTENT_TYPE), cbor::answer(shape, output)),
                 // Operations without a result answer with nothing at all.
@@ -177,15 +159,8 @@ impl Protocol {
 /// The members of an error in the documents of JSON and CBOR.
 fn error_members(error: &ApiError) -> [(&'static str, String); 2] {
     // The model spells the text of this one fault with a capital.
-    let message = if error.status < 500 {
-        "message"
-    } else {
-        "Message"
-    };
-    [
-        ("__type", format!("{NAMESPACE}#{}", error.shape)),
-        (message, error.message.clone()),
-    ]
+    let message = if error.status < 500 { "message" } else { "Message" };
+    [("__type", format!("{NAMESPACE}#{}", error.shape)), (message, error.message.clone())]
 }
 
 /// Seconds since 1970 of a canonical time.
@@ -210,13 +185,9 @@ fn present<'a>(
 }
 
 async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
-    let too_large =
-        || ApiError::too_large(format!("A request body must not exceed {BODY_MAX} bytes."));
+    let too_large = || ApiError::too_large(format!("A request body must not exceed {BODY_MAX} bytes."));
     let bytes = to_bytes(body, BODY_MAX).await.map_err(|_| too_large())?;
-    match headers
-        .get(header::CONTENT_ENCODING)
-        .map(HeaderValue::as_bytes)
-    {
+    match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity" | b"") => Ok(bytes),
         Some(b"gzip") => {
             let mut inflated = Vec::new();
@@ -229,8 +200,6 @@ async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
             }
             Ok(inflated.into())
         }
-        Some(_) => Err(ApiError::malformed(
-            "The body's Content-Encoding is not known here; use gzip or none.",
-        )),
+        Some(_) => Err(ApiError::malformed("The body's Content-Encoding is not known here; use gzip or none.")),
     }
 }

@@ -17,41 +17,23 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Call, ApiError> {
     for (key, value) in form_urlencoded::parse(bytes) {
         insert(&mut tree, &key, value.into_owned())?;
     }
-    let action = tree["Action"]
-        .as_str()
-        .ok_or_else(|| ApiError::malformed("The form lacks the field Action."))?;
+    let action = tree["Action"].as_str().ok_or_else(|| ApiError::malformed("The form lacks the field Action."))?;
     let operation = Operation::named(action)?;
-    if tree
-        .get("Version")
-        .is_some_and(|version| version != VERSION)
-    {
+    if tree.get("Version").is_some_and(|version| version != VERSION) {
         return Err(ApiError::unknown_operation(operation.name));
     }
-    Ok(Call {
-        operation,
-        raw: tree,
-        scalars: Scalars::AsText,
-    })
+    Ok(Call { operation, raw: tree, scalars: Scalars::AsText })
 }
 
 fn insert(tree: &mut Value, key: &str, value: String) -> Result<(), ApiError> {
-    let clash =
-        || ApiError::malformed("The form has a field that is both a value and a structure.");
+    let clash = || ApiError::malformed("The form has a field that is both a value and a structure.");
     if key.split('.').count() > DEPTH_MAX {
-        return Err(ApiError::malformed(
-            "The form has a field that is nested too deep.",
-        ));
+        return Err(ApiError::malformed("The form has a field that is nested too deep."));
     }
-    let (parents, name) = key
-        .rsplit_once('.')
-        .map_or((None, key), |(parents, name)| (Some(parents), name));
+    let (parents, name) = key.rsplit_once('.').map_or((None, key), |(parents, name)| (Some(parents), name));
     let mut node = tree.as_object_mut().ok_or_else(clash)?;
     for parent in parents.into_iter().flat_map(|parents| parents.split('.')) {
-        node = node
-            .entry(parent)
-            .or_insert_with(|| Value::Object(Map::new()))
-            .as_object_mut()
-            .ok_or_else(clash)?;
+        node = node.entry(parent).or_insert_with(|| Value::Object(Map::new())).as_object_mut().ok_or_else(clash)?;
     }
     node.insert(name.to_owned(), Value::String(value));
     Ok(())

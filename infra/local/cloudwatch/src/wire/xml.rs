@@ -27,11 +27,7 @@ pub(super) fn answer(operation: &Operation, output: &Value, request_id: &str) ->
 
 /// Writes a refusal.
 pub(super) fn error(error: &ApiError, request_id: &str) -> Vec<u8> {
-    let fault = if error.status < 500 {
-        "Sender"
-    } else {
-        "Receiver"
-    };
+    let fault = if error.status < 500 { "Sender" } else { "Receiver" };
     format!(
         "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>{fault}</Type><Code>{}</Code><Message>{}</Message></Error>\
          <RequestId>{request_id}</RequestId></ErrorResponse>",
@@ -77,9 +73,7 @@ fn escaped(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\r' => escaped.push_str("&#13;"),
             // XML has no way to write these.
-            '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}' => {
-                escaped.push('\u{fffd}')
-            }
+            '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
             _ => escaped.push(letter),
         }
     }

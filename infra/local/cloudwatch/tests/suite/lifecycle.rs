@@ -9,11 +9,7 @@ use crate::world::{World, alarm};
 fn values(event: &Value) -> (String, String, String) {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let detail = &event["detail"];
-    (
-        text(&detail["alarmName"]),
-        text(&detail["previousState"]["value"]),
-        text(&detail["state"]["value"]),
-    )
+    (text(&detail["alarmName"]), text(&detail["previousState"]["value"]), text(&detail["state"]["value"]))
 }
 
 fn change(name: &str, from: &str, to: &str) -> (String, String, String) {
@@ -30,18 +26,13 @@ async fn an_alarm_goes_ok_then_alarm_with_one_event_each() {
 
     world.put_errors(0.0).await;
     world.advance(60);
-    assert_eq!(
-        values(&running.event().await),
-        change("shop-5xx", "INSUFFICIENT_DATA", "OK")
-    );
+    assert_eq!(values(&running.event().await), change("shop-5xx", "INSUFFICIENT_DATA", "OK"));
 
     world.put_errors(5.0).await;
     world.advance(60);
     let event = running.event().await;
     assert_eq!(values(&event), change("shop-5xx", "OK", "ALARM"));
-    let reason_data = event["detail"]["state"]["reasonData"]
-        .as_str()
-        .expect("a JSON document as text");
+    let reason_data = event["detail"]["state"]["reasonData"].as_str().expect("a JSON document as text");
     let mut event = event.clone();
     event["id"] = "id".into();
     let reason = "Threshold Crossed: 1 out of the last 1 datapoints [5.0 (23/11/26 10:15:00)] was greater than the threshold \
@@ -76,10 +67,7 @@ async fn an_alarm_goes_ok_then_alarm_with_one_event_each() {
     world.advance(60);
     let rule = json!({"AlarmName": "marker", "AlarmRule": "TRUE"});
     world.call("PutCompositeAlarm", rule).await;
-    assert_eq!(
-        values(&running.event().await),
-        change("marker", "INSUFFICIENT_DATA", "ALARM")
-    );
+    assert_eq!(values(&running.event().await), change("marker", "INSUFFICIENT_DATA", "ALARM"));
     running.kill().await;
 }
 
@@ -90,16 +78,8 @@ async fn data_for_a_complete_period_is_looked_at_immediately() {
     let mut running = world.run();
     world.put_alarm("late").await;
     let datum = json!({"MetricName": "Errors", "Value": 9, "Timestamp": 1_795_428_780});
-    world
-        .call(
-            "PutMetricData",
-            json!({"Namespace": "Shop", "MetricData": [datum]}),
-        )
-        .await;
-    assert_eq!(
-        values(&running.event().await),
-        change("late", "INSUFFICIENT_DATA", "ALARM")
-    );
+    world.call("PutMetricData", json!({"Namespace": "Shop", "MetricData": [datum]})).await;
+    assert_eq!(values(&running.event().await), change("late", "INSUFFICIENT_DATA", "ALARM"));
     running.kill().await;
 }
 
@@ -123,10 +103,7 @@ async fn an_unacknowledged_event_is_delivered_again_after_a_restart() {
     // Acknowledged means gone: the next event is the next change.
     let set = json!({"AlarmName": "shop", "StateValue": "OK", "StateReason": "by hand"});
     world.call("SetAlarmState", set).await;
-    assert_eq!(
-        values(&running.event().await),
-        change("shop", "ALARM", "OK")
-    );
+    assert_eq!(values(&running.event().await), change("shop", "ALARM", "OK"));
     running.kill().await;
 }
 
@@ -144,8 +121,7 @@ async fn a_refused_event_comes_again_and_does_not_hold_back_others() {
     }
     running.refuses.store(false, Ordering::SeqCst);
     world.advance(1);
-    let again = [running.event().await, running.event().await]
-        .map(|event| event["detail"]["alarmName"].clone());
+    let again = [running.event().await, running.event().await].map(|event| event["detail"]["alarmName"].clone());
     assert_eq!(again, ["a", "b"]);
     running.kill().await;
 }
@@ -158,24 +134,15 @@ async fn a_state_set_by_hand_stays_until_data_says_otherwise() {
     let mut missing = alarm("manual");
     missing["TreatMissingData"] = "notBreaching".into();
     world.call("PutMetricAlarm", missing).await;
-    assert_eq!(
-        values(&running.event().await),
-        change("manual", "INSUFFICIENT_DATA", "OK")
-    );
+    assert_eq!(values(&running.event().await), change("manual", "INSUFFICIENT_DATA", "OK"));
     let set = json!({"AlarmName": "manual", "StateValue": "ALARM", "StateReason": "drill"});
     world.call("SetAlarmState", set).await;
-    assert_eq!(
-        values(&running.event().await),
-        change("manual", "OK", "ALARM")
-    );
+    assert_eq!(values(&running.event().await), change("manual", "OK", "ALARM"));
     world.advance(300);
     world.put_errors(0.0).await;
     assert_eq!(world.state("manual").await, "ALARM");
     world.advance(60);
-    assert_eq!(
-        values(&running.event().await),
-        change("manual", "ALARM", "OK")
-    );
+    assert_eq!(values(&running.event().await), change("manual", "ALARM", "OK"));
     running.kill().await;
 }
 
@@ -191,14 +158,8 @@ async fn composite_alarms_follow_their_children() {
     world.call("PutCompositeAlarm", both).await;
     let top = json!({"AlarmName": "top", "AlarmRule": "NOT OK(both)"});
     world.call("PutCompositeAlarm", top).await;
-    assert_eq!(
-        values(&running.event().await),
-        change("both", "INSUFFICIENT_DATA", "OK")
-    );
-    assert_eq!(
-        values(&running.event().await),
-        change("top", "INSUFFICIENT_DATA", "OK")
-    );
+    assert_eq!(values(&running.event().await), change("both", "INSUFFICIENT_DATA", "OK"));
+    assert_eq!(values(&running.event().await), change("top", "INSUFFICIENT_DATA", "OK"));
     for name in ["one", "two"] {
         let set = json!({"AlarmName": name, "StateValue": "ALARM", "StateReason": "drill"});
         world.call("SetAlarmState", set).await;
@@ -232,9 +193,7 @@ async fn history_tells_every_change_once() {
     let set = json!({"AlarmName": "told", "StateValue": "ALARM", "StateReason": "drill"});
     world.call("SetAlarmState", set.clone()).await;
     world.call("SetAlarmState", set).await;
-    world
-        .call("DeleteAlarms", json!({"AlarmNames": ["told"]}))
-        .await;
+    world.call("DeleteAlarms", json!({"AlarmNames": ["told"]})).await;
     let mut summaries = Vec::new();
     let mut input = json!({"AlarmName": "told", "MaxRecords": 2, "ScanBy": "TimestampAscending"});
     loop {
@@ -248,11 +207,7 @@ async fn history_tells_every_change_once() {
     }
     assert_eq!(
         summaries,
-        [
-            "Alarm \"told\" created",
-            "Alarm updated from INSUFFICIENT_DATA to ALARM",
-            "Alarm \"told\" deleted"
-        ]
+        ["Alarm \"told\" created", "Alarm updated from INSUFFICIENT_DATA to ALARM", "Alarm \"told\" deleted"]
     );
 }
 
@@ -261,17 +216,9 @@ fn data_of_a_newer_program_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     drop(World::open(dir.path()));
     let file = rusqlite::Connection::open(dir.path().join("cloudwatch.sqlite")).expect("the data");
-    file.pragma_update(None, "user_version", 2)
-        .expect("a version");
+    file.pragma_update(None, "user_version", 2).expect("a version");
     let clock = std::sync::Arc::new(runtime::SystemClock);
-    let error = local_cloudwatch::CloudWatch::open(
-        dir.path(),
-        clock,
-        std::sync::Arc::new(runtime::SystemEntropy),
-    )
-    .expect_err("newer");
-    assert!(matches!(
-        error,
-        local_cloudwatch::OpenError::Newer { found: 2 }
-    ));
+    let error = local_cloudwatch::CloudWatch::open(dir.path(), clock, std::sync::Arc::new(runtime::SystemEntropy))
+        .expect_err("newer");
+    assert!(matches!(error, local_cloudwatch::OpenError::Newer { found: 2 }));
 }

@@ -6,8 +6,8 @@ use aws_sdk_cloudwatch::{
     error::ProvideErrorMetadata,
     primitives::DateTime,
     types::{
-        AlarmType, ComparisonOperator, Dimension, Metric, MetricDataQuery, MetricDatum, MetricStat,
-        StandardUnit, StateValue, Statistic, Tag,
+        AlarmType, ComparisonOperator, Dimension, Metric, MetricDataQuery, MetricDatum, MetricStat, StandardUnit,
+        StateValue, Statistic, Tag,
     },
 };
 use axum::body::Body;
@@ -18,9 +18,7 @@ use crate::world::{START, World};
 
 /// The client, and the server it speaks to, which ends with the test's runtime.
 async fn client(world: &World) -> Client {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a free port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let router = world.service.router();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -53,20 +51,9 @@ async fn the_rust_client_puts_and_reads() {
         .unit(StandardUnit::Milliseconds)
         .set_values(Some((1..=100).map(f64::from).collect()))
         .build();
-    client
-        .put_metric_data()
-        .namespace("Shop")
-        .metric_data(datum)
-        .send()
-        .await
-        .expect("gzip and CBOR");
+    client.put_metric_data().namespace("Shop").metric_data(datum).send().await.expect("gzip and CBOR");
 
-    let metrics = client
-        .list_metrics()
-        .namespace("Shop")
-        .send()
-        .await
-        .expect("metrics");
+    let metrics = client.list_metrics().namespace("Shop").send().await.expect("metrics");
     assert_eq!(metrics.metrics()[0].dimensions(), [shop()]);
 
     let points = client
@@ -84,26 +71,12 @@ async fn the_rust_client_puts_and_reads() {
         .await
         .expect("statistics");
     let point = &points.datapoints()[0];
-    assert_eq!(
-        (point.average(), point.sample_count()),
-        (Some(50.5), Some(100.0))
-    );
+    assert_eq!((point.average(), point.sample_count()), (Some(50.5), Some(100.0)));
     assert_eq!(point.extended_statistics().expect("p90")["p90"], 90.0);
-    assert_eq!(
-        (point.timestamp(), point.unit()),
-        (Some(&start), Some(&StandardUnit::Milliseconds))
-    );
+    assert_eq!((point.timestamp(), point.unit()), (Some(&start), Some(&StandardUnit::Milliseconds)));
 
-    let metric = Metric::builder()
-        .namespace("Shop")
-        .metric_name("Latency")
-        .dimensions(shop())
-        .build();
-    let stat = MetricStat::builder()
-        .metric(metric)
-        .period(60)
-        .stat("Maximum")
-        .build();
+    let metric = Metric::builder().namespace("Shop").metric_name("Latency").dimensions(shop()).build();
+    let stat = MetricStat::builder().metric(metric).period(60).stat("Maximum").build();
     let query = MetricDataQuery::builder().id("m").metric_stat(stat).build();
     let data = client
         .get_metric_data()
@@ -114,10 +87,7 @@ async fn the_rust_client_puts_and_reads() {
         .await
         .expect("data");
     let result = &data.metric_data_results()[0];
-    assert_eq!(
-        (result.values(), result.timestamps()),
-        (&[100.0][..], &[start][..])
-    );
+    assert_eq!((result.values(), result.timestamps()), (&[100.0][..], &[start][..]));
 }
 
 #[tokio::test]
@@ -142,13 +112,7 @@ async fn the_rust_client_makes_and_reads_alarms() {
         .send()
         .await
         .expect("an alarm");
-    client
-        .put_composite_alarm()
-        .alarm_name("any")
-        .alarm_rule("ALARM(slow)")
-        .send()
-        .await
-        .expect("a composite");
+    client.put_composite_alarm().alarm_name("any").alarm_rule("ALARM(slow)").send().await.expect("a composite");
     client
         .set_alarm_state()
         .alarm_name("slow")
@@ -163,20 +127,9 @@ async fn the_rust_client_makes_and_reads_alarms() {
     let alarm = &metric_only.metric_alarms()[0];
     assert_eq!(alarm.state_value(), Some(&StateValue::Alarm));
     assert_eq!(alarm.threshold(), Some(250.0));
-    assert_eq!(
-        (alarm.period(), alarm.extended_statistic()),
-        (Some(10), Some("p99.9"))
-    );
-    let composites = client
-        .describe_alarms()
-        .alarm_types(AlarmType::CompositeAlarm)
-        .send()
-        .await
-        .expect("alarms");
-    assert_eq!(
-        composites.composite_alarms()[0].state_value(),
-        Some(&StateValue::Alarm)
-    );
+    assert_eq!((alarm.period(), alarm.extended_statistic()), (Some(10), Some("p99.9")));
+    let composites = client.describe_alarms().alarm_types(AlarmType::CompositeAlarm).send().await.expect("alarms");
+    assert_eq!(composites.composite_alarms()[0].state_value(), Some(&StateValue::Alarm));
     let page = client
         .describe_alarms()
         .alarm_types(AlarmType::CompositeAlarm)
@@ -187,30 +140,14 @@ async fn the_rust_client_makes_and_reads_alarms() {
         .expect("a page");
     assert!(page.metric_alarms().is_empty() && page.next_token().is_some());
 
-    let history = client
-        .describe_alarm_history()
-        .alarm_name("slow")
-        .send()
-        .await
-        .expect("history");
+    let history = client.describe_alarm_history().alarm_name("slow").send().await.expect("history");
     assert_eq!(
         history.alarm_history_items()[0].history_summary(),
         Some("Alarm updated from INSUFFICIENT_DATA to ALARM")
     );
     let arn = alarm.alarm_arn().expect("an ARN");
-    client
-        .untag_resource()
-        .resource_arn(arn)
-        .tag_keys("none")
-        .send()
-        .await
-        .expect("untagged");
-    let tags = client
-        .list_tags_for_resource()
-        .resource_arn(arn)
-        .send()
-        .await
-        .expect("tags");
+    client.untag_resource().resource_arn(arn).tag_keys("none").send().await.expect("untagged");
+    let tags = client.list_tags_for_resource().resource_arn(arn).send().await.expect("tags");
     assert_eq!(tags.tags()[0].value(), Some("web"));
     let on_metric = client
         .describe_alarms_for_metric()
@@ -221,28 +158,9 @@ async fn the_rust_client_makes_and_reads_alarms() {
         .await
         .expect("alarms of the metric");
     assert_eq!(on_metric.metric_alarms().len(), 1);
-    client
-        .disable_alarm_actions()
-        .alarm_names("slow")
-        .send()
-        .await
-        .expect("disabled");
-    client
-        .delete_alarms()
-        .alarm_names("any")
-        .alarm_names("slow")
-        .send()
-        .await
-        .expect("deleted together");
-    assert!(
-        client
-            .describe_alarms()
-            .send()
-            .await
-            .expect("none")
-            .metric_alarms()
-            .is_empty()
-    );
+    client.disable_alarm_actions().alarm_names("slow").send().await.expect("disabled");
+    client.delete_alarms().alarm_names("any").alarm_names("slow").send().await.expect("deleted together");
+    assert!(client.describe_alarms().send().await.expect("none").metric_alarms().is_empty());
 }
 
 #[tokio::test]
@@ -250,28 +168,13 @@ async fn the_rust_client_knows_our_errors() {
     let dir = tempfile::tempdir().expect("a directory");
     let world = World::open(dir.path());
     let client = client(&world).await;
-    let error = client
-        .delete_alarms()
-        .alarm_names("gone")
-        .send()
-        .await
-        .expect_err("no such alarm")
-        .into_service_error();
+    let error =
+        client.delete_alarms().alarm_names("gone").send().await.expect_err("no such alarm").into_service_error();
     assert!(error.is_resource_not_found());
     assert_eq!(error.message(), Some("There is no alarm named gone."));
     let datum = MetricDatum::builder().metric_name("m").build();
-    let error = client
-        .put_metric_data()
-        .namespace("Shop")
-        .metric_data(datum)
-        .send()
-        .await
-        .expect_err("no value");
-    assert!(
-        error
-            .into_service_error()
-            .is_missing_required_parameter_exception()
-    );
+    let error = client.put_metric_data().namespace("Shop").metric_data(datum).send().await.expect_err("no value");
+    assert!(error.into_service_error().is_missing_required_parameter_exception());
 }
 
 async fn form(world: &World, form: &str) -> String {
@@ -293,12 +196,10 @@ async fn query_is_forms_in_and_xml_out() {
          &Dimensions.member.1.Name=Shop&Dimensions.member.1.Value=1&Dimensions.member.2.Name=Zone&Dimensions.member.2.Value=x",
     )
     .await;
-    assert!(put.starts_with("<PutMetricAlarmResponse xmlns=\"http://monitoring.amazonaws.com/doc/2010-08-01/\"><ResponseMetadata>"));
-    let described = form(
-        &world,
-        "Action=DescribeAlarms&Version=2010-08-01&AlarmNames.member.1=a%26b",
-    )
-    .await;
+    assert!(put.starts_with(
+        "<PutMetricAlarmResponse xmlns=\"http://monitoring.amazonaws.com/doc/2010-08-01/\"><ResponseMetadata>"
+    ));
+    let described = form(&world, "Action=DescribeAlarms&Version=2010-08-01&AlarmNames.member.1=a%26b").await;
     for part in [
         "<DescribeAlarmsResult><CompositeAlarms></CompositeAlarms><MetricAlarms><member><AlarmName>a&amp;b</AlarmName>",
         "<ActionsEnabled>false</ActionsEnabled>",
@@ -308,14 +209,8 @@ async fn query_is_forms_in_and_xml_out() {
     ] {
         assert!(described.contains(part), "{part} in {described}");
     }
-    let refused = form(
-        &world,
-        "Action=DeleteAlarms&Version=2010-08-01&AlarmNames.member.1=gone",
-    )
-    .await;
-    assert!(refused.contains(
-        "<Type>Sender</Type><Code>ResourceNotFound</Code><Message>There is no alarm named gone."
-    ));
+    let refused = form(&world, "Action=DeleteAlarms&Version=2010-08-01&AlarmNames.member.1=gone").await;
+    assert!(refused.contains("<Type>Sender</Type><Code>ResourceNotFound</Code><Message>There is no alarm named gone."));
 }
 
 #[tokio::test]

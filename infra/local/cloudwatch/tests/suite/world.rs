@@ -35,19 +35,10 @@ pub(crate) struct Receiver {
 }
 
 impl Notify for Receiver {
-    fn alarm_changed(
-        &self,
-        event: Value,
-    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
+    fn alarm_changed(&self, event: Value) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
         self.events.send(event).expect("the test listens");
         let refuses = self.refuses.load(Ordering::SeqCst);
-        Box::pin(async move {
-            if refuses {
-                Err("not now".to_owned())
-            } else {
-                Ok(())
-            }
-        })
+        Box::pin(async move { if refuses { Err("not now".to_owned()) } else { Ok(()) } })
     }
 }
 
@@ -86,32 +77,21 @@ impl World {
     pub(crate) fn run(&self) -> Running {
         let (sender, events) = mpsc::unbounded_channel();
         let refuses = Arc::new(AtomicBool::new(false));
-        let receiver = Receiver {
-            events: sender,
-            refuses: refuses.clone(),
-        };
+        let receiver = Receiver { events: sender, refuses: refuses.clone() };
         let task = tokio::spawn(self.service.clone().run(Arc::new(receiver)));
-        Running {
-            events,
-            refuses,
-            task,
-        }
+        Running { events, refuses, task }
     }
 
     pub(crate) fn advance(&self, seconds: i64) {
         let now = self.clock.now();
-        self.clock
-            .advance_to(now + jiff::SignedDuration::from_secs(seconds));
+        self.clock.advance_to(now + jiff::SignedDuration::from_secs(seconds));
     }
 
     /// The answer's status and document.
     pub(crate) async fn answer(&self, operation: &str, input: Value) -> (StatusCode, Value) {
         let request = Request::post("/")
             .header("content-type", "application/x-amz-json-1.0")
-            .header(
-                "x-amz-target",
-                format!("GraniteServiceVersion20100801.{operation}"),
-            )
+            .header("x-amz-target", format!("GraniteServiceVersion20100801.{operation}"))
             .body(Body::from(input.to_string()))
             .expect("a request");
         let (status, bytes) = self.send(request).await;
@@ -125,19 +105,9 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Vec<u8>) {
-        let response = self
-            .service
-            .router()
-            .oneshot(request)
-            .await
-            .expect("the router always answers");
+        let response = self.service.router().oneshot(request).await.expect("the router always answers");
         let status = response.status();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .expect("a body")
-            .to_bytes();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
         (status, body.to_vec())
     }
 
@@ -149,21 +119,12 @@ impl World {
     /// One datum of `Shop/Errors`, now.
     pub(crate) async fn put_errors(&self, value: f64) {
         let datum = json!({"MetricName": "Errors", "Value": value});
-        self.call(
-            "PutMetricData",
-            json!({"Namespace": "Shop", "MetricData": [datum]}),
-        )
-        .await;
+        self.call("PutMetricData", json!({"Namespace": "Shop", "MetricData": [datum]})).await;
     }
 
     pub(crate) async fn state(&self, name: &str) -> String {
         let types = ["MetricAlarm", "CompositeAlarm"];
-        let answer = self
-            .call(
-                "DescribeAlarms",
-                json!({"AlarmNames": [name], "AlarmTypes": types}),
-            )
-            .await;
+        let answer = self.call("DescribeAlarms", json!({"AlarmNames": [name], "AlarmTypes": types})).await;
         let alarm = [&answer["MetricAlarms"][0], &answer["CompositeAlarms"][0]]
             .into_iter()
             .find(|alarm| alarm.is_object())

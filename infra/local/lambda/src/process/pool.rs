@@ -40,18 +40,13 @@ impl Pool {
         open: watch::Receiver<()>,
     ) -> Result<Self, RegisterError> {
         if process.timeout.is_zero() || process.timeout > TIMEOUT_MAX {
-            return Err(RegisterError::Timeout {
-                name: name.to_owned(),
-            });
+            return Err(RegisterError::Timeout { name: name.to_owned() });
         }
         // Absolute, for the process runs in its own directory.
         process.command = match process.command.canonicalize() {
             Ok(command) if is_executable(&command) => command,
             _ => {
-                return Err(RegisterError::Command {
-                    name: name.to_owned(),
-                    command: process.command,
-                });
+                return Err(RegisterError::Command { name: name.to_owned(), command: process.command });
             }
         };
         Ok(Self {
@@ -78,10 +73,7 @@ impl Pool {
         let mut open = self.open.clone();
         let request_id = context.request_id.clone();
         let failed = |error: &str, reason: String| {
-            Err(FunctionError::new(
-                error,
-                format!("RequestId: {request_id} Error: {reason}"),
-            ))
+            Err(FunctionError::new(error, format!("RequestId: {request_id} Error: {reason}")))
         };
         let Ok(_turn) = self.turns.acquire().await else {
             return failed("Runtime.ExitError", "the function is gone".to_owned());
@@ -89,17 +81,11 @@ impl Pool {
         let mut process = match self.idle_or_new() {
             Ok(process) => process,
             Err(error) => {
-                return failed(
-                    "Runtime.InvalidEntrypoint",
-                    format!("cannot start the bootstrap: {error}"),
-                );
+                return failed("Runtime.InvalidEntrypoint", format!("cannot start the bootstrap: {error}"));
             }
         };
         let deadline = self.clock.now() + self.process.timeout;
-        let context = InvocationContext {
-            deadline,
-            ..context
-        };
+        let context = InvocationContext { deadline, ..context };
         let outcome = tokio::select! {
             biased;
             outcome = process.handle(event, context) => outcome,
@@ -118,10 +104,7 @@ impl Pool {
                 self.idle().push(process);
                 answer
             }
-            Err(exit) => failed(
-                "Runtime.ExitError",
-                format!("Runtime exited with error: {exit}"),
-            ),
+            Err(exit) => failed("Runtime.ExitError", format!("Runtime exited with error: {exit}")),
         }
     }
 
@@ -130,11 +113,7 @@ impl Pool {
             if process.is_alive() {
                 return Ok(process);
             }
-            tracing::info!(
-                function = self.name,
-                "a process of {} died while idle; starting another",
-                self.name
-            );
+            tracing::info!(function = self.name, "a process of {} died while idle; starting another", self.name);
         }
         Running::start(&self.name, &self.process, &self.owner)
     }
@@ -147,8 +126,7 @@ impl Pool {
 #[cfg(unix)]
 fn is_executable(path: &std::path::Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata()
-        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(not(unix))]

@@ -58,12 +58,7 @@ impl Running {
         if let Some(stderr) = child.stderr.take() {
             tokio::spawn(output::forward(name.to_owned(), "stderr", stderr));
         }
-        Ok(Self {
-            child,
-            work,
-            slot,
-            server: tokio::spawn(async move { axum::serve(listener, server).await }),
-        })
+        Ok(Self { child, work, slot, server: tokio::spawn(async move { axum::serve(listener, server).await }) })
     }
 
     /// Whether the process still runs.
@@ -81,11 +76,7 @@ impl Running {
         context: InvocationContext,
     ) -> Result<Result<Value, FunctionError>, String> {
         let (answer, answered) = oneshot::channel();
-        let work = Work {
-            event,
-            context,
-            answer,
-        };
+        let work = Work { event, context, answer };
         // The slot holds the receiver and lives as long as we do, and the place is free, for no other work is under way.
         if self.work.try_send(work).is_err() {
             return Err("it is busy with another invocation".to_owned());
@@ -147,11 +138,7 @@ fn describe(status: ExitStatus) -> String {
     {
         use std::os::unix::process::ExitStatusExt;
         if let Some(signal) = status.signal() {
-            return if signal == 9 {
-                "signal: killed".to_owned()
-            } else {
-                format!("signal: {signal}")
-            };
+            return if signal == 9 { "signal: killed".to_owned() } else { format!("signal: {signal}") };
         }
     }
     match status.code() {

@@ -53,10 +53,7 @@ impl Slot {
 
     /// What it reported, once.
     pub(crate) fn take_init_error(&self) -> Option<FunctionError> {
-        self.init_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.init_error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Answers the invocation `request_id`, if it is the one under way.
@@ -87,41 +84,21 @@ pub(crate) fn router(slot: Arc<Slot>) -> Router {
 /// Waits for the next event, for as long as it takes.
 async fn next(State(slot): State<Arc<Slot>>) -> Response {
     let Some(work) = slot.waiting.lock().await.recv().await else {
-        return refuse(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Runtime.Gone",
-            "the local Lambda is shutting down",
-        );
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "Runtime.Gone", "the local Lambda is shutting down");
     };
-    let Work {
-        event,
-        context,
-        answer,
-    } = work;
+    let Work { event, context, answer } = work;
     let headers = [
         ("Lambda-Runtime-Aws-Request-Id", context.request_id.clone()),
-        (
-            "Lambda-Runtime-Deadline-Ms",
-            context.deadline.as_millisecond().to_string(),
-        ),
-        (
-            "Lambda-Runtime-Invoked-Function-Arn",
-            context.invoked_function_arn,
-        ),
+        ("Lambda-Runtime-Deadline-Ms", context.deadline.as_millisecond().to_string()),
+        ("Lambda-Runtime-Invoked-Function-Arn", context.invoked_function_arn),
         ("Lambda-Runtime-Trace-Id", context.trace_id),
     ];
-    *slot.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(Pending {
-        request_id: context.request_id,
-        answer,
-    });
+    *slot.pending.lock().unwrap_or_else(PoisonError::into_inner) =
+        Some(Pending { request_id: context.request_id, answer });
     (headers, Json(event)).into_response()
 }
 
-async fn response(
-    State(slot): State<Arc<Slot>>,
-    Path(request_id): Path<String>,
-    body: Body,
-) -> Response {
+async fn response(State(slot): State<Arc<Slot>>, Path(request_id): Path<String>, body: Body) -> Response {
     let (outcome, status) = match to_bytes(body, SYNC_PAYLOAD_BYTES_MAX).await {
         Err(_) => (
             Err(FunctionError::new(
@@ -136,23 +113,14 @@ async fn response(
         Ok(body) => match serde_json::from_slice(&body) {
             Ok(value) => (Ok(value), StatusCode::ACCEPTED),
             Err(_) => (
-                Err(FunctionError::new(
-                    "Runtime.MarshalError",
-                    "the function's response is not JSON",
-                )),
+                Err(FunctionError::new("Runtime.MarshalError", "the function's response is not JSON")),
                 StatusCode::ACCEPTED,
             ),
         },
     };
     match (slot.answer(&request_id, outcome), status) {
-        (false, _) => refuse(
-            StatusCode::BAD_REQUEST,
-            "InvalidRequestID",
-            "no such invocation is under way",
-        ),
-        (true, StatusCode::PAYLOAD_TOO_LARGE) => {
-            refuse(status, "RequestEntityTooLarge", "the response is too large")
-        }
+        (false, _) => refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "no such invocation is under way"),
+        (true, StatusCode::PAYLOAD_TOO_LARGE) => refuse(status, "RequestEntityTooLarge", "the response is too large"),
         (true, _) => accepted(),
     }
 }
@@ -167,37 +135,23 @@ async fn error(
     if slot.answer(&request_id, Err(error)) {
         accepted()
     } else {
-        refuse(
-            StatusCode::BAD_REQUEST,
-            "InvalidRequestID",
-            "no such invocation is under way",
-        )
+        refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "no such invocation is under way")
     }
 }
 
 async fn init_error(State(slot): State<Arc<Slot>>, headers: HeaderMap, body: Body) -> Response {
     let error = reported(&headers, body).await;
-    *slot
-        .init_error
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner) = Some(error);
+    *slot.init_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     slot.init_failed.notify_one();
     accepted()
 }
 
 /// The error in a report; its parts are optional, as in Lambda.
 async fn reported(headers: &HeaderMap, body: Body) -> FunctionError {
-    let body = to_bytes(body, SYNC_PAYLOAD_BYTES_MAX)
-        .await
-        .unwrap_or_default();
+    let body = to_bytes(body, SYNC_PAYLOAD_BYTES_MAX).await.unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let header = headers
-        .get("Lambda-Runtime-Function-Error-Type")
-        .and_then(|value| value.to_str().ok());
-    let name = body["errorType"]
-        .as_str()
-        .or(header)
-        .unwrap_or("Runtime.Unknown");
+    let header = headers.get("Lambda-Runtime-Function-Error-Type").and_then(|value| value.to_str().ok());
+    let name = body["errorType"].as_str().or(header).unwrap_or("Runtime.Unknown");
     FunctionError::new(name, body["errorMessage"].as_str().unwrap_or_default())
 }
 

@@ -10,9 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use local_lambda::{
-    ASYNC_PAYLOAD_BYTES_MAX, FunctionError, Functions, InvocationContext, RETRY_DELAYS,
-};
+use local_lambda::{ASYNC_PAYLOAD_BYTES_MAX, FunctionError, Functions, InvocationContext, RETRY_DELAYS};
 use runtime::ManualClock;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -25,11 +23,7 @@ fn add(functions: &Functions, failures: usize) -> mpsc::UnboundedReceiver<(Value
     let left = Arc::new(AtomicUsize::new(failures));
     let handler = move |event: Value, context: InvocationContext| {
         let _ = report.send((event, context.request_id));
-        let fails = left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            })
-            .is_ok();
+        let fails = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
         async move {
             match fails {
                 true => Err(FunctionError::new("NotYet", "once more")),
@@ -37,9 +31,7 @@ fn add(functions: &Functions, failures: usize) -> mpsc::UnboundedReceiver<(Value
             }
         }
     };
-    functions
-        .add_handler("f", Arc::new(handler))
-        .expect("valid");
+    functions.add_handler("f", Arc::new(handler)).expect("valid");
     attempts
 }
 
@@ -71,10 +63,7 @@ async fn a_failed_invocation_is_retried_twice_as_lambda_does_then_dropped() {
     let (functions, clock) = open(dir.path());
     let mut attempts = add(&functions, usize::MAX);
     tokio::spawn(functions.clone().run());
-    let id = functions
-        .invoke_async("f", json!({"n": 1}))
-        .await
-        .expect("queued");
+    let id = functions.invoke_async("f", json!({"n": 1})).await.expect("queued");
     let first = attempts.recv().await.expect("attempt");
     assert_eq!(first, (json!({"n": 1}), id));
     let mut at = start_time();
@@ -82,11 +71,7 @@ async fn a_failed_invocation_is_retried_twice_as_lambda_does_then_dropped() {
         at += delay;
         until_asleep(&clock, at).await;
         clock.advance_to(at);
-        assert_eq!(
-            attempts.recv().await.expect("attempt"),
-            first,
-            "same event, same request id"
-        );
+        assert_eq!(attempts.recv().await.expect("attempt"), first, "same event, same request id");
     }
     until_empty(&functions).await;
     assert_eq!(functions.invocations()["f"], 3);
@@ -119,17 +104,11 @@ async fn what_was_queued_or_under_way_when_the_process_died_is_delivered_again()
         pending::<Result<Value, FunctionError>>()
     };
     functions.add_handler("f", Arc::new(never)).expect("valid");
-    let first = functions
-        .invoke_async("f", json!("under way"))
-        .await
-        .expect("queued");
+    let first = functions.invoke_async("f", json!("under way")).await.expect("queued");
     let running = tokio::spawn(functions.clone().run());
     assert_eq!(begun.recv().await, Some(first.clone()));
     running.abort();
-    let second = functions
-        .invoke_async("f", json!("waiting"))
-        .await
-        .expect("queued");
+    let second = functions.invoke_async("f", json!("waiting")).await.expect("queued");
     let crashed = copy(dir.path());
 
     let (functions, _clock) = open(crashed.path());
@@ -179,21 +158,14 @@ async fn a_burst_is_delivered_whole_and_a_panic_harms_nobody_else() {
             Ok(Value::Null)
         }
     };
-    functions
-        .add_handler("f", Arc::new(handler))
-        .expect("valid");
+    functions.add_handler("f", Arc::new(handler)).expect("valid");
     tokio::spawn(functions.clone().run());
     for n in 0..100 {
         functions.invoke_async("f", json!(n)).await.expect("queued");
     }
     let mut numbers = Vec::new();
     while numbers.len() < 99 {
-        numbers.push(
-            seen.recv()
-                .await
-                .and_then(|event| event.as_u64())
-                .expect("a number"),
-        );
+        numbers.push(seen.recv().await.and_then(|event| event.as_u64()).expect("a number"));
     }
     numbers.sort_unstable();
     assert!(numbers.into_iter().eq((0..100).filter(|n| *n != 50)));
@@ -206,24 +178,14 @@ async fn a_burst_is_delivered_whole_and_a_panic_harms_nobody_else() {
 async fn what_cannot_be_queued_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let (functions, _clock) = open(dir.path());
-    let error = functions
-        .invoke_async("absent", json!({}))
-        .await
-        .expect_err("absent");
+    let error = functions.invoke_async("absent", json!({})).await.expect_err("absent");
     assert_eq!(error.error, "ResourceNotFoundException");
-    assert!(
-        error
-            .cause
-            .contains("arn:aws:lambda:us-east-1:000000000000:function:absent")
-    );
+    assert!(error.cause.contains("arn:aws:lambda:us-east-1:000000000000:function:absent"));
     let _attempts = add(&functions, 0);
     let fits = json!("x".repeat(ASYNC_PAYLOAD_BYTES_MAX - 2));
     assert!(functions.invoke_async("f", fits).await.is_ok());
     let over = json!("x".repeat(ASYNC_PAYLOAD_BYTES_MAX - 1));
-    let error = functions
-        .invoke_async("f", over)
-        .await
-        .expect_err("too large");
+    let error = functions.invoke_async("f", over).await.expect_err("too large");
     assert_eq!(error.error, "RequestTooLargeException");
     assert!(error.is_refusal());
 }

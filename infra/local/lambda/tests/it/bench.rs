@@ -1,8 +1,6 @@
 //! What the tests stand on.
 
-use std::{
-    collections::BTreeMap, future::IntoFuture, net::Ipv4Addr, path::Path, sync::Arc, time::Duration,
-};
+use std::{collections::BTreeMap, future::IntoFuture, net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
 use aws_types::SdkConfig;
 use axum::Router;
@@ -27,13 +25,7 @@ pub(crate) fn open(dir: &Path) -> (Functions, Arc<ManualClock>) {
 
 /// The process of `examples/echo.rs`.
 pub(crate) fn echo(env: &[(&str, &str)]) -> Process {
-    Process {
-        env: env
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect(),
-        ..example("echo")
-    }
+    Process { env: env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(), ..example("echo") }
 }
 
 /// The process of an example, which cargo builds beside the tests.
@@ -41,23 +33,13 @@ pub(crate) fn example(name: &str) -> Process {
     let test = std::env::current_exe().expect("a test has a path");
     let profile = test.ancestors().nth(2).expect("target/PROFILE/deps");
     let command = profile.join("examples").join(name);
-    assert!(
-        command.exists(),
-        "run cargo build -p local-lambda --examples"
-    );
-    Process {
-        command,
-        args: Vec::new(),
-        env: BTreeMap::new(),
-        timeout: TIMEOUT,
-    }
+    assert!(command.exists(), "run cargo build -p local-lambda --examples");
+    Process { command, args: Vec::new(), env: BTreeMap::new(), timeout: TIMEOUT }
 }
 
 /// Serves `router` for as long as the test's runtime lives.
 pub(crate) async fn serve(router: Router) -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .expect("a free port");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(axum::serve(listener, router).into_future());
     format!("http://{address}")
@@ -70,14 +52,9 @@ pub(crate) fn sdk(endpoint: &str) -> SdkConfig {
         ("LASTGOOD_BUCKET", "lastgood"),
         ("LASTGOOD_ACCOUNT", "000000000000"),
         ("AWS_REGION", "us-east-1"),
-        (
-            "LASTGOOD_PIPELINE_MACHINE_ARN",
-            "arn:aws:states:us-east-1:000000000000:stateMachine:pipeline-execution",
-        ),
+        ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:us-east-1:000000000000:stateMachine:pipeline-execution"),
     ];
-    let variables = variables
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let config = Config::from_map(&variables).expect("valid");
     config.sdk_config_at(endpoint)
 }

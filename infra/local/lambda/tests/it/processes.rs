@@ -13,9 +13,7 @@ use crate::bench::{TIMEOUT, echo, example, open, start_time};
 
 /// A place where hanging invocations report.
 async fn rendezvous() -> (TcpListener, Value) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .expect("a free port");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let address = listener.local_addr().expect("bound").to_string();
     (listener, json!({ "hang": address }))
 }
@@ -34,28 +32,15 @@ fn kill(pid: &Value) {
 async fn a_process_is_started_once_and_told_what_lambda_tells() {
     let dir = tempfile::tempdir().expect("a directory");
     let (functions, _clock) = open(dir.path());
-    let process = echo(&[
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:4180"),
-        ("AWS_LAMBDA_RUNTIME_API", "x"),
-    ]);
+    let process = echo(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:4180"), ("AWS_LAMBDA_RUNTIME_API", "x")]);
     functions.add_process("echo", process).expect("valid");
     let event = json!({"text": "grüße", "list": [1, 2.5, null]});
     assert_eq!(functions.invoke("echo", event.clone()).await, Ok(event));
     let pid = functions.invoke("echo", json!({"pid": true})).await;
-    assert_eq!(
-        functions.invoke("echo", json!({"pid": true})).await,
-        pid,
-        "kept warm"
-    );
+    assert_eq!(functions.invoke("echo", json!({"pid": true})).await, pid, "kept warm");
 
-    let told = functions
-        .invoke("echo", json!({"context": true}))
-        .await
-        .expect("answers");
-    assert_eq!(
-        told["arn"],
-        "arn:aws:lambda:us-east-1:000000000000:function:echo"
-    );
+    let told = functions.invoke("echo", json!({"context": true})).await.expect("answers");
+    assert_eq!(told["arn"], "arn:aws:lambda:us-east-1:000000000000:function:echo");
     assert_eq!(told["deadline_ms"], start_time().as_millisecond() + 3000);
     assert_eq!(told["traced"], true);
     for (name, value) in [
@@ -66,11 +51,7 @@ async fn a_process_is_started_once_and_told_what_lambda_tells() {
         ("AWS_ENDPOINT_URL", json!("http://127.0.0.1:4180")),
         ("CARGO_MANIFEST_DIR", Value::Null),
     ] {
-        assert_eq!(
-            functions.invoke("echo", json!({"env": name})).await,
-            Ok(value),
-            "{name}"
-        );
+        assert_eq!(functions.invoke("echo", json!({"env": name})).await, Ok(value), "{name}");
     }
     assert_eq!(functions.invocations()["echo"], 10);
 }
@@ -80,45 +61,18 @@ async fn errors_come_under_their_own_name_and_deaths_under_lambdas() {
     let dir = tempfile::tempdir().expect("a directory");
     let (functions, _clock) = open(dir.path());
     functions.add_process("echo", echo(&[])).expect("valid");
-    let error = functions
-        .invoke("echo", json!({"fail": "NotYet"}))
-        .await
-        .expect_err("asked to");
-    assert_eq!(
-        (error.error.as_str(), error.cause.as_str()),
-        ("NotYet", "as asked")
-    );
-    let error = functions
-        .invoke("echo", json!({"exit": 4}))
-        .await
-        .expect_err("gone");
+    let error = functions.invoke("echo", json!({"fail": "NotYet"})).await.expect_err("asked to");
+    assert_eq!((error.error.as_str(), error.cause.as_str()), ("NotYet", "as asked"));
+    let error = functions.invoke("echo", json!({"exit": 4})).await.expect_err("gone");
     assert_eq!(error.error, "Runtime.ExitError");
-    assert!(
-        error
-            .cause
-            .ends_with("Runtime exited with error: exit status 4"),
-        "{}",
-        error.cause
-    );
-    assert_eq!(
-        functions.invoke("echo", json!(1)).await,
-        Ok(json!(1)),
-        "restarted"
-    );
-    let error = functions
-        .invoke("echo", json!({"size": 6 * 1024 * 1024}))
-        .await
-        .expect_err("quotes too");
+    assert!(error.cause.ends_with("Runtime exited with error: exit status 4"), "{}", error.cause);
+    assert_eq!(functions.invoke("echo", json!(1)).await, Ok(json!(1)), "restarted");
+    let error = functions.invoke("echo", json!({"size": 6 * 1024 * 1024})).await.expect_err("quotes too");
     assert_eq!(error.error, "Function.ResponseSizeTooLarge");
     assert_eq!(functions.invoke("echo", json!(2)).await, Ok(json!(2)));
 
-    functions
-        .add_process("stillborn", echo(&[("FAIL_AT_START", "1")]))
-        .expect("valid");
-    let error = functions
-        .invoke("stillborn", json!({}))
-        .await
-        .expect_err("dies");
+    functions.add_process("stillborn", echo(&[("FAIL_AT_START", "1")])).expect("valid");
+    let error = functions.invoke("stillborn", json!({})).await.expect_err("dies");
     assert_eq!(error.error, "Runtime.ExitError");
 }
 
@@ -126,35 +80,15 @@ async fn errors_come_under_their_own_name_and_deaths_under_lambdas() {
 async fn functions_in_our_frame_fail_under_stable_names_and_never_quote_input() {
     let dir = tempfile::tempdir().expect("a directory");
     let (functions, _clock) = open(dir.path());
-    functions
-        .add_process("served", example("served"))
-        .expect("valid");
-    assert_eq!(
-        functions.invoke("served", json!({"number": 8})).await,
-        Ok(json!(4))
-    );
+    functions.add_process("served", example("served")).expect("valid");
+    assert_eq!(functions.invoke("served", json!({"number": 8})).await, Ok(json!(4)));
     for (event, error, cause) in [
-        (
-            json!({"number": 7}),
-            "NumberOdd",
-            "the number is odd; send an even one",
-        ),
-        (
-            json!({"number": "secret"}),
-            "InvalidInput",
-            "the event is not valid at `number`: expected u64",
-        ),
-        (
-            json!({}),
-            "InvalidInput",
-            "the event is not valid at `.`: missing field `number`",
-        ),
+        (json!({"number": 7}), "NumberOdd", "the number is odd; send an even one"),
+        (json!({"number": "secret"}), "InvalidInput", "the event is not valid at `number`: expected u64"),
+        (json!({}), "InvalidInput", "the event is not valid at `.`: missing field `number`"),
     ] {
         let failed = functions.invoke("served", event).await.expect_err(error);
-        assert_eq!(
-            (failed.error.as_str(), failed.cause.as_str()),
-            (error, cause)
-        );
+        assert_eq!((failed.error.as_str(), failed.cause.as_str()), (error, cause));
     }
 }
 
@@ -163,10 +97,7 @@ async fn a_process_killed_in_mid_invocation_or_while_idle_is_replaced() {
     let dir = tempfile::tempdir().expect("a directory");
     let (functions, _clock) = open(dir.path());
     functions.add_process("echo", echo(&[])).expect("valid");
-    let pid = functions
-        .invoke("echo", json!({"pid": true}))
-        .await
-        .expect("answers");
+    let pid = functions.invoke("echo", json!({"pid": true})).await.expect("answers");
     let (listener, hang) = rendezvous().await;
     let (outcome, ()) = tokio::join!(functions.invoke("echo", hang), async {
         let (socket, _) = listener.accept().await.expect("it arrives");
@@ -177,10 +108,7 @@ async fn a_process_killed_in_mid_invocation_or_while_idle_is_replaced() {
     assert_eq!(error.error, "Runtime.ExitError");
     assert!(error.cause.ends_with("signal: killed"), "{}", error.cause);
 
-    let second = functions
-        .invoke("echo", json!({"pid": true}))
-        .await
-        .expect("answers");
+    let second = functions.invoke("echo", json!({"pid": true})).await.expect("answers");
     assert_ne!(second, pid);
     kill(&second);
     // The process may live long enough to be handed one more event, which then dies with it; the next one cannot.
@@ -208,11 +136,7 @@ async fn a_timeout_kills_the_process() {
     });
     let error = outcome.expect_err("late");
     assert_eq!(error.error, "Sandbox.Timedout");
-    assert!(
-        error.cause.ends_with("Task timed out after 3.00 seconds"),
-        "{}",
-        error.cause
-    );
+    assert!(error.cause.ends_with("Task timed out after 3.00 seconds"), "{}", error.cause);
     assert_eq!(functions.invoke("echo", json!(1)).await, Ok(json!(1)));
 }
 
@@ -267,36 +191,18 @@ async fn processes_end_with_the_registry_busy_or_idle() {
 async fn what_cannot_run_is_refused_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let (functions, _clock) = open(dir.path());
-    let absent = Process {
-        command: PathBuf::from("/no/such/bootstrap"),
-        ..echo(&[])
-    };
-    let plain = Process {
-        command: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")),
-        ..echo(&[])
-    };
+    let absent = Process { command: PathBuf::from("/no/such/bootstrap"), ..echo(&[]) };
+    let plain = Process { command: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")), ..echo(&[]) };
     for process in [absent, plain] {
-        let error = functions
-            .add_process("f", process)
-            .expect_err("not executable");
+        let error = functions.add_process("f", process).expect_err("not executable");
         assert!(matches!(error, RegisterError::Command { .. }));
-        assert!(
-            error.to_string().contains("is not an executable file"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("is not an executable file"), "{error}");
     }
     for timeout in [Duration::ZERO, Duration::from_secs(901)] {
-        let process = Process {
-            timeout,
-            ..echo(&[])
-        };
-        let error = functions
-            .add_process("f", process)
-            .expect_err("out of range");
+        let process = Process { timeout, ..echo(&[]) };
+        let error = functions.add_process("f", process).expect_err("out of range");
         assert!(matches!(error, RegisterError::Timeout { .. }));
     }
-    let error = functions
-        .add_process("a/b", echo(&[]))
-        .expect_err("a slash");
+    let error = functions.add_process("a/b", echo(&[])).expect_err("a slash");
     assert!(matches!(error, RegisterError::Name(_)));
 }

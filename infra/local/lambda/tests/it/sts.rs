@@ -10,10 +10,7 @@ const ROLE: &str = "arn:aws:iam::123456789012:role/deploy/web";
 
 async fn client(functions: &Functions) -> (Client, aws_sdk_sts::config::Builder) {
     let settings = sdk(&serve(functions.sts_router()).await);
-    (
-        Client::new(&settings),
-        aws_sdk_sts::config::Builder::from(&settings),
-    )
+    (Client::new(&settings), aws_sdk_sts::config::Builder::from(&settings))
 }
 
 #[tokio::test]
@@ -25,29 +22,15 @@ async fn an_assumed_role_is_who_its_credentials_say() {
     assert_eq!(me.arn(), Some("arn:aws:iam::000000000000:user/local"));
     assert_eq!(me.account(), Some("000000000000"));
 
-    let request = client
-        .assume_role()
-        .role_arn(ROLE)
-        .role_session_name("run-action");
+    let request = client.assume_role().role_arn(ROLE).role_session_name("run-action");
     let assumed = request.duration_seconds(900).send().await.expect("assumed");
     let user = assumed.assumed_role_user().expect("present");
-    assert_eq!(
-        user.arn(),
-        "arn:aws:sts::123456789012:assumed-role/web/run-action"
-    );
-    assert!(
-        user.assumed_role_id().starts_with("AROA")
-            && user.assumed_role_id().ends_with(":run-action")
-    );
+    assert_eq!(user.arn(), "arn:aws:sts::123456789012:assumed-role/web/run-action");
+    assert!(user.assumed_role_id().starts_with("AROA") && user.assumed_role_id().ends_with(":run-action"));
     let credentials = assumed.credentials().expect("present");
-    assert!(
-        credentials.access_key_id().starts_with("ASIA") && credentials.access_key_id().len() == 20
-    );
+    assert!(credentials.access_key_id().starts_with("ASIA") && credentials.access_key_id().len() == 20);
     assert_eq!(credentials.secret_access_key().len(), 40);
-    assert_eq!(
-        credentials.expiration().secs(),
-        start_time().as_second() + 900
-    );
+    assert_eq!(credentials.expiration().secs(), start_time().as_second() + 900);
 
     let bearer = settings
         .credentials_provider(Credentials::new(
@@ -76,38 +59,17 @@ async fn bad_requests_are_refused_as_sts_does() {
     let (client, _) = client(&functions).await;
     for (role, session, seconds, expected) in [
         ("nonsense", "run", 900, "nonsense is invalid"),
-        (
-            "arn:aws:iam::123456789012:user/<x>",
-            "run",
-            900,
-            "arn:aws:iam::123456789012:user/<x> is invalid",
-        ),
+        ("arn:aws:iam::123456789012:user/<x>", "run", 900, "arn:aws:iam::123456789012:user/<x> is invalid"),
         (ROLE, "r", 900, "'roleSessionName'"),
         (ROLE, "a b", 900, "'roleSessionName'"),
         (ROLE, "run", 899, "greater than or equal to 900"),
         (ROLE, "run", 43_201, "less than or equal to 43200"),
     ] {
-        let request = client
-            .assume_role()
-            .role_arn(role)
-            .role_session_name(session);
-        let error = request
-            .duration_seconds(seconds)
-            .send()
-            .await
-            .expect_err(expected);
+        let request = client.assume_role().role_arn(role).role_session_name(session);
+        let error = request.duration_seconds(seconds).send().await.expect_err(expected);
         assert_eq!(error.code(), Some("ValidationError"));
-        assert!(
-            error
-                .message()
-                .is_some_and(|message| message.contains(expected)),
-            "{error:?}"
-        );
+        assert!(error.message().is_some_and(|message| message.contains(expected)), "{error:?}");
     }
-    let error = client
-        .get_session_token()
-        .send()
-        .await
-        .expect_err("not served");
+    let error = client.get_session_token().send().await.expect_err("not served");
     assert_eq!(error.code(), Some("InvalidAction"));
 }

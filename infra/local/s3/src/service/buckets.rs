@@ -17,10 +17,7 @@ use crate::{
 
 type Done<T> = Result<T, Fault>;
 
-pub(super) async fn create(
-    store: &Arc<Store>,
-    request: S3Request<CreateBucketInput>,
-) -> Done<CreateBucketOutput> {
+pub(super) async fn create(store: &Arc<Store>, request: S3Request<CreateBucketInput>) -> Done<CreateBucketOutput> {
     let input = request.input;
     let acl = Stated {
         canned: input.acl.map(|acl| acl.as_str().to_owned()),
@@ -45,56 +42,29 @@ pub(super) async fn create(
     Ok(CreateBucketOutput { location })
 }
 
-pub(super) async fn delete(
-    store: &Arc<Store>,
-    request: S3Request<DeleteBucketInput>,
-) -> Done<DeleteBucketOutput> {
-    store
-        .run(move |change| change.delete_bucket(&request.input.bucket))
-        .await?;
+pub(super) async fn delete(store: &Arc<Store>, request: S3Request<DeleteBucketInput>) -> Done<DeleteBucketOutput> {
+    store.run(move |change| change.delete_bucket(&request.input.bucket)).await?;
     Ok(DeleteBucketOutput {})
 }
 
-pub(super) async fn head(
-    store: &Arc<Store>,
-    request: S3Request<HeadBucketInput>,
-) -> Done<HeadBucketOutput> {
-    store
-        .run(move |change| change.versioning(&request.input.bucket))
-        .await?;
-    Ok(HeadBucketOutput {
-        bucket_region: Some(REGION.to_owned()),
-        ..Default::default()
-    })
+pub(super) async fn head(store: &Arc<Store>, request: S3Request<HeadBucketInput>) -> Done<HeadBucketOutput> {
+    store.run(move |change| change.versioning(&request.input.bucket)).await?;
+    Ok(HeadBucketOutput { bucket_region: Some(REGION.to_owned()), ..Default::default() })
 }
 
-pub(super) async fn list(
-    store: &Arc<Store>,
-    request: S3Request<ListBucketsInput>,
-) -> Done<ListBucketsOutput> {
+pub(super) async fn list(store: &Arc<Store>, request: S3Request<ListBucketsInput>) -> Done<ListBucketsOutput> {
     let input = request.input;
     let all = store.run(|change| change.list_buckets()).await?;
     let prefix = input.prefix.clone().unwrap_or_default();
-    let limit = input
-        .max_buckets
-        .and_then(|max| usize::try_from(max).ok())
-        .unwrap_or(usize::MAX);
+    let limit = input.max_buckets.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
     let mut matching = all
         .into_iter()
         .filter(|bucket| bucket.name.starts_with(&prefix))
-        .filter(|bucket| {
-            input
-                .continuation_token
-                .as_ref()
-                .is_none_or(|token| bucket.name > *token)
-        });
+        .filter(|bucket| input.continuation_token.as_ref().is_none_or(|token| bucket.name > *token));
     let page: Vec<_> = matching.by_ref().take(limit).collect();
     let more = matching.next().is_some();
     Ok(ListBucketsOutput {
-        continuation_token: page
-            .last()
-            .filter(|_| more)
-            .map(|bucket| bucket.name.clone()),
+        continuation_token: page.last().filter(|_| more).map(|bucket| bucket.name.clone()),
         buckets: Some(
             page.into_iter()
                 .map(|bucket| Bucket {
@@ -113,9 +83,7 @@ pub(super) async fn location(
     store: &Arc<Store>,
     request: S3Request<GetBucketLocationInput>,
 ) -> Done<GetBucketLocationOutput> {
-    store
-        .run(move |change| change.versioning(&request.input.bucket))
-        .await?;
+    store.run(move |change| change.versioning(&request.input.bucket)).await?;
     // S3 names us-east-1 by leaving the constraint out.
     Ok(GetBucketLocationOutput::default())
 }
@@ -124,12 +92,9 @@ pub(super) async fn get_versioning(
     store: &Arc<Store>,
     request: S3Request<GetBucketVersioningInput>,
 ) -> Done<GetBucketVersioningOutput> {
-    let found = store
-        .run(move |change| change.versioning(&request.input.bucket))
-        .await?;
+    let found = store.run(move |change| change.versioning(&request.input.bucket)).await?;
     Ok(GetBucketVersioningOutput {
-        status: (found != Versioning::Never)
-            .then(|| BucketVersioningStatus::from_static(found.word())),
+        status: (found != Versioning::Never).then(|| BucketVersioningStatus::from_static(found.word())),
         ..Default::default()
     })
 }
@@ -141,8 +106,6 @@ pub(super) async fn put_versioning(
     let input = request.input;
     let status = input.versioning_configuration.status;
     let wanted = Versioning::parse(status.as_ref().map_or("", |status| status.as_str()))?;
-    store
-        .run(move |change| change.set_versioning(&input.bucket, wanted))
-        .await?;
+    store.run(move |change| change.set_versioning(&input.bucket, wanted)).await?;
     Ok(PutBucketVersioningOutput {})
 }

@@ -39,21 +39,10 @@ pub(super) async fn open_source(
     if_match: Option<ETagCondition>,
     if_none_match: Option<ETagCondition>,
 ) -> Done<Source> {
-    let CopySource::Bucket {
-        bucket,
-        key,
-        version_id,
-    } = source
-    else {
-        return Err(Fault::refused(
-            S3ErrorCode::NotImplemented,
-            "only a bucket and key can be copied from",
-        ));
+    let CopySource::Bucket { bucket, key, version_id } = source else {
+        return Err(Fault::refused(S3ErrorCode::NotImplemented, "only a bucket and key can be copied from"));
     };
-    let conditions = Conditions {
-        if_match,
-        ..Conditions::default()
-    };
+    let conditions = Conditions { if_match, ..Conditions::default() };
     let bucket = bucket.into_string();
     let id = version_id.map(String::from);
     let opened = open(store, bucket.clone(), key.into_string(), id, conditions).await?;
@@ -69,10 +58,7 @@ pub(super) async fn open_source(
     })
 }
 
-pub(super) async fn copy(
-    store: &Arc<Store>,
-    request: S3Request<CopyObjectInput>,
-) -> Done<CopyObjectOutput> {
+pub(super) async fn copy(store: &Arc<Store>, request: S3Request<CopyObjectInput>) -> Done<CopyObjectOutput> {
     let cause = cause(&request, Reason::Copy);
     let input = request.input;
     let source = open_source(
@@ -83,35 +69,18 @@ pub(super) async fn copy(
     )
     .await?;
     let directive = |value: Option<&str>| value == Some(MetadataDirective::REPLACE);
-    let replace = directive(
-        input
-            .metadata_directive
-            .as_ref()
-            .map(MetadataDirective::as_str),
-    );
-    let retag = directive(
-        input
-            .tagging_directive
-            .as_ref()
-            .map(TaggingDirective::as_str),
-    );
+    let replace = directive(input.metadata_directive.as_ref().map(MetadataDirective::as_str));
+    let retag = directive(input.tagging_directive.as_ref().map(TaggingDirective::as_str));
     let stated = attributes!(input);
-    let onto_itself =
-        source.version.latest && source.bucket == input.bucket && source.version.key == input.key;
+    let onto_itself = source.version.latest && source.bucket == input.bucket && source.version.key == input.key;
     if onto_itself && !replace && stated.storage_class.is_none() && stated.encryption.is_none() {
         return Err(no_change());
     }
-    let algorithm = input
-        .checksum_algorithm
-        .as_ref()
-        .map(|name| Algorithm::parse(name.as_str()))
-        .transpose()?;
+    let algorithm = input.checksum_algorithm.as_ref().map(|name| Algorithm::parse(name.as_str())).transpose()?;
     let version_id = source.version_id.clone();
     let (etag, checksum, drafts, segments) = duplicate(&source, algorithm).await?;
-    let attributes = Attributes {
-        checksum: checksum.clone(),
-        ..merged(source.version.attributes, stated, replace, retag)
-    };
+    let attributes =
+        Attributes { checksum: checksum.clone(), ..merged(source.version.attributes, stated, replace, retag) };
     let new = NewVersion {
         bucket: input.bucket,
         key: input.key,
@@ -121,9 +90,7 @@ pub(super) async fn copy(
         cause,
         precondition: Precondition::default(),
     };
-    let written = store
-        .run(move |change| change.put_version(&new, drafts))
-        .await?;
+    let written = store.run(move |change| change.put_version(&new, drafts)).await?;
     Ok(CopyObjectOutput {
         copy_object_result: Some(with_checksum!(
             CopyObjectResult {
@@ -146,24 +113,19 @@ async fn duplicate(source: &Source, algorithm: Option<Algorithm>) -> Done<Duplic
     let stored = source.version.attributes.checksum.clone();
     let algorithm = algorithm.or(stored.as_ref().map(|sum| sum.algorithm));
     let in_parts = source.version.etag.contains('-');
-    let other = stored.as_ref().map(|sum| sum.algorithm) != algorithm
-        || stored.as_ref().is_some_and(|sum| sum.composite);
+    let other =
+        stored.as_ref().map(|sum| sum.algorithm) != algorithm || stored.as_ref().is_some_and(|sum| sum.composite);
     let lease = source.lease.again();
     let (drafts, measured) = blocking(move || {
         let drafts = lease.link_all()?;
-        let measured = (in_parts || other)
-            .then(|| lease.digest(algorithm))
-            .transpose()?;
+        let measured = (in_parts || other).then(|| lease.digest(algorithm)).transpose()?;
         Ok((drafts, measured))
     })
     .await?;
     let segments = drafts
         .iter()
         .zip(&source.segments)
-        .map(|(draft, segment)| Segment {
-            body: draft.id().to_owned(),
-            size: segment.size,
-        })
+        .map(|(draft, segment)| Segment { body: draft.id().to_owned(), size: segment.size })
         .collect();
     let (etag, checksum) = match measured {
         Some(measured) => (measured.etag(), measured.checksum),
@@ -174,20 +136,11 @@ async fn duplicate(source: &Source, algorithm: Option<Algorithm>) -> Done<Duplic
 
 /// What the copy says about itself: its own statements, the source's, or some of both.
 fn merged(kept: Attributes, stated: Attributes, replace: bool, retag: bool) -> Attributes {
-    let tags = if retag {
-        stated.tags.clone()
-    } else {
-        kept.tags.clone()
-    };
+    let tags = if retag { stated.tags.clone() } else { kept.tags.clone() };
     let base = if replace {
         stated
     } else {
-        Attributes {
-            acl: stated.acl,
-            storage_class: stated.storage_class,
-            encryption: stated.encryption,
-            ..kept
-        }
+        Attributes { acl: stated.acl, storage_class: stated.storage_class, encryption: stated.encryption, ..kept }
     };
     Attributes { tags, ..base }
 }

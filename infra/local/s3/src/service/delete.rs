@@ -11,19 +11,11 @@ type Done<T> = Result<T, Fault>;
 /// Most objects of one DeleteObjects request, as S3.
 const DELETE_MAX: usize = 1000;
 
-pub(super) async fn one(
-    store: &Arc<Store>,
-    request: S3Request<DeleteObjectInput>,
-) -> Done<DeleteObjectOutput> {
+pub(super) async fn one(store: &Arc<Store>, request: S3Request<DeleteObjectInput>) -> Done<DeleteObjectOutput> {
     let input = request.input;
     let deleted = store
         .run(move |change| {
-            change.delete(
-                &input.bucket,
-                &input.key,
-                input.version_id.as_deref(),
-                input.if_match.as_ref(),
-            )
+            change.delete(&input.bucket, &input.key, input.version_id.as_deref(), input.if_match.as_ref())
         })
         .await?;
     Ok(DeleteObjectOutput {
@@ -33,10 +25,7 @@ pub(super) async fn one(
     })
 }
 
-pub(super) async fn many(
-    store: &Arc<Store>,
-    request: S3Request<DeleteObjectsInput>,
-) -> Done<DeleteObjectsOutput> {
+pub(super) async fn many(store: &Arc<Store>, request: S3Request<DeleteObjectsInput>) -> Done<DeleteObjectsOutput> {
     let DeleteObjectsInput { bucket, delete, .. } = request.input;
     if delete.objects.is_empty() || delete.objects.len() > DELETE_MAX {
         return Err(Fault::refused(
@@ -51,12 +40,7 @@ pub(super) async fn many(
             let (mut done, mut errors) = (Vec::new(), Vec::new());
             for object in delete.objects {
                 let condition = object.e_tag.map(ETagCondition::ETag);
-                match change.delete(
-                    &bucket,
-                    &object.key,
-                    object.version_id.as_deref(),
-                    condition.as_ref(),
-                ) {
+                match change.delete(&bucket, &object.key, object.version_id.as_deref(), condition.as_ref()) {
                     Ok(deleted) => done.push(DeletedObject {
                         delete_marker: deleted.marker.then_some(true),
                         delete_marker_version_id: deleted.version_id.filter(|_| deleted.marker),

@@ -23,36 +23,21 @@ macro_rules! document {
      get $get:ident($get_in:ident) -> $get_out:ident, |$stored:ident: $stored_type:ident| $fields:expr,
      put $put:ident($put_in:ident) -> $put_out:ident, |$input:ident| $value:expr,
      delete $delete:ident($delete_in:ident) -> $delete_out:ident) => {
-        pub(super) async fn $get(
-            store: &Arc<Store>,
-            request: S3Request<$get_in>,
-        ) -> Done<$get_out> {
+        pub(super) async fn $get(store: &Arc<Store>, request: S3Request<$get_in>) -> Done<$get_out> {
             let found = store
-                .run(move |change| {
-                    change.document::<$stored_type>(&request.input.bucket, Document::$document)
-                })
+                .run(move |change| change.document::<$stored_type>(&request.input.bucket, Document::$document))
                 .await?;
             let $stored = found.ok_or_else(|| missing($missing))?;
             Ok($fields)
         }
 
-        pub(super) async fn $put(
-            store: &Arc<Store>,
-            request: S3Request<$put_in>,
-        ) -> Done<$put_out> {
+        pub(super) async fn $put(store: &Arc<Store>, request: S3Request<$put_in>) -> Done<$put_out> {
             let $input = request.input;
-            store
-                .run(move |change| {
-                    change.set_document(&$input.bucket, Document::$document, &$value)
-                })
-                .await?;
+            store.run(move |change| change.set_document(&$input.bucket, Document::$document, &$value)).await?;
             Ok($put_out::default())
         }
 
-        pub(super) async fn $delete(
-            store: &Arc<Store>,
-            request: S3Request<$delete_in>,
-        ) -> Done<$delete_out> {
+        pub(super) async fn $delete(store: &Arc<Store>, request: S3Request<$delete_in>) -> Done<$delete_out> {
             remove(store, request.input.bucket, Document::$document).await?;
             Ok($delete_out::default())
         }
@@ -105,9 +90,7 @@ pub(super) async fn get_tagging(
     store: &Arc<Store>,
     request: S3Request<GetBucketTaggingInput>,
 ) -> Done<GetBucketTaggingOutput> {
-    let found = store
-        .run(move |change| change.document::<Tagging>(&request.input.bucket, Document::Tagging))
-        .await?;
+    let found = store.run(move |change| change.document::<Tagging>(&request.input.bucket, Document::Tagging)).await?;
     let tag_set = found.ok_or_else(|| missing("NoSuchTagSet"))?.tag_set;
     Ok(GetBucketTaggingOutput { tag_set })
 }
@@ -118,12 +101,8 @@ pub(super) async fn put_tagging(
 ) -> Done<PutBucketTaggingOutput> {
     let input = request.input;
     let tags = tags::from_set(input.tagging.tag_set, BUCKET_TAGS_MAX)?;
-    let tagging = Tagging {
-        tag_set: tags::to_set(&tags),
-    };
-    store
-        .run(move |change| change.set_document(&input.bucket, Document::Tagging, &tagging))
-        .await?;
+    let tagging = Tagging { tag_set: tags::to_set(&tags) };
+    store.run(move |change| change.set_document(&input.bucket, Document::Tagging, &tagging)).await?;
     Ok(PutBucketTaggingOutput {})
 }
 
@@ -139,13 +118,9 @@ pub(super) async fn get_policy(
     store: &Arc<Store>,
     request: S3Request<GetBucketPolicyInput>,
 ) -> Done<GetBucketPolicyOutput> {
-    let policy = store
-        .run(move |change| change.document_text(&request.input.bucket, Document::Policy))
-        .await?;
+    let policy = store.run(move |change| change.document_text(&request.input.bucket, Document::Policy)).await?;
     match policy {
-        Some(policy) => Ok(GetBucketPolicyOutput {
-            policy: Some(policy),
-        }),
+        Some(policy) => Ok(GetBucketPolicyOutput { policy: Some(policy) }),
         None => Err(missing("NoSuchBucketPolicy")),
     }
 }
@@ -155,19 +130,14 @@ pub(super) async fn put_policy(
     request: S3Request<PutBucketPolicyInput>,
 ) -> Done<PutBucketPolicyOutput> {
     let input = request.input;
-    let parsed: Result<serde_json::Map<String, serde_json::Value>, _> =
-        serde_json::from_str(&input.policy);
+    let parsed: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_str(&input.policy);
     if !parsed.is_ok_and(|policy| policy.contains_key("Statement")) {
         return Err(Fault::refused(
             S3ErrorCode::MalformedPolicy,
             "Policies must be valid JSON objects with a Statement.",
         ));
     }
-    store
-        .run(move |change| {
-            change.set_document_text(&input.bucket, Document::Policy, Some(&input.policy))
-        })
-        .await?;
+    store.run(move |change| change.set_document_text(&input.bucket, Document::Policy, Some(&input.policy))).await?;
     Ok(PutBucketPolicyOutput {})
 }
 
@@ -184,12 +154,7 @@ pub(super) async fn get_notification(
     request: S3Request<GetBucketNotificationConfigurationInput>,
 ) -> Done<GetBucketNotificationConfigurationOutput> {
     let found = store
-        .run(move |change| {
-            change.document::<NotificationConfiguration>(
-                &request.input.bucket,
-                Document::Notification,
-            )
-        })
+        .run(move |change| change.document::<NotificationConfiguration>(&request.input.bucket, Document::Notification))
         .await?
         .unwrap_or_default();
     Ok(GetBucketNotificationConfigurationOutput {
@@ -204,16 +169,9 @@ pub(super) async fn put_notification(
     store: &Arc<Store>,
     request: S3Request<PutBucketNotificationConfigurationInput>,
 ) -> Done<PutBucketNotificationConfigurationOutput> {
-    let PutBucketNotificationConfigurationInput {
-        bucket,
-        notification_configuration: mut configuration,
-        ..
-    } = request.input;
-    for lambda in configuration
-        .lambda_function_configurations
-        .iter_mut()
-        .flatten()
-    {
+    let PutBucketNotificationConfigurationInput { bucket, notification_configuration: mut configuration, .. } =
+        request.input;
+    for lambda in configuration.lambda_function_configurations.iter_mut().flatten() {
         if !lambda.lambda_function_arn.starts_with("arn:") || lambda.events.is_empty() {
             return Err(Fault::refused(
                 S3ErrorCode::InvalidArgument,
@@ -223,11 +181,7 @@ pub(super) async fn put_notification(
     }
     store
         .run(move |change| {
-            for lambda in configuration
-                .lambda_function_configurations
-                .iter_mut()
-                .flatten()
-            {
+            for lambda in configuration.lambda_function_configurations.iter_mut().flatten() {
                 if lambda.id.is_none() {
                     lambda.id = Some(change.fresh_id());
                 }
@@ -238,24 +192,13 @@ pub(super) async fn put_notification(
     Ok(PutBucketNotificationConfigurationOutput {})
 }
 
-pub(super) async fn get_acl(
-    store: &Arc<Store>,
-    request: S3Request<GetBucketAclInput>,
-) -> Done<GetBucketAclOutput> {
-    let stored = store
-        .run(move |change| change.document_text(&request.input.bucket, Document::Acl))
-        .await?;
+pub(super) async fn get_acl(store: &Arc<Store>, request: S3Request<GetBucketAclInput>) -> Done<GetBucketAclOutput> {
+    let stored = store.run(move |change| change.document_text(&request.input.bucket, Document::Acl)).await?;
     let policy = acl::read(stored.as_deref())?;
-    Ok(GetBucketAclOutput {
-        grants: policy.grants,
-        owner: policy.owner,
-    })
+    Ok(GetBucketAclOutput { grants: policy.grants, owner: policy.owner })
 }
 
-pub(super) async fn put_acl(
-    store: &Arc<Store>,
-    request: S3Request<PutBucketAclInput>,
-) -> Done<PutBucketAclOutput> {
+pub(super) async fn put_acl(store: &Arc<Store>, request: S3Request<PutBucketAclInput>) -> Done<PutBucketAclOutput> {
     let input = request.input;
     let acl = Stated {
         canned: input.acl.map(|acl| acl.as_str().to_owned()),
@@ -267,16 +210,12 @@ pub(super) async fn put_acl(
         document: input.access_control_policy,
     }
     .to_document()?;
-    store
-        .run(move |change| change.set_document_text(&input.bucket, Document::Acl, acl.as_deref()))
-        .await?;
+    store.run(move |change| change.set_document_text(&input.bucket, Document::Acl, acl.as_deref())).await?;
     Ok(PutBucketAclOutput {})
 }
 
 async fn remove(store: &Arc<Store>, bucket: String, document: Document) -> Done<()> {
-    store
-        .run(move |change| change.set_document_text(&bucket, document, None))
-        .await
+    store.run(move |change| change.set_document_text(&bucket, document, None)).await
 }
 
 fn missing(code: &'static str) -> Fault {

@@ -28,10 +28,9 @@ impl Encoding {
         match encoding.map(EncodingType::as_str) {
             None => Ok(Self(false)),
             Some(EncodingType::URL) => Ok(Self(true)),
-            Some(_) => Err(Fault::refused(
-                S3ErrorCode::InvalidArgument,
-                "Invalid Encoding Method specified in Request",
-            )),
+            Some(_) => {
+                Err(Fault::refused(S3ErrorCode::InvalidArgument, "Invalid Encoding Method specified in Request"))
+            }
         }
     }
 
@@ -48,22 +47,14 @@ impl Encoding {
     }
 
     fn groups(&self, prefixes: Vec<String>) -> Option<Vec<CommonPrefix>> {
-        (!prefixes.is_empty()).then(|| {
-            prefixes
-                .into_iter()
-                .map(|prefix| CommonPrefix {
-                    prefix: Some(self.text(prefix)),
-                })
-                .collect()
-        })
+        (!prefixes.is_empty())
+            .then(|| prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(self.text(prefix)) }).collect())
     }
 
     fn object(&self, version: Version, with_owner: bool) -> Object {
         let checksum = version.attributes.checksum;
         Object {
-            checksum_algorithm: checksum
-                .as_ref()
-                .map(|sum| vec![ChecksumAlgorithm::from_static(sum.algorithm.name())]),
+            checksum_algorithm: checksum.as_ref().map(|sum| vec![ChecksumAlgorithm::from_static(sum.algorithm.name())]),
             checksum_type: checksum.and_then(|sum| sum.to_dto().checksum_type),
             e_tag: Some(ETag::Strong(version.etag)),
             key: Some(self.text(version.key)),
@@ -72,19 +63,13 @@ impl Encoding {
             restore_status: None,
             size: i64::try_from(version.size).ok(),
             storage_class: Some(ObjectStorageClass::from(
-                version
-                    .attributes
-                    .storage_class
-                    .unwrap_or_else(|| STANDARD.to_owned()),
+                version.attributes.storage_class.unwrap_or_else(|| STANDARD.to_owned()),
             )),
         }
     }
 }
 
-pub(super) async fn objects(
-    store: &Arc<Store>,
-    request: S3Request<ListObjectsInput>,
-) -> Done<ListObjectsOutput> {
+pub(super) async fn objects(store: &Arc<Store>, request: S3Request<ListObjectsInput>) -> Done<ListObjectsOutput> {
     let input = request.input;
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let query = Query {
@@ -104,12 +89,7 @@ pub(super) async fn objects(
         max_keys,
         is_truncated: Some(page.next.is_some()),
         next_marker: encoding.optional(page.next),
-        contents: Some(
-            page.items
-                .into_iter()
-                .map(|version| encoding.object(version, true))
-                .collect(),
-        ),
+        contents: Some(page.items.into_iter().map(|version| encoding.object(version, true)).collect()),
         common_prefixes: encoding.groups(page.prefixes),
         delimiter: encoding.optional(input.delimiter),
         encoding_type: encoding.shown(),
@@ -146,12 +126,7 @@ pub(super) async fn objects_v2(
         continuation_token: input.continuation_token,
         is_truncated: Some(page.next.is_some()),
         next_continuation_token: page.next.map(hex::encode),
-        contents: Some(
-            page.items
-                .into_iter()
-                .map(|version| encoding.object(version, with_owner))
-                .collect(),
-        ),
+        contents: Some(page.items.into_iter().map(|version| encoding.object(version, with_owner)).collect()),
         common_prefixes: encoding.groups(page.prefixes),
         delimiter: encoding.optional(input.delimiter),
         encoding_type: encoding.shown(),
@@ -167,10 +142,7 @@ pub(super) async fn versions(
     let input = request.input;
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let key_marker = input.key_marker.clone().filter(|marker| !marker.is_empty());
-    let version_marker = input
-        .version_id_marker
-        .clone()
-        .filter(|marker| !marker.is_empty());
+    let version_marker = input.version_id_marker.clone().filter(|marker| !marker.is_empty());
     if version_marker.is_some() && key_marker.is_none() {
         return Err(Fault::refused(
             S3ErrorCode::InvalidArgument,
@@ -186,15 +158,10 @@ pub(super) async fn versions(
         limit: limit(input.max_keys)?,
     };
     let max_keys = i32::try_from(query.limit).ok();
-    let page = store
-        .run(move |change| change.list_versions(&query))
-        .await?;
+    let page = store.run(move |change| change.list_versions(&query)).await?;
     let last = page.items.last();
-    let next_version = last
-        .filter(|last| page.next.as_ref() == Some(&last.key))
-        .map(|last| last.version_id.clone());
-    let (markers, versions): (Vec<_>, Vec<_>) =
-        page.items.into_iter().partition(|version| version.marker);
+    let next_version = last.filter(|last| page.next.as_ref() == Some(&last.key)).map(|last| last.version_id.clone());
+    let (markers, versions): (Vec<_>, Vec<_>) = page.items.into_iter().partition(|version| version.marker);
     Ok(ListObjectVersionsOutput {
         name: Some(input.bucket),
         prefix: Some(encoding.text(input.prefix.unwrap_or_default())),
@@ -204,18 +171,8 @@ pub(super) async fn versions(
         is_truncated: Some(page.next.is_some()),
         next_version_id_marker: next_version,
         next_key_marker: encoding.optional(page.next),
-        versions: Some(
-            versions
-                .into_iter()
-                .map(|version| entry(&encoding, version))
-                .collect(),
-        ),
-        delete_markers: Some(
-            markers
-                .into_iter()
-                .map(|marker| marker_entry(&encoding, marker))
-                .collect(),
-        ),
+        versions: Some(versions.into_iter().map(|version| entry(&encoding, version)).collect()),
+        delete_markers: Some(markers.into_iter().map(|marker| marker_entry(&encoding, marker)).collect()),
         common_prefixes: encoding.groups(page.prefixes),
         delimiter: encoding.optional(input.delimiter),
         encoding_type: encoding.shown(),
@@ -262,10 +219,7 @@ pub(super) async fn uploads(
         prefix: input.prefix.clone().unwrap_or_default(),
         delimiter: None,
         after: input.key_marker.clone().filter(|marker| !marker.is_empty()),
-        after_version: input
-            .upload_id_marker
-            .clone()
-            .filter(|marker| !marker.is_empty()),
+        after_version: input.upload_id_marker.clone().filter(|marker| !marker.is_empty()),
         limit: limit(input.max_uploads)?,
     };
     let max_uploads = i32::try_from(query.limit).ok();
@@ -278,11 +232,7 @@ pub(super) async fn uploads(
         upload_id_marker: Some(input.upload_id_marker.unwrap_or_default()),
         max_uploads,
         is_truncated: Some(truncated),
-        next_upload_id_marker: page
-            .items
-            .last()
-            .filter(|_| truncated)
-            .map(|last| last.id.clone()),
+        next_upload_id_marker: page.items.last().filter(|_| truncated).map(|last| last.id.clone()),
         next_key_marker: encoding.optional(page.next),
         uploads: Some(
             page.items
@@ -302,18 +252,11 @@ pub(super) async fn uploads(
     })
 }
 
-pub(super) async fn parts(
-    store: &Arc<Store>,
-    request: S3Request<ListPartsInput>,
-) -> Done<ListPartsOutput> {
+pub(super) async fn parts(store: &Arc<Store>, request: S3Request<ListPartsInput>) -> Done<ListPartsOutput> {
     let input = request.input;
     let limit = limit(input.max_parts)?;
     let after = input.part_number_marker.unwrap_or(0);
-    let (bucket, key, id) = (
-        input.bucket.clone(),
-        input.key.clone(),
-        input.upload_id.clone(),
-    );
+    let (bucket, key, id) = (input.bucket.clone(), input.key.clone(), input.upload_id.clone());
     let mut parts = store
         .run(move |change| {
             change.versioning(&bucket)?;
@@ -359,22 +302,12 @@ fn limit(asked: Option<i32>) -> Done<usize> {
     };
     usize::try_from(asked)
         .map(|asked| asked.min(PAGE_MAX))
-        .map_err(|_| {
-            Fault::refused(
-                S3ErrorCode::InvalidArgument,
-                "the page size must not be negative",
-            )
-        })
+        .map_err(|_| Fault::refused(S3ErrorCode::InvalidArgument, "the page size must not be negative"))
 }
 
 fn read_token(token: &str) -> Done<String> {
     hex::decode(token)
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| {
-            Fault::refused(
-                S3ErrorCode::InvalidArgument,
-                "The continuation token provided is incorrect",
-            )
-        })
+        .ok_or_else(|| Fault::refused(S3ErrorCode::InvalidArgument, "The continuation token provided is incorrect"))
 }

@@ -139,10 +139,6 @@ fn timestamp(ms: i64) -> dto::Timestamp {
 }
 
 fn cause<T>(request: &S3Request<T>, reason: Reason) -> Cause {
-    let request_id = request
-        .extensions
-        .get::<RequestId>()
-        .map(|id| id.0.clone())
-        .unwrap_or_default();
+    let request_id = request.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     Cause { reason, request_id }
 }

@@ -48,20 +48,9 @@ macro_rules! attributes {
                 content_language: $input.content_language.clone(),
                 expires: crate::service::objects::stored_expiry($input.expires.as_ref())?,
                 website_redirect_location: $input.website_redirect_location.clone(),
-                storage_class: $input
-                    .storage_class
-                    .as_ref()
-                    .map(|class| class.as_str().to_owned()),
-                encryption: $input
-                    .server_side_encryption
-                    .as_ref()
-                    .map(|kind| kind.as_str().to_owned()),
-                metadata: $input
-                    .metadata
-                    .clone()
-                    .unwrap_or_default()
-                    .into_iter()
-                    .collect(),
+                storage_class: $input.storage_class.as_ref().map(|class| class.as_str().to_owned()),
+                encryption: $input.server_side_encryption.as_ref().map(|kind| kind.as_str().to_owned()),
+                metadata: $input.metadata.clone().unwrap_or_default().into_iter().collect(),
                 ..Default::default()
             },
             $input.tagging.as_deref(),
@@ -71,29 +60,16 @@ macro_rules! attributes {
 }
 pub(super) use attributes;
 
-pub(super) fn checked_attributes(
-    mut given: Attributes,
-    tagging: Option<&str>,
-    acl: &Stated,
-) -> Done<Attributes> {
-    let bytes: usize = given
-        .metadata
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
+pub(super) fn checked_attributes(mut given: Attributes, tagging: Option<&str>, acl: &Stated) -> Done<Attributes> {
+    let bytes: usize = given.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > METADATA_BYTES_MAX {
         return Err(Fault::refused(
             S3ErrorCode::MetadataTooLarge,
-            format!(
-                "Your metadata headers have {bytes} bytes; the maximum allowed is {METADATA_BYTES_MAX}."
-            ),
+            format!("Your metadata headers have {bytes} bytes; the maximum allowed is {METADATA_BYTES_MAX}."),
         ));
     }
     given.acl = acl.to_document()?;
-    given.tags = tagging
-        .map(tags::from_header)
-        .transpose()?
-        .unwrap_or_default();
+    given.tags = tagging.map(tags::from_header).transpose()?.unwrap_or_default();
     Ok(given)
 }
 
@@ -102,21 +78,13 @@ pub(super) fn stored_expiry(expires: Option<&Timestamp>) -> Done<Option<String>>
         return Ok(None);
     };
     let mut text = Vec::new();
-    expires
-        .format(TimestampFormat::DateTime, &mut text)
-        .map_err(|error| {
-            Fault::refused(
-                S3ErrorCode::InvalidArgument,
-                format!("the Expires header is no date: {error}"),
-            )
-        })?;
+    expires.format(TimestampFormat::DateTime, &mut text).map_err(|error| {
+        Fault::refused(S3ErrorCode::InvalidArgument, format!("the Expires header is no date: {error}"))
+    })?;
     Ok(String::from_utf8(text).ok())
 }
 
-pub(super) async fn put(
-    store: &Arc<Store>,
-    mut request: S3Request<PutObjectInput>,
-) -> Done<PutObjectOutput> {
+pub(super) async fn put(store: &Arc<Store>, mut request: S3Request<PutObjectInput>) -> Done<PutObjectOutput> {
     let cause = cause(&request, Reason::Put);
     let input = &mut request.input;
     let attributes = attributes!(input);
@@ -128,10 +96,7 @@ pub(super) async fn put(
         &request.headers,
         &request.extensions,
     )?;
-    let precondition = Precondition {
-        if_match: input.if_match.take(),
-        if_none_match: input.if_none_match.take(),
-    };
+    let precondition = Precondition { if_match: input.if_match.take(), if_none_match: input.if_none_match.take() };
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
     {
         // Before gigabytes are read: does the bucket exist, can the write succeed.
@@ -148,20 +113,12 @@ pub(super) async fn put(
         bucket,
         key,
         etag: measured.etag(),
-        attributes: Attributes {
-            checksum: measured.checksum.clone(),
-            ..attributes
-        },
-        segments: vec![Segment {
-            body: draft.id().to_owned(),
-            size: measured.size,
-        }],
+        attributes: Attributes { checksum: measured.checksum.clone(), ..attributes },
+        segments: vec![Segment { body: draft.id().to_owned(), size: measured.size }],
         cause,
         precondition,
     };
-    let written = store
-        .run(move |change| change.put_version(&new, vec![draft]))
-        .await?;
+    let written = store.run(move |change| change.put_version(&new, vec![draft])).await?;
     Ok(with_checksum!(
         PutObjectOutput {
             e_tag: Some(ETag::Strong(measured.etag())),
@@ -247,39 +204,23 @@ pub(super) async fn open(
 }
 
 /// The version id as responses show it.
-pub(super) fn shown_id(
-    change: &Change<'_>,
-    bucket: &str,
-    version: &Version,
-) -> Done<Option<String>> {
+pub(super) fn shown_id(change: &Change<'_>, bucket: &str, version: &Version) -> Done<Option<String>> {
     let versioned = change.versioning(bucket)? != Versioning::Never;
     Ok(versioned.then(|| version.version_id.clone()))
 }
 
 /// The bytes a read asks for, and their `Content-Range` unless it asks for all.
-fn wanted(
-    opened: &Opened,
-    range: Option<s3s::dto::Range>,
-    part: Option<i32>,
-) -> Done<(Range<u64>, Option<String>)> {
+fn wanted(opened: &Opened, range: Option<s3s::dto::Range>, part: Option<i32>) -> Done<(Range<u64>, Option<String>)> {
     let size = opened.version.size;
     let bytes = match (range, part) {
         (None, None) => return Ok((0..size, None)),
         (Some(range), None) => range.check(size).map_err(S3Error::from)?,
         (None, Some(number)) => {
-            let index = usize::try_from(number)
-                .ok()
-                .and_then(|number| number.checked_sub(1));
+            let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
             let Some(index) = index.filter(|index| *index < opened.segments.len()) else {
-                return Err(Fault::refused(
-                    S3ErrorCode::InvalidArgument,
-                    format!("the object has no part {number}"),
-                ));
+                return Err(Fault::refused(S3ErrorCode::InvalidArgument, format!("the object has no part {number}")));
             };
-            let start: u64 = opened.segments[..index]
-                .iter()
-                .map(|segment| segment.size)
-                .sum();
+            let start: u64 = opened.segments[..index].iter().map(|segment| segment.size).sum();
             start..start + opened.segments[index].size
         }
         (Some(_), Some(_)) => {
@@ -289,8 +230,7 @@ fn wanted(
             ));
         }
     };
-    let shown =
-        (!bytes.is_empty()).then(|| format!("bytes {}-{}/{size}", bytes.start, bytes.end - 1));
+    let shown = (!bytes.is_empty()).then(|| format!("bytes {}-{}/{size}", bytes.start, bytes.end - 1));
     Ok((bytes, shown))
 }
 
@@ -339,10 +279,7 @@ macro_rules! described {
     }};
 }
 
-pub(super) async fn get(
-    store: &Arc<Store>,
-    request: S3Request<GetObjectInput>,
-) -> Done<GetObjectOutput> {
+pub(super) async fn get(store: &Arc<Store>, request: S3Request<GetObjectInput>) -> Done<GetObjectOutput> {
     let input = request.input;
     let conditions = Conditions {
         if_match: input.if_match,
@@ -360,10 +297,7 @@ pub(super) async fn get(
     Ok(output)
 }
 
-pub(super) async fn head(
-    store: &Arc<Store>,
-    request: S3Request<HeadObjectInput>,
-) -> Done<HeadObjectOutput> {
+pub(super) async fn head(store: &Arc<Store>, request: S3Request<HeadObjectInput>) -> Done<HeadObjectOutput> {
     let input = request.input;
     let conditions = Conditions {
         if_match: input.if_match,
@@ -373,12 +307,5 @@ pub(super) async fn head(
     };
     let opened = open(store, input.bucket, input.key, input.version_id, conditions).await?;
     let (bytes, content_range) = wanted(&opened, input.range, input.part_number)?;
-    Ok(described!(
-        HeadObjectOutput,
-        opened,
-        input,
-        bytes,
-        content_range,
-        {}
-    ))
+    Ok(described!(HeadObjectOutput, opened, input, bytes, content_range, {}))
 }

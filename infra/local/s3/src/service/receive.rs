@@ -36,14 +36,7 @@ impl Arriving {
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> Result<Self, Fault> {
-        Ok(Self {
-            body,
-            length,
-            md5,
-            sent,
-            announced: announced(headers)?,
-            trailers: extensions.get().cloned(),
-        })
+        Ok(Self { body, length, md5, sent, announced: announced(headers)?, trailers: extensions.get().cloned() })
     }
 
     /// Writes the body to a file; `otherwise` is the algorithm to use if the client announced none.
@@ -55,26 +48,12 @@ impl Arriving {
         store: &Arc<Store>,
         otherwise: Option<Algorithm>,
     ) -> Result<(Draft, Digested), Fault> {
-        let algorithm = self
-            .sent
-            .as_ref()
-            .map(|sum| sum.algorithm)
-            .or(self.announced)
-            .or(otherwise);
-        let body = self
-            .body
-            .unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
+        let algorithm = self.sent.as_ref().map(|sum| sum.algorithm).or(self.announced).or(otherwise);
+        let body = self.body.unwrap_or_else(|| StreamingBlob::from(s3s::Body::empty()));
         let (draft, measured) = store.bodies.receive(body, Digests::new(algorithm)).await?;
-        let trailing = self
-            .trailers
-            .zip(algorithm)
-            .and_then(|(trailers, algorithm)| {
-                Some(Checksum {
-                    algorithm,
-                    value: trailers.get(&algorithm.header())?,
-                    composite: false,
-                })
-            });
+        let trailing = self.trailers.zip(algorithm).and_then(|(trailers, algorithm)| {
+            Some(Checksum { algorithm, value: trailers.get(&algorithm.header())?, composite: false })
+        });
         let expected = self.sent.or(trailing);
         measured.check(self.length, self.md5.as_deref(), expected.as_ref())?;
         Ok((draft, measured))
@@ -83,13 +62,8 @@ impl Arriving {
 
 fn announced(headers: &HeaderMap) -> Result<Option<Algorithm>, Fault> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(name) =
-        text("x-amz-trailer").and_then(|trailer| trailer.trim().strip_prefix("x-amz-checksum-"))
-    {
+    if let Some(name) = text("x-amz-trailer").and_then(|trailer| trailer.trim().strip_prefix("x-amz-checksum-")) {
         return Algorithm::parse(name).map(Some);
     }
-    text("x-amz-sdk-checksum-algorithm")
-        .or_else(|| text("x-amz-checksum-algorithm"))
-        .map(Algorithm::parse)
-        .transpose()
+    text("x-amz-sdk-checksum-algorithm").or_else(|| text("x-amz-checksum-algorithm")).map(Algorithm::parse).transpose()
 }

@@ -61,10 +61,7 @@ pub(super) async fn get_tagging(
 ) -> Done<GetObjectTaggingOutput> {
     let input = request.input;
     let (version, version_id) = find(store, input.bucket, input.key, input.version_id).await?;
-    Ok(GetObjectTaggingOutput {
-        tag_set: tags::to_set(&version.attributes.tags),
-        version_id,
-    })
+    Ok(GetObjectTaggingOutput { tag_set: tags::to_set(&version.attributes.tags), version_id })
 }
 
 pub(super) async fn put_tagging(
@@ -73,10 +70,7 @@ pub(super) async fn put_tagging(
 ) -> Done<PutObjectTaggingOutput> {
     let input = request.input;
     let tags = tags::from_set(input.tagging.tag_set, OBJECT_TAGS_MAX)?;
-    let version_id = edit(store, input.bucket, input.key, input.version_id, |it| {
-        it.tags = tags
-    })
-    .await?;
+    let version_id = edit(store, input.bucket, input.key, input.version_id, |it| it.tags = tags).await?;
     Ok(PutObjectTaggingOutput { version_id })
 }
 
@@ -85,31 +79,18 @@ pub(super) async fn delete_tagging(
     request: S3Request<DeleteObjectTaggingInput>,
 ) -> Done<DeleteObjectTaggingOutput> {
     let input = request.input;
-    let version_id = edit(store, input.bucket, input.key, input.version_id, |it| {
-        it.tags.clear()
-    })
-    .await?;
+    let version_id = edit(store, input.bucket, input.key, input.version_id, |it| it.tags.clear()).await?;
     Ok(DeleteObjectTaggingOutput { version_id })
 }
 
-pub(super) async fn get_acl(
-    store: &Arc<Store>,
-    request: S3Request<GetObjectAclInput>,
-) -> Done<GetObjectAclOutput> {
+pub(super) async fn get_acl(store: &Arc<Store>, request: S3Request<GetObjectAclInput>) -> Done<GetObjectAclOutput> {
     let input = request.input;
     let (version, _) = find(store, input.bucket, input.key, input.version_id).await?;
     let policy = acl::read(version.attributes.acl.as_deref())?;
-    Ok(GetObjectAclOutput {
-        grants: policy.grants,
-        owner: policy.owner,
-        request_charged: None,
-    })
+    Ok(GetObjectAclOutput { grants: policy.grants, owner: policy.owner, request_charged: None })
 }
 
-pub(super) async fn put_acl(
-    store: &Arc<Store>,
-    request: S3Request<PutObjectAclInput>,
-) -> Done<PutObjectAclOutput> {
+pub(super) async fn put_acl(store: &Arc<Store>, request: S3Request<PutObjectAclInput>) -> Done<PutObjectAclOutput> {
     let input = request.input;
     let acl = Stated {
         canned: input.acl.map(|acl| acl.as_str().to_owned()),
@@ -121,10 +102,7 @@ pub(super) async fn put_acl(
         document: input.access_control_policy,
     }
     .to_document()?;
-    edit(store, input.bucket, input.key, input.version_id, |it| {
-        it.acl = acl
-    })
-    .await?;
+    edit(store, input.bucket, input.key, input.version_id, |it| it.acl = acl).await?;
     Ok(PutObjectAclOutput::default())
 }
 
@@ -135,17 +113,10 @@ pub(super) async fn attributes(
     let input = request.input;
     // Clients send one header with commas as well as one header per attribute.
     let asked = |name: &str| {
-        let mut all = input
-            .object_attributes
-            .iter()
-            .flat_map(|attribute| attribute.as_str().split(','));
+        let mut all = input.object_attributes.iter().flat_map(|attribute| attribute.as_str().split(','));
         all.any(|attribute| attribute.trim() == name)
     };
-    let (bucket, key, id) = (
-        input.bucket.clone(),
-        input.key.clone(),
-        input.version_id.clone(),
-    );
+    let (bucket, key, id) = (input.bucket.clone(), input.key.clone(), input.version_id.clone());
     let (version, segments, version_id) = store
         .run(move |change| {
             let version = change.find(&bucket, &key, id.as_deref())?;
@@ -155,45 +126,24 @@ pub(super) async fn attributes(
         })
         .await?;
     let in_parts = version.etag.contains('-') && asked(ObjectAttributes::OBJECT_PARTS);
-    let object_parts =
-        in_parts.then(|| described_parts(&segments, input.part_number_marker, input.max_parts));
+    let object_parts = in_parts.then(|| described_parts(&segments, input.part_number_marker, input.max_parts));
     let stored = &version.attributes;
     Ok(GetObjectAttributesOutput {
-        checksum: stored
-            .checksum
-            .as_ref()
-            .filter(|_| asked(ObjectAttributes::CHECKSUM))
-            .map(|sum| sum.to_dto()),
+        checksum: stored.checksum.as_ref().filter(|_| asked(ObjectAttributes::CHECKSUM)).map(|sum| sum.to_dto()),
         e_tag: asked(ObjectAttributes::ETAG).then(|| ETag::Strong(version.etag.clone())),
         last_modified: Some(timestamp(version.modified_ms)),
         object_parts,
-        object_size: i64::try_from(version.size)
-            .ok()
-            .filter(|_| asked(ObjectAttributes::OBJECT_SIZE)),
-        storage_class: asked(ObjectAttributes::STORAGE_CLASS).then(|| {
-            StorageClass::from(
-                stored
-                    .storage_class
-                    .clone()
-                    .unwrap_or_else(|| "STANDARD".to_owned()),
-            )
-        }),
+        object_size: i64::try_from(version.size).ok().filter(|_| asked(ObjectAttributes::OBJECT_SIZE)),
+        storage_class: asked(ObjectAttributes::STORAGE_CLASS)
+            .then(|| StorageClass::from(stored.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned()))),
         version_id,
         ..Default::default()
     })
 }
 
-fn described_parts(
-    segments: &[Segment],
-    marker: Option<i32>,
-    max: Option<i32>,
-) -> GetObjectAttributesParts {
-    let skip = marker
-        .and_then(|marker| usize::try_from(marker).ok())
-        .unwrap_or(0);
-    let limit = max
-        .and_then(|max| usize::try_from(max).ok())
-        .unwrap_or(PARTS_MAX);
+fn described_parts(segments: &[Segment], marker: Option<i32>, max: Option<i32>) -> GetObjectAttributesParts {
+    let skip = marker.and_then(|marker| usize::try_from(marker).ok()).unwrap_or(0);
+    let limit = max.and_then(|max| usize::try_from(max).ok()).unwrap_or(PARTS_MAX);
     let parts: Vec<ObjectPart> = segments
         .iter()
         .zip(1..)

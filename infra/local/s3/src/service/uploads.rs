@@ -6,8 +6,7 @@ use futures::StreamExt;
 use s3s::{S3Error, S3ErrorCode, S3Request, dto::*};
 
 use super::{
-    cause, copy::open_source, objects::attributes, receive::Arriving, sent_checksum, timestamp,
-    with_checksum,
+    cause, copy::open_source, objects::attributes, receive::Arriving, sent_checksum, timestamp, with_checksum,
 };
 use crate::{
     digests::{Algorithm, Digests},
@@ -31,11 +30,7 @@ pub(super) async fn create(
 ) -> Done<CreateMultipartUploadOutput> {
     let input = request.input;
     let attributes = attributes!(input);
-    let algorithm = input
-        .checksum_algorithm
-        .as_ref()
-        .map(|name| Algorithm::parse(name.as_str()))
-        .transpose()?;
+    let algorithm = input.checksum_algorithm.as_ref().map(|name| Algorithm::parse(name.as_str())).transpose()?;
     let checking = algorithm.map(|algorithm| Checking {
         algorithm,
         // S3 knows CRC64NVME over whole objects only; the others cover the parts unless asked otherwise.
@@ -45,9 +40,7 @@ pub(super) async fn create(
         },
     });
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
-    let id = store
-        .run(move |change| change.start_upload(&bucket, &key, &attributes, checking))
-        .await?;
+    let id = store.run(move |change| change.start_upload(&bucket, &key, &attributes, checking)).await?;
     Ok(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
@@ -65,10 +58,7 @@ pub(super) async fn create(
     })
 }
 
-pub(super) async fn put_part(
-    store: &Arc<Store>,
-    mut request: S3Request<UploadPartInput>,
-) -> Done<UploadPartOutput> {
+pub(super) async fn put_part(store: &Arc<Store>, mut request: S3Request<UploadPartInput>) -> Done<UploadPartOutput> {
     let input = &mut request.input;
     let arriving = Arriving::new(
         input.body.take(),
@@ -78,25 +68,14 @@ pub(super) async fn put_part(
         &request.headers,
         &request.extensions,
     )?;
-    let UploadPartInput {
-        bucket,
-        key,
-        upload_id,
-        part_number,
-        ..
-    } = request.input;
+    let UploadPartInput { bucket, key, upload_id, part_number, .. } = request.input;
     check_number(part_number)?;
     let otherwise = checking(store, &bucket, &key, &upload_id).await?;
     let (draft, measured) = arriving.store(store, otherwise).await?;
     let stored = measured.clone();
-    store
-        .run(move |change| change.put_part(&bucket, &key, &upload_id, part_number, &stored, draft))
-        .await?;
+    store.run(move |change| change.put_part(&bucket, &key, &upload_id, part_number, &stored, draft)).await?;
     Ok(with_checksum!(
-        UploadPartOutput {
-            e_tag: Some(ETag::Strong(measured.etag())),
-            ..Default::default()
-        },
+        UploadPartOutput { e_tag: Some(ETag::Strong(measured.etag())), ..Default::default() },
         measured.checksum.as_ref()
     ))
 }
@@ -108,13 +87,8 @@ pub(super) async fn copy_part(
     let input = request.input;
     check_number(input.part_number)?;
     let algorithm = checking(store, &input.bucket, &input.key, &input.upload_id).await?;
-    let source = open_source(
-        store,
-        input.copy_source,
-        input.copy_source_if_match,
-        input.copy_source_if_none_match,
-    )
-    .await?;
+    let source =
+        open_source(store, input.copy_source, input.copy_source_if_match, input.copy_source_if_none_match).await?;
     let size = source.version.size;
     let bytes = match &input.copy_source_range {
         None => 0..size,
@@ -134,22 +108,12 @@ pub(super) async fn copy_part(
     let modified_ms = store.timer.now().as_millisecond();
     store
         .run(move |change| {
-            change.put_part(
-                &input.bucket,
-                &input.key,
-                &input.upload_id,
-                input.part_number,
-                &stored,
-                draft,
-            )
+            change.put_part(&input.bucket, &input.key, &input.upload_id, input.part_number, &stored, draft)
         })
         .await?;
     Ok(UploadPartCopyOutput {
         copy_part_result: Some(with_checksum!(
-            CopyPartResult {
-                e_tag: Some(ETag::Strong(measured.etag())),
-                last_modified: Some(timestamp(modified_ms)),
-            },
+            CopyPartResult { e_tag: Some(ETag::Strong(measured.etag())), last_modified: Some(timestamp(modified_ms)) },
             measured.checksum.as_ref()
         )),
         copy_source_version_id: source.version_id,
@@ -174,18 +138,13 @@ pub(super) async fn complete(
             etag: part.e_tag.map(ETag::into_value).unwrap_or_default(),
         })
         .collect();
-    let precondition = Precondition {
-        if_match: input.if_match,
-        if_none_match: input.if_none_match,
-    };
+    let precondition = Precondition { if_match: input.if_match, if_none_match: input.if_none_match };
     let (bucket, key, id) = (input.bucket.clone(), input.key.clone(), input.upload_id);
     let completed = store
         .run(move |change| {
             let upload = change.upload(&bucket, &key, &id)?;
             let completed = change.complete_upload(upload, &named, precondition, cause)?;
-            let differs = |ours: &crate::digests::Checksum| {
-                sent.as_ref().is_some_and(|sent| sent.value != ours.value)
-            };
+            let differs = |ours: &crate::digests::Checksum| sent.as_ref().is_some_and(|sent| sent.value != ours.value);
             if completed.checksum.as_ref().is_some_and(differs) {
                 return Err(Fault::refused(
                     S3ErrorCode::BadDigest,
@@ -197,11 +156,7 @@ pub(super) async fn complete(
         .await?;
     Ok(with_checksum!(
         CompleteMultipartUploadOutput {
-            location: Some(format!(
-                "/{}/{}",
-                input.bucket,
-                crate::events::percent_encode(&input.key)
-            )),
+            location: Some(format!("/{}/{}", input.bucket, crate::events::percent_encode(&input.key))),
             bucket: Some(input.bucket),
             key: Some(input.key),
             e_tag: Some(ETag::Strong(completed.etag)),
@@ -231,19 +186,11 @@ fn check_number(number: i32) -> Done<()> {
     if PART_NUMBERS.contains(&number) {
         return Ok(());
     }
-    Err(Fault::refused(
-        S3ErrorCode::InvalidArgument,
-        "Part number must be an integer between 1 and 10000, inclusive",
-    ))
+    Err(Fault::refused(S3ErrorCode::InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"))
 }
 
 /// The algorithm an upload is checked with; also finds out early whether it exists.
-async fn checking(
-    store: &Arc<Store>,
-    bucket: &str,
-    key: &str,
-    id: &str,
-) -> Done<Option<Algorithm>> {
+async fn checking(store: &Arc<Store>, bucket: &str, key: &str, id: &str) -> Done<Option<Algorithm>> {
     let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), id.to_owned());
     let upload = store
         .run(move |change| {

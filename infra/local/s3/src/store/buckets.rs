@@ -102,11 +102,8 @@ impl Change<'_> {
     /// `NoSuchBucket`, or `BucketNotEmpty` while any version or delete marker is left.
     pub(crate) fn delete_bucket(&mut self, name: &str) -> Result<(), Fault> {
         self.versioning(name)?;
-        let occupied: bool = self.tx.query_row(
-            "SELECT EXISTS (SELECT 1 FROM versions WHERE bucket = ?)",
-            [name],
-            |row| row.get(0),
-        )?;
+        let occupied: bool =
+            self.tx.query_row("SELECT EXISTS (SELECT 1 FROM versions WHERE bucket = ?)", [name], |row| row.get(0))?;
         if occupied {
             return Err(Fault::refused(
                 S3ErrorCode::BucketNotEmpty,
@@ -121,23 +118,14 @@ impl Change<'_> {
         for upload in uploads {
             self.drop_upload(&upload, true)?;
         }
-        self.tx
-            .execute("DELETE FROM bucket_documents WHERE bucket = ?", [name])?;
-        self.tx
-            .execute("DELETE FROM buckets WHERE name = ?", [name])?;
+        self.tx.execute("DELETE FROM bucket_documents WHERE bucket = ?", [name])?;
+        self.tx.execute("DELETE FROM buckets WHERE name = ?", [name])?;
         Ok(())
     }
 
     pub(crate) fn list_buckets(&self) -> Result<Vec<Bucket>, Fault> {
-        let mut statement = self
-            .tx
-            .prepare_cached("SELECT name, created_ms FROM buckets ORDER BY name")?;
-        let rows = statement.query_map([], |row| {
-            Ok(Bucket {
-                name: row.get(0)?,
-                created_ms: row.get(1)?,
-            })
-        })?;
+        let mut statement = self.tx.prepare_cached("SELECT name, created_ms FROM buckets ORDER BY name")?;
+        let rows = statement.query_map([], |row| Ok(Bucket { name: row.get(0)?, created_ms: row.get(1)? }))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -151,36 +139,20 @@ impl Change<'_> {
             .query_row([bucket], |row| row.get::<_, String>(0))
             .optional()?
             .map(|word| Versioning::stored(&word))
-            .ok_or_else(|| {
-                Fault::refused(
-                    S3ErrorCode::NoSuchBucket,
-                    "The specified bucket does not exist",
-                )
-            })
+            .ok_or_else(|| Fault::refused(S3ErrorCode::NoSuchBucket, "The specified bucket does not exist"))
     }
 
     /// # Errors
     /// `NoSuchBucket`.
-    pub(crate) fn set_versioning(
-        &mut self,
-        bucket: &str,
-        versioning: Versioning,
-    ) -> Result<(), Fault> {
+    pub(crate) fn set_versioning(&mut self, bucket: &str, versioning: Versioning) -> Result<(), Fault> {
         self.versioning(bucket)?;
-        self.tx.execute(
-            "UPDATE buckets SET versioning = ? WHERE name = ?",
-            [versioning.word(), bucket],
-        )?;
+        self.tx.execute("UPDATE buckets SET versioning = ? WHERE name = ?", [versioning.word(), bucket])?;
         Ok(())
     }
 
     /// # Errors
     /// `NoSuchBucket`.
-    pub(crate) fn document_text(
-        &self,
-        bucket: &str,
-        document: Document,
-    ) -> Result<Option<String>, Fault> {
+    pub(crate) fn document_text(&self, bucket: &str, document: Document) -> Result<Option<String>, Fault> {
         self.versioning(bucket)?;
         Ok(self
             .tx
@@ -206,10 +178,9 @@ impl Change<'_> {
                  ON CONFLICT DO UPDATE SET document = excluded.document",
                 [bucket, document.kind(), text],
             )?,
-            None => self.tx.execute(
-                "DELETE FROM bucket_documents WHERE bucket = ? AND kind = ?",
-                [bucket, document.kind()],
-            )?,
+            None => self
+                .tx
+                .execute("DELETE FROM bucket_documents WHERE bucket = ? AND kind = ?", [bucket, document.kind()])?,
         };
         Ok(())
     }
@@ -220,9 +191,7 @@ impl Change<'_> {
         bucket: &str,
         document: Document,
     ) -> Result<Option<T>, Fault> {
-        self.document_text(bucket, document)?
-            .map(|text| from_xml(&text))
-            .transpose()
+        self.document_text(bucket, document)?.map(|text| from_xml(&text)).transpose()
     }
 
     /// As [`set_document_text`](Self::set_document_text), from the wire's structure.
@@ -239,9 +208,7 @@ impl Change<'_> {
 /// A structure of the wire as the text that is stored.
 pub(crate) fn to_xml<T: xml::Serialize>(value: &T) -> Result<String, Fault> {
     let mut text = Vec::new();
-    value
-        .serialize(&mut xml::Serializer::new(&mut text))
-        .map_err(|error| Fault::Damaged(error.to_string()))?;
+    value.serialize(&mut xml::Serializer::new(&mut text)).map_err(|error| Fault::Damaged(error.to_string()))?;
     String::from_utf8(text).map_err(|error| Fault::Damaged(error.to_string()))
 }
 

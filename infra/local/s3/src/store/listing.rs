@@ -61,9 +61,7 @@ impl Change<'_> {
             "SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ?1 AND latest = 1 AND marker = 0
              AND key >= ?2 AND (key > ?2 OR seq < ?3) AND (?4 IS NULL OR key < ?4) ORDER BY key LIMIT ?5"
         );
-        self.page(query, |from, below, limit| {
-            self.versions_after(&sql, query, from, below, limit)
-        })
+        self.page(query, |from, below, limit| self.versions_after(&sql, query, from, below, limit))
     }
 
     /// All versions and delete markers, newest of a key first.
@@ -75,9 +73,7 @@ impl Change<'_> {
             "SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ?1
              AND key >= ?2 AND (key > ?2 OR seq < ?3) AND (?4 IS NULL OR key < ?4) ORDER BY key, seq DESC LIMIT ?5"
         );
-        self.page(query, |from, below, limit| {
-            self.versions_after(&sql, query, from, below, limit)
-        })
+        self.page(query, |from, below, limit| self.versions_after(&sql, query, from, below, limit))
     }
 
     /// Uploads under way, by key and id. A delimiter is not looked at.
@@ -87,40 +83,21 @@ impl Change<'_> {
     pub(crate) fn list_uploads(&self, query: &Query) -> Result<Page<UploadEntry>, Fault> {
         self.versioning(&query.bucket)?;
         let after = query.after.clone().unwrap_or_default();
-        let after_id = query
-            .after_version
-            .clone()
-            .unwrap_or_else(|| "\u{10ffff}".to_owned());
+        let after_id = query.after_version.clone().unwrap_or_else(|| "\u{10ffff}".to_owned());
         let mut statement = self.tx.prepare_cached(
             "SELECT key, id, initiated_ms FROM uploads WHERE bucket = ?1
              AND (key > ?2 OR (key = ?2 AND id > ?3)) AND substr(key, 1, length(?4)) = ?4
              ORDER BY key, id LIMIT ?5",
         )?;
-        let rows = statement.query_map(
-            params![
-                query.bucket,
-                after,
-                after_id,
-                query.prefix,
-                query.limit as i64 + 1
-            ],
-            |row| {
-                Ok(UploadEntry {
-                    key: row.get(0)?,
-                    id: row.get(1)?,
-                    initiated_ms: row.get(2)?,
-                })
-            },
-        )?;
+        let rows = statement
+            .query_map(params![query.bucket, after, after_id, query.prefix, query.limit as i64 + 1], |row| {
+                Ok(UploadEntry { key: row.get(0)?, id: row.get(1)?, initiated_ms: row.get(2)? })
+            })?;
         let mut items: Vec<UploadEntry> = rows.collect::<Result<_, _>>()?;
         let more = items.len() > query.limit;
         items.truncate(query.limit);
         let next = items.last().filter(|_| more).map(|last| last.key.clone());
-        Ok(Page {
-            items,
-            prefixes: Vec::new(),
-            next,
-        })
+        Ok(Page { items, prefixes: Vec::new(), next })
     }
 
     fn versions_after(
@@ -133,10 +110,7 @@ impl Change<'_> {
     ) -> Result<Vec<Version>, Fault> {
         let end = after_all_with(&query.prefix);
         let mut statement = self.tx.prepare_cached(sql)?;
-        let rows = statement.query_map(
-            params![query.bucket, from, below, end, limit as i64],
-            read_version,
-        )?;
+        let rows = statement.query_map(params![query.bucket, from, below, end, limit as i64], read_version)?;
         rows.map(|row| row?).collect()
     }
 
@@ -146,11 +120,7 @@ impl Change<'_> {
         fetch: impl Fn(&str, i64, usize) -> Result<Vec<Version>, Fault>,
     ) -> Result<Page<Version>, Fault> {
         self.versioning(&query.bucket)?;
-        let mut page = Page {
-            items: Vec::new(),
-            prefixes: Vec::new(),
-            next: None,
-        };
+        let mut page = Page { items: Vec::new(), prefixes: Vec::new(), next: None };
         if query.limit == 0 {
             return Ok(page);
         }
@@ -162,11 +132,7 @@ impl Change<'_> {
         let mut cursor = self.start(query)?;
         let mut last = None;
         loop {
-            let below = if cursor.inclusive {
-                i64::MAX
-            } else {
-                cursor.below_seq
-            };
+            let below = if cursor.inclusive { i64::MAX } else { cursor.below_seq };
             let batch = fetch(&cursor.key, below, size)?;
             let mut exhausted = batch.len() < size;
             for version in batch {
@@ -175,11 +141,7 @@ impl Change<'_> {
                     return Ok(page);
                 }
                 let Some(group) = group_of(query, &version.key) else {
-                    cursor = Cursor {
-                        key: version.key.clone(),
-                        inclusive: false,
-                        below_seq: version.seq,
-                    };
+                    cursor = Cursor { key: version.key.clone(), inclusive: false, below_seq: version.seq };
                     last = Some(version.key.clone());
                     page.items.push(version);
                     continue;
@@ -189,11 +151,7 @@ impl Change<'_> {
                     page.prefixes.push(group);
                     return Ok(page);
                 };
-                cursor = Cursor {
-                    key: behind,
-                    inclusive: true,
-                    below_seq: 0,
-                };
+                cursor = Cursor { key: behind, inclusive: true, below_seq: 0 };
                 last = Some(group.clone());
                 page.prefixes.push(group);
                 exhausted = false;
@@ -206,11 +164,7 @@ impl Change<'_> {
     }
 
     fn start(&self, query: &Query) -> Result<Cursor, Fault> {
-        let at = |key: String| Cursor {
-            key,
-            inclusive: true,
-            below_seq: 0,
-        };
+        let at = |key: String| Cursor { key, inclusive: true, below_seq: 0 };
         let Some(after) = query.after.clone().filter(|after| *after >= query.prefix) else {
             return Ok(at(query.prefix.clone()));
         };
@@ -220,25 +174,16 @@ impl Change<'_> {
             return Ok(at(behind));
         }
         let below_seq = match &query.after_version {
-            Some(id) => self
-                .version(&query.bucket, &after, id)?
-                .map_or(0, |version| version.seq),
+            Some(id) => self.version(&query.bucket, &after, id)?.map_or(0, |version| version.seq),
             None => 0,
         };
-        Ok(Cursor {
-            key: after,
-            inclusive: false,
-            below_seq,
-        })
+        Ok(Cursor { key: after, inclusive: false, below_seq })
     }
 }
 
 /// The common prefix a key is grouped under.
 fn group_of(query: &Query, key: &str) -> Option<String> {
-    let delimiter = query
-        .delimiter
-        .as_deref()
-        .filter(|delimiter| !delimiter.is_empty())?;
+    let delimiter = query.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty())?;
     let rest = key.strip_prefix(query.prefix.as_str())?;
     let end = rest.find(delimiter)? + delimiter.len();
     Some(format!("{}{}", query.prefix, &rest[..end]))

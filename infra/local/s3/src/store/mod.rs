@@ -41,11 +41,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn open(
-        dir: &Path,
-        timer: Arc<dyn Timer>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, OpenError> {
+    pub(crate) fn open(dir: &Path, timer: Arc<dyn Timer>, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
         std::fs::create_dir_all(dir)?;
         let mut db = Connection::open(dir.join(METADATA_FILE))?;
         db.busy_timeout(std::time::Duration::ZERO)?;
@@ -63,10 +59,7 @@ impl Store {
             }
             LAYOUT => {}
             found => {
-                return Err(OpenError::OtherLayout {
-                    found,
-                    supported: LAYOUT,
-                });
+                return Err(OpenError::OtherLayout { found, supported: LAYOUT });
             }
         }
         let live = tx
@@ -76,13 +69,7 @@ impl Store {
         tx.commit()?;
         let bodies = Bodies::open(&dir.join(BODIES_DIR), Arc::clone(&entropy))?;
         bodies.sweep(&live)?;
-        Ok(Self {
-            db: Mutex::new(db),
-            bodies: Arc::new(bodies),
-            timer,
-            entropy,
-            queued: Wake::new(),
-        })
+        Ok(Self { db: Mutex::new(db), bodies: Arc::new(bodies), timer, entropy, queued: Wake::new() })
     }
 
     /// Runs `work` in one transaction. Nothing is visible unless it returns `Ok`; then everything is.
@@ -134,13 +121,9 @@ impl Change<'_> {
 
     /// A name of the shape S3 gives versions and uploads: 32 characters that need no escaping anywhere.
     pub(crate) fn fresh_id(&self) -> String {
-        const ALPHABET: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
         let mut bytes = [0; 32];
         self.entropy.fill(&mut bytes);
-        bytes
-            .iter()
-            .map(|byte| char::from(ALPHABET[usize::from(byte & 63)]))
-            .collect()
+        bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect()
     }
 }

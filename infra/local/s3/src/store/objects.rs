@@ -56,35 +56,16 @@ impl Change<'_> {
     ///
     /// # Errors
     /// `NoSuchBucket`, `NoSuchKey` or `PreconditionFailed`.
-    pub(crate) fn put_version(
-        &mut self,
-        new: &NewVersion,
-        drafts: Vec<Draft>,
-    ) -> Result<Written, Fault> {
+    pub(crate) fn put_version(&mut self, new: &NewVersion, drafts: Vec<Draft>) -> Result<Written, Fault> {
         let versioning = self.versioning(&new.bucket)?;
         self.check_precondition(&new.bucket, &new.key, &new.precondition)?;
         let size: u64 = new.segments.iter().map(|segment| segment.size).sum();
         let version_id = self.make_room(versioning, &new.bucket, &new.key)?;
-        let seq = self.insert_row(
-            &new.bucket,
-            &new.key,
-            &version_id,
-            false,
-            size,
-            &new.etag,
-            &new.attributes,
-        )?;
+        let seq = self.insert_row(&new.bucket, &new.key, &version_id, false, size, &new.etag, &new.attributes)?;
         for (part, segment) in new.segments.iter().enumerate() {
             self.tx
-                .prepare_cached(
-                    "INSERT INTO segments (version, part, body, size) VALUES (?, ?, ?, ?)",
-                )?
-                .execute(params![
-                    seq,
-                    part as i64 + 1,
-                    segment.body,
-                    segment.size as i64
-                ])?;
+                .prepare_cached("INSERT INTO segments (version, part, body, size) VALUES (?, ?, ?, ?)")?
+                .execute(params![seq, part as i64 + 1, segment.body, segment.size as i64])?;
         }
         self.enqueue_created(&Created {
             bucket: &new.bucket,
@@ -97,10 +78,7 @@ impl Change<'_> {
         })?;
         // A failing commit after this leaves files without owner, which the sweep at the next start removes.
         drafts.into_iter().for_each(Draft::keep);
-        Ok(Written {
-            version_id: (versioning != Versioning::Never).then_some(version_id),
-            modified_ms: self.now_ms(),
-        })
+        Ok(Written { version_id: (versioning != Versioning::Never).then_some(version_id), modified_ms: self.now_ms() })
     }
 
     /// Deletes a version by name, or the object as its bucket's versioning has it.
@@ -126,10 +104,7 @@ impl Change<'_> {
         }
         if let Some(id) = version_id {
             let marker = self.erase(bucket, key, id)?.unwrap_or(false);
-            return Ok(Deleted {
-                version_id: Some(id.to_owned()),
-                marker,
-            });
+            return Ok(Deleted { version_id: Some(id.to_owned()), marker });
         }
         if versioning == Versioning::Never {
             self.erase(bucket, key, NULL_VERSION)?;
@@ -137,10 +112,7 @@ impl Change<'_> {
         }
         let id = self.make_room(versioning, bucket, key)?;
         self.insert_row(bucket, key, &id, true, 0, "", &Attributes::default())?;
-        Ok(Deleted {
-            version_id: Some(id),
-            marker: true,
-        })
+        Ok(Deleted { version_id: Some(id), marker: true })
     }
 
     /// The version a read means: the named one, else the latest.
@@ -148,12 +120,7 @@ impl Change<'_> {
     /// # Errors
     /// `NoSuchBucket`, `NoSuchKey`, `NoSuchVersion`; for a delete marker `NoSuchKey` or `MethodNotAllowed`
     /// with `x-amz-delete-marker`.
-    pub(crate) fn find(
-        &self,
-        bucket: &str,
-        key: &str,
-        version_id: Option<&str>,
-    ) -> Result<Version, Fault> {
+    pub(crate) fn find(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Version, Fault> {
         self.versioning(bucket)?;
         let Some(id) = version_id else {
             return match self.latest(bucket, key)? {
@@ -165,32 +132,21 @@ impl Change<'_> {
         match self.version(bucket, key, id)? {
             Some(found) if found.marker => Err(is_marker(S3ErrorCode::MethodNotAllowed, &found)),
             Some(found) => Ok(found),
-            None => Err(Fault::refused(
-                S3ErrorCode::NoSuchVersion,
-                "The specified version does not exist.",
-            )),
+            None => Err(Fault::refused(S3ErrorCode::NoSuchVersion, "The specified version does not exist.")),
         }
     }
 
     /// The body files of a version, in order.
     pub(crate) fn segments(&self, version: &Version) -> Result<Vec<Segment>, Fault> {
-        let mut statement = self
-            .tx
-            .prepare_cached("SELECT body, size FROM segments WHERE version = ? ORDER BY part")?;
+        let mut statement =
+            self.tx.prepare_cached("SELECT body, size FROM segments WHERE version = ? ORDER BY part")?;
         let rows = statement.query_map([version.seq], |row| {
-            Ok(Segment {
-                body: row.get(0)?,
-                size: row.get::<_, i64>(1)?.unsigned_abs(),
-            })
+            Ok(Segment { body: row.get(0)?, size: row.get::<_, i64>(1)?.unsigned_abs() })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    pub(crate) fn set_attributes(
-        &mut self,
-        version: &Version,
-        attributes: &Attributes,
-    ) -> Result<(), Fault> {
+    pub(crate) fn set_attributes(&mut self, version: &Version, attributes: &Attributes) -> Result<(), Fault> {
         self.tx.execute(
             "UPDATE versions SET attributes = ? WHERE seq = ?",
             params![serde_json::to_string(attributes)?, version.seq],
@@ -200,12 +156,7 @@ impl Change<'_> {
 
     /// # Errors
     /// `NoSuchKey` or `PreconditionFailed`.
-    pub(crate) fn check_precondition(
-        &self,
-        bucket: &str,
-        key: &str,
-        wanted: &Precondition,
-    ) -> Result<(), Fault> {
+    pub(crate) fn check_precondition(&self, bucket: &str, key: &str, wanted: &Precondition) -> Result<(), Fault> {
         if wanted.if_match.is_none() && wanted.if_none_match.is_none() {
             return Ok(());
         }
@@ -225,39 +176,20 @@ impl Change<'_> {
     }
 
     fn latest(&self, bucket: &str, key: &str) -> Result<Option<Version>, Fault> {
-        let sql = format!(
-            "SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ? AND key = ? ORDER BY seq DESC LIMIT 1"
-        );
+        let sql =
+            format!("SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ? AND key = ? ORDER BY seq DESC LIMIT 1");
         let mut statement = self.tx.prepare_cached(&sql)?;
-        statement
-            .query_row([bucket, key], read_version)
-            .optional()?
-            .transpose()
+        statement.query_row([bucket, key], read_version).optional()?.transpose()
     }
 
-    pub(crate) fn version(
-        &self,
-        bucket: &str,
-        key: &str,
-        id: &str,
-    ) -> Result<Option<Version>, Fault> {
-        let sql = format!(
-            "SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND version_id = ?"
-        );
+    pub(crate) fn version(&self, bucket: &str, key: &str, id: &str) -> Result<Option<Version>, Fault> {
+        let sql = format!("SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND version_id = ?");
         let mut statement = self.tx.prepare_cached(&sql)?;
-        statement
-            .query_row([bucket, key, id], read_version)
-            .optional()?
-            .transpose()
+        statement.query_row([bucket, key, id], read_version).optional()?.transpose()
     }
 
     /// The id of the version about to be written; removes the null version if it takes that place.
-    fn make_room(
-        &mut self,
-        versioning: Versioning,
-        bucket: &str,
-        key: &str,
-    ) -> Result<String, Fault> {
+    fn make_room(&mut self, versioning: Versioning, bucket: &str, key: &str) -> Result<String, Fault> {
         if versioning == Versioning::Enabled {
             return Ok(self.fresh_id());
         }
@@ -271,12 +203,9 @@ impl Change<'_> {
             return Ok(None);
         };
         let bodies = self.segments(&version)?;
-        self.doomed
-            .extend(bodies.into_iter().map(|segment| segment.body));
-        self.tx
-            .execute("DELETE FROM segments WHERE version = ?", [version.seq])?;
-        self.tx
-            .execute("DELETE FROM versions WHERE seq = ?", [version.seq])?;
+        self.doomed.extend(bodies.into_iter().map(|segment| segment.body));
+        self.tx.execute("DELETE FROM segments WHERE version = ?", [version.seq])?;
+        self.tx.execute("DELETE FROM versions WHERE seq = ?", [version.seq])?;
         self.tx.execute(
             "UPDATE versions SET latest = 1 WHERE seq =
                  (SELECT max(seq) FROM versions WHERE bucket = ? AND key = ?)",
@@ -285,10 +214,7 @@ impl Change<'_> {
         Ok(Some(version.marker))
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one per column; private, and called from two places"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "one per column; private, and called from two places")]
     fn insert_row(
         &mut self,
         bucket: &str,
@@ -300,9 +226,7 @@ impl Change<'_> {
         attributes: &Attributes,
     ) -> Result<i64, Fault> {
         self.tx
-            .prepare_cached(
-                "UPDATE versions SET latest = 0 WHERE bucket = ? AND key = ? AND latest = 1",
-            )?
+            .prepare_cached("UPDATE versions SET latest = 0 WHERE bucket = ? AND key = ? AND latest = 1")?
             .execute([bucket, key])?;
         self.tx
             .prepare_cached(
@@ -325,16 +249,11 @@ impl Change<'_> {
 
 /// Whether `etag` (unquoted) satisfies the condition.
 pub(crate) fn matches(condition: &ETagCondition, etag: &str) -> bool {
-    condition
-        .as_etag()
-        .is_none_or(|wanted| wanted.value() == etag)
+    condition.as_etag().is_none_or(|wanted| wanted.value() == etag)
 }
 
 pub(crate) fn precondition_failed() -> Fault {
-    Fault::refused(
-        S3ErrorCode::PreconditionFailed,
-        "At least one of the pre-conditions you specified did not hold",
-    )
+    Fault::refused(S3ErrorCode::PreconditionFailed, "At least one of the pre-conditions you specified did not hold")
 }
 
 fn no_such_key() -> Fault {
@@ -349,19 +268,13 @@ fn is_marker(code: S3ErrorCode, marker: &Version) -> Fault {
     }
     let mut error = if code == S3ErrorCode::MethodNotAllowed {
         headers.insert(header::ALLOW, HeaderValue::from_static("DELETE"));
-        let mut error = S3Error::with_message(
-            code,
-            "The specified method is not allowed against this resource.",
-        );
+        let mut error = S3Error::with_message(code, "The specified method is not allowed against this resource.");
         error.set_status_code(StatusCode::METHOD_NOT_ALLOWED);
         error
     } else {
         S3Error::with_message(code, "The specified key does not exist.")
     };
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/xml"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     error.set_headers(headers);
     Fault::Refused(error)
 }

@@ -25,24 +25,22 @@ impl Change<'_> {
         let mut id = [0; 16];
         self.entropy.fill(&mut id);
         self.enqueue(EVENT_BUS, &created.event(self.now, id))?;
-        let configuration: Option<NotificationConfiguration> =
-            self.document(created.bucket, Document::Notification)?;
+        let configuration: Option<NotificationConfiguration> = self.document(created.bucket, Document::Notification)?;
         let Some(configuration) = configuration else {
             return Ok(());
         };
         for lambda in created.receivers(&configuration) {
-            self.enqueue(
-                &lambda.lambda_function_arn,
-                &created.records(self.now, lambda),
-            )?;
+            self.enqueue(&lambda.lambda_function_arn, &created.records(self.now, lambda))?;
         }
         Ok(())
     }
 
     fn enqueue(&mut self, lane: &str, payload: &Value) -> Result<(), Fault> {
-        self.tx
-            .prepare_cached("INSERT INTO pending (lane, payload, due_ms) VALUES (?, ?, ?)")?
-            .execute(params![lane, payload.to_string(), self.now_ms()])?;
+        self.tx.prepare_cached("INSERT INTO pending (lane, payload, due_ms) VALUES (?, ?, ?)")?.execute(params![
+            lane,
+            payload.to_string(),
+            self.now_ms()
+        ])?;
         self.queued = true;
         Ok(())
     }
@@ -54,24 +52,14 @@ impl Change<'_> {
                  (SELECT min(id) FROM pending WHERE due_ms <= ? GROUP BY lane) ORDER BY id",
         )?;
         let rows = statement.query_map([self.now_ms()], |row| {
-            Ok((
-                row.get(0)?,
-                row.get::<_, String>(1)?,
-                row.get::<_, String>(2)?,
-                row.get(3)?,
-            ))
+            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
         })?;
         let mut due = Vec::new();
         for row in rows {
             let (id, lane, payload, attempts) = row?;
             if !busy.contains(&lane) {
                 let payload = serde_json::from_str(&payload)?;
-                due.push(Pending {
-                    id,
-                    lane,
-                    payload,
-                    attempts,
-                });
+                due.push(Pending { id, lane, payload, attempts });
             }
         }
         Ok(due)
@@ -81,11 +69,7 @@ impl Change<'_> {
     pub(crate) fn next_due_ms(&self) -> Result<Option<i64>, Fault> {
         Ok(self
             .tx
-            .query_row(
-                "SELECT min(due_ms) FROM pending WHERE due_ms > ?",
-                [self.now_ms()],
-                |row| row.get(0),
-            )
+            .query_row("SELECT min(due_ms) FROM pending WHERE due_ms > ?", [self.now_ms()], |row| row.get(0))
             .optional()?
             .flatten())
     }
@@ -96,10 +80,7 @@ impl Change<'_> {
     }
 
     pub(crate) fn postpone(&mut self, id: i64, due_ms: i64) -> Result<(), Fault> {
-        self.tx.execute(
-            "UPDATE pending SET attempts = attempts + 1, due_ms = ? WHERE id = ?",
-            params![due_ms, id],
-        )?;
+        self.tx.execute("UPDATE pending SET attempts = attempts + 1, due_ms = ? WHERE id = ?", params![due_ms, id])?;
         Ok(())
     }
 }

@@ -18,10 +18,7 @@ const VALUE_CHARS_MAX: usize = 256;
 /// # Errors
 /// `InvalidTag`.
 pub(crate) fn from_set(set: Vec<Tag>, max: usize) -> Result<Vec<(String, String)>, Fault> {
-    let tags = set
-        .into_iter()
-        .map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default()))
-        .collect();
+    let tags = set.into_iter().map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default())).collect();
     checked(tags, max)
 }
 
@@ -49,12 +46,7 @@ pub(crate) fn from_header(header: &str) -> Result<Vec<(String, String)>, Fault> 
 
 /// Stored tags as a response carries them.
 pub(crate) fn to_set(tags: &[(String, String)]) -> Vec<Tag> {
-    tags.iter()
-        .map(|(key, value)| Tag {
-            key: Some(key.clone()),
-            value: Some(value.clone()),
-        })
-        .collect()
+    tags.iter().map(|(key, value)| Tag { key: Some(key.clone()), value: Some(value.clone()) }).collect()
 }
 
 fn checked(tags: Vec<(String, String)>, max: usize) -> Result<Vec<(String, String)>, Fault> {
@@ -64,14 +56,10 @@ fn checked(tags: Vec<(String, String)>, max: usize) -> Result<Vec<(String, Strin
     }
     for (index, (key, value)) in tags.iter().enumerate() {
         if key.is_empty() || key.chars().count() > KEY_CHARS_MAX {
-            return invalid(format!(
-                "A tag key must have 1 to {KEY_CHARS_MAX} characters"
-            ));
+            return invalid(format!("A tag key must have 1 to {KEY_CHARS_MAX} characters"));
         }
         if value.chars().count() > VALUE_CHARS_MAX {
-            return invalid(format!(
-                "A tag value must not have more than {VALUE_CHARS_MAX} characters"
-            ));
+            return invalid(format!("A tag value must not have more than {VALUE_CHARS_MAX} characters"));
         }
         if tags[..index].iter().any(|(earlier, _)| earlier == key) {
             return invalid("Cannot provide multiple Tags with the same key".to_owned());

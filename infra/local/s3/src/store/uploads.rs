@@ -91,9 +91,7 @@ impl Change<'_> {
     pub(crate) fn upload(&self, bucket: &str, key: &str, id: &str) -> Result<Upload, Fault> {
         let found: Option<(String, String)> = self
             .tx
-            .prepare_cached(
-                "SELECT attributes, checksum FROM uploads WHERE id = ? AND bucket = ? AND key = ?",
-            )?
+            .prepare_cached("SELECT attributes, checksum FROM uploads WHERE id = ? AND bucket = ? AND key = ?")?
             .query_row([id, bucket, key], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (attributes, checking) = found.ok_or_else(|| {
@@ -127,11 +125,7 @@ impl Change<'_> {
         self.upload(bucket, key, id)?;
         let earlier: Option<String> = self
             .tx
-            .query_row(
-                "SELECT body FROM parts WHERE upload = ? AND part = ?",
-                params![id, number],
-                |row| row.get(0),
-            )
+            .query_row("SELECT body FROM parts WHERE upload = ? AND part = ?", params![id, number], |row| row.get(0))
             .optional()?;
         self.doomed.extend(earlier);
         self.tx.execute(
@@ -160,10 +154,7 @@ impl Change<'_> {
             Ok((
                 Part {
                     number: row.get(0)?,
-                    segment: Segment {
-                        body: row.get(1)?,
-                        size: row.get::<_, i64>(2)?.unsigned_abs(),
-                    },
+                    segment: Segment { body: row.get(1)?, size: row.get::<_, i64>(2)?.unsigned_abs() },
                     md5: [0; 16],
                     modified_ms: row.get(4)?,
                     checksum: None,
@@ -175,8 +166,7 @@ impl Change<'_> {
         let mut parts = Vec::new();
         for row in rows {
             let (mut part, md5, checksum) = row?;
-            hex::decode_to_slice(&md5, &mut part.md5)
-                .map_err(|error| Fault::Damaged(error.to_string()))?;
+            hex::decode_to_slice(&md5, &mut part.md5).map_err(|error| Fault::Damaged(error.to_string()))?;
             part.checksum = serde_json::from_str(&checksum)?;
             parts.push(part);
         }
@@ -199,47 +189,33 @@ impl Change<'_> {
         let md5s: Vec<_> = chosen.iter().map(|part| part.md5).collect();
         let etag = multipart_etag(&md5s);
         let checksum = upload.checking.and_then(|checking| {
-            let parts: Option<Vec<_>> = chosen
-                .iter()
-                .map(|part| Some((part.checksum.as_ref()?.value.as_str(), part.segment.size)))
-                .collect();
+            let parts: Option<Vec<_>> =
+                chosen.iter().map(|part| Some((part.checksum.as_ref()?.value.as_str(), part.segment.size))).collect();
             Checksum::of_parts(checking.algorithm, checking.composite, &parts?)
         });
         let new = NewVersion {
             bucket: upload.bucket,
             key: upload.key,
             etag: etag.clone(),
-            attributes: Attributes {
-                checksum: checksum.clone(),
-                ..upload.attributes
-            },
+            attributes: Attributes { checksum: checksum.clone(), ..upload.attributes },
             segments: chosen.iter().map(|part| part.segment.clone()).collect(),
             cause,
             precondition,
         };
         let written = self.put_version(&new, Vec::new())?;
-        let left_out = all
-            .iter()
-            .filter(|part| !chosen.iter().any(|used| used.number == part.number));
-        self.doomed
-            .extend(left_out.map(|part| part.segment.body.clone()));
+        let left_out = all.iter().filter(|part| !chosen.iter().any(|used| used.number == part.number));
+        self.doomed.extend(left_out.map(|part| part.segment.body.clone()));
         self.drop_upload(&upload.id, false)?;
-        Ok(Completed {
-            written,
-            etag,
-            checksum,
-        })
+        Ok(Completed { written, etag, checksum })
     }
 
     /// Forgets an upload, with its bodies if they belong to nothing else.
     pub(crate) fn drop_upload(&mut self, id: &str, with_bodies: bool) -> Result<(), Fault> {
         if with_bodies {
             let parts = self.parts(id, 0, usize::MAX >> 1)?;
-            self.doomed
-                .extend(parts.into_iter().map(|part| part.segment.body));
+            self.doomed.extend(parts.into_iter().map(|part| part.segment.body));
         }
-        self.tx
-            .execute("DELETE FROM parts WHERE upload = ?", [id])?;
+        self.tx.execute("DELETE FROM parts WHERE upload = ?", [id])?;
         self.tx.execute("DELETE FROM uploads WHERE id = ?", [id])?;
         Ok(())
     }
@@ -247,15 +223,9 @@ impl Change<'_> {
 
 fn choose<'p>(all: &'p [Part], named: &[NamedPart]) -> Result<Vec<&'p Part>, Fault> {
     if named.is_empty() {
-        return Err(Fault::refused(
-            S3ErrorCode::MalformedXML,
-            "You must specify at least one part.",
-        ));
+        return Err(Fault::refused(S3ErrorCode::MalformedXML, "You must specify at least one part."));
     }
-    if named
-        .windows(2)
-        .any(|pair| pair[0].number >= pair[1].number)
-    {
+    if named.windows(2).any(|pair| pair[0].number >= pair[1].number) {
         return Err(Fault::refused(
             S3ErrorCode::InvalidPartOrder,
             "The list of parts was not in ascending order. Parts must be ordered by part number.",
@@ -278,10 +248,7 @@ fn choose<'p>(all: &'p [Part], named: &[NamedPart]) -> Result<Vec<&'p Part>, Fau
         chosen.push(found);
     }
     let (_, but_last) = chosen.split_last().unwrap_or((&chosen[0], &[]));
-    if but_last
-        .iter()
-        .any(|part| part.segment.size < PART_BYTES_MIN)
-    {
+    if but_last.iter().any(|part| part.segment.size < PART_BYTES_MIN) {
         return Err(Fault::refused(
             S3ErrorCode::EntityTooSmall,
             "Your proposed upload is smaller than the minimum allowed size: every part but the last needs 5 MiB.",

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{digests::Checksum, fault::Fault};
 
 /// The columns [`read_version`] reads.
-pub(crate) const VERSION_COLUMNS: &str =
-    "seq, key, version_id, latest, marker, size, etag, modified_ms, attributes";
+pub(crate) const VERSION_COLUMNS: &str = "seq, key, version_id, latest, marker, size, etag, modified_ms, attributes";
 
 /// What a client says about an object beside its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

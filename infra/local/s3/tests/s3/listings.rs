@@ -8,14 +8,7 @@ async fn fill(server: &Server) {
         server.put("data", key, key).await;
     }
     server.put("data", "gone", "x").await;
-    server
-        .client
-        .delete_object()
-        .bucket("data")
-        .key("gone")
-        .send()
-        .await
-        .expect("deleted");
+    server.client.delete_object().bucket("data").key("gone").send().await.expect("deleted");
 }
 
 #[tokio::test]
@@ -23,11 +16,7 @@ async fn pages_of_any_size_add_up() {
     let server = Server::start().await;
     fill(&server).await;
     for (prefix, delimiter, expected) in [
-        (
-            "",
-            None,
-            vec!["a", "b/1", "b/2", "b/c/3", "d", "e/1", "z", "é"],
-        ),
+        ("", None, vec!["a", "b/1", "b/2", "b/c/3", "d", "e/1", "z", "é"]),
         ("", Some("/"), vec!["a", "b/", "d", "e/", "z", "é"]),
         ("b/", Some("/"), vec!["b/1", "b/2", "b/c/"]),
         ("b", None, vec!["b/1", "b/2", "b/c/3"]),
@@ -37,26 +26,11 @@ async fn pages_of_any_size_add_up() {
             let mut all = Vec::new();
             let mut token = None;
             loop {
-                let request = server
-                    .client
-                    .list_objects_v2()
-                    .bucket("data")
-                    .prefix(prefix)
-                    .max_keys(size);
-                let request = request
-                    .set_delimiter(delimiter.map(str::to_owned))
-                    .set_continuation_token(token);
+                let request = server.client.list_objects_v2().bucket("data").prefix(prefix).max_keys(size);
+                let request = request.set_delimiter(delimiter.map(str::to_owned)).set_continuation_token(token);
                 let page = request.send().await.expect("listed");
-                let mut names: Vec<String> = page
-                    .contents()
-                    .iter()
-                    .filter_map(|it| it.key.clone())
-                    .collect();
-                names.extend(
-                    page.common_prefixes()
-                        .iter()
-                        .filter_map(|it| it.prefix.clone()),
-                );
+                let mut names: Vec<String> = page.contents().iter().filter_map(|it| it.key.clone()).collect();
+                names.extend(page.common_prefixes().iter().filter_map(|it| it.prefix.clone()));
                 assert_eq!(page.key_count(), i32::try_from(names.len()).ok());
                 assert!(names.len() <= usize::try_from(size).expect("positive"));
                 names.sort();
@@ -67,10 +41,7 @@ async fn pages_of_any_size_add_up() {
                     break;
                 }
             }
-            assert_eq!(
-                all, expected,
-                "prefix {prefix:?}, delimiter {delimiter:?}, size {size}"
-            );
+            assert_eq!(all, expected, "prefix {prefix:?}, delimiter {delimiter:?}, size {size}");
         }
     }
 }
@@ -79,41 +50,14 @@ async fn pages_of_any_size_add_up() {
 async fn the_old_listing_goes_on_after_a_marker() {
     let server = Server::start().await;
     fill(&server).await;
-    let page = server
-        .client
-        .list_objects()
-        .bucket("data")
-        .delimiter("/")
-        .max_keys(2)
-        .send()
-        .await
-        .expect("listed");
+    let page = server.client.list_objects().bucket("data").delimiter("/").max_keys(2).send().await.expect("listed");
     assert_eq!(page.next_marker(), Some("b/"));
-    let page = server
-        .client
-        .list_objects()
-        .bucket("data")
-        .delimiter("/")
-        .marker("b/")
-        .send()
-        .await
-        .expect("listed");
+    let page = server.client.list_objects().bucket("data").delimiter("/").marker("b/").send().await.expect("listed");
     let keys: Vec<_> = page.contents().iter().filter_map(|it| it.key()).collect();
     assert_eq!(keys, ["d", "z", "é"]);
-    let encoded = server
-        .raw(
-            "GET",
-            "/data?list-type=2&encoding-type=url&prefix=%C3%A9",
-            &[],
-            b"",
-        )
-        .await;
+    let encoded = server.raw("GET", "/data?list-type=2&encoding-type=url&prefix=%C3%A9", &[], b"").await;
     let encoded = String::from_utf8_lossy(encoded.body()).into_owned();
-    assert!(
-        encoded.contains("<Key>%C3%A9</Key>")
-            && encoded.contains("<EncodingType>url</EncodingType>"),
-        "{encoded}"
-    );
+    assert!(encoded.contains("<Key>%C3%A9</Key>") && encoded.contains("<EncodingType>url</EncodingType>"), "{encoded}");
 }
 
 #[tokio::test]
@@ -132,22 +76,9 @@ async fn pages_of_versions_add_up() {
         let mut all = Vec::new();
         let (mut key, mut version) = (None, None);
         loop {
-            let request = server
-                .client
-                .list_object_versions()
-                .bucket("data")
-                .max_keys(size);
-            let page = request
-                .set_key_marker(key)
-                .set_version_id_marker(version)
-                .send()
-                .await
-                .expect("listed");
-            all.extend(
-                page.versions()
-                    .iter()
-                    .filter_map(|it| it.version_id.clone()),
-            );
+            let request = server.client.list_object_versions().bucket("data").max_keys(size);
+            let page = request.set_key_marker(key).set_version_id_marker(version).send().await.expect("listed");
+            all.extend(page.versions().iter().filter_map(|it| it.version_id.clone()));
             if page.is_truncated() != Some(true) {
                 break;
             }

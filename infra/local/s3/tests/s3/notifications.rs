@@ -31,37 +31,16 @@ struct Recorder {
 impl Recorder {
     fn new(refusals: &[(&str, u32)]) -> (Arc<Self>, mpsc::UnboundedReceiver<(String, Value)>) {
         let (heard, hearing) = mpsc::unbounded_channel();
-        let refusals = refusals
-            .iter()
-            .map(|(who, times)| ((*who).to_owned(), *times))
-            .collect();
-        let recorder = Arc::new(Self {
-            heard,
-            refusals: Mutex::new(refusals),
-        });
+        let refusals = refusals.iter().map(|(who, times)| ((*who).to_owned(), *times)).collect();
+        let recorder = Arc::new(Self { heard, refusals: Mutex::new(refusals) });
         (recorder, hearing)
     }
 
     fn hear(&self, who: &str, what: Value) -> Answer {
-        let mut refusals = self
-            .refusals
-            .lock()
-            .expect("no test panics while holding it");
-        let refuse = refusals
-            .get_mut(who)
-            .filter(|left| **left > 0)
-            .map(|left| *left -= 1)
-            .is_some();
-        self.heard
-            .send((who.to_owned(), what))
-            .expect("the test listens");
-        Box::pin(async move {
-            if refuse {
-                Err("not now".to_owned())
-            } else {
-                Ok(())
-            }
-        })
+        let mut refusals = self.refusals.lock().expect("no test panics while holding it");
+        let refuse = refusals.get_mut(who).filter(|left| **left > 0).map(|left| *left -= 1).is_some();
+        self.heard.send((who.to_owned(), what)).expect("the test listens");
+        Box::pin(async move { if refuse { Err("not now".to_owned()) } else { Ok(()) } })
     }
 }
 
@@ -76,9 +55,7 @@ impl Notify for Recorder {
 }
 
 fn key(event: &Value) -> &str {
-    event["detail"]["object"]["key"]
-        .as_str()
-        .expect("an event of an object")
+    event["detail"]["object"]["key"].as_str().expect("an event of an object")
 }
 
 async fn configure(server: &Server, bucket: &str) {
@@ -90,29 +67,13 @@ async fn configure(server: &Server, bucket: &str) {
     let lambda = LambdaFunctionConfiguration::builder()
         .lambda_function_arn(FUNCTION)
         .events(Event::from("s3:ObjectCreated:*"))
-        .filter(
-            NotificationConfigurationFilter::builder()
-                .key(filter)
-                .build(),
-        )
+        .filter(NotificationConfigurationFilter::builder().key(filter).build())
         .build()
         .expect("complete");
-    let configuration = NotificationConfiguration::builder()
-        .lambda_function_configurations(lambda)
-        .build();
-    let request = server
-        .client
-        .put_bucket_notification_configuration()
-        .bucket(bucket);
-    request
-        .notification_configuration(configuration)
-        .send()
-        .await
-        .expect("configured");
-    let request = server
-        .client
-        .get_bucket_notification_configuration()
-        .bucket(bucket);
+    let configuration = NotificationConfiguration::builder().lambda_function_configurations(lambda).build();
+    let request = server.client.put_bucket_notification_configuration().bucket(bucket);
+    request.notification_configuration(configuration).send().await.expect("configured");
+    let request = server.client.get_bucket_notification_configuration().bucket(bucket);
     let found = request.send().await.expect("configured");
     assert_eq!(found.lambda_function_configurations().len(), 1);
 }
@@ -125,23 +86,8 @@ async fn every_created_object_is_announced_in_order() {
     let delivery = tokio::spawn(server.s3.clone().deliver(recorder));
     let version = server.put("data", "a b", "1").await;
     server.put("data", "a b", "22").await;
-    server
-        .client
-        .copy_object()
-        .bucket("data")
-        .key("copy")
-        .copy_source("data/a%20b")
-        .send()
-        .await
-        .expect("copied");
-    server
-        .client
-        .delete_object()
-        .bucket("data")
-        .key("a b")
-        .send()
-        .await
-        .expect("deleted");
+    server.client.copy_object().bucket("data").key("copy").copy_source("data/a%20b").send().await.expect("copied");
+    server.client.delete_object().bucket("data").key("a b").send().await.expect("deleted");
 
     let (_, first) = hearing.recv().await.expect("an event");
     assert_eq!(first["version"], "0");
@@ -158,21 +104,11 @@ async fn every_created_object_is_announced_in_order() {
     assert_eq!(detail["object"]["etag"], "c4ca4238a0b923820dcc509a6f75849b");
     assert_eq!(detail["object"]["version-id"].as_str(), version.as_deref());
     assert_eq!(detail["reason"], "PutObject");
-    assert!(
-        detail["request-id"]
-            .as_str()
-            .is_some_and(|id| id.len() == 16)
-    );
+    assert!(detail["request-id"].as_str().is_some_and(|id| id.len() == 16));
     let (_, second) = hearing.recv().await.expect("an event");
-    assert!(
-        second["detail"]["object"]["sequencer"].as_str()
-            > first["detail"]["object"]["sequencer"].as_str()
-    );
+    assert!(second["detail"]["object"]["sequencer"].as_str() > first["detail"]["object"]["sequencer"].as_str());
     let (_, third) = hearing.recv().await.expect("an event");
-    assert_eq!(
-        (key(&third), third["detail"]["reason"].as_str()),
-        ("copy", Some("CopyObject"))
-    );
+    assert_eq!((key(&third), third["detail"]["reason"].as_str()), ("copy", Some("CopyObject")));
     delivery.abort();
 }
 
@@ -197,10 +133,7 @@ async fn functions_hear_of_matching_keys_only() {
     assert_eq!(records[0]["s3"]["object"]["key"], "in/c+d.zip");
     assert_eq!(records[0]["s3"]["bucket"]["arn"], "arn:aws:s3:::data");
     assert_eq!(records[0]["eventName"], "ObjectCreated:Put");
-    assert!(
-        records[0]["s3"]["object"].get("versionId").is_none(),
-        "the bucket has no versions"
-    );
+    assert!(records[0]["s3"]["object"].get("versionId").is_none(), "the bucket has no versions");
     delivery.abort();
 }
 
@@ -212,15 +145,8 @@ async fn what_was_not_acknowledged_is_delivered_after_a_restart() {
     server.put("data", "refused", "x").await;
     let (recorder, mut hearing) = Recorder::new(&[]);
     let delivery = tokio::spawn(server.s3.clone().deliver(Arc::clone(&recorder) as _));
-    assert_eq!(
-        key(&hearing.recv().await.expect("an event").1),
-        "acknowledged"
-    );
-    recorder
-        .refusals
-        .lock()
-        .expect("not poisoned")
-        .insert("bus".to_owned(), u32::MAX);
+    assert_eq!(key(&hearing.recv().await.expect("an event").1), "acknowledged");
+    recorder.refusals.lock().expect("not poisoned").insert("bus".to_owned(), u32::MAX);
     // Whether the second was refused or taken before the refusal is a race; a third is surely refused.
     server.put("data", "third", "x").await;
     while key(&hearing.recv().await.expect("an event").1) != "third" {}
@@ -230,9 +156,7 @@ async fn what_was_not_acknowledged_is_delivered_after_a_restart() {
     let server = server.restart(2).await;
     assert_eq!(server.get("data", "third").await, "x");
     // The refused one waits for its next attempt.
-    server
-        .clock
-        .advance_to(server_time() + SignedDuration::from_secs(3600));
+    server.clock.advance_to(server_time() + SignedDuration::from_secs(3600));
     let (recorder, mut hearing) = Recorder::new(&[]);
     let delivery = tokio::spawn(server.s3.clone().deliver(recorder));
     loop {

@@ -34,25 +34,14 @@ impl Server {
         let now: Timestamp = "2026-11-23T10:00:00Z".parse().expect("valid");
         let clock = Arc::new(ManualClock::new(now));
         let entropy = Arc::new(SeededEntropy::new(seed));
-        let s3 = S3::open(dir.path(), Arc::clone(&clock) as _, entropy)
-            .expect("the directory can be served");
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port");
+        let s3 = S3::open(dir.path(), Arc::clone(&clock) as _, entropy).expect("the directory can be served");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let router = s3.router();
         tokio::spawn(async move {
-            axum::serve(listener, router)
-                .await
-                .expect("serving never fails");
+            axum::serve(listener, router).await.expect("serving never fails");
         });
-        Self {
-            dir,
-            clock,
-            s3,
-            client: client(&url),
-            url,
-        }
+        Self { dir, clock, s3, client: client(&url), url }
     }
 
     /// Starts another server on a copy of what a SIGKILL would leave at this moment.
@@ -63,12 +52,7 @@ impl Server {
     }
 
     pub(crate) async fn bucket(&self, name: &str) {
-        self.client
-            .create_bucket()
-            .bucket(name)
-            .send()
-            .await
-            .expect("a new bucket");
+        self.client.create_bucket().bucket(name).send().await.expect("a new bucket");
     }
 
     pub(crate) async fn versioned_bucket(&self, name: &str) {
@@ -77,80 +61,40 @@ impl Server {
     }
 
     pub(crate) async fn set_versioning(&self, name: &str, status: &str) {
-        let configuration = aws_sdk_s3::types::VersioningConfiguration::builder()
-            .status(status.into())
-            .build();
+        let configuration = aws_sdk_s3::types::VersioningConfiguration::builder().status(status.into()).build();
         let request = self.client.put_bucket_versioning().bucket(name);
-        request
-            .versioning_configuration(configuration)
-            .send()
-            .await
-            .expect("versioning is set");
+        request.versioning_configuration(configuration).send().await.expect("versioning is set");
     }
 
     /// Puts an object; the version id, if any.
     pub(crate) async fn put(&self, bucket: &str, key: &str, body: &str) -> Option<String> {
         let body = ByteStream::from(body.as_bytes().to_vec());
         let request = self.client.put_object().bucket(bucket).key(key).body(body);
-        request
-            .send()
-            .await
-            .expect("the object is stored")
-            .version_id
+        request.send().await.expect("the object is stored").version_id
     }
 
     pub(crate) async fn get(&self, bucket: &str, key: &str) -> String {
-        let found = self
-            .client
-            .get_object()
-            .bucket(bucket)
-            .key(key)
-            .send()
-            .await
-            .expect("the object is there");
+        let found = self.client.get_object().bucket(bucket).key(key).send().await.expect("the object is there");
         text(found.body).await
     }
 
     /// Sends a request as it is, unsigned.
-    pub(crate) async fn raw(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Response<Bytes> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.url));
+    pub(crate) async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response<Bytes> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request
-            .body(Full::new(Bytes::copy_from_slice(body)))
-            .expect("a valid request");
-        let client: legacy::Client<_, Full<Bytes>> =
-            legacy::Client::builder(TokioExecutor::new()).build_http();
-        let (parts, body) = client
-            .request(request)
-            .await
-            .expect("an answer")
-            .into_parts();
+        let request = request.body(Full::new(Bytes::copy_from_slice(body))).expect("a valid request");
+        let client: legacy::Client<_, Full<Bytes>> = legacy::Client::builder(TokioExecutor::new()).build_http();
+        let (parts, body) = client.request(request).await.expect("an answer").into_parts();
         let body = body.collect().await.expect("the whole body").to_bytes();
         Response::from_parts(parts, body)
     }
 
     /// Names of the body files.
     pub(crate) fn body_files(&self) -> Vec<String> {
-        let files =
-            std::fs::read_dir(self.dir.path().join("bodies")).expect("the folder of bodies");
-        files
-            .map(|file| {
-                file.expect("readable")
-                    .file_name()
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .collect()
+        let files = std::fs::read_dir(self.dir.path().join("bodies")).expect("the folder of bodies");
+        files.map(|file| file.expect("readable").file_name().to_string_lossy().into_owned()).collect()
     }
 }
 
@@ -160,9 +104,7 @@ pub(crate) async fn text(body: ByteStream) -> String {
 }
 
 /// S3's code of an error.
-pub(crate) fn code<E: ProvideErrorMetadata + std::fmt::Debug, R: std::fmt::Debug>(
-    error: &SdkError<E, R>,
-) -> &str {
+pub(crate) fn code<E: ProvideErrorMetadata + std::fmt::Debug, R: std::fmt::Debug>(error: &SdkError<E, R>) -> &str {
     match error {
         SdkError::ServiceError(context) => context.err().code().unwrap_or("none"),
         other => panic!("not an answer of S3: {other:?}"),

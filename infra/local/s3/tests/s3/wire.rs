@@ -21,55 +21,23 @@ fn body(crc: &str) -> Vec<u8> {
 async fn trailing_checksums_are_compared() {
     let server = Server::start().await;
     server.bucket("data").await;
-    let headers =
-        |length: &'static str| [&CHUNKED[..], &[("x-amz-decoded-content-length", length)]].concat();
-    let good = server
-        .raw("PUT", "/data/k", &headers("5"), &body("NhCmhg=="))
-        .await;
+    let headers = |length: &'static str| [&CHUNKED[..], &[("x-amz-decoded-content-length", length)]].concat();
+    let good = server.raw("PUT", "/data/k", &headers("5"), &body("NhCmhg==")).await;
     assert_eq!(good.status().as_u16(), 200, "{good:?}");
     assert_eq!(good.headers()["x-amz-checksum-crc32"], "NhCmhg==");
     let got = server.raw("GET", "/data/k", &[], b"").await;
     assert_eq!(&got.body()[..], b"hello");
     assert!(!got.headers().contains_key("content-encoding"));
-    let bad = server
-        .raw("PUT", "/data/k", &headers("5"), &body("AAAAAA=="))
-        .await;
-    assert!(
-        String::from_utf8_lossy(bad.body()).contains("<Code>BadDigest</Code>"),
-        "{bad:?}"
-    );
-    let short = server
-        .raw("PUT", "/data/k", &headers("6"), &body("NhCmhg=="))
-        .await;
-    assert!(
-        String::from_utf8_lossy(short.body()).contains("<Code>IncompleteBody</Code>"),
-        "{short:?}"
-    );
-    let broken = server
-        .raw("PUT", "/data/k", &headers("5"), b"5\r\nhel")
-        .await;
-    assert!(
-        String::from_utf8_lossy(broken.body()).contains("<Code>IncompleteBody</Code>"),
-        "{broken:?}"
-    );
-    let md5 = server
-        .raw(
-            "PUT",
-            "/data/k",
-            &[("content-md5", "XUFAKrxLKna5cZ2REBfFkg==")],
-            b"other",
-        )
-        .await;
-    assert!(
-        String::from_utf8_lossy(md5.body()).contains("<Code>BadDigest</Code>"),
-        "{md5:?}"
-    );
+    let bad = server.raw("PUT", "/data/k", &headers("5"), &body("AAAAAA==")).await;
+    assert!(String::from_utf8_lossy(bad.body()).contains("<Code>BadDigest</Code>"), "{bad:?}");
+    let short = server.raw("PUT", "/data/k", &headers("6"), &body("NhCmhg==")).await;
+    assert!(String::from_utf8_lossy(short.body()).contains("<Code>IncompleteBody</Code>"), "{short:?}");
+    let broken = server.raw("PUT", "/data/k", &headers("5"), b"5\r\nhel").await;
+    assert!(String::from_utf8_lossy(broken.body()).contains("<Code>IncompleteBody</Code>"), "{broken:?}");
+    let md5 = server.raw("PUT", "/data/k", &[("content-md5", "XUFAKrxLKna5cZ2REBfFkg==")], b"other").await;
+    assert!(String::from_utf8_lossy(md5.body()).contains("<Code>BadDigest</Code>"), "{md5:?}");
     assert_eq!(server.get("data", "k").await, "hello");
-    assert_eq!(
-        server.body_files().len(),
-        1,
-        "refused bodies leave no files"
-    );
+    assert_eq!(server.body_files().len(), 1, "refused bodies leave no files");
 }
 
 #[tokio::test]
@@ -78,27 +46,13 @@ async fn any_signature_will_do() {
     server.bucket("data").await;
     server.put("data", "k", "v").await;
     let signed = "AWS4-HMAC-SHA256 Credential=AK/20200101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=00";
-    let header = server
-        .raw("GET", "/data/k", &[("authorization", signed)], b"")
-        .await;
+    let header = server.raw("GET", "/data/k", &[("authorization", signed)], b"").await;
     assert_eq!(header.status().as_u16(), 200);
     let query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20200101%2Feu-west-1%2Fs3%2Faws4_request\
                  &X-Amz-Date=20200101T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=00";
-    let presigned = server
-        .raw("GET", &format!("/data/k?{query}"), &[], b"")
-        .await;
-    assert_eq!(
-        (presigned.status().as_u16(), &presigned.body()[..]),
-        (200, &b"v"[..])
-    );
-    let owner = server
-        .raw(
-            "GET",
-            "/data/k",
-            &[("x-amz-expected-bucket-owner", "111122223333")],
-            b"",
-        )
-        .await;
+    let presigned = server.raw("GET", &format!("/data/k?{query}"), &[], b"").await;
+    assert_eq!((presigned.status().as_u16(), &presigned.body()[..]), (200, &b"v"[..]));
+    let owner = server.raw("GET", "/data/k", &[("x-amz-expected-bucket-owner", "111122223333")], b"").await;
     assert_eq!(owner.status().as_u16(), 403);
     assert!(owner.headers().contains_key("x-amz-request-id"));
 }
@@ -131,8 +85,5 @@ async fn a_directory_is_served_once_and_only_in_a_known_layout() {
     db.pragma_update(None, "user_version", 99).expect("written");
     drop(db);
     let refused = open(dir.path()).expect_err("a later layout");
-    assert!(
-        matches!(refused, OpenError::OtherLayout { found: 99, .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::OtherLayout { found: 99, .. }), "{refused}");
 }

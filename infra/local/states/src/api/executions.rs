@@ -57,13 +57,7 @@ impl States {
     pub(super) fn stop_execution(&self, request: StopExecution) -> Answer {
         let arn = request.execution_arn;
         execution(&self.store(), &arn)?;
-        self.step(
-            &arn,
-            Event::Stop {
-                error: request.error,
-                cause: request.cause,
-            },
-        )?;
+        self.step(&arn, Event::Stop { error: request.error, cause: request.cause })?;
         // Stopping what has ended is a success that changes nothing.
         let stopped = execution(&self.store(), &arn)?.stopped;
         Ok(json!({"stopDate": seconds(stopped.unwrap_or_else(|| self.now()))}))
@@ -94,11 +88,8 @@ impl States {
         let run = execution(&store, &request.execution_arn)?;
         let mut described = machines::describe(&store, &run.machine_arn, run.revision)?;
         described["roleArn"] = json!(run.role_arn);
-        described["updateDate"] = seconds(
-            store
-                .machine(&run.machine_arn)?
-                .map_or(run.started, |machine| machine.updated),
-        );
+        described["updateDate"] =
+            seconds(store.machine(&run.machine_arn)?.map_or(run.started, |machine| machine.updated));
         Ok(described)
     }
 
@@ -123,12 +114,7 @@ pub(super) fn execution(store: &Store, arn: &str) -> Result<Run, Refusal> {
         return Err(Refusal::new("InvalidArn", format!("Invalid Arn: '{arn}'")));
     }
     let found = store.execution(arn)?;
-    found.ok_or_else(|| {
-        Refusal::new(
-            "ExecutionDoesNotExist",
-            format!("Execution Does Not Exist: '{arn}'"),
-        )
-    })
+    found.ok_or_else(|| Refusal::new("ExecutionDoesNotExist", format!("Execution Does Not Exist: '{arn}'")))
 }
 
 fn summary(run: &Run) -> Value {
@@ -145,8 +131,5 @@ fn summary(run: &Run) -> Value {
 
 fn bad_status(name: &str) -> Refusal {
     let known: Vec<_> = Status::ALL.into_iter().map(Status::name).collect();
-    Refusal::new(
-        "ValidationException",
-        format!("statusFilter {name} is not one of {}", known.join(", ")),
-    )
+    Refusal::new("ValidationException", format!("statusFilter {name} is not one of {}", known.join(", ")))
 }

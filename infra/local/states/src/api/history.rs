@@ -10,15 +10,8 @@ use super::{
 use crate::{run::HistoryEvent, service::States};
 
 /// Members of event details that hold payloads; left out on request.
-const PAYLOADS: [&str; 7] = [
-    "input",
-    "inputDetails",
-    "output",
-    "outputDetails",
-    "parameters",
-    "assignedVariables",
-    "assignedVariablesDetails",
-];
+const PAYLOADS: [&str; 7] =
+    ["input", "inputDetails", "output", "outputDetails", "parameters", "assignedVariables", "assignedVariablesDetails"];
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,14 +31,9 @@ impl States {
         let store = self.store();
         executions::execution(&store, &request.execution_arn)?;
         let mut events = store.history(&request.execution_arn, request.reverse_order, page)?;
-        let next = cut(&mut events, page, |event| {
-            i64::try_from(event.id).unwrap_or(i64::MAX)
-        });
+        let next = cut(&mut events, page, |event| i64::try_from(event.id).unwrap_or(i64::MAX));
         let payloads = request.include_execution_data.unwrap_or(true);
-        let events: Vec<Value> = events
-            .into_iter()
-            .map(|event| wire(event, payloads))
-            .collect();
+        let events: Vec<Value> = events.into_iter().map(|event| wire(event, payloads)).collect();
         Ok(present(json!({"events": events, "nextToken": next})))
     }
 }

@@ -68,32 +68,19 @@ pub(super) struct Tagging {
 impl States {
     pub(super) fn create_state_machine(&self, request: CreateStateMachine) -> Answer {
         names::check(&request.name).map_err(|message| Refusal::new("InvalidName", message))?;
-        if request
-            .r#type
-            .as_deref()
-            .is_some_and(|kind| kind != "STANDARD")
-        {
-            return Err(Refusal::new(
-                "StateMachineTypeNotSupported",
-                "only type STANDARD is supported",
-            ));
+        if request.r#type.as_deref().is_some_and(|kind| kind != "STANDARD") {
+            return Err(Refusal::new("StateMachineTypeNotSupported", "only type STANDARD is supported"));
         }
         check_definition(&request.definition)?;
         let arn = arn::machine_arn(&request.name);
         let now = self.now();
         let mut store = self.store();
         if let Some(existing) = store.machine(&arn)? {
-            let same =
-                store.definition(&arn, existing.revision)?.as_deref() == Some(&request.definition);
+            let same = store.definition(&arn, existing.revision)?.as_deref() == Some(&request.definition);
             if same && existing.role_arn == request.role_arn {
-                return Ok(
-                    json!({"stateMachineArn": arn, "creationDate": seconds(existing.created)}),
-                );
+                return Ok(json!({"stateMachineArn": arn, "creationDate": seconds(existing.created)}));
             }
-            return Err(Refusal::new(
-                "StateMachineAlreadyExists",
-                format!("State Machine Already Exists: '{arn}'"),
-            ));
+            return Err(Refusal::new("StateMachineAlreadyExists", format!("State Machine Already Exists: '{arn}'")));
         }
         let machine = MachineRow {
             arn: arn.clone(),
@@ -115,11 +102,7 @@ impl States {
                 "Either the definition or the roleArn must be specified",
             ));
         }
-        request
-            .definition
-            .as_deref()
-            .map(check_definition)
-            .transpose()?;
+        request.definition.as_deref().map(check_definition).transpose()?;
         let now = self.now();
         let mut store = self.store();
         let mut machine = machine(&store, &request.state_machine_arn)?;
@@ -154,10 +137,7 @@ impl States {
         // Machines are few: the continuation counts them.
         let page = page(request.next_token.as_deref(), request.max_results, 0)?;
         let all = self.store().machines("", u32::MAX)?;
-        let mut rows: Vec<_> = (0_i64..)
-            .zip(all)
-            .filter(|(place, _)| *place >= page.from)
-            .collect();
+        let mut rows: Vec<_> = (0_i64..).zip(all).filter(|(place, _)| *place >= page.from).collect();
         let next = cut(&mut rows, page, |(place, _)| *place);
         let listed: Vec<Value> = rows.iter().map(|(_, machine)| summary(machine)).collect();
         Ok(present(json!({"stateMachines": listed, "nextToken": next})))
@@ -167,10 +147,7 @@ impl States {
         let store = self.store();
         taggable(&store, &request.resource_arn)?;
         let tags = store.tags(&request.resource_arn)?;
-        let tags: Vec<Value> = tags
-            .into_iter()
-            .map(|(key, value)| json!({"key": key, "value": value}))
-            .collect();
+        let tags: Vec<Value> = tags.into_iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
         Ok(json!({"tags": tags}))
     }
 
@@ -207,21 +184,11 @@ pub(super) fn machine(store: &Store, arn: &str) -> Result<MachineRow, Refusal> {
         return Err(Refusal::new("InvalidArn", format!("Invalid Arn: '{arn}'")));
     }
     let found = store.machine(arn)?;
-    found.ok_or_else(|| {
-        Refusal::new(
-            "StateMachineDoesNotExist",
-            format!("State Machine Does Not Exist: '{arn}'"),
-        )
-    })
+    found.ok_or_else(|| Refusal::new("StateMachineDoesNotExist", format!("State Machine Does Not Exist: '{arn}'")))
 }
 
 fn check_definition(definition: &str) -> Result<(), Refusal> {
-    let refused = |error| {
-        Refusal::new(
-            "InvalidDefinition",
-            format!("Invalid State Machine Definition: '{error}'"),
-        )
-    };
+    let refused = |error| Refusal::new("InvalidDefinition", format!("Invalid State Machine Definition: '{error}'"));
     Machine::parse(definition).map(|_| ()).map_err(refused)
 }
 

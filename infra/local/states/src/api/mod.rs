@@ -30,9 +30,7 @@ pub(crate) fn router(states: States) -> Router {
 
 async fn serve(State(states): State<States>, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let target = headers.get(TARGET).and_then(|value| value.to_str().ok());
-    let operation = target
-        .and_then(|target| target.strip_prefix(TARGET_PREFIX))
-        .unwrap_or_default();
+    let operation = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).unwrap_or_default();
     let answer = dispatch(&states, operation, &body);
     respond(answer, &states.uuid())
 }
@@ -60,10 +58,9 @@ fn dispatch(states: &States, operation: &str, body: &[u8]) -> Answer {
             "UnknownOperationException",
             format!("the {TARGET} header must name an operation of {TARGET_PREFIX}"),
         )),
-        other => Err(Refusal::new(
-            "UnknownOperationException",
-            format!("{other} is not an operation this service has"),
-        )),
+        other => {
+            Err(Refusal::new("UnknownOperationException", format!("{other} is not an operation this service has")))
+        }
     }
 }
 
@@ -71,22 +68,14 @@ fn respond(answer: Answer, request_id: &str) -> Response<Body> {
     let (status, body) = match answer {
         Ok(body) => (StatusCode::OK, body),
         Err(refusal) => {
-            let status = if refusal.is_internal() {
-                StatusCode::INTERNAL_SERVER_ERROR
-            } else {
-                StatusCode::BAD_REQUEST
-            };
-            (
-                status,
-                json!({"__type": refusal.kind, "message": refusal.message}),
-            )
+            let status =
+                if refusal.is_internal() { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::BAD_REQUEST };
+            (status, json!({"__type": refusal.kind, "message": refusal.message}))
         }
     };
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, CONTENT_TYPE);
+    response.headers_mut().insert(header::CONTENT_TYPE, CONTENT_TYPE);
     if let Ok(id) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert("x-amzn-requestid", id);
     }

@@ -40,40 +40,22 @@ pub(super) struct SendHeartbeat {
 impl States {
     pub(super) fn send_success(&self, request: SendSuccess) -> Answer {
         if request.output.len() > PAYLOAD_BYTES_MAX {
-            return Err(Refusal::new(
-                "InvalidOutput",
-                format!("the output is longer than {PAYLOAD_BYTES_MAX} bytes"),
-            ));
+            return Err(Refusal::new("InvalidOutput", format!("the output is longer than {PAYLOAD_BYTES_MAX} bytes")));
         }
         let output: Value = serde_json::from_str(&request.output)
             .map_err(|error| Refusal::new("InvalidOutput", format!("Invalid Output: {error}")))?;
-        self.deliver(&request.task_token, |token| Event::Answered {
-            token,
-            outcome: Ok(output),
-        })
+        self.deliver(&request.task_token, |token| Event::Answered { token, outcome: Ok(output) })
     }
 
     pub(super) fn send_failure(&self, request: SendFailure) -> Answer {
-        let limited = [
-            ("error", &request.error, ERROR_CHARS_MAX),
-            ("cause", &request.cause, CAUSE_CHARS_MAX),
-        ];
+        let limited = [("error", &request.error, ERROR_CHARS_MAX), ("cause", &request.cause, CAUSE_CHARS_MAX)];
         for (name, text, max) in limited {
             if text.as_ref().is_some_and(|text| text.chars().count() > max) {
-                return Err(Refusal::new(
-                    "ValidationException",
-                    format!("{name} is longer than {max} characters"),
-                ));
+                return Err(Refusal::new("ValidationException", format!("{name} is longer than {max} characters")));
             }
         }
-        let failure = Failure {
-            error: request.error,
-            cause: request.cause,
-        };
-        self.deliver(&request.task_token, |token| Event::Answered {
-            token,
-            outcome: Err(failure),
-        })
+        let failure = Failure { error: request.error, cause: request.cause };
+        self.deliver(&request.task_token, |token| Event::Answered { token, outcome: Err(failure) })
     }
 
     pub(super) fn send_heartbeat(&self, request: SendHeartbeat) -> Answer {
@@ -82,24 +64,15 @@ impl States {
 
     fn deliver(&self, token: &str, event: impl FnOnce(String) -> Event) -> Answer {
         if token.len() != TOKEN_CHARS || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Refusal::new(
-                "InvalidToken",
-                "Invalid Token: 'Invalid token'",
-            ));
+            return Err(Refusal::new("InvalidToken", "Invalid Token: 'Invalid token'"));
         }
         let execution = self.store().token(token)?;
         let Some(execution) = execution else {
-            return Err(Refusal::new(
-                "TaskDoesNotExist",
-                "Task Does Not Exist: 'no task has this token'",
-            ));
+            return Err(Refusal::new("TaskDoesNotExist", "Task Does Not Exist: 'no task has this token'"));
         };
         if self.step(&execution, event(token.to_owned()))? {
             return Ok(json!({}));
         }
-        Err(Refusal::new(
-            "TaskTimedOut",
-            "Task Timed Out: 'Provided task does not exist anymore'",
-        ))
+        Err(Refusal::new("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'"))
     }
 }

@@ -16,10 +16,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let body = if body.is_empty() { b"{}" } else { body };
     let refused = |error: serde_json::Error| match error.classify() {
         serde_json::error::Category::Data if error.to_string().starts_with("missing field") => {
-            Refusal::new(
-                "ValidationException",
-                format!("1 validation error detected: {error}"),
-            )
+            Refusal::new("ValidationException", format!("1 validation error detected: {error}"))
         }
         _ => Refusal::new("SerializationException", error.to_string()),
     };
@@ -28,10 +25,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 
 /// Seconds since 1970 as a JSON number with milliseconds.
 pub(super) fn seconds(at: Timestamp) -> Value {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "milliseconds stay below 2^53 for 285,000 years"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds stay below 2^53 for 285,000 years")]
     let seconds = at.as_millisecond() as f64 / 1000.0;
     json!(seconds)
 }
@@ -43,29 +37,17 @@ const CONTINUATION_CHARS: usize = 16;
 pub(super) fn page(token: Option<&str>, rows: Option<u32>, first: i64) -> Result<Page, Refusal> {
     let rows = rows.filter(|rows| *rows > 0).unwrap_or(PAGE_ROWS_DEFAULT);
     if rows > PAGE_ROWS_MAX {
-        return Err(Refusal::new(
-            "ValidationException",
-            format!("maxResults must be at most {PAGE_ROWS_MAX}"),
-        ));
+        return Err(Refusal::new("ValidationException", format!("maxResults must be at most {PAGE_ROWS_MAX}")));
     }
     let from = match token {
         None => first,
         Some(token) => {
-            let parsed = (token.len() == CONTINUATION_CHARS)
-                .then(|| i64::from_str_radix(token, 16).ok())
-                .flatten();
-            parsed.ok_or_else(|| {
-                Refusal::new(
-                    "InvalidToken",
-                    "Invalid Token: nextToken is not one this service gave",
-                )
-            })?
+            let parsed = (token.len() == CONTINUATION_CHARS).then(|| i64::from_str_radix(token, 16).ok()).flatten();
+            parsed
+                .ok_or_else(|| Refusal::new("InvalidToken", "Invalid Token: nextToken is not one this service gave"))?
         }
     };
-    Ok(Page {
-        from,
-        limit: rows + 1,
-    })
+    Ok(Page { from, limit: rows + 1 })
 }
 
 /// Cuts `rows`, one more than asked for when there are more, and adds the continuation to `answer`.
@@ -79,12 +61,7 @@ pub(super) fn cut<T>(rows: &mut Vec<T>, page: Page, place: impl Fn(&T) -> i64) -
 /// `object` without its null members.
 pub(super) fn present(object: Value) -> Value {
     match object {
-        Value::Object(members) => Value::Object(
-            members
-                .into_iter()
-                .filter(|(_, value)| !value.is_null())
-                .collect(),
-        ),
+        Value::Object(members) => Value::Object(members.into_iter().filter(|(_, value)| !value.is_null()).collect()),
         other => other,
     }
 }

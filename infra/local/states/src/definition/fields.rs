@@ -28,11 +28,7 @@ pub(super) fn exit(node: &Node<'_>) -> Read<Exit> {
         (None, None) => return Err(node.error("either Next or End is required")),
         (Some(_), Some(_)) => return Err(node.error("Next and End exclude each other")),
     };
-    Ok(Exit {
-        assign: assign(node)?,
-        output: node.template("Output")?,
-        next,
-    })
+    Ok(Exit { assign: assign(node)?, output: node.template("Output")?, next })
 }
 
 /// The variables a state sets.
@@ -44,12 +40,11 @@ pub(super) fn assign(node: &Node<'_>) -> Read<Option<Template>> {
     for (name, _) in names.entries() {
         let mut letters = name.chars();
         let first = letters.next().is_some_and(|c| c.is_alphabetic());
-        if !first
-            || !letters.all(|c| c.is_alphanumeric() || c == '_')
-            || name.len() > 80
-            || name == "states"
-        {
-            return Err(names.error_at(name, "a variable is named by a letter, then letters, digits and _, at most 80; not states"));
+        if !first || !letters.all(|c| c.is_alphanumeric() || c == '_') || name.len() > 80 || name == "states" {
+            return Err(names.error_at(
+                name,
+                "a variable is named by a letter, then letters, digits and _, at most 80; not states",
+            ));
         }
     }
     node.template("Assign")
@@ -58,29 +53,13 @@ pub(super) fn assign(node: &Node<'_>) -> Read<Option<Template>> {
 /// Retry and Catch.
 pub(super) fn recovery(node: &Node<'_>) -> Read<Recovery> {
     let (retry, catch) = (node.list("Retry")?, node.list("Catch")?);
-    let read_retry = |(i, value)| {
-        retrier(
-            &Node::new(value, format!("{}[{i}]", node.at("Retry")))?,
-            i + 1 == retry.len(),
-        )
-    };
-    let read_catch = |(i, value)| {
-        catcher(
-            &Node::new(value, format!("{}[{i}]", node.at("Catch")))?,
-            i + 1 == catch.len(),
-        )
-    };
+    let read_retry =
+        |(i, value)| retrier(&Node::new(value, format!("{}[{i}]", node.at("Retry")))?, i + 1 == retry.len());
+    let read_catch =
+        |(i, value)| catcher(&Node::new(value, format!("{}[{i}]", node.at("Catch")))?, i + 1 == catch.len());
     Ok(Recovery {
-        retry: retry
-            .iter()
-            .enumerate()
-            .map(read_retry)
-            .collect::<Read<_>>()?,
-        catch: catch
-            .iter()
-            .enumerate()
-            .map(read_catch)
-            .collect::<Read<_>>()?,
+        retry: retry.iter().enumerate().map(read_retry).collect::<Read<_>>()?,
+        catch: catch.iter().enumerate().map(read_catch).collect::<Read<_>>()?,
     })
 }
 
@@ -109,9 +88,7 @@ fn retrier(node: &Node<'_>, last: bool) -> Read<Retrier> {
     };
     Ok(Retrier {
         errors: errors(node, last)?,
-        interval_s: node
-            .number("IntervalSeconds", 1, ATTEMPTS_MAX)?
-            .unwrap_or(1),
+        interval_s: node.number("IntervalSeconds", 1, ATTEMPTS_MAX)?.unwrap_or(1),
         attempts_max: u32::try_from(attempts).expect("bounded by ATTEMPTS_MAX"),
         backoff_rate: rate,
         delay_s_max: node.number("MaxDelaySeconds", 1, DELAY_S_MAX)?,
@@ -121,28 +98,18 @@ fn retrier(node: &Node<'_>, last: bool) -> Read<Retrier> {
 
 fn catcher(node: &Node<'_>, last: bool) -> Read<Catcher> {
     node.only(&[&["Comment", "ErrorEquals", "Next", "Assign", "Output"]])?;
-    Ok(Catcher {
-        errors: errors(node, last)?,
-        exit: exit(node)?,
-    })
+    Ok(Catcher { errors: errors(node, last)?, exit: exit(node)? })
 }
 
 /// `ErrorEquals`: not empty, and `States.ALL` alone in the last entry.
 fn errors(node: &Node<'_>, last: bool) -> Read<Vec<String>> {
     node.required("ErrorEquals")?;
-    let names = node
-        .list("ErrorEquals")?
-        .iter()
-        .map(|name| name.as_str().map(str::to_owned));
+    let names = node.list("ErrorEquals")?.iter().map(|name| name.as_str().map(str::to_owned));
     let names: Option<Vec<String>> = names.collect();
     let names = names.filter(|names| !names.is_empty());
-    let names =
-        names.ok_or_else(|| node.error_at("ErrorEquals", "expected one or more error names"))?;
+    let names = names.ok_or_else(|| node.error_at("ErrorEquals", "expected one or more error names"))?;
     if names.iter().any(|name| name == "States.ALL") && (names.len() > 1 || !last) {
-        return Err(node.error_at(
-            "ErrorEquals",
-            "States.ALL must stand alone, in the last entry",
-        ));
+        return Err(node.error_at("ErrorEquals", "States.ALL must stand alone, in the last entry"));
     }
     Ok(names)
 }

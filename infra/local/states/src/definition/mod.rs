@@ -30,10 +30,7 @@ pub struct DefinitionError {
 
 impl DefinitionError {
     pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            message: message.into(),
-        }
+        Self { path: path.into(), message: message.into() }
     }
 }
 
@@ -60,13 +57,8 @@ pub(crate) enum State {
     Choice(Choice),
     Wait(Wait),
     Pass(Exit),
-    Succeed {
-        output: Option<Template>,
-    },
-    Fail {
-        error: Option<Template>,
-        cause: Option<Template>,
-    },
+    Succeed { output: Option<Template> },
+    Fail { error: Option<Template>, cause: Option<Template> },
     Parallel(Parallel),
     Map(Map),
 }
@@ -171,14 +163,10 @@ impl Machine {
     /// Parses and checks a definition.
     pub(crate) fn parse(definition: &str) -> Result<Self, DefinitionError> {
         if definition.len() > DEFINITION_BYTES_MAX {
-            return Err(DefinitionError::new(
-                "$",
-                "the definition is longer than 1 MiB",
-            ));
+            return Err(DefinitionError::new("$", "the definition is longer than 1 MiB"));
         }
-        let value: Value = serde_json::from_str(definition).map_err(|error| {
-            DefinitionError::new("$", format!("the definition is not JSON: {error}"))
-        })?;
+        let value: Value = serde_json::from_str(definition)
+            .map_err(|error| DefinitionError::new("$", format!("the definition is not JSON: {error}")))?;
         let machine = parse::machine(&value)?;
         scopes::check(&value, &machine)?;
         Ok(machine)
@@ -202,11 +190,7 @@ impl State {
             Self::Task(task) => Some(&task.recovery),
             Self::Parallel(parallel) => Some(&parallel.recovery),
             Self::Map(map) => Some(&map.recovery),
-            Self::Choice(_)
-            | Self::Wait(_)
-            | Self::Pass(_)
-            | Self::Succeed { .. }
-            | Self::Fail { .. } => None,
+            Self::Choice(_) | Self::Wait(_) | Self::Pass(_) | Self::Succeed { .. } | Self::Fail { .. } => None,
         }
     }
 
@@ -228,24 +212,14 @@ impl State {
     pub(crate) fn exits(&self) -> Vec<&Exit> {
         let mut exits: Vec<&Exit> = match self {
             Self::Task(task) => vec![&task.exit],
-            Self::Choice(choice) => choice
-                .rules
-                .iter()
-                .map(|(_, exit)| exit)
-                .chain(&choice.otherwise)
-                .collect(),
+            Self::Choice(choice) => choice.rules.iter().map(|(_, exit)| exit).chain(&choice.otherwise).collect(),
             Self::Wait(wait) => vec![&wait.exit],
             Self::Pass(exit) => vec![exit],
             Self::Parallel(parallel) => vec![&parallel.exit],
             Self::Map(map) => vec![&map.exit],
             Self::Succeed { .. } | Self::Fail { .. } => Vec::new(),
         };
-        exits.extend(
-            self.recovery()
-                .into_iter()
-                .flat_map(|recovery| &recovery.catch)
-                .map(|catcher| &catcher.exit),
-        );
+        exits.extend(self.recovery().into_iter().flat_map(|recovery| &recovery.catch).map(|catcher| &catcher.exit));
         exits
     }
 }

@@ -20,30 +20,16 @@ type States = HashMap<String, State>;
 /// Reads the whole definition.
 pub(super) fn machine(value: &Value) -> Read<Machine> {
     let node = Node::new(value, "$")?;
-    node.only(&[&[
-        "Comment",
-        "StartAt",
-        "States",
-        "TimeoutSeconds",
-        "Version",
-        "QueryLanguage",
-    ]])?;
+    node.only(&[&["Comment", "StartAt", "States", "TimeoutSeconds", "Version", "QueryLanguage"]])?;
     if node.text("QueryLanguage")? != Some("JSONata") {
         return Err(node.error_at("QueryLanguage", "QueryLanguage must be JSONata"));
     }
-    if node
-        .text("Version")?
-        .is_some_and(|version| version != "1.0")
-    {
+    if node.text("Version")?.is_some_and(|version| version != "1.0") {
         return Err(node.error_at("Version", "Version must be 1.0"));
     }
     let mut states = States::new();
     let start_at = scope(&node, &mut states)?;
-    Ok(Machine {
-        start_at,
-        timeout_s: node.number("TimeoutSeconds", 1, SECONDS_MAX)?,
-        states,
-    })
+    Ok(Machine { start_at, timeout_s: node.number("TimeoutSeconds", 1, SECONDS_MAX)?, states })
 }
 
 /// Reads StartAt and States of a machine, branch or item processor into the one map.
@@ -58,96 +44,54 @@ fn scope(node: &Node<'_>, states: &mut States) -> Read<String> {
             return Err(members.error_at(name, "a state's name has 1 to 80 characters"));
         }
         let read = state(&Node::new(value, members.at(name))?, states)?;
-        if let Some(lost) = read
-            .exits()
-            .into_iter()
-            .filter_map(Exit::target)
-            .find(|target| members.get(target).is_none())
+        if let Some(lost) =
+            read.exits().into_iter().filter_map(Exit::target).find(|target| members.get(target).is_none())
         {
-            return Err(
-                members.error_at(name, format!("there is no state {lost} in the same States"))
-            );
+            return Err(members.error_at(name, format!("there is no state {lost} in the same States")));
         }
         if states.insert(name.clone(), read).is_some() {
-            return Err(
-                members.error_at(name, "state names must be unique in the whole definition")
-            );
+            return Err(members.error_at(name, "state names must be unique in the whole definition"));
         }
     }
     Ok(start_at.to_owned())
 }
 
 fn state(node: &Node<'_>, states: &mut States) -> Read<State> {
-    if node
-        .text("QueryLanguage")?
-        .is_some_and(|language| language != "JSONata")
-    {
+    if node.text("QueryLanguage")?.is_some_and(|language| language != "JSONata") {
         return Err(node.error_at("QueryLanguage", "QueryLanguage must be JSONata"));
     }
     match node.required_text("Type")? {
         "Task" => task(node),
         "Choice" => choice(node),
         "Wait" => wait(node),
-        "Pass" => node
-            .only(&[ANY, EXIT])
-            .and_then(|()| Ok(State::Pass(exit(node)?))),
-        "Succeed" => node.only(&[ANY, &["Output"]]).and_then(|()| {
-            Ok(State::Succeed {
-                output: node.template("Output")?,
-            })
-        }),
+        "Pass" => node.only(&[ANY, EXIT]).and_then(|()| Ok(State::Pass(exit(node)?))),
+        "Succeed" => {
+            node.only(&[ANY, &["Output"]]).and_then(|()| Ok(State::Succeed { output: node.template("Output")? }))
+        }
         "Fail" => fail(node),
         "Parallel" => parallel(node, states),
         "Map" => map(node, states),
-        _ => Err(node.error_at(
-            "Type",
-            "expected Task, Choice, Wait, Pass, Succeed, Fail, Parallel or Map",
-        )),
+        _ => Err(node.error_at("Type", "expected Task, Choice, Wait, Pass, Succeed, Fail, Parallel or Map")),
     }
 }
 
 fn task(node: &Node<'_>) -> Read<State> {
-    node.only(&[
-        ANY,
-        EXIT,
-        RECOVERY,
-        &[
-            "Resource",
-            "Arguments",
-            "TimeoutSeconds",
-            "HeartbeatSeconds",
-        ],
-    ])?;
-    let (resource, required, optional): (_, &[&str], &[&str]) =
-        match node.required_text("Resource")? {
-            "arn:aws:states:::lambda:invoke" => (
-                Resource::Invoke,
-                &["FunctionName"],
-                &["Payload", "InvocationType"],
-            ),
-            "arn:aws:states:::lambda:invoke.waitForTaskToken" => (
-                Resource::InvokeWaitForTaskToken,
-                &["FunctionName"],
-                &["Payload", "InvocationType"],
-            ),
-            "arn:aws:states:::states:startExecution" => (
-                Resource::StartExecution,
-                &["StateMachineArn"],
-                &["Name", "Input"],
-            ),
-            "arn:aws:states:::states:startExecution.sync:2" => (
-                Resource::StartExecutionSync2,
-                &["StateMachineArn"],
-                &["Name", "Input"],
-            ),
-            other => return Err(node.error_at("Resource", format!("{other} is not supported"))),
-        };
-    arguments(node, required, optional)?;
-    let seconds = |key| {
-        node.template_of(key, "a whole number from 1 to 99999999", |value| {
-            in_seconds(value, 1)
-        })
+    node.only(&[ANY, EXIT, RECOVERY, &["Resource", "Arguments", "TimeoutSeconds", "HeartbeatSeconds"]])?;
+    let (resource, required, optional): (_, &[&str], &[&str]) = match node.required_text("Resource")? {
+        "arn:aws:states:::lambda:invoke" => (Resource::Invoke, &["FunctionName"], &["Payload", "InvocationType"]),
+        "arn:aws:states:::lambda:invoke.waitForTaskToken" => {
+            (Resource::InvokeWaitForTaskToken, &["FunctionName"], &["Payload", "InvocationType"])
+        }
+        "arn:aws:states:::states:startExecution" => {
+            (Resource::StartExecution, &["StateMachineArn"], &["Name", "Input"])
+        }
+        "arn:aws:states:::states:startExecution.sync:2" => {
+            (Resource::StartExecutionSync2, &["StateMachineArn"], &["Name", "Input"])
+        }
+        other => return Err(node.error_at("Resource", format!("{other} is not supported"))),
     };
+    arguments(node, required, optional)?;
+    let seconds = |key| node.template_of(key, "a whole number from 1 to 99999999", |value| in_seconds(value, 1));
     Ok(State::Task(Box::new(Task {
         resource,
         arguments: node.template("Arguments")?,
@@ -161,15 +105,11 @@ fn task(node: &Node<'_>) -> Read<State> {
 /// Arguments written as an object name only members the integration knows; one expression may give anything.
 fn arguments(node: &Node<'_>, required: &[&str], optional: &[&str]) -> Read<()> {
     if node.get("Arguments").is_none_or(|value| !value.is_object()) {
-        return node
-            .template_of("Arguments", "an object", Value::is_object)
-            .map(|_| ());
+        return node.template_of("Arguments", "an object", Value::is_object).map(|_| ());
     }
     let members = node.object("Arguments")?;
     members.only(&[required, optional])?;
-    required
-        .iter()
-        .try_for_each(|key| members.required(key).map(|_| ()))
+    required.iter().try_for_each(|key| members.required(key).map(|_| ()))
 }
 
 fn choice(node: &Node<'_>) -> Read<State> {
@@ -185,34 +125,21 @@ fn choice(node: &Node<'_>) -> Read<State> {
         return Err(node.error_at("Choices", "at least one choice is required"));
     }
     let (assign, output) = (assign(node)?, node.template("Output")?);
-    let otherwise = node.text("Default")?.map(|name| Exit {
-        assign,
-        output,
-        next: Next::State(name.to_owned()),
-    });
+    let otherwise = node.text("Default")?.map(|name| Exit { assign, output, next: Next::State(name.to_owned()) });
     Ok(State::Choice(Choice { rules, otherwise }))
 }
 
 fn wait(node: &Node<'_>) -> Read<State> {
     node.only(&[ANY, EXIT, &["Seconds", "Timestamp"]])?;
-    let seconds = node.template_of("Seconds", "a whole number from 0 to 99999999", |value| {
-        in_seconds(value, 0)
-    })?;
-    let instant = |value: &Value| {
-        value
-            .as_str()
-            .is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok())
-    };
+    let seconds = node.template_of("Seconds", "a whole number from 0 to 99999999", |value| in_seconds(value, 0))?;
+    let instant = |value: &Value| value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok());
     let timestamp = node.template_of("Timestamp", "an RFC 3339 timestamp", instant)?;
     let until = match (seconds, timestamp) {
         (Some(seconds), None) => Until::Seconds(seconds),
         (None, Some(timestamp)) => Until::Timestamp(timestamp),
         _ => return Err(node.error("exactly one of Seconds and Timestamp is required")),
     };
-    Ok(State::Wait(Wait {
-        until,
-        exit: exit(node)?,
-    }))
+    Ok(State::Wait(Wait { until, exit: exit(node)? }))
 }
 
 fn fail(node: &Node<'_>) -> Read<State> {
@@ -244,12 +171,7 @@ fn parallel(node: &Node<'_>, states: &mut States) -> Read<State> {
 }
 
 fn map(node: &Node<'_>, states: &mut States) -> Read<State> {
-    node.only(&[
-        ANY,
-        EXIT,
-        RECOVERY,
-        &["Items", "ItemSelector", "ItemProcessor", "MaxConcurrency"],
-    ])?;
+    node.only(&[ANY, EXIT, RECOVERY, &["Items", "ItemSelector", "ItemProcessor", "MaxConcurrency"]])?;
     let processor = node.object("ItemProcessor")?;
     processor.only(&[&["ProcessorConfig", "StartAt", "States", "Comment"]])?;
     if processor.get("ProcessorConfig").is_some() {
@@ -262,9 +184,7 @@ fn map(node: &Node<'_>, states: &mut States) -> Read<State> {
     Ok(State::Map(Map {
         items: node.template_of("Items", "an array", Value::is_array)?,
         selector: node.template("ItemSelector")?,
-        concurrency: node.template_of("MaxConcurrency", "a whole number", |value| {
-            in_seconds(value, 0)
-        })?,
+        concurrency: node.template_of("MaxConcurrency", "a whole number", |value| in_seconds(value, 0))?,
         start_at: scope(&processor, states)?,
         recovery: recovery(node)?,
         exit: exit(node)?,
@@ -272,7 +192,5 @@ fn map(node: &Node<'_>, states: &mut States) -> Read<State> {
 }
 
 fn in_seconds(value: &Value, min: u64) -> bool {
-    value
-        .as_u64()
-        .is_some_and(|n| (min..=SECONDS_MAX).contains(&n))
+    value.as_u64().is_some_and(|n| (min..=SECONDS_MAX).contains(&n))
 }

@@ -40,11 +40,7 @@ impl<'a> Node<'a> {
 
     /// Refuses every member that is in none of `allowed`.
     pub(super) fn only(&self, allowed: &[&[&str]]) -> Read<()> {
-        match self
-            .members
-            .keys()
-            .find(|key| !allowed.iter().any(|list| list.contains(&key.as_str())))
-        {
+        match self.members.keys().find(|key| !allowed.iter().any(|list| list.contains(&key.as_str()))) {
             Some(key) => Err(self.error_at(key, format!("{key} is not supported here"))),
             None => Ok(()),
         }
@@ -55,23 +51,18 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn required(&self, key: &str) -> Read<&'a Value> {
-        self.get(key)
-            .ok_or_else(|| self.error(format!("{key} is required")))
+        self.get(key).ok_or_else(|| self.error(format!("{key} is required")))
     }
 
     pub(super) fn text(&self, key: &str) -> Read<Option<&'a str>> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
-        value
-            .as_str()
-            .map(Some)
-            .ok_or_else(|| self.error_at(key, "expected a string"))
+        value.as_str().map(Some).ok_or_else(|| self.error_at(key, "expected a string"))
     }
 
     pub(super) fn required_text(&self, key: &str) -> Read<&'a str> {
-        self.text(key)?
-            .ok_or_else(|| self.error(format!("{key} is required")))
+        self.text(key)?.ok_or_else(|| self.error(format!("{key} is required")))
     }
 
     /// A whole number from `min` to `max`.
@@ -80,9 +71,7 @@ impl<'a> Node<'a> {
             return Ok(None);
         };
         let number = value.as_u64().filter(|n| (min..=max).contains(n));
-        number.map(Some).ok_or_else(|| {
-            self.error_at(key, format!("expected a whole number from {min} to {max}"))
-        })
+        number.map(Some).ok_or_else(|| self.error_at(key, format!("expected a whole number from {min} to {max}")))
     }
 
     pub(super) fn list(&self, key: &str) -> Read<&'a [Value]> {
@@ -104,20 +93,12 @@ impl<'a> Node<'a> {
 
     /// Any JSON with expressions inside.
     pub(super) fn template(&self, key: &str) -> Read<Option<Template>> {
-        let parsed = self
-            .get(key)
-            .map(|value| Template::parse(value, &self.at(key)))
-            .transpose();
+        let parsed = self.get(key).map(|value| Template::parse(value, &self.at(key))).transpose();
         parsed.map_err(|(path, message)| DefinitionError::new(path, message))
     }
 
     /// An expression, or a literal that `accepts` takes; `what` completes "expected ... or an expression".
-    pub(super) fn template_of(
-        &self,
-        key: &str,
-        what: &str,
-        accepts: fn(&Value) -> bool,
-    ) -> Read<Option<Template>> {
+    pub(super) fn template_of(&self, key: &str, what: &str, accepts: fn(&Value) -> bool) -> Read<Option<Template>> {
         match self.get(key) {
             Some(value) if !accepts(value) && !value.as_str().is_some_and(Expr::is_expression) => {
                 Err(self.error_at(key, format!("expected {what} or an expression")))

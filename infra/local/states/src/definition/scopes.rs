@@ -27,9 +27,7 @@ fn scope(value: &Value, path: &str, machine: &Machine, outer: &HashSet<String>) 
             if outer.contains(variable) {
                 return Err(DefinitionError::new(
                     path,
-                    format!(
-                        "{variable} is a variable of an outer scope and cannot be assigned here"
-                    ),
+                    format!("{variable} is a variable of an outer scope and cannot be assigned here"),
                 ));
             }
             assigned.insert(variable.to_owned());
@@ -37,20 +35,10 @@ fn scope(value: &Value, path: &str, machine: &Machine, outer: &HashSet<String>) 
     }
     for (name, state) in states {
         let path = format!("{path}.States.{name}");
-        for (i, branch) in state["Branches"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .enumerate()
-        {
+        for (i, branch) in state["Branches"].as_array().into_iter().flatten().enumerate() {
             scope(branch, &format!("{path}.Branches[{i}]"), machine, &assigned)?;
         }
-        scope(
-            &state["ItemProcessor"],
-            &format!("{path}.ItemProcessor"),
-            machine,
-            &assigned,
-        )?;
+        scope(&state["ItemProcessor"], &format!("{path}.ItemProcessor"), machine, &assigned)?;
     }
     Ok(())
 }
@@ -60,28 +48,15 @@ fn reach<'m>(start: &'m str, machine: &'m Machine) -> HashSet<&'m str> {
     let mut reached = HashSet::from([start]);
     let mut open = vec![start];
     while let Some(name) = open.pop() {
-        let exits = machine
-            .states
-            .get(name)
-            .map(|state| state.exits())
-            .unwrap_or_default();
-        open.extend(
-            exits
-                .into_iter()
-                .filter_map(Exit::target)
-                .filter(|target| reached.insert(target)),
-        );
+        let exits = machine.states.get(name).map(|state| state.exits()).unwrap_or_default();
+        open.extend(exits.into_iter().filter_map(Exit::target).filter(|target| reached.insert(target)));
     }
     reached
 }
 
 /// Variables that one state assigns, wherever Assign is legal in it.
 fn assignments(state: &Value) -> impl Iterator<Item = &str> {
-    let nested = ["Choices", "Catch"]
-        .into_iter()
-        .flat_map(|key| state[key].as_array().into_iter().flatten());
-    let all = std::iter::once(state)
-        .chain(nested)
-        .filter_map(|holder| holder["Assign"].as_object());
+    let nested = ["Choices", "Catch"].into_iter().flat_map(|key| state[key].as_array().into_iter().flatten());
+    let all = std::iter::once(state).chain(nested).filter_map(|holder| holder["Assign"].as_object());
     all.flat_map(|names| names.keys().map(String::as_str))
 }

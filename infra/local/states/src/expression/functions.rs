@@ -25,17 +25,11 @@ pub(super) fn register(evaluator: &mut Evaluator, now: Timestamp, entropy: &Arc<
         evaluator.register_fn("range", range),
         evaluator.register_fn("parse", parse),
         evaluator.register_fn("hash", hash),
-        evaluator.register_fn("uuid", move |_: &[JValue]| {
-            Ok(JValue::from(uuid(&*uuid_entropy)))
-        }),
-        evaluator.register_fn_override("random", move |args: &[JValue]| {
-            random(args, &*random_entropy)
-        }),
+        evaluator.register_fn("uuid", move |_: &[JValue]| Ok(JValue::from(uuid(&*uuid_entropy)))),
+        evaluator.register_fn_override("random", move |args: &[JValue]| random(args, &*random_entropy)),
         evaluator.register_fn_override("millis", move |_: &[JValue]| Ok(millis(now))),
         evaluator.register_fn_override("now", move |args: &[JValue]| format_now(args, now)),
-        evaluator.register_fn_override("eval", |_: &[JValue]| {
-            Err(failure("$eval is not available in Step Functions"))
-        }),
+        evaluator.register_fn_override("eval", |_: &[JValue]| Err(failure("$eval is not available in Step Functions"))),
     ];
     for registered in new {
         registered.expect("none of these names takes part in the compiled fast path");
@@ -46,9 +40,7 @@ pub(super) fn register(evaluator: &mut Evaluator, now: Timestamp, entropy: &Arc<
 pub(crate) fn uuid(entropy: &dyn Entropy) -> String {
     let mut bytes = [0; 16];
     entropy.fill(&mut bytes);
-    uuid::Builder::from_random_bytes(bytes)
-        .into_uuid()
-        .to_string()
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 fn failure(message: impl Into<String>) -> EvaluatorError {
@@ -56,17 +48,12 @@ fn failure(message: impl Into<String>) -> EvaluatorError {
 }
 
 fn number(args: &[JValue], index: usize, what: &str) -> Result<f64, EvaluatorError> {
-    let found = args
-        .get(index)
-        .and_then(JValue::as_f64)
-        .filter(|n| n.is_finite());
+    let found = args.get(index).and_then(JValue::as_f64).filter(|n| n.is_finite());
     found.ok_or_else(|| failure(format!("{what} must be a number")))
 }
 
 fn text<'a>(args: &'a [JValue], index: usize, what: &str) -> Result<&'a str, EvaluatorError> {
-    args.get(index)
-        .and_then(JValue::as_str)
-        .ok_or_else(|| failure(format!("{what} must be a string")))
+    args.get(index).and_then(JValue::as_str).ok_or_else(|| failure(format!("{what} must be a string")))
 }
 
 fn partition(args: &[JValue]) -> Answer {
@@ -84,19 +71,11 @@ fn partition(args: &[JValue]) -> Answer {
         reason = "checked to be at least 1; AWS rounds down"
     )]
     let size = size as usize;
-    Ok(JValue::array(
-        items
-            .chunks(size)
-            .map(|chunk| JValue::array(chunk.to_vec()))
-            .collect(),
-    ))
+    Ok(JValue::array(items.chunks(size).map(|chunk| JValue::array(chunk.to_vec())).collect()))
 }
 
 fn range(args: &[JValue]) -> Answer {
-    let (first, last) = (
-        number(args, 0, "$range: the first value")?,
-        number(args, 1, "$range: the last value")?,
-    );
+    let (first, last) = (number(args, 0, "$range: the first value")?, number(args, 1, "$range: the last value")?);
     let step = number(args, 2, "$range: the step")?;
     if step == 0.0 {
         return Err(failure("$range: the step must not be zero"));
@@ -121,9 +100,7 @@ fn hash(args: &[JValue]) -> Answer {
         "SHA-384" => hex::encode(Sha384::digest(data)),
         "SHA-512" => hex::encode(Sha512::digest(data)),
         other => {
-            return Err(failure(format!(
-                "$hash: {other} is not one of SHA-256, SHA-384, SHA-512"
-            )));
+            return Err(failure(format!("$hash: {other} is not one of SHA-256, SHA-384, SHA-512")));
         }
     };
     Ok(JValue::from(digest))
@@ -148,10 +125,7 @@ pub(crate) fn unit_interval(bits: u64) -> f64 {
     (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds since 1970 stay below 2^53 for 285,000 years"
-)]
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay below 2^53 for 285,000 years")]
 fn millis(now: Timestamp) -> JValue {
     JValue::Number(now.as_millisecond() as f64)
 }

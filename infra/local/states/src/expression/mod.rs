@@ -36,17 +36,10 @@ impl Expr {
 
     /// Parses `text`, which still carries its `{%` and `%}`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let inner = text
-            .strip_prefix("{%")
-            .and_then(|rest| rest.strip_suffix("%}"));
-        let source = inner
-            .ok_or("expected a JSONata expression: {% ... %}")?
-            .trim();
+        let inner = text.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}"));
+        let source = inner.ok_or("expected a JSONata expression: {% ... %}")?.trim();
         let ast = parser::parse(source).map_err(|error| error.display_message())?;
-        Ok(Self {
-            source: source.to_owned(),
-            ast,
-        })
+        Ok(Self { source: source.to_owned(), ast })
     }
 
     /// The value this expression gives in `scope`.
@@ -104,17 +97,12 @@ impl Scope {
         let found = self.evaluator.evaluate(&expr.ast, &JValue::Undefined);
         let value = found.map_err(|error| EvaluationError(format!("{}: {error}", expr.source)))?;
         match value {
-            JValue::Undefined => Err(EvaluationError(format!(
-                "{}: returned nothing (undefined)",
-                expr.source
-            ))),
-            JValue::Lambda(_) | JValue::Builtin { .. } | JValue::Regex { .. } => Err(
-                EvaluationError(format!("{}: returned a function", expr.source)),
-            ),
-            // Serialising keeps whole numbers whole; the crate's own conversion makes every number a float.
-            other => {
-                serde_json::to_value(&other).map_err(|error| EvaluationError(error.to_string()))
+            JValue::Undefined => Err(EvaluationError(format!("{}: returned nothing (undefined)", expr.source))),
+            JValue::Lambda(_) | JValue::Builtin { .. } | JValue::Regex { .. } => {
+                Err(EvaluationError(format!("{}: returned a function", expr.source)))
             }
+            // Serialising keeps whole numbers whole; the crate's own conversion makes every number a float.
+            other => serde_json::to_value(&other).map_err(|error| EvaluationError(error.to_string())),
         }
     }
 }
@@ -126,39 +114,24 @@ impl Template {
     /// The JSON path of the offence below `path`, and what is wrong.
     pub(crate) fn parse(value: &Value, path: &str) -> Result<Self, (String, String)> {
         match value {
-            Value::String(text) if Expr::is_expression(text) => Expr::parse(text)
-                .map(Self::Expr)
-                .map_err(|message| (path.to_owned(), message)),
+            Value::String(text) if Expr::is_expression(text) => {
+                Expr::parse(text).map(Self::Expr).map_err(|message| (path.to_owned(), message))
+            }
             Value::Array(items) => {
-                let parsed = items
-                    .iter()
-                    .enumerate()
-                    .map(|(i, item)| Self::parse(item, &format!("{path}[{i}]")));
+                let parsed = items.iter().enumerate().map(|(i, item)| Self::parse(item, &format!("{path}[{i}]")));
                 let parsed: Vec<_> = parsed.collect::<Result<_, _>>()?;
                 let literal = parsed.iter().all(|item| matches!(item, Self::Literal(_)));
-                Ok(if literal {
-                    Self::Literal(value.clone())
-                } else {
-                    Self::Array(parsed)
-                })
+                Ok(if literal { Self::Literal(value.clone()) } else { Self::Array(parsed) })
             }
             Value::Object(members) => {
-                let parsed = members.iter().map(|(key, member)| {
-                    Ok((key.clone(), Self::parse(member, &format!("{path}.{key}"))?))
-                });
-                let parsed: Vec<_> = parsed.collect::<Result<_, (String, String)>>()?;
-                let literal = parsed
+                let parsed = members
                     .iter()
-                    .all(|(_, member)| matches!(member, Self::Literal(_)));
-                Ok(if literal {
-                    Self::Literal(value.clone())
-                } else {
-                    Self::Object(parsed)
-                })
+                    .map(|(key, member)| Ok((key.clone(), Self::parse(member, &format!("{path}.{key}"))?)));
+                let parsed: Vec<_> = parsed.collect::<Result<_, (String, String)>>()?;
+                let literal = parsed.iter().all(|(_, member)| matches!(member, Self::Literal(_)));
+                Ok(if literal { Self::Literal(value.clone()) } else { Self::Object(parsed) })
             }
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {
-                Ok(Self::Literal(value.clone()))
-            }
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => Ok(Self::Literal(value.clone())),
         }
     }
 
@@ -172,9 +145,7 @@ impl Template {
                 Ok(Value::Array(items.collect::<Result<_, _>>()?))
             }
             Self::Object(members) => {
-                let members = members
-                    .iter()
-                    .map(|(key, member)| Ok((key.clone(), member.evaluate(scope)?)));
+                let members = members.iter().map(|(key, member)| Ok((key.clone(), member.evaluate(scope)?)));
                 Ok(Value::Object(members.collect::<Result<Map<_, _>, _>>()?))
             }
         }
@@ -194,9 +165,7 @@ mod tests {
         let variables = variables.as_object().expect("an object");
         let now = Timestamp::from_millisecond(1_767_225_600_123).expect("valid");
         let mut scope = Scope::new(&states, variables.iter(), now, &entropy);
-        let found = Template::parse(&template, "$")
-            .expect("parses")
-            .evaluate(&mut scope);
+        let found = Template::parse(&template, "$").expect("parses").evaluate(&mut scope);
         match (found, expect) {
             (Ok(found), Ok(expect)) => assert_eq!(found.to_string(), expect.to_string()),
             (Err(EvaluationError(found)), Err(expect)) => {
@@ -209,32 +178,12 @@ mod tests {
     #[test]
     fn expressions_see_states_and_variables_and_whole_numbers_stay_whole() {
         let states = json!({"input": {"n": 41, "list": [1, 2, 3], "f": 1.5, "s": "x"}});
-        check(
-            json!("{% $states.input.n + 1 %}"),
-            states.clone(),
-            Ok(json!(42)),
-        );
-        check(
-            json!({"a": ["{% $count %}", "plain"]}),
-            states.clone(),
-            Ok(json!({"a": [3, "plain"]})),
-        );
-        check(
-            json!("{% $states.input.f * 2 %}"),
-            states.clone(),
-            Ok(json!(3)),
-        );
-        check(
-            json!("{% $states.input.f %}"),
-            states.clone(),
-            Ok(json!(1.5)),
-        );
+        check(json!("{% $states.input.n + 1 %}"), states.clone(), Ok(json!(42)));
+        check(json!({"a": ["{% $count %}", "plain"]}), states.clone(), Ok(json!({"a": [3, "plain"]})));
+        check(json!("{% $states.input.f * 2 %}"), states.clone(), Ok(json!(3)));
+        check(json!("{% $states.input.f %}"), states.clone(), Ok(json!(1.5)));
         check(json!("{% $nested.a[1] %}"), states.clone(), Ok(json!(2)));
-        check(
-            json!("{% $states.input %}"),
-            states.clone(),
-            Ok(states["input"].clone()),
-        );
+        check(json!("{% $states.input %}"), states.clone(), Ok(states["input"].clone()));
         check(
             json!("{% $merge([$states.input.{'s': s}, {'t': 9007199254740991}]) %}"),
             states,
@@ -244,73 +193,34 @@ mod tests {
 
     #[test]
     fn nothing_functions_and_failures_are_errors() {
-        check(
-            json!("{% $states.input.absent %}"),
-            json!({"input": {}}),
-            Err("undefined"),
-        );
-        check(
-            json!("{% function($x) { $x } %}"),
-            json!({}),
-            Err("function"),
-        );
+        check(json!("{% $states.input.absent %}"), json!({"input": {}}), Err("undefined"));
+        check(json!("{% function($x) { $x } %}"), json!({}), Err("function"));
         check(json!("{% 'a' + 1 %}"), json!({}), Err("T2001"));
         check(json!("{% $eval('1') %}"), json!({}), Err("not available"));
         check(json!("{% $nosuch(1) %}"), json!({}), Err(""));
         assert!(
-            Template::parse(&json!({"a": ["{% 1 + %}"]}), "$.Output")
-                .is_err_and(|(path, _)| path == "$.Output.a[0]")
+            Template::parse(&json!({"a": ["{% 1 + %}"]}), "$.Output").is_err_and(|(path, _)| path == "$.Output.a[0]")
         );
     }
 
     #[test]
     fn aws_functions() {
-        check(
-            json!("{% $partition([1,2,3,4,5], 2) %}"),
-            json!({}),
-            Ok(json!([[1, 2], [3, 4], [5]])),
-        );
-        check(
-            json!("{% $range(0, 10, 5) %}"),
-            json!({}),
-            Ok(json!([0, 5, 10])),
-        );
-        check(
-            json!("{% $range(3, 1, -1) %}"),
-            json!({}),
-            Ok(json!([3, 2, 1])),
-        );
+        check(json!("{% $partition([1,2,3,4,5], 2) %}"), json!({}), Ok(json!([[1, 2], [3, 4], [5]])));
+        check(json!("{% $range(0, 10, 5) %}"), json!({}), Ok(json!([0, 5, 10])));
+        check(json!("{% $range(3, 1, -1) %}"), json!({}), Ok(json!([3, 2, 1])));
         check(json!("{% $range(0, 10, 0) %}"), json!({}), Err("step"));
-        check(
-            json!("{% $parse('{\"a\": [1]}').a %}"),
-            json!({}),
-            Ok(json!([1])),
-        );
+        check(json!("{% $parse('{\"a\": [1]}').a %}"), json!({}), Ok(json!([1])));
         check(json!("{% $parse('{') %}"), json!({}), Err("JSON"));
         check(
             json!("{% $hash('abc', 'SHA-256') %}"),
             json!({}),
-            Ok(json!(
-                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-            )),
+            Ok(json!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")),
         );
         check(json!("{% $length($uuid()) %}"), json!({}), Ok(json!(36)));
-        check(
-            json!("{% $random(7) = $random(7) %}"),
-            json!({}),
-            Ok(json!(true)),
-        );
+        check(json!("{% $random(7) = $random(7) %}"), json!({}), Ok(json!(true)));
         check(json!("{% $random() < 1 %}"), json!({}), Ok(json!(true)));
-        check(
-            json!("{% $millis() %}"),
-            json!({}),
-            Ok(json!(1_767_225_600_123_i64)),
-        );
-        check(
-            json!("{% $now() %}"),
-            json!({}),
-            Ok(json!("2026-01-01T00:00:00.123Z")),
-        );
+        check(json!("{% $millis() %}"), json!({}), Ok(json!(1_767_225_600_123_i64)));
+        check(json!("{% $now() %}"), json!({}), Ok(json!("2026-01-01T00:00:00.123Z")));
         check(json!("{% $now('[Y]') %}"), json!({}), Ok(json!("2026")));
     }
 }

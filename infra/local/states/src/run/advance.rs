@@ -23,27 +23,15 @@ pub(crate) enum Event {
     /// Time has passed.
     Tick,
     /// Someone stops it.
-    Stop {
-        error: Option<String>,
-        cause: Option<String>,
-    },
+    Stop { error: Option<String>, cause: Option<String> },
     /// The function of this attempt returned.
-    Returned {
-        attempt: u64,
-        outcome: Result<Value, Failure>,
-    },
+    Returned { attempt: u64, outcome: Result<Value, Failure> },
     /// The child of this attempt was started (ARN and start), or could not be.
-    ChildStarted {
-        attempt: u64,
-        outcome: Result<(String, Timestamp), Failure>,
-    },
+    ChildStarted { attempt: u64, outcome: Result<(String, Timestamp), Failure> },
     /// A child execution ended.
     ChildEnded(ChildReport),
     /// Someone answered a task token.
-    Answered {
-        token: String,
-        outcome: Result<Value, Failure>,
-    },
+    Answered { token: String, outcome: Result<Value, Failure> },
     /// Someone sent a heartbeat for a task token.
     Heartbeat { token: String },
 }
@@ -52,19 +40,9 @@ pub(crate) enum Event {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Command {
     /// Call a function and report [`Event::Returned`].
-    Invoke {
-        attempt: u64,
-        function: String,
-        payload: Value,
-    },
+    Invoke { attempt: u64, function: String, payload: Value },
     /// Start a child and report [`Event::ChildStarted`].
-    StartChild {
-        attempt: u64,
-        machine: String,
-        name: String,
-        input: Value,
-        sync: bool,
-    },
+    StartChild { attempt: u64, machine: String, name: String, input: Value, sync: bool },
     /// Stop a child nobody waits for any more.
     StopChild { arn: String },
     /// Step again: states are ready.
@@ -100,24 +78,12 @@ pub(crate) struct Changes {
 
 /// Applies `event` to `run`, which must be running.
 pub(crate) fn advance(machine: &Machine, run: &mut Run, event: Event, env: &Env) -> Changes {
-    let mut step = Step {
-        machine,
-        run,
-        env,
-        changes: Changes::default(),
-        full: false,
-    };
+    let mut step = Step { machine, run, env, changes: Changes::default(), full: false };
     step.changes.accepted = step.apply(event);
     step.enter_ready();
     if step.full && step.run.status == Status::Running {
-        let cause = format!(
-            "The execution reached the maximum number of history events ({HISTORY_EVENTS_MAX})."
-        );
-        step.end(
-            Status::Failed,
-            Some("States.Runtime".to_owned()),
-            Some(cause),
-        );
+        let cause = format!("The execution reached the maximum number of history events ({HISTORY_EVENTS_MAX}).");
+        step.end(Status::Failed, Some("States.Runtime".to_owned()), Some(cause));
     }
     step.changes
 }
@@ -151,16 +117,10 @@ impl Step<'_> {
     }
 
     fn start(&mut self) -> bool {
-        self.push_event(
-            0,
-            Body::execution_started(&self.run.input, &self.run.role_arn),
-        );
+        self.push_event(0, Body::execution_started(&self.run.input, &self.run.role_arn));
         let input = serde_json::from_str(&self.run.input).unwrap_or_default();
         let frame = Frame::new(&self.machine.start_at, input, self.now());
-        let timeout_s = self
-            .machine
-            .timeout_s
-            .and_then(|seconds| i64::try_from(seconds).ok());
+        let timeout_s = self.machine.timeout_s.and_then(|seconds| i64::try_from(seconds).ok());
         self.run.deadline = timeout_s.and_then(|seconds| self.after_s(seconds));
         self.insert(frame);
         true
@@ -173,11 +133,7 @@ impl Step<'_> {
             self.end(Status::TimedOut, Some("States.Timeout".to_owned()), None);
             return true;
         }
-        let due = self
-            .run
-            .frames
-            .iter()
-            .filter(|(_, frame)| frame.wake().is_some_and(|wake| wake <= now));
+        let due = self.run.frames.iter().filter(|(_, frame)| frame.wake().is_some_and(|wake| wake <= now));
         let due: Vec<u64> = due.map(|(id, _)| *id).collect();
         for id in due {
             // A sibling's failure may have removed the frame in the meantime.
@@ -207,11 +163,7 @@ impl Step<'_> {
     }
 
     fn next_ready(&self) -> Option<u64> {
-        self.run
-            .frames
-            .iter()
-            .find(|(_, frame)| matches!(frame.at, At::Ready))
-            .map(|(id, _)| *id)
+        self.run.frames.iter().find(|(_, frame)| matches!(frame.at, At::Ready)).map(|(id, _)| *id)
     }
 
     pub(super) fn count_transition(&mut self) {
@@ -228,9 +180,7 @@ impl Step<'_> {
 
     /// `seconds` from now; none beyond the end of time.
     pub(super) fn after_s(&self, seconds: i64) -> Option<Timestamp> {
-        self.now()
-            .checked_add(SignedDuration::from_secs(seconds))
-            .ok()
+        self.now().checked_add(SignedDuration::from_secs(seconds)).ok()
     }
 
     /// A random number in [0, 1).
@@ -243,10 +193,7 @@ impl Step<'_> {
     /// The frame `id`, marked as changed.
     pub(super) fn frame(&mut self, id: u64) -> &mut Frame {
         self.changes.frames.insert(id);
-        self.run
-            .frames
-            .get_mut(&id)
-            .expect("callers hold the id of a live frame")
+        self.run.frames.get_mut(&id).expect("callers hold the id of a live frame")
     }
 
     pub(super) fn touch(&mut self, id: u64) {
@@ -286,12 +233,7 @@ impl Step<'_> {
     pub(super) fn push_event(&mut self, previous: u64, body: Body) -> u64 {
         self.run.events += 1;
         let id = self.run.events;
-        self.changes.history.push(HistoryEvent {
-            id,
-            previous,
-            at: self.env.now,
-            body: body.into_map(),
-        });
+        self.changes.history.push(HistoryEvent { id, previous, at: self.env.now, body: body.into_map() });
         id
     }
 }

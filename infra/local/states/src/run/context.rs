@@ -75,10 +75,7 @@ impl Step<'_> {
     /// Records that an expression of the current state failed.
     pub(super) fn evaluation_failed(&mut self, id: u64, failure: Failure) -> Failure {
         let name = self.run.frames[&id].state.clone();
-        self.record(
-            id,
-            Body::evaluation_failed(&name, failure.cause.as_deref().unwrap_or_default()),
-        );
+        self.record(id, Body::evaluation_failed(&name, failure.cause.as_deref().unwrap_or_default()));
         failure
     }
 
@@ -99,9 +96,7 @@ pub(super) fn bounded(value: Value) -> Result<Value, Failure> {
 
 fn error_output(failure: &Failure) -> Value {
     let members = [("Error", &failure.error), ("Cause", &failure.cause)];
-    let present = members
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), Value::String(value.clone()?))));
+    let present = members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Value::String(value.clone()?))));
     Value::Object(present.collect::<Map<_, _>>())
 }
 

@@ -22,10 +22,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(error: &str, cause: impl Into<String>) -> Self {
-        Self {
-            error: Some(error.to_owned()),
-            cause: Some(cause.into()),
-        }
+        Self { error: Some(error.to_owned()), cause: Some(cause.into()) }
     }
 
     /// Whether one of `names` matches; what wildcards leave out is AWS's choice.
@@ -63,11 +60,7 @@ impl Step<'_> {
             self.frame(id).at = At::Backoff { until };
             return;
         }
-        match recovery
-            .catch
-            .iter()
-            .find(|catcher| failure.matches(&catcher.errors))
-        {
+        match recovery.catch.iter().find(|catcher| failure.matches(&catcher.errors)) {
             None => self.climb(id, failure),
             Some(catcher) => self.catch(id, catcher, &failure),
         }
@@ -75,9 +68,7 @@ impl Step<'_> {
 
     /// When to try again, counting the attempt; none when no retrier wants to.
     fn retry(&mut self, id: u64, retriers: &[Retrier], failure: &Failure) -> Option<Timestamp> {
-        let index = retriers
-            .iter()
-            .position(|retrier| failure.matches(&retrier.errors))?;
+        let index = retriers.iter().position(|retrier| failure.matches(&retrier.errors))?;
         let retrier = &retriers[index];
         let frame = self.frame(id);
         frame.retries.resize(retriers.len(), 0);
@@ -87,9 +78,7 @@ impl Step<'_> {
         }
         frame.retries[index] = used + 1;
         let delay = delay_ms(retrier, used, self.random_unit());
-        self.now()
-            .checked_add(SignedDuration::from_millis(delay))
-            .ok()
+        self.now().checked_add(SignedDuration::from_millis(delay)).ok()
     }
 
     fn catch(&mut self, id: u64, catcher: &Catcher, failure: &Failure) {
@@ -113,43 +102,21 @@ impl Step<'_> {
         if is_map {
             self.record(parent, Body::iteration("Failed", &name, slot));
         }
-        self.record(
-            parent,
-            Body::bare(if is_map {
-                "MapStateFailed"
-            } else {
-                "ParallelStateFailed"
-            }),
-        );
+        self.record(parent, Body::bare(if is_map { "MapStateFailed" } else { "ParallelStateFailed" }));
         self.fail(parent, failure);
     }
 }
 
 /// The delay before attempt `used + 1`, in milliseconds; `unit` is a random number in [0, 1).
 fn delay_ms(retrier: &Retrier, used: u32, unit: f64) -> i64 {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "intervals are bounded far below 2^53"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "intervals are bounded far below 2^53")]
     let interval = retrier.interval_s as f64;
     let exponent = i32::try_from(used).unwrap_or(i32::MAX);
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "delays are bounded far below 2^53"
-    )]
-    let cap = retrier
-        .delay_s_max
-        .unwrap_or(crate::definition::SECONDS_MAX) as f64;
+    #[expect(clippy::cast_precision_loss, reason = "delays are bounded far below 2^53")]
+    let cap = retrier.delay_s_max.unwrap_or(crate::definition::SECONDS_MAX) as f64;
     let full = (interval * retrier.backoff_rate.powi(exponent)).min(cap);
-    let delay = if retrier.full_jitter {
-        full * unit
-    } else {
-        full
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "at most SECONDS_MAX seconds"
-    )]
+    let delay = if retrier.full_jitter { full * unit } else { full };
+    #[expect(clippy::cast_possible_truncation, reason = "at most SECONDS_MAX seconds")]
     let millis = (delay * 1000.0) as i64;
     millis
 }

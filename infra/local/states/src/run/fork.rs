@@ -17,12 +17,7 @@ impl Step<'_> {
         let input = self.evaluate(id, parallel.arguments.as_ref(), &Extra::default(), &input)?;
         self.record(id, Body::bare("ParallelStateStarted"));
         let count = parallel.branches.len();
-        let fork = Fork {
-            items: Vec::new(),
-            results: vec![None; count],
-            started: count,
-            limit: count,
-        };
+        let fork = Fork { items: Vec::new(), results: vec![None; count], started: count, limit: count };
         self.frame(id).at = At::Forked(fork);
         for (slot, start_at) in parallel.branches.iter().enumerate() {
             self.spawn(id, slot, start_at, input.clone(), None);
@@ -32,25 +27,16 @@ impl Step<'_> {
 
     pub(super) fn begin_map(&mut self, id: u64, map: &Map) -> Result<(), Failure> {
         let input = self.run.frames[&id].input.clone();
-        let Value::Array(items) =
-            self.evaluate(id, map.items.as_ref(), &Extra::default(), &input)?
-        else {
+        let Value::Array(items) = self.evaluate(id, map.items.as_ref(), &Extra::default(), &input)? else {
             return Err(self.unusable(id, "the Items of a Map must be an array"));
         };
         let limit = self.evaluate(id, map.concurrency.as_ref(), &Extra::default(), &json!(0))?;
         let limit = match self.whole_seconds(id, &limit, 0)? {
             0 => MAP_CONCURRENCY_MAX,
-            wanted => usize::try_from(wanted)
-                .unwrap_or(usize::MAX)
-                .min(MAP_CONCURRENCY_MAX),
+            wanted => usize::try_from(wanted).unwrap_or(usize::MAX).min(MAP_CONCURRENCY_MAX),
         };
         self.record(id, Body::map_started(items.len()));
-        let fork = Fork {
-            results: vec![None; items.len()],
-            items,
-            started: 0,
-            limit,
-        };
+        let fork = Fork { results: vec![None; items.len()], items, started: 0, limit };
         self.frame(id).at = At::Forked(fork);
         self.start_iterations(id, map)?;
         self.join_if_done(id)
@@ -67,10 +53,7 @@ impl Step<'_> {
             fork.started += 1;
             let value = std::mem::take(&mut fork.items[slot]);
             let item = json!({"Item": {"Index": slot, "Value": value}});
-            let extra = Extra {
-                map_item: Some(&item),
-                ..Extra::default()
-            };
+            let extra = Extra { map_item: Some(&item), ..Extra::default() };
             let input = bounded(self.evaluate(id, map.selector.as_ref(), &extra, &value)?)?;
             let body = Body::iteration("Started", &self.run.frames[&id].state, slot);
             self.record(id, body);
@@ -79,14 +62,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn spawn(
-        &mut self,
-        parent: u64,
-        slot: usize,
-        start_at: &str,
-        input: Value,
-        map_item: Option<Value>,
-    ) {
+    fn spawn(&mut self, parent: u64, slot: usize, start_at: &str, input: Value, map_item: Option<Value>) {
         let mut frame = Frame::new(start_at, input, self.now());
         let above = &self.run.frames[&parent];
         frame.event = above.event;
@@ -108,8 +84,7 @@ impl Step<'_> {
             Some(State::Map(map)) => {
                 let body = Body::iteration("Succeeded", &self.run.frames[&id].state, slot);
                 self.record(id, body);
-                self.start_iterations(id, map)
-                    .and_then(|()| self.join_if_done(id))
+                self.start_iterations(id, map).and_then(|()| self.join_if_done(id))
             }
             _ => self.join_if_done(id),
         };
@@ -126,9 +101,7 @@ impl Step<'_> {
         if fork.results.iter().any(Option::is_none) {
             return Ok(());
         }
-        let result = bounded(Value::Array(
-            fork.results.iter().flatten().cloned().collect(),
-        ))?;
+        let result = bounded(Value::Array(fork.results.iter().flatten().cloned().collect()))?;
         let machine = self.machine;
         let exit = match machine.states.get(&self.run.frames[&id].state) {
             Some(State::Map(map)) => {

@@ -17,13 +17,7 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Running,
-        Self::Succeeded,
-        Self::Failed,
-        Self::TimedOut,
-        Self::Aborted,
-    ];
+    pub(crate) const ALL: [Self; 5] = [Self::Running, Self::Succeeded, Self::Failed, Self::TimedOut, Self::Aborted];
 
     /// The name on the wire.
     pub(crate) fn name(self) -> &'static str {
@@ -118,16 +112,8 @@ pub(crate) struct Call {
 /// Whom a Task calls, with the evaluated arguments.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Target {
-    Lambda {
-        function: String,
-        payload: Value,
-    },
-    Machine {
-        machine: String,
-        name: String,
-        input: Value,
-        sync: bool,
-    },
+    Lambda { function: String, payload: Value },
+    Machine { machine: String, name: String, input: Value, sync: bool },
 }
 
 /// How far a call has come.
@@ -191,11 +177,7 @@ impl Frame {
         match &self.at {
             At::Ready | At::Forked(_) => None,
             At::Backoff { until } | At::Waiting { until } => Some(*until),
-            At::Calling(call) => call
-                .timeout
-                .into_iter()
-                .chain(call.heartbeat.as_ref().map(|beat| beat.due))
-                .min(),
+            At::Calling(call) => call.timeout.into_iter().chain(call.heartbeat.as_ref().map(|beat| beat.due)).min(),
         }
     }
 

@@ -20,22 +20,16 @@ pub(crate) struct Body(Map<String, Value>);
 impl Body {
     /// An event without details.
     pub(super) fn bare(kind: impl Into<String>) -> Self {
-        Self(Map::from_iter([(
-            "type".to_owned(),
-            Value::String(kind.into()),
-        )]))
+        Self(Map::from_iter([("type".to_owned(), Value::String(kind.into()))]))
     }
 
     /// An event whose details stand in `member`; absent values are left out.
     pub(super) fn with(kind: impl Into<String>, member: &str, details: Value) -> Self {
         let mut body = Self::bare(kind);
         let details = match details {
-            Value::Object(members) => Value::Object(
-                members
-                    .into_iter()
-                    .filter(|(_, value)| !value.is_null())
-                    .collect(),
-            ),
+            Value::Object(members) => {
+                Value::Object(members.into_iter().filter(|(_, value)| !value.is_null()).collect())
+            }
             other => other,
         };
         body.0.insert(member.to_owned(), details);
@@ -43,8 +37,7 @@ impl Body {
     }
 
     pub(super) fn execution_started(input: &str, role_arn: &str) -> Self {
-        let details =
-            json!({"input": input, "inputDetails": {"truncated": false}, "roleArn": role_arn});
+        let details = json!({"input": input, "inputDetails": {"truncated": false}, "roleArn": role_arn});
         Self::with("ExecutionStarted", "executionStartedEventDetails", details)
     }
 
@@ -66,46 +59,26 @@ impl Body {
     }
 
     pub(super) fn entered(state_type: &str, name: &str, input: &Value) -> Self {
-        let details =
-            json!({"name": name, "input": input.to_string(), "inputDetails": {"truncated": false}});
-        Self::with(
-            format!("{state_type}StateEntered"),
-            "stateEnteredEventDetails",
-            details,
-        )
+        let details = json!({"name": name, "input": input.to_string(), "inputDetails": {"truncated": false}});
+        Self::with(format!("{state_type}StateEntered"), "stateEnteredEventDetails", details)
     }
 
-    pub(super) fn exited(
-        state_type: &str,
-        name: &str,
-        output: &Value,
-        assigned: &Map<String, Value>,
-    ) -> Self {
-        let variables: Map<_, _> = assigned
-            .iter()
-            .map(|(key, value)| (key.clone(), Value::String(value.to_string())))
-            .collect();
+    pub(super) fn exited(state_type: &str, name: &str, output: &Value, assigned: &Map<String, Value>) -> Self {
+        let variables: Map<_, _> =
+            assigned.iter().map(|(key, value)| (key.clone(), Value::String(value.to_string()))).collect();
         let mut details = json!({"name": name, "output": output.to_string(), "outputDetails": {"truncated": false}});
         if !variables.is_empty() {
             details["assignedVariables"] = Value::Object(variables);
             details["assignedVariablesDetails"] = json!({"truncated": false});
         }
-        Self::with(
-            format!("{state_type}StateExited"),
-            "stateExitedEventDetails",
-            details,
-        )
+        Self::with(format!("{state_type}StateExited"), "stateExitedEventDetails", details)
     }
 
     /// A Task event with its resource; `more` are the further details.
     pub(super) fn task(kind: &str, resource: (&str, &str), mut more: Value) -> Self {
         more["resourceType"] = resource.0.into();
         more["resource"] = resource.1.into();
-        Self::with(
-            format!("Task{kind}"),
-            &format!("task{kind}EventDetails"),
-            more,
-        )
+        Self::with(format!("Task{kind}"), &format!("task{kind}EventDetails"), more)
     }
 
     pub(super) fn iteration(kind: &str, name: &str, index: usize) -> Self {
@@ -117,16 +90,11 @@ impl Body {
     }
 
     pub(super) fn map_started(length: usize) -> Self {
-        Self::with(
-            "MapStateStarted",
-            "mapStateStartedEventDetails",
-            json!({"length": length}),
-        )
+        Self::with("MapStateStarted", "mapStateStartedEventDetails", json!({"length": length}))
     }
 
     pub(super) fn evaluation_failed(state: &str, cause: &str) -> Self {
-        let details =
-            json!({"state": state, "error": "States.QueryEvaluationError", "cause": cause});
+        let details = json!({"state": state, "error": "States.QueryEvaluationError", "cause": cause});
         Self::with("EvaluationFailed", "evaluationFailedEventDetails", details)
     }
 

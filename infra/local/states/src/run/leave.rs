@@ -21,11 +21,7 @@ impl Step<'_> {
         result: Option<&Value>,
         error: Option<&Failure>,
     ) -> Result<(), Failure> {
-        let extra = Extra {
-            result,
-            error,
-            ..Extra::default()
-        };
+        let extra = Extra { result, error, ..Extra::default() };
         let input = self.run.frames[&id].input.clone();
         let default = match (error, result) {
             (Some(failure), _) => json!({"Error": failure.error, "Cause": failure.cause}),
@@ -43,19 +39,9 @@ impl Step<'_> {
     }
 
     /// Records the exit and moves on.
-    pub(super) fn leave(
-        &mut self,
-        id: u64,
-        output: Value,
-        assigned: Map<String, Value>,
-        next: &Next,
-    ) {
+    pub(super) fn leave(&mut self, id: u64, output: Value, assigned: Map<String, Value>, next: &Next) {
         let frame = &self.run.frames[&id];
-        let state_type = self
-            .machine
-            .states
-            .get(&frame.state)
-            .map_or("", |state| state.type_name());
+        let state_type = self.machine.states.get(&frame.state).map_or("", |state| state.type_name());
         let body = Body::exited(state_type, &frame.state, &output, &assigned);
         self.record(id, body);
         let frame = self.frame(id);
@@ -94,18 +80,10 @@ impl Step<'_> {
                 Body::execution_succeeded(self.run.output.as_deref().unwrap_or_default())
             }
             Status::Failed => Body::execution_ended("Failed", error.as_deref(), cause.as_deref()),
-            Status::TimedOut => {
-                Body::execution_ended("TimedOut", error.as_deref(), cause.as_deref())
-            }
+            Status::TimedOut => Body::execution_ended("TimedOut", error.as_deref(), cause.as_deref()),
             Status::Aborted => Body::execution_ended("Aborted", error.as_deref(), cause.as_deref()),
         };
-        let previous = self
-            .run
-            .frames
-            .values()
-            .map(|frame| frame.event)
-            .max()
-            .unwrap_or(self.run.events);
+        let previous = self.run.frames.values().map(|frame| frame.event).max().unwrap_or(self.run.events);
         self.push_event(previous, body);
         self.run.status = status;
         self.run.error = error;
@@ -118,13 +96,8 @@ impl Step<'_> {
 
     /// Removes every frame below `parent`.
     pub(super) fn drop_descendants(&mut self, parent: u64) {
-        let children: Vec<u64> = self
-            .run
-            .frames
-            .iter()
-            .filter(|(_, frame)| frame.parent == Some(parent))
-            .map(|(id, _)| *id)
-            .collect();
+        let children: Vec<u64> =
+            self.run.frames.iter().filter(|(_, frame)| frame.parent == Some(parent)).map(|(id, _)| *id).collect();
         for child in children {
             self.drop_descendants(child);
             self.remove(child);

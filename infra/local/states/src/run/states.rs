@@ -15,11 +15,7 @@ impl Step<'_> {
         let frame = self.frame(id);
         frame.entered = now;
         frame.retries.clear();
-        let type_name = self
-            .machine
-            .states
-            .get(&self.run.frames[&id].state)
-            .map_or("", State::type_name);
+        let type_name = self.machine.states.get(&self.run.frames[&id].state).map_or("", State::type_name);
         let frame = &self.run.frames[&id];
         let body = Body::entered(type_name, &frame.state, &frame.input);
         self.record(id, body);
@@ -31,10 +27,7 @@ impl Step<'_> {
         let machine = self.machine;
         let Some(state) = machine.states.get(&self.run.frames[&id].state) else {
             // A stored frame names a state of the revision it runs; only a damaged store gets here.
-            return self.fail(
-                id,
-                Failure::new("States.Runtime", "the definition has no such state"),
-            );
+            return self.fail(id, Failure::new("States.Runtime", "the definition has no such state"));
         };
         let begun = match state {
             State::Task(task) => self.call(id, task),
@@ -63,10 +56,7 @@ impl Step<'_> {
         }
         match &choice.otherwise {
             Some(exit) => self.exit(id, exit, None, None),
-            None => Err(Failure::new(
-                "States.NoChoiceMatched",
-                "No choice matched and the state has no Default.",
-            )),
+            None => Err(Failure::new("States.NoChoiceMatched", "No choice matched and the state has no Default.")),
         }
     }
 
@@ -79,18 +69,13 @@ impl Step<'_> {
             }
             Until::Timestamp(template) => {
                 let found = self.evaluate(id, Some(template), &Extra::default(), &Value::Null)?;
-                let parsed = found
-                    .as_str()
-                    .and_then(|text| text.parse::<Timestamp>().ok());
+                let parsed = found.as_str().and_then(|text| text.parse::<Timestamp>().ok());
                 // Time is kept in milliseconds.
                 parsed.and_then(|at| Timestamp::from_millisecond(at.as_millisecond()).ok())
             }
         };
         let Some(until) = until else {
-            return Err(self.unusable(
-                id,
-                "a Wait needs an RFC 3339 timestamp that lies within the calendar",
-            ));
+            return Err(self.unusable(id, "a Wait needs an RFC 3339 timestamp that lies within the calendar"));
         };
         if until <= self.now() {
             return self.exit(id, &wait.exit, None, None);
@@ -116,39 +101,21 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn fail_state(
-        &mut self,
-        id: u64,
-        error: Option<&Template>,
-        cause: Option<&Template>,
-    ) -> Result<(), Failure> {
-        let mut text =
-            |template| match self.evaluate(id, template, &Extra::default(), &Value::Null)? {
-                Value::Null => Ok(None),
-                Value::String(text) => Ok(Some(text)),
-                _ => Err(self.unusable(id, "Error and Cause must be strings")),
-            };
+    fn fail_state(&mut self, id: u64, error: Option<&Template>, cause: Option<&Template>) -> Result<(), Failure> {
+        let mut text = |template| match self.evaluate(id, template, &Extra::default(), &Value::Null)? {
+            Value::Null => Ok(None),
+            Value::String(text) => Ok(Some(text)),
+            _ => Err(self.unusable(id, "Error and Cause must be strings")),
+        };
         let (error, cause) = (text(error)?, text(cause)?);
         Err(Failure { error, cause })
     }
 
     /// A whole number of seconds of at least `min`.
-    pub(super) fn whole_seconds(
-        &mut self,
-        id: u64,
-        value: &Value,
-        min: u64,
-    ) -> Result<i64, Failure> {
-        match value
-            .as_u64()
-            .filter(|n| (min..=SECONDS_MAX).contains(n))
-            .and_then(|n| i64::try_from(n).ok())
-        {
+    pub(super) fn whole_seconds(&mut self, id: u64, value: &Value, min: u64) -> Result<i64, Failure> {
+        match value.as_u64().filter(|n| (min..=SECONDS_MAX).contains(n)).and_then(|n| i64::try_from(n).ok()) {
             Some(seconds) => Ok(seconds),
-            None => Err(self.unusable(
-                id,
-                format!("{value} is not a whole number from {min} to {SECONDS_MAX}"),
-            )),
+            None => Err(self.unusable(id, format!("{value} is not a whole number from {min} to {SECONDS_MAX}"))),
         }
     }
 }

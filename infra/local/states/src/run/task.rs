@@ -35,10 +35,7 @@ impl Step<'_> {
     /// Evaluates the arguments and sends the call on its way.
     pub(super) fn call(&mut self, id: u64, task: &Task) -> Result<(), Failure> {
         let token = (task.resource == Resource::InvokeWaitForTaskToken).then(|| self.new_token());
-        let extra = Extra {
-            token: token.as_deref(),
-            ..Extra::default()
-        };
+        let extra = Extra { token: token.as_deref(), ..Extra::default() };
         let input = self.run.frames[&id].input.clone();
         let arguments = self.evaluate(id, task.arguments.as_ref(), &extra, &input)?;
         let timeout_s = self.optional_seconds(id, task.timeout_s.as_ref(), &extra)?;
@@ -49,26 +46,15 @@ impl Step<'_> {
             "region": arn::REGION, "parameters": arguments.to_string(),
             "timeoutInSeconds": timeout_s, "heartbeatInSeconds": heartbeat_s,
         });
-        self.record(
-            id,
-            Body::task("Scheduled", task.resource.history_names(), details),
-        );
-        self.record(
-            id,
-            Body::task("Started", task.resource.history_names(), json!({})),
-        );
+        self.record(id, Body::task("Scheduled", task.resource.history_names(), details));
+        self.record(id, Body::task("Started", task.resource.history_names(), json!({})));
         let attempt = self.run.number();
         let call = Call {
             attempt,
             target,
             phase: Phase::Open,
             timeout: timeout_s.and_then(|seconds| self.after_s(seconds)),
-            heartbeat: heartbeat_s.and_then(|every_s| {
-                Some(Heartbeat {
-                    every_s,
-                    due: self.after_s(every_s)?,
-                })
-            }),
+            heartbeat: heartbeat_s.and_then(|every_s| Some(Heartbeat { every_s, due: self.after_s(every_s)? })),
             token,
         };
         if let Some(token) = &call.token {
@@ -105,37 +91,26 @@ impl Step<'_> {
     }
 
     /// Reads the evaluated arguments.
-    fn target(
-        &mut self,
-        id: u64,
-        resource: Resource,
-        arguments: &Value,
-    ) -> Result<Target, Failure> {
+    fn target(&mut self, id: u64, resource: Resource, arguments: &Value) -> Result<Target, Failure> {
         let text = |key: &str| arguments[key].as_str().filter(|text| !text.is_empty());
         match resource {
             Resource::Invoke | Resource::InvokeWaitForTaskToken => {
                 match text("FunctionName").and_then(arn::function_name) {
-                    Some(function) => Ok(Target::Lambda {
-                        function: function.to_owned(),
-                        payload: arguments["Payload"].clone(),
-                    }),
-                    None => {
-                        Err(self.unusable(id, "FunctionName must be the name or ARN of a function"))
+                    Some(function) => {
+                        Ok(Target::Lambda { function: function.to_owned(), payload: arguments["Payload"].clone() })
                     }
+                    None => Err(self.unusable(id, "FunctionName must be the name or ARN of a function")),
                 }
             }
             Resource::StartExecution | Resource::StartExecutionSync2 => {
                 match text("StateMachineArn").map(arn::machine_arn) {
                     Some(machine) => Ok(Target::Machine {
                         machine,
-                        name: text("Name")
-                            .map_or_else(|| expression::uuid(&**self.entropy()), str::to_owned),
+                        name: text("Name").map_or_else(|| expression::uuid(&**self.entropy()), str::to_owned),
                         input: arguments.get("Input").cloned().unwrap_or_else(|| json!({})),
                         sync: resource == Resource::StartExecutionSync2,
                     }),
-                    None => {
-                        Err(self.unusable(id, "StateMachineArn must be the ARN of a state machine"))
-                    }
+                    None => Err(self.unusable(id, "StateMachineArn must be the ARN of a state machine")),
                 }
             }
         }
@@ -143,14 +118,8 @@ impl Step<'_> {
 
     /// The frame and call of `attempt`, if it is still wanted.
     fn calling(&self, attempt: u64) -> Option<(u64, Call)> {
-        let mut calls = self
-            .run
-            .frames
-            .iter()
-            .filter_map(|(id, frame)| Some((*id, frame.call()?)));
-        calls
-            .find(|(_, call)| call.attempt == attempt)
-            .map(|(id, call)| (id, call.clone()))
+        let mut calls = self.run.frames.iter().filter_map(|(id, frame)| Some((*id, frame.call()?)));
+        calls.find(|(_, call)| call.attempt == attempt).map(|(id, call)| (id, call.clone()))
     }
 
     fn task(&self, id: u64) -> Option<&'_ Task> {
@@ -195,10 +164,7 @@ impl Step<'_> {
             Err(failure) => return self.failed(id, failure),
         };
         let output = json!({"output": result.to_string(), "outputDetails": {"truncated": false}});
-        self.record(
-            id,
-            Body::task("Succeeded", task.resource.history_names(), output),
-        );
+        self.record(id, Body::task("Succeeded", task.resource.history_names(), output));
         if let Err(failure) = self.exit(id, &task.exit, Some(&result), None) {
             self.fail(id, failure);
         }
@@ -219,28 +185,14 @@ impl Step<'_> {
             return;
         };
         let timeout = call.timeout.is_some_and(|at| at <= self.now());
-        let error = if timeout {
-            "States.Timeout"
-        } else {
-            "States.HeartbeatTimeout"
-        };
+        let error = if timeout { "States.Timeout" } else { "States.HeartbeatTimeout" };
         self.record(id, Body::task("TimedOut", names, json!({"error": error})));
         self.cancel(&call.target, &call.phase);
-        self.fail(
-            id,
-            Failure {
-                error: Some(error.to_owned()),
-                cause: None,
-            },
-        );
+        self.fail(id, Failure { error: Some(error.to_owned()), cause: None });
     }
 
     /// The child runs, or could not be started. False when nobody waits for it any more.
-    pub(super) fn child_started(
-        &mut self,
-        attempt: u64,
-        outcome: Result<(String, Timestamp), Failure>,
-    ) -> bool {
+    pub(super) fn child_started(&mut self, attempt: u64, outcome: Result<(String, Timestamp), Failure>) -> bool {
         let Some((id, call)) = self.calling(attempt) else {
             return false;
         };
@@ -262,11 +214,7 @@ impl Step<'_> {
 
     /// A child execution that a frame waits for has ended.
     pub(super) fn child_ended(&mut self, report: &ChildReport) -> bool {
-        let waiting = self
-            .run
-            .frames
-            .iter()
-            .filter(|(_, frame)| frame.child() == Some(&report.arn));
+        let waiting = self.run.frames.iter().filter(|(_, frame)| frame.child() == Some(&report.arn));
         let waiting: Vec<u64> = waiting.map(|(id, _)| *id).collect();
         for id in &waiting {
             if !self.run.frames.contains_key(id) {
@@ -276,10 +224,7 @@ impl Step<'_> {
                 Status::Succeeded => self.succeeded(*id, report.document.clone()),
                 Status::Running => {}
                 Status::Failed | Status::TimedOut | Status::Aborted => {
-                    self.failed(
-                        *id,
-                        Failure::new("States.TaskFailed", report.document.to_string()),
-                    );
+                    self.failed(*id, Failure::new("States.TaskFailed", report.document.to_string()));
                 }
             }
         }
@@ -288,14 +233,8 @@ impl Step<'_> {
 
     /// The frame and call that wait for `token`, before or after the function has returned.
     fn awaiting(&self, token: &str) -> Option<(u64, Call)> {
-        let mut calls = self
-            .run
-            .frames
-            .iter()
-            .filter_map(|(id, frame)| Some((*id, frame.call()?)));
-        calls
-            .find(|(_, call)| call.token.as_deref() == Some(token))
-            .map(|(id, call)| (id, call.clone()))
+        let mut calls = self.run.frames.iter().filter_map(|(id, frame)| Some((*id, frame.call()?)));
+        calls.find(|(_, call)| call.token.as_deref() == Some(token)).map(|(id, call)| (id, call.clone()))
     }
 
     /// Someone answered a token; false when nobody waits for it any more.
@@ -315,12 +254,7 @@ impl Step<'_> {
         let Some((id, call)) = self.awaiting(token) else {
             return false;
         };
-        let next = call.heartbeat.and_then(|beat| {
-            Some(Heartbeat {
-                due: self.after_s(beat.every_s)?,
-                ..beat
-            })
-        });
+        let next = call.heartbeat.and_then(|beat| Some(Heartbeat { due: self.after_s(beat.every_s)?, ..beat }));
         if let At::Calling(call) = &mut self.frame(id).at {
             call.heartbeat = next;
         }
@@ -331,22 +265,7 @@ impl Step<'_> {
 /// What the driver has to do for an open call; also after a restart.
 pub(crate) fn command(attempt: u64, target: Target) -> Command {
     match target {
-        Target::Lambda { function, payload } => Command::Invoke {
-            attempt,
-            function,
-            payload,
-        },
-        Target::Machine {
-            machine,
-            name,
-            input,
-            sync,
-        } => Command::StartChild {
-            attempt,
-            machine,
-            name,
-            input,
-            sync,
-        },
+        Target::Lambda { function, payload } => Command::Invoke { attempt, function, payload },
+        Target::Machine { machine, name, input, sync } => Command::StartChild { attempt, machine, name, input, sync },
     }
 }

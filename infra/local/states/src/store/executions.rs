@@ -87,11 +87,7 @@ impl Store {
     /// The execution without its frames.
     pub(crate) fn execution(&self, arn: &str) -> Result<Option<Run>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM executions WHERE arn = ?1");
-        let raw = self
-            .connection
-            .prepare_cached(&sql)?
-            .query_row([arn], read)
-            .optional()?;
+        let raw = self.connection.prepare_cached(&sql)?.query_row([arn], read).optional()?;
         Ok(raw.map(convert).transpose()?.map(|(_, run)| run))
     }
 
@@ -100,14 +96,11 @@ impl Store {
         let Some(mut run) = self.execution(arn)? else {
             return Ok(None);
         };
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id, body FROM frames WHERE execution = ?1")?;
+        let mut statement = self.connection.prepare_cached("SELECT id, body FROM frames WHERE execution = ?1")?;
         let mut rows = statement.query([arn])?;
         while let Some(row) = rows.next()? {
             let (id, body): (i64, String) = (row.get(0)?, row.get(1)?);
-            let frame =
-                serde_json::from_str(&body).map_err(|_| StoreError::Damaged { table: "frames" })?;
+            let frame = serde_json::from_str(&body).map_err(|_| StoreError::Damaged { table: "frames" })?;
             run.frames.insert(unsigned(id, "frames")?, frame);
         }
         Ok(Some(run))
@@ -122,10 +115,7 @@ impl Store {
     ) -> Result<Vec<i64>, StoreError> {
         let transaction = self.connection.transaction()?;
         for table in ["frames", "history", "tokens"] {
-            transaction.execute(
-                &format!("DELETE FROM {table} WHERE execution = ?1"),
-                [&run.arn],
-            )?;
+            transaction.execute(&format!("DELETE FROM {table} WHERE execution = ?1"), [&run.arn])?;
         }
         transaction.execute("DELETE FROM executions WHERE arn = ?1", [&run.arn])?;
         transaction.execute(
@@ -162,20 +152,10 @@ impl Store {
     /// Who started the execution.
     pub(crate) fn origin(&self, arn: &str) -> Result<Option<Origin>, StoreError> {
         let sql = "SELECT parent, parent_attempt, sync FROM executions WHERE arn = ?1 AND parent IS NOT NULL";
-        let row = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([arn], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let row =
+            self.connection.prepare_cached(sql)?.query_row([arn], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
         let found: Option<(String, i64, bool)> = row.optional()?;
-        found
-            .map(|(parent, attempt, sync)| {
-                Ok(Origin {
-                    parent,
-                    attempt: unsigned(attempt, TABLE)?,
-                    sync,
-                })
-            })
-            .transpose()
+        found.map(|(parent, attempt, sync)| Ok(Origin { parent, attempt: unsigned(attempt, TABLE)?, sync })).transpose()
     }
 
     /// Executions of a machine, newest first, each with its place in the listing.
@@ -191,20 +171,12 @@ impl Store {
              ORDER BY rowid DESC LIMIT ?4"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(
-            params![machine, page.from, status.map(Status::name), page.limit],
-            read,
-        )?;
+        let rows = statement.query_map(params![machine, page.from, status.map(Status::name), page.limit], read)?;
         rows.map(|row| convert(row?)).collect()
     }
 
     /// Events from `page.from` on, upwards or downwards.
-    pub(crate) fn history(
-        &self,
-        arn: &str,
-        reverse: bool,
-        page: Page,
-    ) -> Result<Vec<HistoryEvent>, StoreError> {
+    pub(crate) fn history(&self, arn: &str, reverse: bool, page: Page) -> Result<Vec<HistoryEvent>, StoreError> {
         let sql = if reverse {
             "SELECT id, previous, at, body FROM history WHERE execution = ?1 AND id <= ?2 ORDER BY id DESC LIMIT ?3"
         } else {
@@ -215,8 +187,8 @@ impl Store {
         let mut events = Vec::new();
         while let Some(row) = rows.next()? {
             let body: String = row.get(3)?;
-            let body: Map<String, Value> = serde_json::from_str(&body)
-                .map_err(|_| StoreError::Damaged { table: "history" })?;
+            let body: Map<String, Value> =
+                serde_json::from_str(&body).map_err(|_| StoreError::Damaged { table: "history" })?;
             events.push(HistoryEvent {
                 id: unsigned(row.get(0)?, "history")?,
                 previous: unsigned(row.get(1)?, "history")?,
@@ -240,27 +212,18 @@ impl Store {
     pub(crate) fn next_wake(&self) -> Result<Option<Timestamp>, StoreError> {
         let sql = "SELECT MIN(at) FROM (SELECT MIN(wake) AS at FROM frames WHERE wake IS NOT NULL \
                    UNION ALL SELECT MIN(deadline) FROM executions WHERE status = 'RUNNING')";
-        let at: Option<i64> = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([], |row| row.get(0))?;
+        let at: Option<i64> = self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
         at.map(|at| instant(at, "frames")).transpose()
     }
 
     /// Every running execution.
     pub(crate) fn running(&self) -> Result<Vec<String>, StoreError> {
-        self.arns(
-            "SELECT arn FROM executions WHERE status = ?1 ORDER BY rowid",
-            &Status::Running.name(),
-        )
+        self.arns("SELECT arn FROM executions WHERE status = ?1 ORDER BY rowid", &Status::Running.name())
     }
 
     /// Executions in which a task waits for the child `arn`.
     pub(crate) fn waiting_for(&self, arn: &str) -> Result<Vec<String>, StoreError> {
-        self.arns(
-            "SELECT DISTINCT execution FROM frames WHERE child = ?1",
-            &arn,
-        )
+        self.arns("SELECT DISTINCT execution FROM frames WHERE child = ?1", &arn)
     }
 
     /// Running children whose parent no longer waits for them.
@@ -275,32 +238,24 @@ impl Store {
     /// The execution that issued `token`.
     pub(crate) fn token(&self, token: &str) -> Result<Option<String>, StoreError> {
         let sql = "SELECT execution FROM tokens WHERE token = ?1";
-        Ok(self
-            .connection
-            .prepare_cached(sql)?
-            .query_row([token], |row| row.get(0))
-            .optional()?)
+        Ok(self.connection.prepare_cached(sql)?.query_row([token], |row| row.get(0)).optional()?)
     }
 
     /// Calls without waiting that have not returned.
     pub(crate) fn detached(&self) -> Result<Vec<(i64, String, Value)>, StoreError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id, function, payload FROM detached ORDER BY id")?;
+        let mut statement = self.connection.prepare_cached("SELECT id, function, payload FROM detached ORDER BY id")?;
         let mut rows = statement.query([])?;
         let mut calls = Vec::new();
         while let Some(row) = rows.next()? {
             let payload: String = row.get(2)?;
-            let payload = serde_json::from_str(&payload)
-                .map_err(|_| StoreError::Damaged { table: "detached" })?;
+            let payload = serde_json::from_str(&payload).map_err(|_| StoreError::Damaged { table: "detached" })?;
             calls.push((row.get(0)?, row.get(1)?, payload));
         }
         Ok(calls)
     }
 
     pub(crate) fn remove_detached(&mut self, id: i64) -> Result<(), StoreError> {
-        self.connection
-            .execute("DELETE FROM detached WHERE id = ?1", [id])?;
+        self.connection.execute("DELETE FROM detached WHERE id = ?1", [id])?;
         Ok(())
     }
 
@@ -312,11 +267,7 @@ impl Store {
 }
 
 /// Writes what `changes` says has changed in `run`.
-fn write(
-    transaction: &Transaction<'_>,
-    run: &Run,
-    changes: &Changes,
-) -> Result<Vec<i64>, StoreError> {
+fn write(transaction: &Transaction<'_>, run: &Run, changes: &Changes) -> Result<Vec<i64>, StoreError> {
     transaction
         .prepare_cached(
             "UPDATE executions SET status = ?2, output = ?3, error = ?4, cause = ?5, stopped = ?6, deadline = ?7, \
@@ -336,20 +287,16 @@ fn write(
     write_frames(transaction, run, changes)?;
     for event in &changes.history {
         // Plain INSERT: an event that exists already is a fault, never silently replaced.
-        transaction
-            .prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![
-                run.arn,
-                signed(event.id),
-                signed(event.previous),
-                millis(event.at),
-                Value::Object(event.body.clone()).to_string()
-            ])?;
+        transaction.prepare_cached("INSERT INTO history VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            run.arn,
+            signed(event.id),
+            signed(event.previous),
+            millis(event.at),
+            Value::Object(event.body.clone()).to_string()
+        ])?;
     }
     for token in &changes.tokens {
-        transaction
-            .prepare_cached("INSERT INTO tokens VALUES (?1, ?2)")?
-            .execute(params![token, run.arn])?;
+        transaction.prepare_cached("INSERT INTO tokens VALUES (?1, ?2)")?.execute(params![token, run.arn])?;
     }
     let mut detached = Vec::new();
     for (function, payload) in &changes.detached {
@@ -361,29 +308,15 @@ fn write(
     Ok(detached)
 }
 
-fn write_frames(
-    transaction: &Transaction<'_>,
-    run: &Run,
-    changes: &Changes,
-) -> Result<(), StoreError> {
+fn write_frames(transaction: &Transaction<'_>, run: &Run, changes: &Changes) -> Result<(), StoreError> {
     for id in &changes.frames {
         match run.frames.get(id) {
             Some(frame) => {
-                let body = serde_json::to_string(frame)
-                    .map_err(|_| StoreError::Damaged { table: "frames" })?;
+                let body = serde_json::to_string(frame).map_err(|_| StoreError::Damaged { table: "frames" })?;
                 let attempt = frame.call().map(|call| signed(call.attempt));
                 transaction
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO frames VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    )?
-                    .execute(params![
-                        run.arn,
-                        signed(*id),
-                        attempt,
-                        frame.wake().map(millis),
-                        frame.child(),
-                        body
-                    ])?;
+                    .prepare_cached("INSERT OR REPLACE INTO frames VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                    .execute(params![run.arn, signed(*id), attempt, frame.wake().map(millis), frame.child(), body])?;
             }
             None => {
                 transaction

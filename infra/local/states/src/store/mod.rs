@@ -16,9 +16,7 @@ pub(crate) use machines::MachineRow;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory cannot be created.
-    #[error(
-        "cannot create the data directory of Step Functions; check that its parent is writable"
-    )]
+    #[error("cannot create the data directory of Step Functions; check that its parent is writable")]
     Directory(#[source] std::io::Error),
     /// A later release wrote the data.
     #[error(
@@ -31,9 +29,7 @@ pub enum OpenError {
         known: i64,
     },
     /// The data cannot be read.
-    #[error(
-        "cannot read the Step Functions data; if the disk is sound, move the data directory away and start empty"
-    )]
+    #[error("cannot read the Step Functions data; if the disk is sound, move the data directory away and start empty")]
     Store(#[from] StoreError),
 }
 
@@ -64,9 +60,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn open(dir: &Path) -> Result<Self, OpenError> {
-        Ok(Self {
-            connection: schema::open(dir)?,
-        })
+        Ok(Self { connection: schema::open(dir)? })
     }
 
     /// Copies the database as it stands into `dir`: what a process killed at this moment would leave.
@@ -75,16 +69,11 @@ impl Store {
         std::fs::create_dir_all(dir).expect("a directory for the copy");
         let file = dir.join("states.sqlite");
         let target = file.to_str().expect("a UTF-8 path");
-        self.connection
-            .execute("VACUUM INTO ?1", [target])
-            .expect("the copy is written");
+        self.connection.execute("VACUUM INTO ?1", [target]).expect("the copy is written");
         let copy = Connection::open(&file).expect("the copy opens");
-        let version: i64 = self
-            .connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .expect("a version");
-        copy.pragma_update(None, "user_version", version)
-            .expect("the version is kept");
+        let version: i64 =
+            self.connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version");
+        copy.pragma_update(None, "user_version", version).expect("the version is kept");
     }
 }
 

@@ -54,10 +54,7 @@ pub(super) fn open(dir: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > VERSION {
-        return Err(OpenError::Newer {
-            found,
-            known: VERSION,
-        });
+        return Err(OpenError::Newer { found, known: VERSION });
     }
     if found == 0 {
         let transaction = connection.transaction()?;

@@ -26,15 +26,9 @@ async fn pass_choice_and_variables() {
         "Small": {"Type": "Succeed", "Output": "{% {'in': $states.input, 'm': $m, 'name': $states.context.State.Name} %}"},
     });
     let world = World::with_machine(Fakes::default(), states, "A");
-    assert_eq!(
-        output(&world.run(json!({"n": 5})).await),
-        json!({"in": 10, "m": 3, "name": "Small"})
-    );
+    assert_eq!(output(&world.run(json!({"n": 5})).await), json!({"in": 10, "m": 3, "name": "Small"}));
     let arn = world.start("machine", "big", json!({"n": 51})).await;
-    assert_eq!(
-        output(&world.finish(&arn).await),
-        json!({"in": {"big": 102}, "m": 2})
-    );
+    assert_eq!(output(&world.finish(&arn).await), json!({"in": {"big": 102}, "m": 2}));
     assert_eq!(world.states.transitions(), 6);
     let expected = [
         "ExecutionStarted",
@@ -48,23 +42,9 @@ async fn pass_choice_and_variables() {
     ];
     assert_eq!(world.event_types(&arn).await, expected);
     let history = world.history(&arn).await;
-    assert_eq!(
-        history[2]["stateExitedEventDetails"]["assignedVariables"],
-        json!({"m": "1", "n": "102"})
-    );
-    let ids: Vec<_> = history
-        .iter()
-        .map(|event| (event["id"].as_u64(), event["previousEventId"].as_u64()))
-        .collect();
-    assert_eq!(
-        ids[..4],
-        [
-            (Some(1), Some(0)),
-            (Some(2), Some(0)),
-            (Some(3), Some(2)),
-            (Some(4), Some(3))
-        ]
-    );
+    assert_eq!(history[2]["stateExitedEventDetails"]["assignedVariables"], json!({"m": "1", "n": "102"}));
+    let ids: Vec<_> = history.iter().map(|event| (event["id"].as_u64(), event["previousEventId"].as_u64())).collect();
+    assert_eq!(ids[..4], [(Some(1), Some(0)), (Some(2), Some(0)), (Some(3), Some(2)), (Some(4), Some(3))]);
 }
 
 #[tokio::test]
@@ -85,9 +65,7 @@ async fn fail_and_expressions_without_a_value_end_the_execution() {
     let ended = world.run(json!({})).await;
     assert_eq!(ended["error"], "States.QueryEvaluationError");
     assert_eq!(
-        world
-            .event_types(ended["executionArn"].as_str().expect("an ARN"))
-            .await[2..],
+        world.event_types(ended["executionArn"].as_str().expect("an ARN")).await[2..],
         ["EvaluationFailed", "ExecutionFailed"]
     );
 
@@ -96,10 +74,7 @@ async fn fail_and_expressions_without_a_value_end_the_execution() {
         json!({"A": {"Type": "Choice", "Choices": [{"Condition": "{% false %}", "Next": "B"}]}, "B": {"Type": "Succeed"}}),
         "A",
     );
-    assert_eq!(
-        world.run(json!({})).await["error"],
-        "States.NoChoiceMatched"
-    );
+    assert_eq!(world.run(json!({})).await["error"], "States.NoChoiceMatched");
 }
 
 #[tokio::test]
@@ -117,25 +92,15 @@ async fn waits_end_exactly_when_they_should() {
     world.pass(1).await;
     assert_eq!(world.event_types(&arn).await.len(), 4);
     output(&world.finish(&arn).await);
-    assert_eq!(
-        world.clock.now(),
-        start_of_time() + SignedDuration::from_millis(3_600_250)
-    );
+    assert_eq!(world.clock.now(), start_of_time() + SignedDuration::from_millis(3_600_250));
 }
 
 #[tokio::test]
 async fn tasks_give_payload_status_and_history() {
     let fakes = Fakes::default().with("f", |payload, _| Ok(json!({"got": payload})));
-    let world = World::with_machine(
-        fakes,
-        json!({"A": invoke("f", json!({"TimeoutSeconds": 60, "End": true}))}),
-        "A",
-    );
+    let world = World::with_machine(fakes, json!({"A": invoke("f", json!({"TimeoutSeconds": 60, "End": true}))}), "A");
     let ended = world.run(json!({"n": 1})).await;
-    assert_eq!(
-        output(&ended),
-        json!({"ExecutedVersion": "$LATEST", "Payload": {"got": {"n": 1}}, "StatusCode": 200})
-    );
+    assert_eq!(output(&ended), json!({"ExecutedVersion": "$LATEST", "Payload": {"got": {"n": 1}}, "StatusCode": 200}));
     let arn = ended["executionArn"].as_str().expect("an ARN");
     let expected = [
         "ExecutionStarted",
@@ -149,11 +114,7 @@ async fn tasks_give_payload_status_and_history() {
     assert_eq!(world.event_types(arn).await, expected);
     let scheduled = &world.history(arn).await[2]["taskScheduledEventDetails"];
     assert_eq!(
-        (
-            &scheduled["resourceType"],
-            &scheduled["resource"],
-            &scheduled["timeoutInSeconds"]
-        ),
+        (&scheduled["resourceType"], &scheduled["resource"], &scheduled["timeoutInSeconds"]),
         (&json!("lambda"), &json!("invoke"), &json!(60))
     );
 }
@@ -172,18 +133,11 @@ async fn retries_back_off_and_then_the_error_is_caught() {
         }),
     );
     let states = json!({"A": task, "No": {"Type": "Fail"}, "Yes": {"Type": "Succeed", "Output": ["{% $states.input %}", "{% $cause %}"]}});
-    let world = World::with_machine(
-        Fakes::default().with("f", |_, _| Err(error("Busy"))),
-        states,
-        "A",
-    );
+    let world = World::with_machine(Fakes::default().with("f", |_, _| Err(error("Busy"))), states, "A");
     let ended = world.run(json!({})).await;
     assert_eq!(output(&ended), json!(["Busy", "Busy"]));
     // 2 + 6 + 10 (capped from 18) seconds.
-    assert_eq!(
-        world.clock.now(),
-        start_of_time() + SignedDuration::from_secs(18)
-    );
+    assert_eq!(world.clock.now(), start_of_time() + SignedDuration::from_secs(18));
     assert_eq!(world.functions.calls("f").len(), 4);
     assert_eq!(world.states.transitions(), 2 + 3);
 }
@@ -193,15 +147,8 @@ async fn wildcards_leave_out_what_aws_leaves_out() {
     let big = "x".repeat(262_145);
     let fakes = Fakes::default().with("big", move |_, _| Ok(json!(big.clone())));
     let catch = json!({"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "B"}], "End": true});
-    let world = World::with_machine(
-        fakes,
-        json!({"A": invoke("big", catch), "B": {"Type": "Succeed"}}),
-        "A",
-    );
-    assert_eq!(
-        world.run(json!({})).await["error"],
-        "States.DataLimitExceeded"
-    );
+    let world = World::with_machine(fakes, json!({"A": invoke("big", catch), "B": {"Type": "Succeed"}}), "A");
+    assert_eq!(world.run(json!({})).await["error"], "States.DataLimitExceeded");
 }
 
 #[tokio::test]
@@ -216,30 +163,13 @@ async fn map_keeps_order_and_its_concurrency() {
         "B": {"Type": "Succeed", "Output": {"sum": "{% $states.input %}", "all": "{% $all %}"}}});
     let world = World::with_machine(Fakes::default(), states, "A");
     let ended = world.run(json!({"width": 2})).await;
-    assert_eq!(
-        output(&ended),
-        json!({"sum": 170, "all": [12, 23, 34, 45, 56]})
-    );
-    assert_eq!(
-        world.clock.now(),
-        start_of_time() + SignedDuration::from_secs(3)
-    );
-    let types = world
-        .event_types(ended["executionArn"].as_str().expect("an ARN"))
-        .await;
-    assert_eq!(
-        types
-            .iter()
-            .filter(|kind| *kind == "MapIterationSucceeded")
-            .count(),
-        5
-    );
+    assert_eq!(output(&ended), json!({"sum": 170, "all": [12, 23, 34, 45, 56]}));
+    assert_eq!(world.clock.now(), start_of_time() + SignedDuration::from_secs(3));
+    let types = world.event_types(ended["executionArn"].as_str().expect("an ARN")).await;
+    assert_eq!(types.iter().filter(|kind| *kind == "MapIterationSucceeded").count(), 5);
     let arn = world.start("machine", "wide", json!({"width": 0})).await;
     world.finish(&arn).await;
-    assert_eq!(
-        world.clock.now(),
-        start_of_time() + SignedDuration::from_secs(4)
-    );
+    assert_eq!(world.clock.now(), start_of_time() + SignedDuration::from_secs(4));
 }
 
 #[tokio::test]
@@ -248,10 +178,7 @@ async fn an_empty_map_and_items_that_are_no_array() {
     let world = World::with_machine(Fakes::default(), states, "A");
     assert_eq!(output(&world.run(json!([])).await), json!([]));
     let arn = world.start("machine", "bad", json!({})).await;
-    assert_eq!(
-        world.finish(&arn).await["error"],
-        "States.QueryEvaluationError"
-    );
+    assert_eq!(world.finish(&arn).await["error"], "States.QueryEvaluationError");
 }
 
 #[tokio::test]
@@ -265,25 +192,16 @@ async fn a_failing_branch_ends_its_siblings() {
         "B": {"Type": "Succeed"}, "C": {"Type": "Fail"}});
     let world = World::with_machine(Fakes::default(), states, "A");
     assert_eq!(output(&world.run(json!({})).await)["Error"], "Oops");
-    assert_eq!(
-        world.clock.now(),
-        start_of_time() + SignedDuration::from_secs(1)
-    );
+    assert_eq!(world.clock.now(), start_of_time() + SignedDuration::from_secs(1));
 }
 
 #[tokio::test]
 async fn timeouts_of_the_whole_execution() {
     let world = World::new(Fakes::default());
     let definition = json!({"QueryLanguage": "JSONata", "TimeoutSeconds": 30, "StartAt": "A", "States": {"A": {"Type": "Wait", "Seconds": 60, "End": true}}});
-    world
-        .states
-        .put_state_machine("machine", &definition.to_string())
-        .expect("valid");
+    world.states.put_state_machine("machine", &definition.to_string()).expect("valid");
     let ended = world.run(json!({})).await;
-    assert_eq!(
-        (&ended["status"], &ended["error"]),
-        (&json!("TIMED_OUT"), &json!("States.Timeout"))
-    );
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("TIMED_OUT"), &json!("States.Timeout")));
 }
 
 #[tokio::test]
@@ -295,20 +213,10 @@ async fn an_endless_machine_stops_at_the_history_limit() {
         world.settle().await;
     }
     let ended = world.finish(&arn).await;
-    assert_eq!(
-        (&ended["status"], &ended["error"]),
-        (&json!("FAILED"), &json!("States.Runtime"))
-    );
-    let last = world
-        .ok(
-            "GetExecutionHistory",
-            json!({"executionArn": arn, "reverseOrder": true, "maxResults": 1}),
-        )
-        .await;
-    assert_eq!(
-        (&last["events"][0]["id"], &last["events"][0]["type"]),
-        (&json!(25_000), &json!("ExecutionFailed"))
-    );
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("States.Runtime")));
+    let last =
+        world.ok("GetExecutionHistory", json!({"executionArn": arn, "reverseOrder": true, "maxResults": 1})).await;
+    assert_eq!((&last["events"][0]["id"], &last["events"][0]["type"]), (&json!(25_000), &json!("ExecutionFailed")));
 }
 
 #[tokio::test]

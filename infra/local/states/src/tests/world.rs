@@ -44,19 +44,12 @@ impl Fakes {
 
     pub(super) fn calls(&self, name: &str) -> Vec<Value> {
         let calls = self.calls.lock().expect("no test panics while holding it");
-        calls
-            .iter()
-            .filter(|(called, _)| called == name)
-            .map(|(_, payload)| payload.clone())
-            .collect()
+        calls.iter().filter(|(called, _)| called == name).map(|(_, payload)| payload.clone()).collect()
     }
 }
 
 pub(super) fn error(error: &str) -> FunctionError {
-    FunctionError {
-        error: error.to_owned(),
-        cause: json!({"errorType": error, "errorMessage": "as told"}).to_string(),
-    }
+    FunctionError { error: error.to_owned(), cause: json!({"errorType": error, "errorMessage": "as told"}).to_string() }
 }
 
 impl Functions for Fakes {
@@ -70,10 +63,7 @@ impl Functions for Fakes {
             Some(script) => script(&payload, before),
             None => Err(error("ResourceNotFoundException")),
         };
-        self.calls
-            .lock()
-            .expect("no test panics while holding it")
-            .push((function, payload));
+        self.calls.lock().expect("no test panics while holding it").push((function, payload));
         Box::pin(std::future::ready(answer))
     }
 }
@@ -111,25 +101,13 @@ impl World {
     }
 
     /// Opens the service so that each stored step enters at most `states_max` states.
-    pub(super) fn open_with(
-        dir: &Path,
-        now: Timestamp,
-        functions: Arc<Fakes>,
-        seed: u64,
-        states_max: usize,
-    ) -> Self {
+    pub(super) fn open_with(dir: &Path, now: Timestamp, functions: Arc<Fakes>, seed: u64, states_max: usize) -> Self {
         let clock = Arc::new(ManualClock::new(now));
         let entropy = Arc::new(SeededEntropy::new(seed));
-        let states = States::open_with(dir, clock.clone(), entropy, functions.clone(), states_max)
-            .expect("the store opens");
+        let states =
+            States::open_with(dir, clock.clone(), entropy, functions.clone(), states_max).expect("the store opens");
         let driver = tokio::spawn(states.clone().run());
-        Self {
-            states,
-            clock,
-            functions,
-            driver,
-            _dir: None,
-        }
+        Self { states, clock, functions, driver, _dir: None }
     }
 
     /// A world with one machine called `machine`.
@@ -141,9 +119,7 @@ impl World {
 
     pub(super) fn put(&self, name: &str, start_at: &str, states: Value) {
         let definition = json!({"QueryLanguage": "JSONata", "StartAt": start_at, "States": states});
-        self.states
-            .put_state_machine(name, &definition.to_string())
-            .expect("inside the subset");
+        self.states.put_state_machine(name, &definition.to_string()).expect("inside the subset");
     }
 
     /// One API call: HTTP status and body.
@@ -152,27 +128,13 @@ impl World {
     }
 
     pub(super) async fn call_raw(&self, operation: &str, body: String) -> (u16, Value) {
-        let request = Request::post("/")
-            .header("x-amz-target", format!("AWSStepFunctions.{operation}"))
-            .body(Body::from(body));
-        let response = self
-            .states
-            .router()
-            .oneshot(request.expect("a request"))
-            .await
-            .expect("the router never fails");
-        assert_eq!(
-            response.headers()["content-type"],
-            "application/x-amz-json-1.0"
-        );
+        let request =
+            Request::post("/").header("x-amz-target", format!("AWSStepFunctions.{operation}")).body(Body::from(body));
+        let response = self.states.router().oneshot(request.expect("a request")).await.expect("the router never fails");
+        assert_eq!(response.headers()["content-type"], "application/x-amz-json-1.0");
         assert_eq!(response.headers()["x-amzn-requestid"].len(), 36);
         let status = response.status().as_u16();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .expect("a body")
-            .to_bytes();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
         (status, serde_json::from_slice(&body).expect("JSON"))
     }
 
@@ -192,17 +154,13 @@ impl World {
     pub(super) async fn start(&self, machine: &str, name: &str, input: Value) -> String {
         let machine = crate::arn::machine_arn(machine);
         let started = self
-            .ok(
-                "StartExecution",
-                json!({"stateMachineArn": machine, "name": name, "input": input.to_string()}),
-            )
+            .ok("StartExecution", json!({"stateMachineArn": machine, "name": name, "input": input.to_string()}))
             .await;
         started["executionArn"].as_str().expect("an ARN").to_owned()
     }
 
     pub(super) async fn describe(&self, arn: &str) -> Value {
-        self.ok("DescribeExecution", json!({"executionArn": arn}))
-            .await
+        self.ok("DescribeExecution", json!({"executionArn": arn})).await
     }
 
     /// Lets everything happen that needs no time.
@@ -214,8 +172,7 @@ impl World {
 
     /// Moves the clock by `seconds` and lets happen what follows.
     pub(super) async fn pass(&self, seconds: i64) {
-        self.clock
-            .advance_to(self.clock.now() + SignedDuration::from_secs(seconds));
+        self.clock.advance_to(self.clock.now() + SignedDuration::from_secs(seconds));
         self.settle().await;
     }
 
@@ -228,9 +185,7 @@ impl World {
                 return described;
             }
             let wake = self.states.store().next_wake().expect("the store answers");
-            self.clock.advance_to(
-                wake.unwrap_or_else(|| panic!("{arn} waits for nothing that will come")),
-            );
+            self.clock.advance_to(wake.unwrap_or_else(|| panic!("{arn} waits for nothing that will come")));
         }
         panic!("{arn} does not end");
     }
@@ -242,21 +197,12 @@ impl World {
     }
 
     pub(super) async fn history(&self, arn: &str) -> Vec<Value> {
-        let answer = self
-            .ok(
-                "GetExecutionHistory",
-                json!({"executionArn": arn, "maxResults": 1000}),
-            )
-            .await;
+        let answer = self.ok("GetExecutionHistory", json!({"executionArn": arn, "maxResults": 1000})).await;
         answer["events"].as_array().expect("events").clone()
     }
 
     pub(super) async fn event_types(&self, arn: &str) -> Vec<String> {
-        self.history(arn)
-            .await
-            .iter()
-            .map(|event| event["type"].as_str().expect("a type").to_owned())
-            .collect()
+        self.history(arn).await.iter().map(|event| event["type"].as_str().expect("a type").to_owned()).collect()
     }
 }
 

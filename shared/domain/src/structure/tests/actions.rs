@@ -19,13 +19,12 @@ fn each_action_by_itself() {
             INVALID,
             "Action name 'Site' is used more than once in stage 'Deploy'",
         ),
-        accepted("equal names in two stages", |p| {
-            action(p, 2)["name"] = json!("App")
-        }),
+        accepted("equal names in two stages", |p| action(p, 2)["name"] = json!("App")),
         refused(
             "unknown type",
             |p| {
-                action(p, 1)["actionTypeId"] = json!({"category": "Build", "owner": "Custom", "provider": "Make", "version": "3"})
+                action(p, 1)["actionTypeId"] =
+                    json!({"category": "Build", "owner": "Custom", "provider": "Make", "version": "3"})
             },
             INVALID,
             "ActionType (Category: 'Build', Provider: 'Make', Owner: 'Custom', Version: '3') in action 'Build' is not \
@@ -39,12 +38,7 @@ fn each_action_by_itself() {
         ),
         refused(
             "too many inputs",
-            |p| {
-                push(
-                    &mut action(p, 0)["inputArtifacts"],
-                    json!({"name": "Other"}),
-                )
-            },
+            |p| push(&mut action(p, 0)["inputArtifacts"], json!({"name": "Other"})),
             INVALID,
             "Action Site declares 2 input artifacts which is more than the maximum count (1)",
         ),
@@ -96,14 +90,11 @@ fn each_action_by_itself() {
             INVALID,
             "Action 'Build' declares files of output artifacts, which only Commands actions have. Remove them",
         ),
-        accepted("source in the pipeline's region", |p| {
-            p["stages"][0]["actions"][0]["region"] = json!("us-east-1")
-        }),
+        accepted("source in the pipeline's region", |p| p["stages"][0]["actions"][0]["region"] = json!("us-east-1")),
         refused(
             "source in another region",
             |p| {
-                p["artifactStores"] =
-                    json!({"us-east-1": p["artifactStore"], "eu-west-1": p["artifactStore"]});
+                p["artifactStores"] = json!({"us-east-1": p["artifactStore"], "eu-west-1": p["artifactStore"]});
                 p["artifactStore"] = Value::Null;
                 p["stages"][0]["actions"][0]["region"] = json!("eu-west-1");
             },
@@ -116,9 +107,7 @@ fn each_action_by_itself() {
             INVALID,
             "Action 'Build' declares timeoutInMinutes, which only manual approval actions have. Remove it",
         ),
-        accepted("longest timeout", |p| {
-            action(p, 3)["timeoutInMinutes"] = json!(86_400)
-        }),
+        accepted("longest timeout", |p| action(p, 3)["timeoutInMinutes"] = json!(86_400)),
         refused(
             "short timeout",
             |p| action(p, 3)["timeoutInMinutes"] = json!(4),
@@ -194,9 +183,7 @@ fn configuration_of_actions() {
             INVALID,
             site("has 'True' for 'Extract'. Use true, false"),
         ),
-        accepted("Extract not known yet", |p| {
-            deploy(p)["Extract"] = json!("#{variables.Env}")
-        }),
+        accepted("Extract not known yet", |p| deploy(p)["Extract"] = json!("#{variables.Env}")),
         refused(
             "no object key",
             |p| deploy(p)["Extract"] = json!("false"),
@@ -233,7 +220,8 @@ fn configuration_of_actions() {
         accepted("every documented key", |p| {
             source(p)["AllowOverrideForS3ObjectKey"] = json!("true");
             action(p, 1)["configuration"]["UserParameters"] = json!("{\"a\": 1}");
-            action(p, 3)["configuration"] = json!({"NotificationArn": "arn", "ExternalEntityLink": "https://example.org", "CustomData": "x"});
+            action(p, 3)["configuration"] =
+                json!({"NotificationArn": "arn", "ExternalEntityLink": "https://example.org", "CustomData": "x"});
         }),
     ]);
 }
@@ -323,16 +311,11 @@ fn references_have_to_lead_somewhere() {
     fn refer(pipeline: &mut Value, index: usize, text: &str) {
         action(pipeline, index)["configuration"]["UserParameters"] = json!(text);
     }
-    let build = |problem: &str| {
-        format!("Configuration key 'UserParameters' of action 'Build' refers to {problem}")
-    };
+    let build = |problem: &str| format!("Configuration key 'UserParameters' of action 'Build' refers to {problem}");
     run(&[
         refused(
             "variable in a source",
-            |p| {
-                p["stages"][0]["actions"][0]["configuration"]["S3ObjectKey"] =
-                    json!("#{variables.Env}/app.zip")
-            },
+            |p| p["stages"][0]["actions"][0]["configuration"]["S3ObjectKey"] = json!("#{variables.Env}/app.zip"),
             INVALID,
             "Configuration key 'S3ObjectKey' of action 'App' refers to #{variables.Env}, but pipeline variables cannot \
              be used in Source actions",

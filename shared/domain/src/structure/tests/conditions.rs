@@ -17,45 +17,19 @@ fn named_rules(count: usize) -> Value {
 #[test]
 fn results_fit_the_kind_of_condition() {
     run(&[
-        accepted("failure ROLLBACK", |p| {
-            set(p, "onFailure", json!({"result": "ROLLBACK"}))
-        }),
+        accepted("failure ROLLBACK", |p| set(p, "onFailure", json!({"result": "ROLLBACK"}))),
         accepted("failure RETRY", |p| {
-            set(
-                p,
-                "onFailure",
-                json!({"result": "RETRY", "retryConfiguration": {"retryMode": "ALL_ACTIONS"}}),
-            )
+            set(p, "onFailure", json!({"result": "RETRY", "retryConfiguration": {"retryMode": "ALL_ACTIONS"}}))
         }),
         accepted("retry, then roll back", |p| {
-            set(
-                p,
-                "onFailure",
-                json!({"result": "ROLLBACK", "retryConfiguration": {"retryMode": "FAILED_ACTIONS"}}),
-            )
+            set(p, "onFailure", json!({"result": "ROLLBACK", "retryConfiguration": {"retryMode": "FAILED_ACTIONS"}}))
         }),
-        accepted("failure FAIL", |p| {
-            set(p, "onFailure", json!({"result": "FAIL"}))
-        }),
-        accepted("failure condition", |p| {
-            set(p, "onFailure", condition("ROLLBACK", alarm(json!({}))))
-        }),
-        accepted("retry in the first stage", |p| {
-            p["stages"][0]["onFailure"] = json!({"result": "RETRY"})
-        }),
-        accepted("entry FAIL", |p| {
-            set(p, "beforeEntry", condition("FAIL", alarm(json!({}))))
-        }),
-        accepted("entry SKIP", |p| {
-            set(
-                p,
-                "beforeEntry",
-                condition("SKIP", check("#{Src.ETag}", "NE")),
-            )
-        }),
-        accepted("success ROLLBACK", |p| {
-            set(p, "onSuccess", condition("ROLLBACK", alarm(json!({}))))
-        }),
+        accepted("failure FAIL", |p| set(p, "onFailure", json!({"result": "FAIL"}))),
+        accepted("failure condition", |p| set(p, "onFailure", condition("ROLLBACK", alarm(json!({}))))),
+        accepted("retry in the first stage", |p| p["stages"][0]["onFailure"] = json!({"result": "RETRY"})),
+        accepted("entry FAIL", |p| set(p, "beforeEntry", condition("FAIL", alarm(json!({}))))),
+        accepted("entry SKIP", |p| set(p, "beforeEntry", condition("SKIP", check("#{Src.ETag}", "NE")))),
+        accepted("success ROLLBACK", |p| set(p, "onSuccess", condition("ROLLBACK", alarm(json!({}))))),
         refused(
             "failure SKIP",
             |p| set(p, "onFailure", json!({"result": "SKIP"})),
@@ -76,13 +50,7 @@ fn results_fit_the_kind_of_condition() {
         ),
         refused(
             "no result",
-            |p| {
-                set(
-                    p,
-                    "onSuccess",
-                    json!({"conditions": [{"rules": [alarm(json!({}))]}]}),
-                )
-            },
+            |p| set(p, "onSuccess", json!({"conditions": [{"rules": [alarm(json!({}))]}]})),
             INVALID,
             "The condition in onSuccess of stage 'Deploy' has no result. Use ROLLBACK, FAIL",
         ),
@@ -104,13 +72,7 @@ fn results_fit_the_kind_of_condition() {
         ),
         refused(
             "retry configuration of FAIL",
-            |p| {
-                set(
-                    p,
-                    "onFailure",
-                    json!({"result": "FAIL", "retryConfiguration": {}}),
-                )
-            },
+            |p| set(p, "onFailure", json!({"result": "FAIL", "retryConfiguration": {}})),
             INVALID,
             "onFailure of stage 'Deploy' has a retryConfiguration, which only the results RETRY and ROLLBACK use. Remove \
              it or change the result",
@@ -120,8 +82,7 @@ fn results_fit_the_kind_of_condition() {
 
 #[test]
 fn rollback_is_refused_where_there_is_none() {
-    let parallel =
-        "Failure conditions with rollback result type cannot be added to a PARALLEL pipeline.";
+    let parallel = "Failure conditions with rollback result type cannot be added to a PARALLEL pipeline.";
     let first = |kind: &str| {
         format!(
             "Result 'ROLLBACK' cannot be used in {kind} of stage 'Source': the first stage only looks up revisions and cannot be rolled back"

@@ -5,16 +5,11 @@ use super::*;
 fn stages(count: usize, actions: usize) -> Vec<Value> {
     let names = (0..actions).map(|index| format!("A{index}"));
     let actions: Vec<_> = names.map(|name| lambda(&name, 1)).collect();
-    (0..count)
-        .map(|index| json!({"name": format!("S{index}"), "actions": actions}))
-        .collect()
+    (0..count).map(|index| json!({"name": format!("S{index}"), "actions": actions})).collect()
 }
 
 fn append(pipeline: &mut Value, stages: Vec<Value>) {
-    pipeline["stages"]
-        .as_array_mut()
-        .expect("a list")
-        .extend(stages);
+    pipeline["stages"].as_array_mut().expect("a list").extend(stages);
 }
 
 #[test]
@@ -48,15 +43,8 @@ fn stages_and_actions_are_counted() {
             "InvalidStageDeclarationException",
             "Stage name 'Source' is used more than once",
         ),
-        accepted("stage names differ in case", |p| {
-            p["stages"][1]["name"] = json!("source")
-        }),
-        refused(
-            "empty first stage",
-            |p| p["stages"][0]["actions"] = json!([]),
-            structure,
-            source_first,
-        ),
+        accepted("stage names differ in case", |p| p["stages"][1]["name"] = json!("source")),
+        refused("empty first stage", |p| p["stages"][0]["actions"] = json!([]), structure, source_first),
         refused(
             "other action in first stage",
             |p| push(&mut p["stages"][0]["actions"], lambda("X", 1)),
@@ -93,19 +81,13 @@ fn stages_and_actions_are_counted() {
         ),
         accepted("1000 actions", |p| {
             append(p, stages(9, 100));
-            append(
-                p,
-                vec![json!({"name": "Last", "actions": stages(1, 95)[0]["actions"]})],
-            );
+            append(p, vec![json!({"name": "Last", "actions": stages(1, 95)[0]["actions"]})]);
         }),
         refused(
             "1001 actions",
             |p| {
                 append(p, stages(9, 100));
-                append(
-                    p,
-                    vec![json!({"name": "Last", "actions": stages(1, 96)[0]["actions"]})],
-                );
+                append(p, vec![json!({"name": "Last", "actions": stages(1, 96)[0]["actions"]})]);
             },
             structure,
             "Pipeline has too many actions. There can only be up to 1000 actions in a pipeline",
@@ -122,24 +104,11 @@ fn v1_has_fewer_features() {
     }
     let structure = "InvalidStructureException";
     let mode = "QUEUED or PARALLEL mode can only be used with V2 pipelines";
-    let condition = (
-        "InvalidStageDeclarationException",
-        "Stage level conditions can only be used with V2 pipelines.",
-    );
+    let condition = ("InvalidStageDeclarationException", "Stage level conditions can only be used with V2 pipelines.");
     run(&[
         accepted("V1", v1),
-        refused(
-            "QUEUED",
-            |p| (v1(p), p["executionMode"] = json!("QUEUED")).1,
-            structure,
-            mode,
-        ),
-        refused(
-            "PARALLEL",
-            |p| (v1(p), p["executionMode"] = json!("PARALLEL")).1,
-            structure,
-            mode,
-        ),
+        refused("QUEUED", |p| (v1(p), p["executionMode"] = json!("QUEUED")).1, structure, mode),
+        refused("PARALLEL", |p| (v1(p), p["executionMode"] = json!("PARALLEL")).1, structure, mode),
         refused(
             "variables",
             |p| (v1(p), p["variables"] = json!([{"name": "Env"}])).1,
@@ -154,37 +123,19 @@ fn v1_has_fewer_features() {
         ),
         refused(
             "failure",
-            |p| {
-                (
-                    v1(p),
-                    p["stages"][1]["onFailure"] = json!({"result": "FAIL"}),
-                )
-                    .1
-            },
+            |p| (v1(p), p["stages"][1]["onFailure"] = json!({"result": "FAIL"})).1,
             condition.0,
             condition.1,
         ),
         refused(
             "success",
-            |p| {
-                (
-                    v1(p),
-                    p["stages"][1]["onSuccess"] = json!({"conditions": []}),
-                )
-                    .1
-            },
+            |p| (v1(p), p["stages"][1]["onSuccess"] = json!({"conditions": []})).1,
             condition.0,
             condition.1,
         ),
         refused(
             "entry",
-            |p| {
-                (
-                    v1(p),
-                    p["stages"][1]["beforeEntry"] = json!({"conditions": []}),
-                )
-                    .1
-            },
+            |p| (v1(p), p["stages"][1]["beforeEntry"] = json!({"conditions": []})).1,
             condition.0,
             condition.1,
         ),
@@ -202,12 +153,7 @@ fn variables_triggers_and_stores() {
             structure,
             "Variable names must be unique. The following variable name is already in use: Env",
         ),
-        refused(
-            "trigger without source",
-            |p| p["triggers"] = json!(["x"]),
-            structure,
-            trigger,
-        ),
+        refused("trigger without source", |p| p["triggers"] = json!(["x"]), structure, trigger),
         refused(
             "trigger of another source",
             |p| p["triggers"] = json!([{"gitConfiguration": {"sourceActionName": "App"}}]),
@@ -217,8 +163,7 @@ fn variables_triggers_and_stores() {
         refused(
             "two triggers of a source",
             |p| {
-                p["stages"][0]["actions"][0]["actionTypeId"]["provider"] =
-                    json!("CodeStarSourceConnection");
+                p["stages"][0]["actions"][0]["actionTypeId"]["provider"] = json!("CodeStarSourceConnection");
                 let trigger = json!({"gitConfiguration": {"sourceActionName": "App"}});
                 p["triggers"] = json!([trigger, trigger]);
             },
@@ -233,12 +178,9 @@ fn variables_triggers_and_stores() {
              'pipeline.artifactStore' to declare an artifact store, such as an artifact bucket, for each region where \
              you have an action.",
         ),
-        accepted("the pipeline's region", |p| {
-            action(p, 1)["region"] = json!("us-east-1")
-        }),
+        accepted("the pipeline's region", |p| action(p, 1)["region"] = json!("us-east-1")),
         accepted("stores for both regions", |p| {
-            p["artifactStores"] =
-                json!({"us-east-1": p["artifactStore"], "eu-west-1": p["artifactStore"]});
+            p["artifactStores"] = json!({"us-east-1": p["artifactStore"], "eu-west-1": p["artifactStore"]});
             p["artifactStore"] = Value::Null;
             action(p, 1)["region"] = json!("eu-west-1");
         }),

@@ -37,14 +37,7 @@ fn rules_are_checked() {
             ),
         ),
         accepted("owner and version left out", |p| {
-            success(
-                p,
-                with(
-                    alarm(json!({})),
-                    "ruleTypeId",
-                    json!({"category": "Rule", "provider": "CloudWatchAlarm"}),
-                ),
-            )
+            success(p, with(alarm(json!({})), "ruleTypeId", json!({"category": "Rule", "provider": "CloudWatchAlarm"})))
         }),
         refused(
             "SKIP by alarm",
@@ -60,24 +53,11 @@ fn rules_are_checked() {
         ),
         refused(
             "input artifacts",
-            |p| {
-                success(
-                    p,
-                    with(
-                        alarm(json!({})),
-                        "inputArtifacts",
-                        json!([{"name": "Package"}]),
-                    ),
-                )
-            },
+            |p| success(p, with(alarm(json!({})), "inputArtifacts", json!([{"name": "Package"}]))),
             INVALID,
-            subject(
-                "declares inputArtifacts, which CloudWatchAlarm rules do not have. Remove them",
-            ),
+            subject("declares inputArtifacts, which CloudWatchAlarm rules do not have. Remove them"),
         ),
-        accepted("timeout", |p| {
-            success(p, with(alarm(json!({})), "timeoutInMinutes", json!(5)))
-        }),
+        accepted("timeout", |p| success(p, with(alarm(json!({})), "timeoutInMinutes", json!(5)))),
         refused(
             "short timeout",
             |p| success(p, with(alarm(json!({})), "timeoutInMinutes", json!(4))),
@@ -94,15 +74,10 @@ fn rules_are_checked() {
             "unknown key",
             |p| success(p, alarm(json!({"Alarm": "x"}))),
             INVALID,
-            subject(
-                "contains unknown configuration 'Alarm'. It can contain AlarmName, AlarmStates, WaitTime, Watch",
-            ),
+            subject("contains unknown configuration 'Alarm'. It can contain AlarmName, AlarmStates, WaitTime, Watch"),
         ),
         accepted("longest wait", |p| {
-            success(
-                p,
-                alarm(json!({"WaitTime": "86400", "AlarmStates": "ALARM, OK,INSUFFICIENT_DATA"})),
-            )
+            success(p, alarm(json!({"WaitTime": "86400", "AlarmStates": "ALARM, OK,INSUFFICIENT_DATA"})))
         }),
         refused(
             "no wait",
@@ -128,20 +103,14 @@ fn rules_are_checked() {
             INVALID,
             subject("has '99999999999' for 'WaitTime'. Use 1 to 86400 (minutes)"),
         ),
-        accepted("wait not known yet", |p| {
-            success(p, alarm(json!({"WaitTime": "#{variables.Env}"})))
-        }),
+        accepted("wait not known yet", |p| success(p, alarm(json!({"WaitTime": "#{variables.Env}"})))),
         refused(
             "unknown state",
             |p| success(p, alarm(json!({"AlarmStates": "ALARM,RED"}))),
             INVALID,
-            subject(
-                "has 'ALARM,RED' for 'AlarmStates'. Use one or more of ALARM, OK, INSUFFICIENT_DATA, with commas",
-            ),
+            subject("has 'ALARM,RED' for 'AlarmStates'. Use one or more of ALARM, OK, INSUFFICIENT_DATA, with commas"),
         ),
-        accepted("operators", |p| {
-            success(p, check("#{variables.Env}", "MATCHES"))
-        }),
+        accepted("operators", |p| success(p, check("#{variables.Env}", "MATCHES"))),
         refused(
             "unknown operator",
             |p| success(p, check("#{variables.Env}", "LIKE")),
@@ -150,12 +119,7 @@ fn rules_are_checked() {
         ),
         refused(
             "check without value",
-            |p| {
-                success(
-                    p,
-                    rule("VariableCheck", json!({"Variable": "x", "Operator": "EQ"})),
-                )
-            },
+            |p| success(p, rule("VariableCheck", json!({"Variable": "x", "Operator": "EQ"}))),
             INVALID,
             subject("is missing required configuration 'Value'"),
         ),
@@ -175,11 +139,7 @@ fn rules_are_checked() {
             "namespace of the stage before it is entered",
             |p| {
                 action(p, 2)["namespace"] = json!("Smoke");
-                set(
-                    p,
-                    "beforeEntry",
-                    condition("SKIP", check("#{Smoke.X}", "EQ")),
-                );
+                set(p, "beforeEntry", condition("SKIP", check("#{Smoke.X}", "EQ")));
             },
             INVALID,
             "Rule 'R' in beforeEntry of stage 'Deploy' has a configuration key 'Variable' that refers to #{Smoke.X}, but no action that runs earlier has the namespace 'Smoke'",
@@ -190,27 +150,17 @@ fn rules_are_checked() {
 #[test]
 fn watches_are_checked() {
     let subject = |problem: &str| format!("Rule 'R' in onSuccess of stage 'Deploy' {problem}");
-    let misplaced = "has Watch, which observes a stage after it succeeded. Use it in onSuccess with the result ROLLBACK";
+    let misplaced =
+        "has Watch, which observes a stage after it succeeded. Use it in onSuccess with the result ROLLBACK";
     fn watch(pipeline: &mut Value, extra: Value) {
         let mut rule = alarm(json!({"Watch": "true", "WaitTime": "30"}));
-        rule["configuration"]
-            .as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
+        rule["configuration"].as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         set(pipeline, "onSuccess", condition("ROLLBACK", rule));
     }
     run(&[
         accepted("watch", |p| watch(p, json!({}))),
-        accepted("watch of ALARM", |p| {
-            watch(p, json!({"AlarmStates": "ALARM"}))
-        }),
-        accepted("no watch", |p| {
-            set(
-                p,
-                "onSuccess",
-                condition("FAIL", alarm(json!({"Watch": "false"}))),
-            )
-        }),
+        accepted("watch of ALARM", |p| watch(p, json!({"AlarmStates": "ALARM"}))),
+        accepted("no watch", |p| set(p, "onSuccess", condition("FAIL", alarm(json!({"Watch": "false"}))))),
         refused(
             "watch maybe",
             |p| watch(p, json!({"Watch": "yes"})),
@@ -228,40 +178,19 @@ fn watches_are_checked() {
         ),
         refused(
             "watch at entry",
-            |p| {
-                set(
-                    p,
-                    "beforeEntry",
-                    condition("FAIL", alarm(json!({"Watch": "true", "WaitTime": "30"}))),
-                )
-            },
+            |p| set(p, "beforeEntry", condition("FAIL", alarm(json!({"Watch": "true", "WaitTime": "30"})))),
             INVALID,
             format!("Rule 'R' in beforeEntry of stage 'Deploy' {misplaced}"),
         ),
         refused(
             "watch of a failure",
-            |p| {
-                set(
-                    p,
-                    "onFailure",
-                    condition(
-                        "ROLLBACK",
-                        alarm(json!({"Watch": "true", "WaitTime": "30"})),
-                    ),
-                )
-            },
+            |p| set(p, "onFailure", condition("ROLLBACK", alarm(json!({"Watch": "true", "WaitTime": "30"})))),
             INVALID,
             format!("Rule 'R' in onFailure of stage 'Deploy' {misplaced}"),
         ),
         refused(
             "watch without end",
-            |p| {
-                set(
-                    p,
-                    "onSuccess",
-                    condition("ROLLBACK", alarm(json!({"Watch": "true"}))),
-                )
-            },
+            |p| set(p, "onSuccess", condition("ROLLBACK", alarm(json!({"Watch": "true"})))),
             INVALID,
             subject("has Watch but no WaitTime. Say for how many minutes the alarm is observed"),
         ),
@@ -275,9 +204,7 @@ fn watches_are_checked() {
             "watch of OK",
             |p| watch(p, json!({"AlarmStates": "ALARM,OK"})),
             INVALID,
-            subject(
-                "has Watch with AlarmStates other than ALARM. A watch acts on ALARM alone; remove AlarmStates",
-            ),
+            subject("has Watch with AlarmStates other than ALARM. A watch acts on ALARM alone; remove AlarmStates"),
         ),
     ]);
 }

@@ -13,10 +13,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload,
-    Written,
-};
+use super::{Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload, Written};
 
 type Generate = Arc<dyn Fn(Range<u64>) -> Bytes + Send + Sync>;
 
@@ -101,38 +98,18 @@ struct Content {
 impl Content {
     fn of(body: Bytes) -> Self {
         let size = body.len() as u64;
-        Self {
-            size,
-            generate: Arc::new(move |range| body.slice(range.start as usize..range.end as usize)),
-        }
+        Self { size, generate: Arc::new(move |range| body.slice(range.start as usize..range.end as usize)) }
     }
 }
 
 impl MemoryObjects {
     pub(crate) fn create_bucket(&self, name: &str, versioned: bool) {
-        self.lock().buckets.insert(
-            name.to_owned(),
-            Bucket {
-                versioned,
-                ..Bucket::default()
-            },
-        );
+        self.lock().buckets.insert(name.to_owned(), Bucket { versioned, ..Bucket::default() });
     }
 
     /// Stores an object from outside; returns its version.
-    pub(crate) fn store(
-        &self,
-        bucket: &str,
-        key: &str,
-        body: Bytes,
-        metadata: BTreeMap<String, String>,
-    ) -> String {
-        self.append(
-            &ObjectAt::new(bucket, key),
-            Some(Content::of(body)),
-            PutOptions::default(),
-            metadata,
-        )
+    pub(crate) fn store(&self, bucket: &str, key: &str, body: Bytes, metadata: BTreeMap<String, String>) -> String {
+        self.append(&ObjectAt::new(bucket, key), Some(Content::of(body)), PutOptions::default(), metadata)
     }
 
     /// Stores an object whose content is made as it is read.
@@ -143,26 +120,13 @@ impl MemoryObjects {
         size: u64,
         generate: impl Fn(Range<u64>) -> Bytes + Send + Sync + 'static,
     ) -> String {
-        let content = Content {
-            size,
-            generate: Arc::new(generate),
-        };
-        self.append(
-            &ObjectAt::new(bucket, key),
-            Some(content),
-            PutOptions::default(),
-            BTreeMap::new(),
-        )
+        let content = Content { size, generate: Arc::new(generate) };
+        self.append(&ObjectAt::new(bucket, key), Some(content), PutOptions::default(), BTreeMap::new())
     }
 
     /// Puts a delete marker; returns its version.
     pub(crate) fn delete(&self, bucket: &str, key: &str) -> String {
-        self.append(
-            &ObjectAt::new(bucket, key),
-            None,
-            PutOptions::default(),
-            BTreeMap::new(),
-        )
+        self.append(&ObjectAt::new(bucket, key), None, PutOptions::default(), BTreeMap::new())
     }
 
     pub(crate) fn content(&self, bucket: &str, key: &str) -> Option<Bytes> {
@@ -175,11 +139,7 @@ impl MemoryObjects {
     }
 
     pub(crate) fn keys(&self, bucket: &str) -> Vec<String> {
-        self.lock().buckets[bucket]
-            .objects
-            .keys()
-            .cloned()
-            .collect()
+        self.lock().buckets[bucket].objects.keys().cloned().collect()
     }
 
     /// Uploads in parts that were neither completed nor given up.
@@ -193,13 +153,7 @@ impl MemoryObjects {
     }
 
     fn newest(&self, bucket: &str, key: &str) -> Option<Version> {
-        self.lock()
-            .buckets
-            .get(bucket)?
-            .objects
-            .get(key)?
-            .last()
-            .cloned()
+        self.lock().buckets.get(bucket)?.objects.get(key)?.last().cloned()
     }
 
     fn append(
@@ -212,57 +166,33 @@ impl MemoryObjects {
         let mut state = self.lock();
         state.serial += 1;
         let id = format!("v{}", state.serial);
-        let bucket = state
-            .buckets
-            .get_mut(&at.bucket)
-            .expect("tests create their buckets");
+        let bucket = state.buckets.get_mut(&at.bucket).expect("tests create their buckets");
         let versions = bucket.objects.entry(at.key.clone()).or_default();
         if !bucket.versioned {
             versions.clear();
         }
-        versions.push(Version {
-            id: id.clone(),
-            content,
-            options,
-            metadata,
-        });
+        versions.push(Version { id: id.clone(), content, options, metadata });
         id
     }
 
-    fn find(
-        &self,
-        at: &ObjectAt,
-        version_id: Option<&str>,
-    ) -> Result<(Version, Content, bool), ObjectsError> {
+    fn find(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<(Version, Content, bool), ObjectsError> {
         let missing = |what| ObjectsError::NotFound(what, at.clone());
         let state = self.lock();
-        let bucket = state
-            .buckets
-            .get(&at.bucket)
-            .ok_or_else(|| missing(Missing::Bucket))?;
-        let versions = bucket
-            .objects
-            .get(&at.key)
-            .ok_or_else(|| missing(Missing::Object))?;
+        let bucket = state.buckets.get(&at.bucket).ok_or_else(|| missing(Missing::Bucket))?;
+        let versions = bucket.objects.get(&at.key).ok_or_else(|| missing(Missing::Object))?;
         let version = match version_id {
             None => versions.last(),
             Some(id) => versions.iter().find(|version| version.id == id),
         };
         let version = version.ok_or_else(|| missing(Missing::Version))?.clone();
-        let content = version
-            .content
-            .clone()
-            .ok_or_else(|| missing(Missing::Deleted))?;
+        let content = version.content.clone().ok_or_else(|| missing(Missing::Deleted))?;
         Ok((version, content, bucket.versioned))
     }
 
     /// One write: counted, refused if so told, and not at once, so that parallel writes overlap.
     async fn write(&self, bucket: &str, body: usize) -> Result<(), ObjectsError> {
         if !self.lock().buckets.contains_key(bucket) {
-            return Err(ObjectsError::NotFound(
-                Missing::Bucket,
-                ObjectAt::new(bucket, ""),
-            ));
+            return Err(ObjectsError::NotFound(Missing::Bucket, ObjectAt::new(bucket, "")));
         }
         let number = self.counts.writes.fetch_add(1, SeqCst);
         let writing = self.counts.writing.fetch_add(1, SeqCst) + 1;
@@ -271,11 +201,7 @@ impl MemoryObjects {
         pause().await;
         self.counts.held.bytes.fetch_sub(body, SeqCst);
         self.counts.writing.fetch_sub(1, SeqCst);
-        match &*self
-            .refuse_write
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
+        match &*self.refuse_write.lock().unwrap_or_else(PoisonError::into_inner) {
             Some((refused, error)) if *refused == number => Err(error.clone()),
             _ => Ok(()),
         }
@@ -283,10 +209,7 @@ impl MemoryObjects {
 
     fn keep(&self, at: &ObjectAt, content: Content, options: PutOptions) -> Written {
         let id = self.append(at, Some(content), options, BTreeMap::new());
-        Written {
-            etag: format!("etag-{id}"),
-            version_id: Some(id),
-        }
+        Written { etag: format!("etag-{id}"), version_id: Some(id) }
     }
 
     fn kept(&self, body: Bytes) -> Bytes {
@@ -299,11 +222,7 @@ impl MemoryObjects {
 }
 
 impl Objects for MemoryObjects {
-    async fn head(
-        &self,
-        at: &ObjectAt,
-        version_id: Option<&str>,
-    ) -> Result<ObjectInfo, ObjectsError> {
+    async fn head(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<ObjectInfo, ObjectsError> {
         let (version, content, versioned) = self.find(at, version_id)?;
         Ok(ObjectInfo {
             etag: format!("etag-{}", version.id),
@@ -322,22 +241,13 @@ impl Objects for MemoryObjects {
         if format!("etag-{}", version.id) != object.etag {
             return Err(ObjectsError::Changed(object.at.clone()));
         }
-        assert!(
-            range.start < range.end && range.end <= content.size,
-            "{range:?} of {}",
-            content.size
-        );
+        assert!(range.start < range.end && range.end <= content.size, "{range:?} of {}", content.size);
         let body = (content.generate)(range);
         self.counts.held.add(body.len());
         Ok(Bytes::from_owner(Lent(body, Arc::clone(&self.counts.held))))
     }
 
-    async fn put(
-        &self,
-        at: &ObjectAt,
-        body: Bytes,
-        options: &PutOptions,
-    ) -> Result<Written, ObjectsError> {
+    async fn put(&self, at: &ObjectAt, body: Bytes, options: &PutOptions) -> Result<Written, ObjectsError> {
         self.write(&at.bucket, body.len()).await?;
         if options.if_none_match && self.find(at, None).is_ok() {
             return Err(ObjectsError::AlreadyExists(at.clone()));
@@ -345,64 +255,28 @@ impl Objects for MemoryObjects {
         Ok(self.keep(at, Content::of(self.kept(body)), options.clone()))
     }
 
-    async fn begin_upload(
-        &self,
-        at: &ObjectAt,
-        options: &PutOptions,
-    ) -> Result<Upload, ObjectsError> {
+    async fn begin_upload(&self, at: &ObjectAt, options: &PutOptions) -> Result<Upload, ObjectsError> {
         self.write(&at.bucket, 0).await?;
         let mut state = self.lock();
         state.serial += 1;
         let id = format!("u{}", state.serial);
-        state
-            .uploads
-            .insert(id.clone(), (options.clone(), BTreeMap::new()));
-        Ok(Upload {
-            at: at.clone(),
-            id,
-            if_none_match: options.if_none_match,
-        })
+        state.uploads.insert(id.clone(), (options.clone(), BTreeMap::new()));
+        Ok(Upload { at: at.clone(), id, if_none_match: options.if_none_match })
     }
 
-    async fn put_part(
-        &self,
-        upload: &Upload,
-        number: u32,
-        body: Bytes,
-    ) -> Result<Part, ObjectsError> {
+    async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<Part, ObjectsError> {
         self.write(&upload.at.bucket, body.len()).await?;
         let body = self.kept(body);
         let mut state = self.lock();
-        let (_, parts) = state
-            .uploads
-            .get_mut(&upload.id)
-            .expect("the upload was begun");
+        let (_, parts) = state.uploads.get_mut(&upload.id).expect("the upload was begun");
         parts.insert(number, body);
-        Ok(Part {
-            number,
-            etag: format!("p{number}"),
-            crc32: None,
-        })
+        Ok(Part { number, etag: format!("p{number}"), crc32: None })
     }
 
-    async fn complete_upload(
-        &self,
-        upload: &Upload,
-        parts: &[Part],
-    ) -> Result<Written, ObjectsError> {
+    async fn complete_upload(&self, upload: &Upload, parts: &[Part]) -> Result<Written, ObjectsError> {
         self.write(&upload.at.bucket, 0).await?;
-        let (options, bodies) = self
-            .lock()
-            .uploads
-            .remove(&upload.id)
-            .expect("the upload was begun");
-        assert!(
-            parts
-                .iter()
-                .map(|part| part.number)
-                .eq(bodies.keys().copied()),
-            "all parts, in order"
-        );
+        let (options, bodies) = self.lock().uploads.remove(&upload.id).expect("the upload was begun");
+        assert!(parts.iter().map(|part| part.number).eq(bodies.keys().copied()), "all parts, in order");
         let body: Vec<u8> = bodies.into_values().flatten().collect();
         Ok(self.keep(&upload.at, Content::of(Bytes::from(body)), options))
     }

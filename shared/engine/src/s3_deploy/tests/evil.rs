@@ -43,11 +43,7 @@ impl Crafted {
             after: Vec::new(),
             offset: None,
         };
-        Self {
-            files: files.iter().map(file).collect(),
-            zip64: false,
-            records: None,
-        }
+        Self { files: files.iter().map(file).collect(), zip64: false, records: None }
     }
 
     fn one(change: impl Fn(&mut File)) -> Vec<u8> {
@@ -79,15 +75,8 @@ impl Crafted {
 
     /// Local headers of `count` stored files with the same body, and the directory for them.
     pub(super) fn stored_alike(count: u64, body: &[u8]) -> (Vec<Vec<u8>>, Vec<u8>) {
-        let names: Vec<String> = (0..count)
-            .map(|number| format!("f{number:04}.bin"))
-            .collect();
-        let mut crafted = Self::of(
-            &names
-                .iter()
-                .map(|name| (name.as_str(), b"".as_slice()))
-                .collect::<Vec<_>>(),
-        );
+        let names: Vec<String> = (0..count).map(|number| format!("f{number:04}.bin")).collect();
+        let mut crafted = Self::of(&names.iter().map(|name| (name.as_str(), b"".as_slice())).collect::<Vec<_>>());
         let crc32 = crc32fast::hash(body);
         let (mut headers, mut directory, mut offset) = (Vec::new(), Vec::new(), 0);
         for file in &mut crafted.files {
@@ -116,11 +105,8 @@ impl Crafted {
             out.extend((at + bytes).to_le_bytes());
             out.extend(1_u32.to_le_bytes());
         }
-        let (records, bytes, at) = if self.zip64 {
-            (u16::MAX, u32::MAX, u32::MAX)
-        } else {
-            (records as u16, bytes as u32, at as u32)
-        };
+        let (records, bytes, at) =
+            if self.zip64 { (u16::MAX, u32::MAX, u32::MAX) } else { (records as u16, bytes as u32, at as u32) };
         let records = self.records.unwrap_or(records);
         out.extend(b"PK\x05\x06\0\0\0\0");
         out.extend(records.to_le_bytes());
@@ -184,10 +170,7 @@ fn refused(archive: Vec<u8>) -> ArchiveRefused {
     store(&objects, archive);
     match run(&objects, &request(&[])) {
         Err(DeployFailed::Archive(refused)) => {
-            assert!(
-                objects.keys("site").is_empty(),
-                "{refused}: something was uploaded"
-            );
+            assert!(objects.keys("site").is_empty(), "{refused}: something was uploaded");
             assert_eq!(objects.open_uploads(), 0);
             refused
         }
@@ -215,10 +198,7 @@ fn names_that_lead_elsewhere_are_refused() {
     for (name, expected) in cases {
         let refused = refused(Crafted::one(|file| file.name = name.as_bytes().to_vec()));
         let text = refused.to_string();
-        assert!(
-            matches!(refused, ArchiveRefused::Name { .. }) && text.contains(expected),
-            "{name:?}: {text}"
-        );
+        assert!(matches!(refused, ArchiveRefused::Name { .. }) && text.contains(expected), "{name:?}: {text}");
         assert!(text.len() < 400, "{text}");
     }
     let latin = refused(Crafted::one(|file| file.name = b"b\xe4d.txt".to_vec()));
@@ -242,20 +222,11 @@ fn entries_that_are_no_plain_files_are_refused() {
         assert_eq!(link, ArchiveRefused::NotAFile("bad.txt".to_owned()));
     }
     for flags in [0x0001, 0x0041, 0x2000] {
-        assert!(matches!(
-            refused(Crafted::one(|file| file.flags = flags)),
-            ArchiveRefused::Encrypted(_)
-        ));
+        assert!(matches!(refused(Crafted::one(|file| file.flags = flags)), ArchiveRefused::Encrypted(_)));
     }
     for method in [1, 9, 12, 14, 93, 99] {
         let by = refused(Crafted::one(|file| file.method = method));
-        assert_eq!(
-            by,
-            ArchiveRefused::Method {
-                name: "bad.txt".to_owned(),
-                method
-            }
-        );
+        assert_eq!(by, ArchiveRefused::Method { name: "bad.txt".to_owned(), method });
     }
     for twice in ["good.txt", "./good.txt"] {
         let duplicate = refused(Crafted::one(|file| file.name = twice.as_bytes().to_vec()));
@@ -272,10 +243,7 @@ fn bombs_are_refused_by_what_they_declare_and_by_what_they_do() {
             })
             .build(),
     );
-    assert!(
-        matches!(declared, ArchiveRefused::Bomb { .. }),
-        "{declared}"
-    );
+    assert!(matches!(declared, ArchiveRefused::Bomb { .. }), "{declared}");
     let huge = refused(
         Crafted::of(&[("a", b""), ("b", b"")])
             .zip64()
@@ -293,17 +261,11 @@ fn bombs_are_refused_by_what_they_declare_and_by_what_they_do() {
     }));
     assert!(liar.to_string().contains("longer than declared"), "{liar}");
     let stored_liar = refused(Crafted::one(|file| file.unpacked = 2));
-    assert!(
-        stored_liar.to_string().contains("sizes differ"),
-        "{stored_liar}"
-    );
+    assert!(stored_liar.to_string().contains("sizes differ"), "{stored_liar}");
 
     // Entries that share one body unfold without end.
     let overlapping = refused(Crafted::one(|file| file.offset = Some(3)));
-    assert!(
-        overlapping.to_string().contains("reaches into"),
-        "{overlapping}"
-    );
+    assert!(overlapping.to_string().contains("reaches into"), "{overlapping}");
 }
 
 impl Crafted {
@@ -326,10 +288,7 @@ fn damage_in_a_file_is_found_before_the_first_upload() {
     let damage = |change: &dyn Fn(&mut File)| {
         refused(Crafted::one(|file| {
             (file.method, file.body) = (8, body.clone());
-            (file.unpacked, file.crc32) = (
-                37,
-                crc32fast::hash(b"a body of some length, of some length"),
-            );
+            (file.unpacked, file.crc32) = (37, crc32fast::hash(b"a body of some length, of some length"));
             change(file);
         }))
         .to_string()
@@ -340,15 +299,9 @@ fn damage_in_a_file_is_found_before_the_first_upload() {
         (&|file| file.unpacked = 38, "shorter than declared"),
         (&|file| file.unpacked = 36, "longer than declared"),
         (&|file| file.body.push(0), "something follows"),
-        (
-            &|file| file.body.truncate(file.body.len() - 1),
-            "ends early",
-        ),
+        (&|file| file.body.truncate(file.body.len() - 1), "ends early"),
         (&|file| file.body = vec![0xff; 30], "broken"),
-        (
-            &|file| file.local_name = Some(b"worse.txt".to_vec()),
-            "does not agree",
-        ),
+        (&|file| file.local_name = Some(b"worse.txt".to_vec()), "does not agree"),
     ];
     for (change, expected) in cases {
         let text = damage(change);
@@ -358,15 +311,8 @@ fn damage_in_a_file_is_found_before_the_first_upload() {
 
 #[test]
 fn an_archive_cut_anywhere_is_refused() {
-    let files: [(&str, &[u8]); 3] = [
-        ("a.txt", b"hello hello hello"),
-        ("b/", b""),
-        ("b/c.txt", b"world"),
-    ];
-    for archive in [
-        zip_of(&files, Deflated),
-        Crafted::of(&files[..1]).zip64().build(),
-    ] {
+    let files: [(&str, &[u8]); 3] = [("a.txt", b"hello hello hello"), ("b/", b""), ("b/c.txt", b"world")];
+    for archive in [zip_of(&files, Deflated), Crafted::of(&files[..1]).zip64().build()] {
         for length in 0..archive.len() {
             let cut = refused(archive[..length].to_vec());
             assert!(matches!(cut, ArchiveRefused::NotAZip(_)), "{length}: {cut}");
@@ -374,10 +320,7 @@ fn an_archive_cut_anywhere_is_refused() {
     }
     refused(b"<html>not a zip</html>".to_vec());
     assert_eq!(refused(zip_of(&[], Stored)), ArchiveRefused::Empty);
-    assert_eq!(
-        refused(zip_of(&[("only/", b"")], Stored)),
-        ArchiveRefused::Empty
-    );
+    assert_eq!(refused(zip_of(&[("only/", b"")], Stored)), ArchiveRefused::Empty);
 }
 
 #[test]
@@ -388,25 +331,16 @@ fn too_many_entries_are_refused_without_reading_them() {
     for at in [count, count + 8] {
         archive[at..at + 8].copy_from_slice(&(FILES_MAX + 1).to_le_bytes());
     }
-    assert_eq!(
-        refused(archive),
-        ArchiveRefused::TooManyFiles(FILES_MAX + 1)
-    );
+    assert_eq!(refused(archive), ArchiveRefused::TooManyFiles(FILES_MAX + 1));
     (crafted.zip64, crafted.records) = (false, Some(9));
-    assert!(matches!(
-        refused(crafted.build()),
-        ArchiveRefused::NotAZip(_)
-    ));
+    assert!(matches!(refused(crafted.build()), ArchiveRefused::NotAZip(_)));
 }
 
 /// Every bit of a small archive flipped: refused or deployed as it says, never a panic, a hang or a key elsewhere.
 #[test]
 fn no_single_flipped_bit_does_harm() {
     let files: [(&str, &[u8]); 2] = [("a.txt", b"hello hello hello hello"), ("b/c.txt", b"world")];
-    for archive in [
-        zip_of(&files, Deflated),
-        Crafted::of(&files).zip64().build(),
-    ] {
+    for archive in [zip_of(&files, Deflated), Crafted::of(&files).zip64().build()] {
         let mut messages = BTreeSet::new();
         for bit in 0..archive.len() * 8 {
             let mut flipped = archive.clone();
@@ -418,10 +352,7 @@ fn no_single_flipped_bit_does_harm() {
                     for key in objects.keys("site") {
                         assert!(!key.starts_with('/') && !key.contains(".."), "{key}");
                         let body = objects.content("site", &key).unwrap();
-                        assert!(
-                            files.iter().any(|(_, good)| body == *good),
-                            "bit {bit} changed {key}"
-                        );
+                        assert!(files.iter().any(|(_, good)| body == *good), "bit {bit} changed {key}");
                     }
                 }
                 Err(error) => {

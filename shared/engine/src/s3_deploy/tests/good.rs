@@ -8,14 +8,11 @@ use super::{evil::Crafted, *};
 
 /// Content that deflate does shorten, but not to nothing; quick to make and different in every line.
 fn text(bytes: usize, seed: usize) -> Vec<u8> {
-    const LINE: &[u8] =
-        b"the quick brown fox jumps over the lazy dog and then the quick cat does\n";
+    const LINE: &[u8] = b"the quick brown fox jumps over the lazy dog and then the quick cat does\n";
     let mut text = LINE.repeat(bytes.div_ceil(LINE.len()));
     text.truncate(bytes);
     for (number, line) in text.chunks_mut(LINE.len()).enumerate() {
-        let mark = (number.wrapping_add(seed))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .to_le_bytes();
+        let mark = (number.wrapping_add(seed)).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
         let marked = mark.len().min(line.len());
         line[..marked].copy_from_slice(&mark[..marked]);
     }
@@ -36,34 +33,16 @@ fn files_are_unpacked_below_the_prefix_with_content_types_and_settings() {
     ];
     for method in [Stored, Deflated] {
         store(&objects, zip_of(&files, method));
-        let request = request(&[
-            ("ObjectKey", "r/{datetime}/{uuid}"),
-            ("CacheControl", "no-cache"),
-            ("CannedACL", "private"),
-        ]);
+        let request =
+            request(&[("ObjectKey", "r/{datetime}/{uuid}"), ("CacheControl", "no-cache"), ("CannedACL", "private")]);
         let outcome = run(&objects, &request).unwrap();
         let prefix = "r/2026-01-01_00-00-00/00000000-0000-0000-0000-000000000007";
-        let Outcome::Done(summary) = outcome else {
-            panic!("{outcome:?}")
-        };
-        assert_eq!(
-            summary.to_string(),
-            format!(
-                "Deployed 5 files ({} bytes) to s3://site/{prefix}",
-                12 + big.len()
-            )
-        );
+        let Outcome::Done(summary) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(summary.to_string(), format!("Deployed 5 files ({} bytes) to s3://site/{prefix}", 12 + big.len()));
         let key = |name: &str| format!("{prefix}/{name}");
         assert_eq!(
             objects.keys("site"),
-            [
-                "LICENSE",
-                "css/site.css",
-                "data/bäg.bin",
-                "empty.txt",
-                "index.html"
-            ]
-            .map(key)
+            ["LICENSE", "css/site.css", "data/bäg.bin", "empty.txt", "index.html"].map(key)
         );
         assert_eq!(objects.content("site", &key("data/bäg.bin")).unwrap(), big);
         assert_eq!(objects.content("site", &key("empty.txt")).unwrap(), "");
@@ -78,34 +57,17 @@ fn files_are_unpacked_below_the_prefix_with_content_types_and_settings() {
 #[test]
 fn without_extract_the_artifact_is_copied_as_it_is() {
     let objects = buckets();
-    objects.store(
-        "artifacts",
-        "a.zip",
-        Bytes::from("not even a zip"),
-        BTreeMap::new(),
-    );
+    objects.store("artifacts", "a.zip", Bytes::from("not even a zip"), BTreeMap::new());
     let request = request(&[("Extract", "false"), ("ObjectKey", "dl/{uuid}.json")]);
     for _ in 0..2 {
-        let Outcome::Done(summary) = run(&objects, &request).unwrap() else {
-            panic!("done")
-        };
+        let Outcome::Done(summary) = run(&objects, &request).unwrap() else { panic!("done") };
         assert_eq!((summary.files, summary.bytes), (1, 14));
-        assert_eq!(
-            objects.keys("site"),
-            ["dl/00000000-0000-0000-0000-000000000007.json"]
-        );
-        assert_eq!(
-            objects.content("site", &summary.target.key).unwrap(),
-            "not even a zip"
-        );
+        assert_eq!(objects.keys("site"), ["dl/00000000-0000-0000-0000-000000000007.json"]);
+        assert_eq!(objects.content("site", &summary.target.key).unwrap(), "not even a zip");
         let options = objects.options("site", &summary.target.key).unwrap();
         assert_eq!(options.content_type.as_deref(), Some("application/json"));
     }
-    assert_eq!(
-        objects.counts.reads.load(SeqCst),
-        0,
-        "nothing passes through"
-    );
+    assert_eq!(objects.counts.reads.load(SeqCst), 0, "nothing passes through");
 }
 
 #[test]
@@ -118,9 +80,7 @@ fn the_work_may_move_between_threads() {
 #[test]
 fn zip64_archives_are_read() {
     let objects = buckets();
-    let archive = Crafted::of(&[("a.txt", b"one"), ("b/c.txt", b"two")])
-        .zip64()
-        .build();
+    let archive = Crafted::of(&[("a.txt", b"one"), ("b/c.txt", b"two")]).zip64().build();
     store(&objects, archive);
     run(&objects, &request(&[])).unwrap();
     assert_eq!(objects.keys("site"), ["a.txt", "b/c.txt"]);
@@ -145,16 +105,10 @@ fn archives_of_entries_of_unknown_size_when_written_are_read() {
 fn uploads_run_in_parallel_up_to_the_bound_and_small_files_share_reads() {
     let objects = buckets();
     let names: Vec<String> = (0..200).map(|number| format!("f{number:03}")).collect();
-    let files: Vec<(&str, &[u8])> = names
-        .iter()
-        .map(|name| (name.as_str(), b"x".as_slice()))
-        .collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), b"x".as_slice())).collect();
     store(&objects, zip_of(&files, Stored));
     run(&objects, &request(&[])).unwrap();
-    assert_eq!(
-        objects.counts.writing_most.load(SeqCst),
-        UPLOADS_PARALLEL_MAX
-    );
+    assert_eq!(objects.counts.writing_most.load(SeqCst), UPLOADS_PARALLEL_MAX);
     assert_eq!(objects.counts.writes.load(SeqCst), 200);
     assert_eq!(objects.counts.reads.load(SeqCst), 1);
 }
@@ -163,10 +117,7 @@ fn uploads_run_in_parallel_up_to_the_bound_and_small_files_share_reads() {
 fn a_run_out_of_time_says_how_far_it_came_and_the_next_goes_on_from_there() {
     let objects = buckets();
     let names: Vec<String> = (0..60).map(|number| format!("f{number:02}")).collect();
-    let files: Vec<(&str, &[u8])> = names
-        .iter()
-        .map(|name| (name.as_str(), b"12345".as_slice()))
-        .collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), b"12345".as_slice())).collect();
     store(&objects, zip_of(&files, Deflated));
     let mut request = request(&[]);
     let mut runs = 0;
@@ -175,11 +126,7 @@ fn a_run_out_of_time_says_how_far_it_came_and_the_next_goes_on_from_there() {
         // Verification asks once per file too.
         let asked = AtomicUsize::new(0);
         let patience = if runs == 1 { 150 } else { 20 };
-        match block_on(deploy(&objects, &request, || {
-            asked.fetch_add(1, SeqCst) > patience
-        }))
-        .unwrap()
-        {
+        match block_on(deploy(&objects, &request, || asked.fetch_add(1, SeqCst) > patience)).unwrap() {
             Outcome::Done(summary) => break summary,
             Outcome::Unfinished(progress) => {
                 assert!(progress.files > request.progress.files, "every run gets on");
@@ -197,16 +144,10 @@ fn a_run_out_of_time_says_how_far_it_came_and_the_next_goes_on_from_there() {
 #[test]
 fn time_running_out_inside_a_large_file_gives_it_up_whole() {
     let objects = buckets();
-    store(
-        &objects,
-        zip_of(&[("big.bin", &text(PART_BYTES * 4, 3))], Stored),
-    );
+    store(&objects, zip_of(&[("big.bin", &text(PART_BYTES * 4, 3))], Stored));
     let asked = AtomicUsize::new(0);
     // The verification asks about seven times.
-    let outcome = block_on(deploy(&objects, &request(&[]), || {
-        asked.fetch_add(1, SeqCst) > 8
-    }))
-    .unwrap();
+    let outcome = block_on(deploy(&objects, &request(&[]), || asked.fetch_add(1, SeqCst) > 8)).unwrap();
     assert_eq!(outcome, Outcome::Unfinished(Progress::default()));
     assert_eq!((objects.keys("site").len(), objects.open_uploads()), (0, 0));
     assert!(objects.counts.writes.load(SeqCst) > 0, "it had begun");
@@ -217,44 +158,13 @@ fn a_failing_write_ends_the_action_with_its_failure_type_and_leaves_no_parts() {
     let at = ObjectAt::new("site", "k");
     let operation = "PutObject";
     let cases = [
-        (
-            ObjectsError::AccessDenied {
-                operation,
-                at: at.clone(),
-            },
-            FailureKind::PermissionError,
-        ),
-        (
-            ObjectsError::Throttled {
-                operation,
-                at: at.clone(),
-            },
-            FailureKind::SystemUnavailable,
-        ),
-        (
-            ObjectsError::NotFound(Missing::Bucket, at.clone()),
-            FailureKind::ConfigurationError,
-        ),
-        (
-            ObjectsError::Other {
-                operation,
-                at,
-                reason: "odd".to_owned(),
-            },
-            FailureKind::JobFailed,
-        ),
+        (ObjectsError::AccessDenied { operation, at: at.clone() }, FailureKind::PermissionError),
+        (ObjectsError::Throttled { operation, at: at.clone() }, FailureKind::SystemUnavailable),
+        (ObjectsError::NotFound(Missing::Bucket, at.clone()), FailureKind::ConfigurationError),
+        (ObjectsError::Other { operation, at, reason: "odd".to_owned() }, FailureKind::JobFailed),
     ];
     let big = text(PART_BYTES + 1, 9);
-    let archive = zip_of(
-        &[
-            ("a", b"1"),
-            ("big1", &big),
-            ("b", b"2"),
-            ("big2", &big),
-            ("c", b"3"),
-        ],
-        Stored,
-    );
+    let archive = zip_of(&[("a", b"1"), ("big1", &big), ("b", b"2"), ("big2", &big), ("c", b"3")], Stored);
     for (refusal, kind) in cases {
         for number in [0, 3, 6] {
             let objects = buckets();
@@ -268,12 +178,7 @@ fn a_failing_write_ends_the_action_with_its_failure_type_and_leaves_no_parts() {
     }
     let objects = buckets();
     let missing = run(&objects, &request(&[])).unwrap_err();
-    assert!(
-        missing
-            .to_string()
-            .starts_with("the input artifact could not be read"),
-        "{missing}"
-    );
+    assert!(missing.to_string().starts_with("the input artifact could not be read"), "{missing}");
 }
 
 #[test]
@@ -284,16 +189,9 @@ fn an_artifact_replaced_while_it_is_read_is_noticed() {
     store(&objects, zip_of(&[("a", b"1")], Stored));
     let pinned = block_on(objects.head(&ObjectAt::new("artifacts", "a.zip"), None)).unwrap();
     store(&objects, zip_of(&[("a", b"2")], Stored));
-    let archive = Archive::new(
-        &objects,
-        pinned.pin(&ObjectAt::new("artifacts", "a.zip")),
-        pinned.size,
-    );
+    let archive = Archive::new(&objects, pinned.pin(&ObjectAt::new("artifacts", "a.zip")), pinned.size);
     let error = block_on(read_directory(&archive)).map(|_| ()).unwrap_err();
-    assert!(matches!(
-        error,
-        DirectoryError::Objects(ObjectsError::Changed(_))
-    ));
+    assert!(matches!(error, DirectoryError::Objects(ObjectsError::Changed(_))));
 }
 
 /// 1 GiB of 32 MiB files, made as they are read: what the action holds stays within its constants.
@@ -325,16 +223,10 @@ fn a_gigabyte_passes_through_a_bounded_window() {
         }
         bytes.into()
     });
-    let Outcome::Done(summary) = run(&objects, &request(&[])).unwrap() else {
-        panic!("done")
-    };
+    let Outcome::Done(summary) = run(&objects, &request(&[])).unwrap() else { panic!("done") };
     assert_eq!((summary.files, summary.bytes), (FILES, FILES * FILE_BYTES));
-    let window = UPLOADS_PARALLEL_MAX * (PART_BYTES + READ_BYTES as usize)
-        + 4 * archive::BLOCK_BYTES as usize;
+    let window = UPLOADS_PARALLEL_MAX * (PART_BYTES + READ_BYTES as usize) + 4 * archive::BLOCK_BYTES as usize;
     let held = objects.held_most();
-    assert!(
-        held <= window,
-        "{held} bytes were held, {window} are allowed"
-    );
+    assert!(held <= window, "{held} bytes were held, {window} are allowed");
     assert!(held > PART_BYTES, "the count counts");
 }
