@@ -1,5 +1,6 @@
 //! Running one action: starting it, working on it, finishing it.
 
+mod fence;
 mod finish;
 mod native;
 mod start;

@@ -4,6 +4,7 @@ use contract::ActionInput;
 use domain::{ActionRun, ActionStatus, Changes, SourceRevision, derived_uuid};
 
 use super::{
+    fence::FencedObjects,
     finish::{Finished, RunKey, finish},
     start::Underway,
 };
@@ -90,7 +91,7 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
         uuid: derived_uuid(&["deploy", &run.id.to_string()]),
         progress: run.progress.clone().and_then(|stored| serde_json::from_value(stored).ok()).unwrap_or_default(),
     };
-    match s3_deploy::deploy(world.objects(), &request, out_of_time).await {
+    match s3_deploy::deploy(&FencedObjects::new(world, run), &request, out_of_time).await {
         Ok(Outcome::Done(summary)) => Ok(Finished { summary: Some(summary.to_string()), ..Finished::default() }),
         Ok(Outcome::Unfinished(progress)) => {
             let mut run = run.clone();
