@@ -29,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
     let mut system = System::start(options).await?;
     let endpoint = system.endpoint();
     println!("Lastgood is serving at {endpoint}, data in {data}. Stop it with Ctrl-C.\n");
-    println!("  export AWS_ENDPOINT_URL={endpoint} AWS_REGION=us-east-1");
+    println!("  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1");
     println!("  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any");
     println!("  aws codepipeline list-pipelines");
     tokio::select! {
