@@ -1,6 +1,10 @@
 //! The whole system over its real stores: stories, kills and bad input.
 
+mod bad_input;
+mod events;
 mod fenced;
 mod killed;
 mod look;
 mod process;
+mod scenario;
+mod world;
