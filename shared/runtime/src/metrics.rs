@@ -166,14 +166,21 @@ mod tests {
                 &[("Rollbacks", Unit::Count, 1.0), ("Took", Unit::Milliseconds, 12.5)],
             )
             .expect("valid");
+        assert_eq!(line.matches('\n').count(), 1);
+        assert!(line.ends_with('\n'));
+        // Compared as a value: the order of members depends on features of serde_json that others choose.
+        let record: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let metrics = [("Rollbacks", "Count"), ("Took", "Milliseconds")];
+        let metrics = metrics.map(|(name, unit)| serde_json::json!({"Name": name, "Unit": unit}));
+        let directive = serde_json::json!({
+            "Namespace": "Lastgood", "Dimensions": [["pipeline.name"]], "Metrics": metrics,
+        });
         assert_eq!(
-            line,
-            concat!(
-                r#"{"Rollbacks":1.0,"Took":12.5,"_aws":{"CloudWatchMetrics":[{"Dimensions":[["pipeline.name"]],"#,
-                r#""Metrics":[{"Name":"Rollbacks","Unit":"Count"},{"Name":"Took","Unit":"Milliseconds"}],"#,
-                r#""Namespace":"Lastgood"}],"Timestamp":1796083200000},"pipeline.name":"web"}"#,
-                "\n"
-            )
+            record,
+            serde_json::json!({
+                "_aws": {"Timestamp": 1_796_083_200_000_u64, "CloudWatchMetrics": [directive]},
+                "pipeline.name": "web", "Rollbacks": 1.0, "Took": 12.5,
+            })
         );
     }
 

@@ -16,22 +16,21 @@ use super::{
 pub async fn timeline(client: &Client) -> anyhow::Result<String> {
     let executions = executions(client).await?;
     let begin = executions.first().map_or(0.0, |first| seconds(&first["startTime"]));
-    let mut table = format!(
-        "{:>7}  {:>6}  {:<12}  {:<10}  {:<22}  {:<9}  why\n",
-        "at", "took", "execution", "revision", "trigger", "status"
-    );
+    let mut table =
+        format!("{:>7}  {:>6}  {:<12}  {:<9}  {:<17}  status\n", "at", "took", "execution", "revision", "trigger");
     for one in &executions {
         let (start, end) = (seconds(&one["startTime"]), seconds(&one["lastUpdateTime"]));
         let _ = writeln!(
             table,
-            "{:>6.1}s  {:>5.1}s  {:<12}  {:<10}  {:<22}  {:<9}  {}",
+            "{:>6.1}s  {:>5.1}s  {:<12}  {:<9}  {:<17}  {}\n{:>17}{}",
             start - begin,
             end - start,
             short(text(&one["pipelineExecutionId"])),
             one["sourceRevisions"][0]["revisionSummary"].as_str().unwrap_or("-"),
             text(&one["trigger"]["triggerType"]),
             text(&one["status"]),
-            why(one),
+            "",
+            with_short_ids(&why(one)),
         );
     }
     Ok(table)
@@ -60,6 +59,15 @@ fn why(execution: &Value) -> String {
         ("ManualRollback", _) => format!("asked for by hand; back to {target}"),
         _ => "the upload".to_owned(),
     }
+}
+
+/// Execution ids as the table shows them, so that the eye finds them again.
+fn with_short_ids(text: &str) -> String {
+    let one = |word: &str| {
+        let id = word.trim_end_matches(['.', ',']);
+        if id.len() == 36 && id.matches('-').count() == 4 { word.replace(id, short(id)) } else { word.to_owned() }
+    };
+    text.split(' ').map(one).collect::<Vec<_>>().join(" ")
 }
 
 fn seconds(time: &Value) -> f64 {
