@@ -6,7 +6,7 @@ use domain::{
 
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore,
-    commit::{perform_and_forget, until_stored},
+    commit::{forget, perform_and_forget, until_stored},
     definitions,
     ports::{PendingEffect, PipelineSummary, Precondition, Row, SourceBinding, Store, Write},
     start::{first_execution, not_found},
@@ -88,9 +88,9 @@ pub async fn update_pipeline<W: HasStore + HasObjects>(
 /// # Errors
 /// [`EngineError::Unavailable`] is worth a retry.
 pub async fn delete_pipeline<W: HasStore + HasObjects>(world: &W, name: &PipelineName) -> Result<(), EngineError> {
-    until_stored(async || {
+    let deleted = until_stored(async || {
         let Some(view) = world.store().load_pipeline(name).await? else {
-            return Ok(());
+            return Ok(None);
         };
         let declaration = definitions::load_declaration(world, &view.index).await?;
         let before: ExecutionId = world.new_execution_id();
@@ -109,9 +109,18 @@ pub async fn delete_pipeline<W: HasStore + HasObjects>(world: &W, name: &Pipelin
             world.store().commit(chunk.to_vec()).await?;
         }
         writes.push(Write::Delete(Row::Pipeline(view.index)));
-        Ok(world.store().commit(writes).await?)
+        world.store().commit(writes).await?;
+        Ok(Some(before))
     })
-    .await
+    .await?;
+    // A short history is gone when this returns, so that a pipeline made anew under the name begins with none. What is
+    // left of a long one, or of one that could not be reached, is the reconciler's.
+    if let Some(before) = deleted
+        && world.store().purge_history(name, before).await.unwrap_or(false)
+    {
+        forget(world, &Effect::PurgeHistory { pipeline: name.clone(), before }).await;
+    }
+    Ok(())
 }
 
 /// A pipeline's declaration and row. `version` other than the current one is not kept readable yet.
