@@ -5,6 +5,7 @@ mod events;
 mod fenced;
 mod killed;
 mod look;
+mod overlap;
 mod process;
 mod scenario;
 mod world;
