@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use local::{
     Options, PORT, System, UserFunction,
-    demo::{Client, Narrator, PIPELINE, SITE, SMOKE_CHECK, Story, smoke_check, timeline},
+    demo::{Client, Narrator, PIPELINE, SITE, SMOKE_CHECK, Story, smoke_check, timeline, with_short_ids},
 };
 
 /// Tells the story of a release that breaks and comes back, on the whole system in this process; then serves it.
@@ -88,7 +88,7 @@ impl Narrator for Teller {
     }
 
     fn seen(&mut self, what: &str) {
-        anstream::println!("  {GREEN}\u{2713}{GREEN:#} {what}");
+        anstream::println!("  {GREEN}\u{2713}{GREEN:#} {}", with_short_ids(what));
     }
 }
 

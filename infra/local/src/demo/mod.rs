@@ -10,7 +10,7 @@ mod timeline;
 pub use client::{ApiError, Client};
 pub use release::{Release, pipeline_declaration};
 pub use story::{Narrator, PIPELINE, SITE, Story};
-pub use timeline::{Ending, ending, timeline};
+pub use timeline::{Ending, ending, timeline, with_short_ids};
 
 /// Name of the function that checks a deployed release.
 pub const SMOKE_CHECK: &str = "smoke-check";

@@ -61,10 +61,10 @@ fn why(execution: &Value) -> String {
     }
 }
 
-/// Execution ids as the table shows them, so that the eye finds them again.
-fn with_short_ids(text: &str) -> String {
+/// The text with execution ids as the timeline shows them, so that the eye finds them again.
+pub fn with_short_ids(text: &str) -> String {
     let one = |word: &str| {
-        let id = word.trim_end_matches(['.', ',']);
+        let id = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
         if id.len() == 36 && id.matches('-').count() == 4 { word.replace(id, short(id)) } else { word.to_owned() }
     };
     text.split(' ').map(one).collect::<Vec<_>>().join(" ")
