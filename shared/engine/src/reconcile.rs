@@ -1,6 +1,6 @@
 //! What a crash, a lost event or a lost answer left behind is found here and finished.
 
-use domain::{AlarmState, Effect, Watch};
+use domain::{AlarmState, Effect, ExecutionId, PipelineName, Watch};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -18,6 +18,8 @@ const PAGE: u32 = 100;
 const EFFECT_AGE_MIN: SignedDuration = SignedDuration::from_secs(10);
 /// An execution younger than this has most likely not reached its state machine yet.
 const EXECUTION_AGE_MIN: SignedDuration = SignedDuration::from_secs(60);
+/// Parts of a deleted pipeline's history removed by one run, so that other work is not kept waiting.
+const PURGES_MAX: usize = 100;
 /// How long a watch that has ended is kept for alarm events that come late.
 const WATCH_GRACE: SignedDuration = SignedDuration::from_mins(15);
 
@@ -66,7 +68,7 @@ where
             match &pending.effect {
                 Effect::InvokeJob { .. } => invoke_and_forget(world, &pending.effect).await,
                 Effect::PurgeHistory { pipeline, before } => {
-                    if world.store().purge_history(pipeline, *before).await? {
+                    if purge(world, pipeline, *before).await? {
                         forget(world, &pending.effect).await;
                     }
                 }
@@ -79,6 +81,16 @@ where
             return Ok(());
         }
     }
+}
+
+/// Whether nothing of a deleted pipeline's history is left.
+async fn purge<W: HasStore>(world: &W, pipeline: &PipelineName, before: ExecutionId) -> Result<bool, EngineError> {
+    for _ in 0..PURGES_MAX {
+        if world.store().purge_history(pipeline, before).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn look_at_watches<W>(world: &W, now: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>

@@ -44,6 +44,15 @@ pub struct CauseOrder {
     pub sequencer: String,
 }
 
+impl StartRequest {
+    /// The request with causes that are this pipeline's alone: one made anew under the name begins with none.
+    fn to(&self, pipeline: &PipelineIndex) -> Self {
+        let own = |cause: &String| format!("{} {cause}", pipeline.created_at);
+        let order = |order: &CauseOrder| CauseOrder { of: own(&order.of), sequencer: order.sequencer.clone() };
+        Self { cause: self.cause.as_ref().map(own), order: self.order.as_ref().map(order), ..self.clone() }
+    }
+}
+
 /// What became of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Started {
@@ -76,6 +85,7 @@ pub async fn start_execution<W: HasStore + HasMachines>(
         let Some(view) = world.store().load_pipeline(&request.pipeline).await? else {
             return Err(not_found(world.settings().account.as_str(), request.pipeline.as_str()));
         };
+        let request = &request.to(&view.index);
         if let Some(cause) = &request.cause
             && let Some(marker) = world.store().load_start(&request.pipeline, cause).await?
         {
