@@ -163,6 +163,36 @@ async fn a_failing_stage_is_tried_once_more_and_then_rolled_back() {
     assert_eq!(seen, ["good", "flaky", "flaky", "broken", "broken", "flaky"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_stage_goes_back_only_where_its_condition_is_met() {
+    let world = World::start().await;
+    let name = "conditional";
+    world.buckets(name).await;
+    inspector(&world, name);
+    let mut conditional = pipeline(name, &[publish(name, 1), check("inspector", 2)]);
+    conditional["variables"] = json!([{ "name": "GoBack", "defaultValue": "no" }]);
+    conditional["stages"][1]["onFailure"] = json!({ "conditions": [{ "result": "ROLLBACK", "rules": [{
+        "name": "Asked",
+        "ruleTypeId": { "category": "Rule", "owner": "AWS", "provider": "VariableCheck", "version": "1" },
+        "configuration": { "Variable": "#{variables.GoBack}", "Operator": "EQ", "Value": "yes" },
+    }]}]});
+    world.create(&conditional).await;
+    let good = world.release(name, "good").await;
+    assert_eq!(good["status"], "Succeeded", "{good}");
+
+    let unmet = world.release(name, "broken").await;
+    assert_eq!(unmet["status"], "Failed");
+    assert!(text(&unmet["statusSummary"]).contains("condition is not met"), "{unmet}");
+    assert!(world.rollbacks(name).await.is_empty());
+
+    let asked = world.run(json!({ "name": name, "variables": [{ "name": "GoBack", "value": "yes" }] })).await;
+    assert_eq!(asked["status"], "Failed");
+    let rollback = world.execution(name, "the rollback", |one| one["executionType"] == "ROLLBACK").await;
+    let rollback = world.ended(name, &id(&rollback)).await;
+    assert_eq!(rollback["rollbackMetadata"]["rollbackTargetPipelineExecutionId"], good["pipelineExecutionId"]);
+    assert_eq!(world.page(name).await, "good");
+}
+
 /// Copies the archive as it is to an object whose key is made of variables.
 fn keep(name: &str, run_order: u32, key: &str) -> Value {
     json!({

@@ -1,7 +1,7 @@
 //! Conditions on the way into a stage and out of it (spec 4).
 
 use contract::{ConditionInput, ConditionKind, ConditionOutput};
-use domain::{AlarmState, Condition, Execution, RuleDeclaration, Scope, resolve_configuration};
+use domain::{AlarmState, Condition, Execution, FailureConditions, RuleDeclaration, Scope, resolve_configuration};
 use jiff::Timestamp;
 
 use crate::{
@@ -101,6 +101,43 @@ async fn evaluate_rule<W: HasAlarms>(
             Ok(if holds { RuleState::Succeeded } else { RuleState::Failed })
         }
         _ => Ok(RuleState::Failed),
+    }
+}
+
+/// What a stage's `onFailure` asks for. With a condition that is its result, and only where every rule says that the
+/// failure is of that kind (spec 4.1 and 4.4: an alarm meets it in ALARM unless `AlarmStates` says otherwise).
+pub(crate) async fn failure_conditions<W: HasAlarms>(
+    world: &W,
+    declared: &FailureConditions,
+    execution: &Execution,
+) -> Result<Option<FailureConditions>, EngineError> {
+    let Some(condition) = declared.conditions.first() else { return Ok(Some(declared.clone())) };
+    for rule in &condition.rules {
+        if !is_met_by_failure(world, rule, execution).await? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(FailureConditions { result: condition.result.clone(), ..declared.clone() }))
+}
+
+async fn is_met_by_failure<W: HasAlarms>(
+    world: &W,
+    rule: &RuleDeclaration,
+    execution: &Execution,
+) -> Result<bool, EngineError> {
+    let id = execution.id.to_string();
+    let scope = Scope { execution_id: &id, variables: &execution.variables, outputs: &execution.outputs };
+    let Ok(configuration) = resolve_configuration(&rule.configuration, &scope) else { return Ok(false) };
+    let setting = |key: &str| configuration.get(key).map(String::as_str).unwrap_or_default();
+    match rule.rule_type_id.provider.as_str() {
+        "CloudWatchAlarm" => {
+            let arn = world.settings().alarm_arn(setting("AlarmName"));
+            let read = world.alarms().describe(std::slice::from_ref(&arn)).await?;
+            let states = if setting("AlarmStates").is_empty() { "ALARM" } else { setting("AlarmStates") };
+            Ok(read.iter().any(|alarm| alarm.arn == arn && meets(alarm.state, states)))
+        }
+        "VariableCheck" => Ok(compare(setting("Operator"), setting("Variable"), setting("Value"))),
+        _ => Ok(false),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use contract::{ConditionKind, FailureInput, FailureOutput};
 use domain::{
-    ActionName, ActionRun, ActionStatus, FailureDecision, PipelineView, Rejected, StageFailure, StageIndex,
-    decide_failure, settle_failure,
+    ActionName, ActionRun, ActionStatus, Execution, FailureDecision, PipelineView, Rejected, StageFailure, StageIndex,
+    StageState, decide_failure, settle_failure,
 };
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore, alarms, commit,
     commit::{reread, until_stored},
+    condition::failure_conditions,
     gate::load_waiting,
     ports::Store,
     rollback::choose_target,
@@ -41,13 +42,7 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             return retried_before(&view, input, attempt);
         }
         let runs = latest_runs(&view, input);
-        let decision = if input.condition == Some(ConditionKind::BeforeEntry) {
-            FailureDecision::Stop("The entry condition failed; nothing was deployed.".to_owned())
-        } else if gate_wants_rollback(input, index) && execution.rollback.is_none() {
-            FailureDecision::Rollback
-        } else {
-            decide_failure(index.on_failure.as_ref(), &execution, &stage, approval_rejected(&runs))
-        };
+        let decision = decide(world, input, index, &execution, &stage, &runs).await?;
         let chosen = match decision {
             FailureDecision::Rollback => choose_target(world, &view, index, execution.id).await?,
             _ => Err(String::new()),
@@ -77,6 +72,31 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
         Ok(answer)
     })
     .await
+}
+
+/// What to do about the failure: what the condition that failed says, else what `onFailure` asks for.
+async fn decide<W: HasAlarms>(
+    world: &W,
+    input: &FailureInput,
+    index: &StageIndex,
+    execution: &Execution,
+    stage: &StageState,
+    runs: &[&ActionRun],
+) -> Result<FailureDecision, EngineError> {
+    if input.condition == Some(ConditionKind::BeforeEntry) {
+        return Ok(FailureDecision::Stop("The entry condition failed; nothing was deployed.".to_owned()));
+    }
+    if gate_wants_rollback(input, index) && execution.rollback.is_none() {
+        return Ok(FailureDecision::Rollback);
+    }
+    let asked = match &index.on_failure {
+        None => None,
+        Some(declared) => match failure_conditions(world, declared, execution).await? {
+            None => return Ok(FailureDecision::Stop("The onFailure condition is not met.".to_owned())),
+            asked => asked,
+        },
+    };
+    Ok(decide_failure(asked.as_ref(), execution, stage, approval_rejected(runs)))
 }
 
 /// A failed success condition with result ROLLBACK rolls back whatever `onFailure` says (spec 4.1).

@@ -34,7 +34,7 @@ where
     F: Fn(In, Timestamp) -> Fut,
     Fut: Future<Output = Result<Out, E>>,
 {
-    init_logs(service);
+    init_logs(service, "");
     let cold = AtomicBool::new(true);
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let cold_start = cold.swap(false, Ordering::Relaxed);

@@ -22,11 +22,12 @@ const FIELD_BYTES_MAX: usize = 8 * 1024;
 
 /// Writes the process's logs to stdout as JSON lines with the key `service`.
 ///
-/// The level comes from `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `info`. A second call changes nothing.
+/// The level comes from `AWS_LAMBDA_LOG_LEVEL`, else `RUST_LOG`, else `info`; without either, `quieted` says what of
+/// others' logs to leave out, such as `library=error`. A second call changes nothing.
 #[expect(clippy::disallowed_methods, reason = "the log level is configuration")]
-pub fn init_logs(service: &str) {
-    let level =
-        ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
+pub fn init_logs(service: &str, quieted: &str) {
+    let level = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok());
+    let level = level.unwrap_or_else(|| format!("info,{quieted}"));
     let lines = JsonLines::new(service, Arc::new(SystemClock), std::io::stdout);
     let subscriber = tracing_subscriber::registry().with(filter(&level)).with(lines);
     // Err means that a subscriber is installed already, by an earlier call or by the process we are embedded in.

@@ -23,7 +23,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    runtime::init_logs("lastgood-local");
+    // It warns of every conditional write that is refused, which is how writers take turns.
+    runtime::init_logs("lastgood-local", "dynoxide=error");
     let data = arguments.data.display().to_string();
     let options = Options { data: arguments.data, port: arguments.port, functions: arguments.functions };
     let mut system = System::start(options).await?;
