@@ -22,7 +22,7 @@ struct Cli {
 enum Command {
     /// Check formatting, lints and documentation, as CI does
     Lint,
-    /// Build the functions and zip each for Lambda, into target/lambda/<function>.zip
+    /// Build the functions and zip each for Lambda, into target/lambda/FUNCTION.zip
     Package(package::Options),
     /// Rewrite the table of CodePipeline's operations and shapes from botocore's service model
     Model {
