@@ -10,6 +10,7 @@ mod admit;
 mod codec;
 mod constraint;
 mod error;
+pub mod extension;
 mod model;
 mod operation;
 mod page_token;

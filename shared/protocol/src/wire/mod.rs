@@ -33,8 +33,12 @@ macro_rules! wire {
     )+ };
 }
 
+#[macro_use]
+pub mod described;
+
 pub mod actions;
 pub mod approvals;
+pub mod borrowed;
 mod epoch;
 pub mod executions;
 pub mod jobs;

@@ -2,8 +2,12 @@
 
 use domain::{ExecutionId, ExecutionStatus, PipelineName, StageName};
 
-use super::Epoch;
-use super::executions::SourceRevision;
+use super::{
+    Epoch,
+    borrowed::{MaxResults, NextToken, PipelineVersion},
+    described::Scalar,
+    executions::SourceRevision,
+};
 
 wire! {
     /// RollbackStage.
@@ -15,23 +19,53 @@ wire! {
 
     /// RollbackStage's answer: the new execution, of type ROLLBACK.
     RollbackStageOutput { pipeline_execution_id: ExecutionId; }
+}
 
-    /// ListRollbackCandidates (Lastgood's own); 1 to 100 per page, newest first.
-    ListRollbackCandidatesInput { pipeline_name: PipelineName, stage_name: StageName; max_results: u32, next_token: String }
+extension! {
+    /// Which stage's candidates to list.
+    ListRollbackCandidatesInput {
+        /// The pipeline.
+        pipeline_name: PipelineName,
+        /// The stage that would go back. It cannot be the first.
+        stage_name: StageName;
+        /// Most candidates on a page; 20 unless given.
+        max_results: u32 as MaxResults,
+        /// The `nextToken` of the page before.
+        next_token: String as NextToken,
+    }
 
-    /// ListRollbackCandidates' answer.
-    ListRollbackCandidatesOutput { candidates: Vec<RollbackCandidate>; next_token: String }
+    /// A page of candidates.
+    ListRollbackCandidatesOutput {
+        /// Past executions, newest first.
+        candidates: Vec<RollbackCandidate>;
+        /// Absent on the last page.
+        next_token: String as NextToken,
+    }
 
-    /// A past execution: eligible, or the reasons why not.
+    /// A past execution, and whether the stage can go back to it.
     RollbackCandidate {
+        /// The execution.
         pipeline_execution_id: ExecutionId,
+        /// Whether `RollbackStage` accepts it.
         eligible: bool,
-        reasons: Vec<String>,
+        /// Every reason why not; empty where it is eligible.
+        reasons: Vec<String> as Vec<IneligibleReason>,
+        /// Whether its success in the stage was taken back by a rollback.
         revoked: bool;
+        /// Status of the execution.
         status: ExecutionStatus,
+        /// When the execution started.
         start_time: Epoch,
+        /// When it succeeded in the stage.
         succeeded_at: Epoch,
-        pipeline_version: u32,
+        /// Version of the pipeline it started in.
+        pipeline_version: u32 as PipelineVersion,
+        /// What its Source actions took.
         source_revisions: Vec<SourceRevision>,
     }
+}
+
+shapes! {
+    /// Why a stage cannot go back to an execution, for people.
+    IneligibleReason: Scalar::text(1, 1024);
 }

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod botocore;
 mod errors;
 mod fuzz;
 mod round_trip;
 mod samples;
 mod send;
+mod service_model;
 mod table;
 mod variants;
 mod wire_types;

@@ -17,6 +17,14 @@ pub(crate) struct Shape {
     line: &'static Value,
 }
 
+/// The whole table.
+pub(crate) fn of(service: Service) -> &'static Value {
+    match service {
+        Service::CodePipeline => &CODEPIPELINE,
+        Service::Lastgood => &LASTGOOD,
+    }
+}
+
 pub(crate) fn input(operation: Operation) -> Shape {
     side(operation, "input").unwrap()
 }
@@ -26,10 +34,7 @@ pub(crate) fn output(operation: Operation) -> Option<Shape> {
 }
 
 fn side(operation: Operation, side: &str) -> Option<Shape> {
-    let table: &'static Value = match operation.service() {
-        Service::CodePipeline => &CODEPIPELINE,
-        Service::Lastgood => &LASTGOOD,
-    };
+    let table = of(operation.service());
     let name = table["operations"][operation.name()][side].as_str()?;
     Some(Shape { table, line: &table["shapes"][name] })
 }

@@ -1,0 +1,62 @@
+//! The operations Lastgood adds to CodePipeline's, as their service model tells them.
+//!
+//! `tests/it/service_model.rs` writes `model/lastgood-2026-12-01.json` and botocore's files from this list and the
+//! types it names.
+
+use crate::{
+    ErrorCode,
+    wire::{
+        described::{Described, OperationDescription, doc},
+        rollback::{ListRollbackCandidatesInput, ListRollbackCandidatesOutput},
+    },
+};
+
+/// Version of the API, as its model files are named.
+pub const API_VERSION: &str = "2026-12-01";
+
+macro_rules! extensions {
+    ($(
+        $(#[doc = $doc:literal])*
+        $name:ident: $input:ty => $output:ty, refuses with [$($error:ident),+ $(,)?] $(, pages $pages:ident)?;
+    )+) => {
+        /// Every operation of Lastgood's own, by name.
+        pub fn extensions() -> Vec<OperationDescription> {
+            vec![$(OperationDescription {
+                name: stringify!($name),
+                doc: doc(&[$($doc),*]),
+                input: <$input as Described>::describe,
+                output: <$output as Described>::describe,
+                errors: &[$(ErrorCode::$error),+],
+                pages: [$(stringify!($pages))?].first().copied(),
+            }),+]
+        }
+    };
+}
+
+extensions! {
+    /// Lists the past executions of a pipeline, newest first, and says of each whether a stage can go back to it or why
+    /// not.
+    ///
+    /// `RollbackStage` accepts exactly those that are eligible. One that was rolled back from is marked as revoked: it
+    /// can be named by hand, but is never chosen automatically.
+    ListRollbackCandidates: ListRollbackCandidatesInput => ListRollbackCandidatesOutput,
+        refuses with [
+            ValidationException, PipelineNotFoundException, StageNotFoundException, InvalidNextTokenException,
+        ],
+        pages candidates;
+}
+
+/// What an error means, for those the operations above refuse with.
+pub fn meaning(error: ErrorCode) -> Option<&'static str> {
+    Some(match error {
+        ErrorCode::ValidationException => "The input breaks a constraint; the message names every one.",
+        ErrorCode::PipelineNotFoundException => "There is no such pipeline.",
+        ErrorCode::PipelineExecutionNotFoundException => "The pipeline has no such execution.",
+        ErrorCode::StageNotFoundException => "The pipeline has no such stage.",
+        ErrorCode::InvalidNextTokenException => {
+            "The token is not one that this operation gave out for the same parameters."
+        }
+        ErrorCode::ConflictException => "The pipeline is busy with another change. Try again in a moment.",
+        _ => return None,
+    })
+}
