@@ -31,6 +31,7 @@ fn sample(member: &str) -> Option<Value> {
         "pipeline" => json!("web"),
         "executionId" => json!("01998a3f-7f4e-7c1d-9b1a-3f2f6a0c9d11"),
         "token" => json!("token"),
+        "machine" => json!("01998a3f-7f4e-7c1d-9b1a-3f2f6a0c9d11-1"),
         "finished" => json!({"stage": "Deploy", "generation": 1, "status": StageResult::Succeeded}),
         "stage" => json!("Deploy"),
         "generation" | "attempt" => json!(1),

@@ -32,6 +32,8 @@ where
             write(pipelines::list(world, &listing).await?)
         }
         O::StartPipelineExecution => write(executions::start(world, read(input)?, caller).await?),
+        O::StopPipelineExecution => write(executions::stop(world, read(input)?, caller).await?),
+        O::RetryStageExecution => write(executions::retry(world, read(input)?, caller).await?),
         O::GetPipelineExecution => write(executions::get(world, read(input)?).await?),
         O::ListPipelineExecutions => {
             let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
@@ -65,7 +67,6 @@ where
         O::PutWebhook | O::RegisterWebhookWithThirdParty => not_served(operation),
         O::ListTagsForResource | O::TagResource | O::UntagResource => not_served(operation),
         O::ListRuleExecutions | O::ListRuleTypes | O::OverrideStageCondition => not_served(operation),
-        O::RetryStageExecution | O::StopPipelineExecution => not_served(operation),
         O::ListDeployActionExecutionTargets | O::PutActionRevision => not_served(operation),
     }
 }

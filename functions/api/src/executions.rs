@@ -1,10 +1,10 @@
-//! Pipeline executions: start, read, list.
+//! Pipeline executions: start, stop, retry a stage, read, list.
 
 use std::collections::BTreeMap;
 
-use domain::{Execution, ExecutionId, PipelineName, StageName, StageStatus, Trigger, TriggerType};
+use domain::{Execution, ExecutionId, PipelineName, StageName, StageStatus, StopTrigger, Trigger, TriggerType};
 use engine::{
-    HasMachines, HasObjects, HasStore, StartRequest,
+    HasAlarms, HasMachines, HasObjects, HasStore, StartRequest,
     ports::{Page, PageRequest, Store},
 };
 use protocol::{
@@ -12,8 +12,9 @@ use protocol::{
     wire::executions::{
         ArtifactRevision, ExecutionTrigger, GetPipelineExecutionInput, GetPipelineExecutionOutput,
         ListPipelineExecutionsInput, ListPipelineExecutionsOutput, PipelineExecution, PipelineExecutionSummary,
-        PipelineRollbackMetadata, PipelineVariable, ResolvedPipelineVariable, SourceRevision,
-        StartPipelineExecutionInput, StartPipelineExecutionOutput,
+        PipelineRollbackMetadata, PipelineVariable, ResolvedPipelineVariable, RetryStageExecutionInput,
+        RetryStageExecutionOutput, SourceRevision, StartPipelineExecutionInput, StartPipelineExecutionOutput,
+        StopExecutionTrigger, StopPipelineExecutionInput, StopPipelineExecutionOutput,
     },
 };
 
@@ -41,6 +42,31 @@ pub(crate) async fn start<W: HasStore + HasMachines + HasObjects>(
     };
     let started = engine::start_execution(world, &request).await?;
     Ok(StartPipelineExecutionOutput { pipeline_execution_id: started.execution() })
+}
+
+/// StopPipelineExecution.
+pub(crate) async fn stop<W: HasStore + HasMachines + HasAlarms>(
+    world: &W,
+    input: StopPipelineExecutionInput,
+    caller: &str,
+) -> Result<StopPipelineExecutionOutput, Failure> {
+    let id = input.pipeline_execution_id;
+    let abandon = input.abandon.unwrap_or(false);
+    let trigger = StopTrigger { by: caller.to_owned(), reason: input.reason.filter(|reason| !reason.is_empty()) };
+    engine::stop_execution(world, &input.pipeline_name, id, abandon, trigger).await?;
+    Ok(StopPipelineExecutionOutput { pipeline_execution_id: id })
+}
+
+/// RetryStageExecution.
+pub(crate) async fn retry<W: HasStore + HasMachines + HasAlarms>(
+    world: &W,
+    input: RetryStageExecutionInput,
+    caller: &str,
+) -> Result<RetryStageExecutionOutput, Failure> {
+    let id = input.pipeline_execution_id;
+    let (pipeline, stage) = (&input.pipeline_name, &input.stage_name);
+    engine::retry_stage_execution(world, pipeline, stage, id, input.retry_mode, caller).await?;
+    Ok(RetryStageExecutionOutput { pipeline_execution_id: id })
 }
 
 fn variables(given: Vec<PipelineVariable>) -> Result<BTreeMap<String, String>, Failure> {
@@ -208,7 +234,7 @@ fn summary(execution: Execution) -> PipelineExecutionSummary {
         source_revisions: Some(source_revisions(&execution)),
         status_summary: execution.status_summary,
         trigger: Some(trigger(execution.trigger)),
-        stop_trigger: None,
+        stop_trigger: execution.stop.map(|stop| StopExecutionTrigger { reason: stop.reason }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pipelines themselves.
 
-use engine::{HasMachines, HasObjects, HasStore, ports::Store};
+use engine::{HasAlarms, HasMachines, HasObjects, HasStore, ports::Store};
 use protocol::{
     ErrorCode,
     wire::pipelines::{
@@ -41,7 +41,7 @@ pub(crate) async fn get<W: HasStore + HasObjects>(
 }
 
 /// UpdatePipeline.
-pub(crate) async fn update<W: HasStore + HasObjects>(
+pub(crate) async fn update<W: HasStore + HasObjects + HasMachines + HasAlarms>(
     world: &W,
     input: UpdatePipelineInput,
 ) -> Result<UpdatePipelineOutput, Failure> {
@@ -50,7 +50,10 @@ pub(crate) async fn update<W: HasStore + HasObjects>(
 }
 
 /// DeletePipeline.
-pub(crate) async fn delete<W: HasStore + HasObjects>(world: &W, input: DeletePipelineInput) -> Result<(), Failure> {
+pub(crate) async fn delete<W: HasStore + HasObjects + HasMachines>(
+    world: &W,
+    input: DeletePipelineInput,
+) -> Result<(), Failure> {
     Ok(engine::delete_pipeline(world, &input.name).await?)
 }
 

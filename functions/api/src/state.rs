@@ -1,13 +1,13 @@
 //! GetPipelineState: what dashboards, command lines and approval bots poll. One request to the store.
 
 use domain::{
-    ActionIndex, ActionRun, ActionStatus, ExecutionId, ExecutionMode, ExecutionType, PipelineView, StageIndex,
-    StageStatus,
+    ActionIndex, ActionRun, ActionStatus, ExecutionId, ExecutionMode, ExecutionType, LatestRun, PipelineView,
+    StageIndex, StageStatus,
 };
 use engine::HasStore;
 use protocol::wire::state::{
     ActionExecution, ActionRevision, ActionState, ErrorDetails, GetPipelineStateInput, GetPipelineStateOutput,
-    RetryStageMetadata, RetryTrigger, StageExecution, StageState, TransitionState,
+    RetryStageMetadata, StageExecution, StageState, TransitionState,
 };
 
 use crate::failure::Failure;
@@ -50,18 +50,22 @@ fn stage_state(view: &PipelineView, index: &StageIndex, region: &str) -> StageSt
             disabled_reason: stage.inbound.disabled_reason,
         }),
         action_states: Some(actions.collect()),
-        retry_stage_metadata: latest.as_ref().filter(|latest| latest.auto_retries > 0).map(|latest| {
-            RetryStageMetadata {
-                auto_stage_retry_attempt: Some(latest.auto_retries),
-                manual_stage_retry_attempt: None,
-                latest_retry_trigger: Some(RetryTrigger::AutomatedStageRetry),
-            }
-        }),
+        retry_stage_metadata: latest.as_ref().and_then(retries),
         latest_execution: latest.map(|latest| stage_execution(latest.execution, latest.status, latest.execution_type)),
         before_entry_condition_state: None,
         on_success_condition_state: None,
         on_failure_condition_state: None,
     }
+}
+
+/// How often the stage was retried in its latest execution; a kind of retry that never was is left out.
+fn retries(latest: &LatestRun) -> Option<RetryStageMetadata> {
+    let times = |count: u32| Some(count).filter(|count| *count > 0);
+    latest.latest_retry.map(|trigger| RetryStageMetadata {
+        auto_stage_retry_attempt: times(latest.auto_retries),
+        manual_stage_retry_attempt: times(latest.manual_retries),
+        latest_retry_trigger: Some(trigger),
+    })
 }
 
 /// What waits is always of type STANDARD: a rollback waits for nobody.

@@ -25,6 +25,9 @@ pub struct GateInput {
     pub execution_id: ExecutionId,
     /// Task token; answered with a [`GateOutput`], at once or when the stage frees.
     pub token: String,
+    /// Name of the state machine execution that asks.
+    #[serde(default)]
+    pub machine: Option<String>,
     /// The stage run that just ended.
     #[serde(default)]
     pub finished: Option<StageReport>,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer,
     GateEvent, Occupant, PhaseEvent, PipelineView, Rejected, StageIndex, StageName, StageOutcome, StageState,
-    StageStatus, Waiting, action_groups, changes::Board, gate,
+    StageStatus, Waiting, action_groups, changes::Board, gate, remaining_groups,
 };
 
 /// Lets the first waiting execution into `name` if the stage is free and open. Returns the changes of that alone.
@@ -104,23 +104,32 @@ fn take(
             entered_at: now,
             left_at: None,
             revoked_by: None,
+            attempt: 1,
+            auto_retried: false,
+            kept: Vec::new(),
         },
     );
     let execution_type = execution.execution_type;
     let stage = board.stage(&index.name);
     if mode != ExecutionMode::Parallel && !stage.is_occupied_by(id) {
-        let watched = |alarm: &String| index.watches.iter().any(|rule| rule.alarm == *alarm);
         stage.give_to(Occupant {
             execution: id,
             execution_type,
             entered_at: now,
-            attempt: 1,
-            auto_retried: false,
-            alarms: alarms.iter().filter(|(name, _)| watched(name)).map(|(n, a)| (n.clone(), a.clone())).collect(),
+            alarms: watched_alarms(index, alarms),
         });
     }
     board.record(id, "StageEntered", Some(&index.name), String::new());
     Ok(())
+}
+
+/// Those of `alarms` that the stage's watches observe.
+pub(crate) fn watched_alarms(
+    index: &StageIndex,
+    alarms: &BTreeMap<String, AlarmSnapshot>,
+) -> BTreeMap<String, AlarmSnapshot> {
+    let watched = |alarm: &str| index.watches.iter().any(|rule| rule.alarm == alarm);
+    alarms.iter().filter(|(name, _)| watched(name)).map(|(name, alarm)| (name.clone(), alarm.clone())).collect()
 }
 
 /// Makes the execution wait. In SUPERSEDED mode there is one place, and the newest gets it (spec 2.3).
@@ -193,15 +202,18 @@ fn supersede(board: &mut Board<'_>, id: ExecutionId, by: ExecutionId, name: &Sta
     Ok(())
 }
 
-/// The answer that lets `execution` run the stage it is in. A rollback skips gates that would block the cure.
+/// The answer that lets `execution` run the stage it is in: all of it, or what a retry left to run. A rollback skips
+/// gates that would block the cure, and whoever is past the entry condition is not asked again.
 pub(crate) fn run_stage(execution: &Execution, stage: &StageState, index: &StageIndex) -> GateAnswer {
     let standard = execution.execution_type == ExecutionType::Standard;
+    let outcome = execution.stages.get(&index.name);
+    let kept = outcome.map_or(&[][..], |outcome| &outcome.kept);
     GateAnswer::RunStage {
         stage: index.name.clone(),
-        generation: stage.generation,
-        attempt: stage.occupant.as_ref().map_or(1, |inside| inside.attempt),
-        groups: action_groups(index),
-        entry_condition: standard && index.has_entry_condition,
+        generation: execution.generation_in(stage),
+        attempt: outcome.map_or(1, |outcome| outcome.attempt),
+        groups: remaining_groups(action_groups(index), kept),
+        entry_condition: standard && index.has_entry_condition && kept.is_empty(),
         success_condition: standard && index.has_success_condition,
     }
 }

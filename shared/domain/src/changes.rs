@@ -30,10 +30,14 @@ pub struct Changes {
     pub watches_ended: Vec<Watch>,
     /// Action runs.
     pub runs: Vec<ActionRun>,
+    /// Action runs that are abandoned, and whether each is the latest one of its action.
+    pub abandoned: Vec<(ActionRun, bool)>,
     /// Jobs.
     pub jobs: Vec<Job>,
     /// Stages that must still be at this generation for the changes to be stored.
     pub fences: BTreeSet<(StageName, Generation)>,
+    /// Executions that must still be as they were read for the changes to be stored.
+    pub unchanged: Vec<Execution>,
     /// What happened, for the history.
     pub records: Vec<Record>,
     /// What to do afterwards.
@@ -166,6 +170,22 @@ pub enum Effect {
         /// The job.
         job: Uuid,
     },
+    /// Abandon the runs of an execution that may not act any more, and answer whoever waits for them.
+    AbandonRuns {
+        /// Its pipeline.
+        pipeline: PipelineName,
+        /// The execution.
+        execution: ExecutionId,
+        /// Number of its state machine; an execution loses its runs once for each.
+        attempt: u32,
+    },
+    /// Cancel the executions that wait and that an update of their pipeline has outdated.
+    CancelWaiting {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// Its version after the update.
+        version: u32,
+    },
     /// Remove the history of a deleted pipeline.
     PurgeHistory {
         /// The pipeline.
@@ -184,6 +204,8 @@ impl Effect {
             Self::AnswerAction { token, .. } => ("AnswerAction", token.clone()),
             Self::ExtendAction { job, .. } => ("ExtendAction", job.to_string()),
             Self::InvokeJob { job } => ("InvokeJob", job.to_string()),
+            Self::AbandonRuns { execution, attempt, .. } => ("AbandonRuns", format!("{execution} {attempt}")),
+            Self::CancelWaiting { pipeline, version } => ("CancelWaiting", format!("{pipeline} {version}")),
             Self::PurgeHistory { pipeline, before } => ("PurgeHistory", format!("{pipeline} {before}")),
         };
         derived_uuid(&[kind, &key])
@@ -268,6 +290,14 @@ impl<'a> Board<'a> {
 
     pub(crate) fn answer(&mut self, token: &str, answer: GateAnswer) {
         self.changes.effects.push(Effect::AnswerGate { token: token.to_owned(), answer });
+    }
+
+    /// The execution has lost the right to act: what its actions still do does not count.
+    pub(crate) fn abandon_runs(&mut self, id: ExecutionId) -> Result<(), Rejected> {
+        let execution = self.execution(id)?;
+        let (pipeline, attempt) = (execution.pipeline.clone(), execution.attempt);
+        self.changes.effects.push(Effect::AbandonRuns { pipeline, execution: id, attempt });
+        Ok(())
     }
 
     /// The changes, without rows that were looked at but stayed as they were.

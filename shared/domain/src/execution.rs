@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ExecutionId, ExecutionMode, ExecutionType, Generation,
-    Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, StageName, StageStatus, TriggerType,
+    Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, StageName, StageState, StageStatus, TriggerType,
 };
 
 /// The row of a pipeline execution: the truth about where it is and what it carries.
@@ -35,8 +35,11 @@ pub struct Execution {
     /// Why it is there, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_summary: Option<String>,
-    /// Number of the state machine execution that drives it; raised by a retry.
+    /// Number of the state machine execution that drives it; raised by a manual retry.
     pub attempt: u32,
+    /// The stop that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopTrigger>,
     /// Pipeline-level variables, resolved.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
@@ -132,6 +135,30 @@ pub struct StageOutcome {
     /// The rollback that took this success back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_by: Option<ExecutionId>,
+    /// Run of the stage in this execution, from 1; raised by each retry.
+    #[serde(default = "first")]
+    pub attempt: u32,
+    /// Whether an automatic retry has been spent.
+    #[serde(default)]
+    pub auto_retried: bool,
+    /// Actions that succeeded in an earlier run and are not run again by this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<ActionName>,
+}
+
+fn first() -> u32 {
+    1
+}
+
+/// A person asked for a stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StopTrigger {
+    /// The caller's ARN.
+    pub by: String,
+    /// Why: at most 200 characters (spec 6.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What a rollback execution brings back, and why.
@@ -227,6 +254,15 @@ impl Execution {
         self.phase = self.phase.after(event)?;
         self.updated_at = now;
         Ok(())
+    }
+
+    /// The generation under which it acts on `stage`. PARALLEL executions share stages without a lock, so nothing but
+    /// their own retries takes the right to act from them: theirs is the number of their state machine.
+    pub(crate) fn generation_in(&self, stage: &StageState) -> Generation {
+        match self.mode {
+            ExecutionMode::Parallel => Generation(self.attempt.into()),
+            ExecutionMode::Superseded | ExecutionMode::Queued => stage.generation,
+        }
     }
 
     /// Name that makes starting its state machine idempotent (at most 80 characters, spec 10.5).

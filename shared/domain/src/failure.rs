@@ -6,9 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionType, FailureConditions,
-    Generation, Phase, PhaseEvent, PipelineView, Rejected, RetryMode, RollbackCause, RollbackOrder, StageName,
-    StageState, StageStatus, Success, action_groups, admission::admit_into, changes::Board, remaining_groups, rollback,
+    ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionType,
+    FailureConditions, Generation, Phase, PhaseEvent, PipelineView, Rejected, RetryMode, RetryTrigger, RollbackCause,
+    RollbackOrder, StageName, StageStatus, Success, action_groups,
+    admission::admit_into,
+    changes::Board,
+    gate::{self, is_outdated},
+    kept_actions, remaining_groups, rollback,
 };
 
 /// What to do about a failed stage.
@@ -29,9 +33,12 @@ pub enum FailureDecision {
 pub fn decide_failure(
     declared: Option<&FailureConditions>,
     execution: &Execution,
-    stage: &StageState,
+    stage: &StageName,
     approval_rejected: bool,
 ) -> FailureDecision {
+    if matches!(execution.phase, Phase::Stopping { .. }) {
+        return FailureDecision::Stop("A stop was asked for.".to_owned());
+    }
     if execution.execution_type == ExecutionType::Rollback {
         return FailureDecision::Stop("A rollback does not retry or roll back by itself.".to_owned());
     }
@@ -41,10 +48,7 @@ pub fn decide_failure(
     if approval_rejected {
         return FailureDecision::Stop("An approval was rejected; nothing was deployed.".to_owned());
     }
-    if matches!(execution.phase, Phase::Stopping { .. }) {
-        return FailureDecision::Stop("A stop was asked for.".to_owned());
-    }
-    let spent = stage.occupant.as_ref().is_none_or(|inside| inside.auto_retried);
+    let spent = execution.stages.get(stage).is_none_or(|outcome| outcome.auto_retried);
     let retry = declared.retry_configuration.as_ref().map(|retry| retry.retry_mode.unwrap_or(RetryMode::FailedActions));
     match (declared.result.as_deref(), retry) {
         (Some("RETRY"), mode) if !spent => FailureDecision::Retry(mode.unwrap_or(RetryMode::FailedActions)),
@@ -106,11 +110,18 @@ pub fn settle_failure(
     now: Timestamp,
 ) -> Result<(FailureAnswer, Changes), Rejected> {
     let mut board = Board::new(view, executions, now);
-    if !board.stage(failure.stage).is_held_by(failure.execution, failure.generation) {
+    let execution = board.execution(failure.execution)?;
+    if !view.lets_act(execution, failure.stage, failure.generation) {
         return Err(Rejected::Stale);
     }
+    let stopping = matches!(execution.phase, Phase::Stopping { .. });
+    let locks = execution.mode != ExecutionMode::Parallel;
+    if !stopping && is_outdated(&view.index, execution) {
+        gate::cancel(&mut board, failure.execution, failure.alarms)?;
+        return Ok((FailureAnswer::End, board.into_changes()));
+    }
     if let FailureDecision::Retry(mode) = failure.decision {
-        let answer = retry(&mut board, failure, mode);
+        let answer = retry(&mut board, failure, mode)?;
         return Ok((answer, board.into_changes()));
     }
     let why = match (&failure.decision, &failure.target) {
@@ -123,13 +134,19 @@ pub fn settle_failure(
     };
     let execution = board.execution(failure.execution)?;
     execution.advance(&PhaseEvent::Fail, now)?;
-    execution.status_summary = Some(format!("{} {why}", failure.summary));
+    let status = if stopping { StageStatus::Stopped } else { StageStatus::Failed };
+    if !stopping {
+        execution.status_summary = Some(format!("{} {why}", failure.summary));
+    }
     if let Some(outcome) = execution.stages.get_mut(failure.stage) {
-        outcome.status = StageStatus::Failed;
+        outcome.status = status;
         outcome.left_at = Some(now);
     }
-    board.record(failure.execution, "StageFailed", Some(failure.stage), format!("{} {why}", failure.summary));
-    board.stage(failure.stage).release(StageStatus::Failed);
+    let event = format!("Stage{status}");
+    board.record(failure.execution, &event, Some(failure.stage), format!("{} {why}", failure.summary));
+    if locks {
+        board.stage(failure.stage).release(status);
+    }
     match (&failure.decision, &failure.target) {
         (FailureDecision::Rollback, Ok(target)) => rollback::begin(
             &mut board,
@@ -147,22 +164,25 @@ pub fn settle_failure(
     Ok((FailureAnswer::End, board.into_changes()))
 }
 
-fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> FailureAnswer {
-    let all = board.view.index.stage(failure.stage).map(|(_, stage)| action_groups(stage)).unwrap_or_default();
-    let groups = match mode {
-        RetryMode::AllActions => all,
-        RetryMode::FailedActions => remaining_groups(all, failure.succeeded),
+fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> Result<FailureAnswer, Rejected> {
+    let groups = board.view.index.stage(failure.stage).map(|(_, stage)| action_groups(stage)).unwrap_or_default();
+    let kept = match mode {
+        RetryMode::AllActions => Vec::new(),
+        RetryMode::FailedActions => kept_actions(&groups, failure.succeeded),
     };
-    let stage = board.stage(failure.stage);
+    let groups = remaining_groups(groups, &kept);
+    let execution = board.execution(failure.execution)?;
     let mut attempt = 1;
-    if let Some(inside) = &mut stage.occupant {
-        inside.attempt += 1;
-        inside.auto_retried = true;
-        attempt = inside.attempt;
+    if let Some(outcome) = execution.stages.get_mut(failure.stage) {
+        outcome.attempt += 1;
+        outcome.auto_retried = true;
+        outcome.kept = kept;
+        attempt = outcome.attempt;
     }
-    if let Some(latest) = &mut stage.latest {
+    let stage = board.stage(failure.stage);
+    if let Some(latest) = stage.latest.as_mut().filter(|latest| latest.execution == failure.execution) {
         latest.auto_retries += 1;
-        latest.retry_mode = Some(mode);
+        latest.latest_retry = Some(RetryTrigger::AutomatedStageRetry);
     }
     board.record(
         failure.execution,
@@ -170,7 +190,7 @@ fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> 
         Some(failure.stage),
         format!("{} Attempt {attempt}.", failure.summary),
     );
-    FailureAnswer::Retry { attempt, groups }
+    Ok(FailureAnswer::Retry { attempt, groups })
 }
 
 /// Ends an execution whose state machine died: it fails, and what it held is free again.
@@ -193,8 +213,9 @@ pub fn close_dead(
     let stopping = matches!(execution.phase, Phase::Stopping { .. });
     execution.advance(if stopping { &PhaseEvent::Stop } else { &PhaseEvent::Fail }, now)?;
     execution.status_summary = Some(why.to_owned());
+    let status = if stopping { StageStatus::Stopped } else { StageStatus::Failed };
     for outcome in execution.stages.values_mut().filter(|outcome| outcome.status == StageStatus::InProgress) {
-        outcome.status = StageStatus::Failed;
+        outcome.status = status;
         outcome.left_at = Some(now);
     }
     board.record(id, "DriverLost", None, why.to_owned());
@@ -203,8 +224,11 @@ pub fn close_dead(
     let held =
         view.stages.values().filter(|stage| stage.occupant.as_ref().is_some_and(|inside| inside.execution == id));
     for stage in held {
-        board.stage(&stage.name).release(StageStatus::Failed);
+        board.stage(&stage.name).release(status);
         admit_into(&mut board, &stage.name, alarms)?;
+    }
+    if matches!(board.execution(id)?.phase, Phase::Failed { stage: Some(_) } | Phase::Stopped) {
+        board.abandon_runs(id)?;
     }
     Ok(board.into_changes())
 }

@@ -21,6 +21,8 @@ pub struct GateEvent<'a> {
     pub execution: ExecutionId,
     /// Step Functions task token to answer.
     pub token: &'a str,
+    /// Name of the state machine execution that asks; unknown of one that an older version of the machine drives.
+    pub machine: Option<&'a str>,
     /// The stage run that just ended, if one did.
     pub finished: Option<&'a StageReport>,
     /// Alarms of the watches of the stages concerned, by declared name.
@@ -90,6 +92,13 @@ pub fn pass_gate(
     now: Timestamp,
 ) -> Result<Changes, Rejected> {
     let mut board = Board::new(view, executions, now);
+    let execution = board.execution(event.execution)?;
+    // A retry has handed the execution to another machine: what this one saw of it is over.
+    if event.machine.is_some_and(|machine| machine != execution.machine_name()) {
+        let status = execution.phase.status();
+        board.answer(event.token, GateAnswer::End { status });
+        return Ok(board.into_changes());
+    }
     if let Some(report) = event.finished {
         leave(&mut board, event, report)?;
     }
@@ -100,15 +109,20 @@ pub fn pass_gate(
 /// Ends the stage run that `report` tells of. A report by somebody who holds the stage no more, or a second one, changes
 /// nothing.
 fn leave(board: &mut Board<'_>, event: &GateEvent<'_>, report: &StageReport) -> Result<(), Rejected> {
-    let (now, id) = (board.now, event.execution);
+    let (now, id, view) = (board.now, event.execution, board.view);
     let execution = board.execution(id)?;
-    // The mode it started in tells whether it holds a lock: an update may have switched the pipeline's.
-    let locks = execution.mode != ExecutionMode::Parallel;
-    if !is_inside(execution, &report.stage) || locks && !board.stage(&report.stage).is_held_by(id, report.generation) {
+    if !is_inside(execution, &report.stage) || !view.lets_act(execution, &report.stage, report.generation) {
         return Ok(());
     }
+    let stopping = matches!(execution.phase, Phase::Stopping { .. });
+    if report.status == StageResult::Failed && !stopping && is_outdated(&view.index, execution) {
+        return cancel(board, id, event.alarms);
+    }
+    // The mode it started in tells whether it holds a lock: an update may have switched the pipeline's.
+    let locks = execution.mode != ExecutionMode::Parallel;
     let status = match report.status {
         StageResult::Succeeded => StageStatus::Succeeded,
+        StageResult::Failed if stopping => StageStatus::Stopped,
         StageResult::Failed => StageStatus::Failed,
         StageResult::Skipped => StageStatus::Skipped,
     };
@@ -119,14 +133,17 @@ fn leave(board: &mut Board<'_>, event: &GateEvent<'_>, report: &StageReport) -> 
     }
     if report.status == StageResult::Failed {
         execution.advance(&PhaseEvent::Fail, now)?;
-        execution.status_summary = Some(format!("Stage {} failed.", report.stage));
+        if !stopping {
+            execution.status_summary = Some(format!("Stage {} failed.", report.stage));
+        }
     }
     board.record(id, &format!("Stage{status}"), Some(&report.stage), String::new());
     if report.status == StageResult::Succeeded {
         remember_success(board, id, &report.stage)?;
     }
     if locks {
-        board.stage(&report.stage).release(status);
+        // Whose work was all done when the stop took effect has succeeded in the stage, which shows as stopped.
+        board.stage(&report.stage).release(if stopping { StageStatus::Stopped } else { status });
     }
     admit_into(board, &report.stage, event.alarms)
 }
@@ -239,7 +256,10 @@ fn proceed(board: &mut Board<'_>, event: &GateEvent<'_>) -> Result<(), Rejected>
         }
         Next::Enter(stage) => return enter(board, event, stage),
         Next::Cancel => cancel(board, id, event.alarms)?,
-        Next::Stop => execution.advance(&PhaseEvent::Stop, now)?,
+        Next::Stop => {
+            execution.advance(&PhaseEvent::Stop, now)?;
+            board.record(id, "ExecutionStopped", None, String::new());
+        }
         Next::Complete => {
             execution.advance(&PhaseEvent::Complete, now)?;
             board.record(id, "ExecutionSucceeded", None, String::new());
@@ -276,6 +296,31 @@ pub(crate) fn is_outdated(index: &PipelineIndex, execution: &Execution) -> bool 
     execution.pipeline_version != index.pipeline_version
         && execution.execution_type == ExecutionType::Standard
         && !parallel
+}
+
+/// Ends an execution that waits and that an update of the pipeline has outdated (spec 1.7): at once, since nothing of
+/// it runs.
+///
+/// # Errors
+/// [`Rejected::Stale`] where `executions` lacks one that is needed; [`Rejected::AlreadyDone`] where it waits no more or
+/// is as new as the pipeline.
+pub fn cancel_outdated(
+    view: &PipelineView,
+    executions: &BTreeMap<ExecutionId, Execution>,
+    id: ExecutionId,
+    alarms: &BTreeMap<String, AlarmSnapshot>,
+    now: Timestamp,
+) -> Result<Changes, Rejected> {
+    let mut board = Board::new(view, executions, now);
+    let execution = board.execution(id)?;
+    if !matches!(execution.phase, Phase::Waiting { .. }) || !is_outdated(&view.index, execution) {
+        return Err(Rejected::AlreadyDone);
+    }
+    cancel(&mut board, id, alarms)?;
+    for waiting in view.waiting.iter().filter(|waiting| waiting.execution == id) {
+        board.answer(&waiting.token, GateAnswer::End { status: ExecutionStatus::Cancelled });
+    }
+    Ok(board.into_changes())
 }
 
 /// Ends an execution because of an update of the pipeline, and frees what it held (spec 1.7).

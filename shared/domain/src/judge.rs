@@ -181,8 +181,6 @@ mod tests {
             execution: id(5),
             execution_type: ExecutionType::Rollback,
             entered_at: at(140),
-            attempt: 1,
-            auto_retried: false,
             alarms: Default::default(),
         });
         assert_eq!(verdict(&stage, AlarmState::Alarm, 150), Verdict::NotThisDeploy);

@@ -19,9 +19,11 @@ mod phase;
 mod pipeline;
 mod plan;
 mod records;
+mod retry;
 mod rollback;
 mod stage;
 mod status;
+mod stop;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -37,26 +39,29 @@ pub use declaration::{
     RuleDeclaration, RuleTypeId, StageConditions, StageDeclaration,
 };
 pub use execution::{
-    ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome, Trigger,
+    ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome, StopTrigger, Trigger,
 };
 pub use failure::{FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, settle_failure};
 pub use fingerprint::fingerprint;
-pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, pass_gate};
+pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, cancel_outdated, pass_gate};
 pub use ids::{
     ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName, derived_uuid,
 };
 pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
 pub use pipeline::{ActionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
-pub use plan::{ActionStep, action_groups, remaining_groups};
+pub use plan::{ActionStep, action_groups, kept_actions, remaining_groups};
 pub use records::{Success, Watch};
+pub use retry::{NotRetryable, RetryOrder, retry_stage};
 pub use rollback::{
     Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
 pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};
 pub use status::{
-    ActionStatus, ExecutionMode, ExecutionStatus, ExecutionType, PipelineType, RetryMode, StageStatus, TriggerType,
+    ActionStatus, ExecutionMode, ExecutionStatus, ExecutionType, PipelineType, RetryMode, RetryTrigger, StageStatus,
+    TriggerType,
 };
+pub use stop::{NotStoppable, StopOrder, stop_execution};
 pub use structure::{StructureError, StructureErrorKind, validate_structure};
 pub use transition::{disable_transition, enable_transition};
 pub use variables::{ResolveError, Scope, resolve_configuration};

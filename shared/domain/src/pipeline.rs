@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionDeclaration, ActionName, ActionRun, ActionTypeId, ExecutionMode, FailureConditions, PipelineDeclaration,
-    PipelineName, PipelineVariable, StageDeclaration, StageName, StageState, Waiting, find_action_type, fingerprint,
+    ActionDeclaration, ActionName, ActionRun, ActionTypeId, Execution, ExecutionMode, FailureConditions, Generation,
+    Phase, PipelineDeclaration, PipelineName, PipelineVariable, StageDeclaration, StageName, StageState, Waiting,
+    find_action_type, fingerprint, gate::is_outdated,
 };
 
 /// The pipeline's own row: which version is current, where its declaration is, and an index of its stages.
@@ -210,6 +211,23 @@ impl PipelineView {
     /// State of a stage; a stage nobody entered yet has its initial state.
     pub fn stage(&self, name: &StageName) -> StageState {
         self.stages.get(name).cloned().unwrap_or_else(|| StageState::new(self.index.name.clone(), name.clone()))
+    }
+
+    /// Whether `execution` may act on `stage` under `generation`: it is inside, and nobody took the stage from it.
+    pub fn lets_act(&self, execution: &Execution, stage: &StageName, generation: Generation) -> bool {
+        let inside = matches!(
+            &execution.phase,
+            Phase::Running { stage: inside } | Phase::Stopping { stage: inside } if inside == stage
+        );
+        let state = self.stage(stage);
+        let locks = execution.mode != ExecutionMode::Parallel;
+        inside && execution.generation_in(&state) == generation && (!locks || state.is_occupied_by(execution.id))
+    }
+
+    /// Whether `execution` may begin something in the stage it is in: after a stop was asked for or the pipeline was
+    /// updated, it only ends what it has begun (spec 1.7 and 6.1).
+    pub fn lets_begin(&self, execution: &Execution) -> bool {
+        matches!(execution.phase, Phase::Running { .. }) && !is_outdated(&self.index, execution)
     }
 
     /// Executions that wait before `stage`, in order of arrival.

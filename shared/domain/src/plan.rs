@@ -38,13 +38,27 @@ pub fn action_groups(stage: &StageIndex) -> Vec<Vec<ActionStep>> {
     groups.into_values().collect()
 }
 
-/// What is left to run of `groups` when `succeeded` need not run again (retry of failed actions, spec 5).
-pub fn remaining_groups(groups: Vec<Vec<ActionStep>>, succeeded: &[ActionName]) -> Vec<Vec<ActionStep>> {
+/// What is left to run of `groups` when `kept` are not run again.
+pub fn remaining_groups(groups: Vec<Vec<ActionStep>>, kept: &[ActionName]) -> Vec<Vec<ActionStep>> {
     groups
         .into_iter()
-        .map(|group| group.into_iter().filter(|step| !succeeded.contains(&step.name)).collect::<Vec<_>>())
+        .map(|group| group.into_iter().filter(|step| !kept.contains(&step.name)).collect::<Vec<_>>())
         .filter(|group| !group.is_empty())
         .collect()
+}
+
+/// Actions that a retry of failed actions keeps as they are: those that succeeded, up to the first group in which not
+/// all did. What comes after a failed action runs again, whatever became of it in earlier runs (spec 5).
+pub fn kept_actions(groups: &[Vec<ActionStep>], succeeded: &[ActionName]) -> Vec<ActionName> {
+    let mut kept = Vec::new();
+    for group in groups {
+        let before = kept.len();
+        kept.extend(group.iter().map(|step| &step.name).filter(|name| succeeded.contains(name)).cloned());
+        if kept.len() - before < group.len() {
+            break;
+        }
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -61,5 +75,17 @@ mod tests {
         assert_eq!(names(action_groups(&stage)), [vec!["a"], vec!["b", "c"]]);
         let left = remaining_groups(action_groups(&stage), &["a".parse().unwrap(), "c".parse().unwrap()]);
         assert_eq!(names(left), [vec!["b"]]);
+    }
+
+    #[test]
+    fn what_comes_after_a_failed_action_is_not_kept() {
+        let groups = action_groups(&stage_index("Deploy", &[("a", 1), ("b", 2), ("c", 2), ("d", 3)]));
+        let kept = |succeeded: &[&str]| -> Vec<String> {
+            let succeeded: Vec<ActionName> = succeeded.iter().map(|name| name.parse().unwrap()).collect();
+            kept_actions(&groups, &succeeded).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(kept(&["a", "c", "d"]), ["a", "c"]);
+        assert_eq!(kept(&["b", "c", "d"]), [""; 0]);
+        assert_eq!(kept(&["a", "b", "c", "d"]), ["a", "b", "c", "d"]);
     }
 }

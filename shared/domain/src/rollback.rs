@@ -178,7 +178,7 @@ pub struct RollbackOrder<'a> {
 /// [`Rejected::AlreadyDone`] where a rollback is inside the stage already; [`Rejected::Stale`] where an execution that
 /// is needed was not read.
 pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Rejected> {
-    fence(board, order)?;
+    let fenced = fence(board, order)?;
     revoke(board, order)?;
     let now = board.now;
     let execution = rollback_execution(board, order);
@@ -187,8 +187,6 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
         execution: order.id,
         execution_type: ExecutionType::Rollback,
         entered_at: now,
-        attempt: 1,
-        auto_retried: false,
         alarms: BTreeMap::new(),
     });
     // A failed stage caught the bad revision itself and would again; after an alarm or a person's verdict nothing
@@ -214,7 +212,8 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
         name: execution.machine_name(),
     });
     board.changes.executions.insert(order.id, execution);
-    Ok(())
+    // Last: the cure does not wait until the fenced execution's actions have been told.
+    fenced.map_or(Ok(()), |fenced| board.abandon_runs(fenced))
 }
 
 /// Starts a rollback of a stage that no failure is being settled for: by a person or an alarm.
@@ -232,10 +231,11 @@ pub fn start_rollback(
     Ok(board.into_changes())
 }
 
-fn fence(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Rejected> {
+/// Takes the stage from whoever is inside.
+fn fence(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<Option<ExecutionId>, Rejected> {
     let now = board.now;
     let Some(inside) = board.stage(order.stage).occupant.clone() else {
-        return Ok(());
+        return Ok(None);
     };
     if inside.execution_type == ExecutionType::Rollback {
         return Err(Rejected::AlreadyDone);
@@ -248,7 +248,7 @@ fn fence(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Rejecte
         outcome.left_at = Some(now);
     }
     board.record(inside.execution, "Fenced", Some(order.stage), format!("Rollback {} took the stage.", order.id));
-    Ok(())
+    Ok(Some(inside.execution))
 }
 
 fn revoke(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Rejected> {
@@ -276,6 +276,7 @@ fn rollback_execution(board: &Board<'_>, order: &RollbackOrder<'_>) -> Execution
         phase: Phase::Starting,
         status_summary: None,
         attempt: 1,
+        stop: None,
         variables: order.target.variables.clone(),
         pins: BTreeMap::new(),
         revisions: order.target.revisions.clone(),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AlarmSnapshot, ExecutionId, ExecutionType, Generation, PipelineName, RetryMode, StageName, StageStatus};
+use crate::{
+    AlarmSnapshot, ExecutionId, ExecutionType, Generation, PipelineName, RetryTrigger, StageName, StageStatus,
+};
 
 /// The row of a stage. Its conditional write is the lock: nothing else decides who is inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,11 +48,6 @@ pub struct Occupant {
     pub execution_type: ExecutionType,
     /// When it came in.
     pub entered_at: Timestamp,
-    /// Run of the stage in this execution, from 1; raised by each retry.
-    pub attempt: u32,
-    /// Whether an automatic retry has been spent.
-    #[serde(default)]
-    pub auto_retried: bool,
     /// Alarms of the stage's watches when it came in, by their declared name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub alarms: BTreeMap<String, AlarmSnapshot>,
@@ -69,9 +66,12 @@ pub struct LatestRun {
     /// Automatic retries of the stage in it.
     #[serde(default)]
     pub auto_retries: u32,
-    /// Mode of the latest retry, if any.
+    /// Retries of the stage in it that a person asked for.
+    #[serde(default)]
+    pub manual_retries: u32,
+    /// What caused the latest retry, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_mode: Option<RetryMode>,
+    pub latest_retry: Option<RetryTrigger>,
 }
 
 /// What a stage last brought out successfully.
@@ -156,8 +156,20 @@ impl StageState {
             execution_type: occupant.execution_type,
             status: StageStatus::InProgress,
             auto_retries: 0,
-            retry_mode: None,
+            manual_retries: 0,
+            latest_retry: None,
         });
+        self.occupant = Some(occupant);
+    }
+
+    /// Gives the stage once more to `occupant`, whose run of it is the latest one.
+    pub(crate) fn give_again_to(&mut self, occupant: Occupant) {
+        self.generation = self.generation.next();
+        if let Some(latest) = &mut self.latest {
+            latest.status = StageStatus::InProgress;
+            latest.manual_retries += 1;
+            latest.latest_retry = Some(RetryTrigger::ManualStageRetry);
+        }
         self.occupant = Some(occupant);
     }
 

@@ -136,6 +136,16 @@ wire_enum! {
 }
 
 wire_enum! {
+    /// What retried a stage.
+    RetryTrigger {
+        /// The stage's `onFailure`.
+        AutomatedStageRetry = "AutomatedStageRetry",
+        /// RetryStageExecution.
+        ManualStageRetry = "ManualStageRetry",
+    }
+}
+
+wire_enum! {
     /// What a retry runs again.
     RetryMode {
         /// Failed actions and what follows them.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{
     EngineError, HasBasics, HasMachines, HasStore,
+    actions::abandon_runs,
     ports::{CloudError, Machines, OpenExecution, PendingEffect, Precondition, Row, Store, WRITES_MAX, Write},
 };
 
@@ -26,7 +27,12 @@ pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(imp
         }
     }
     for execution in changes.executions.values() {
-        writes.extend(execution_writes(execution));
+        let starts =
+            |effect: &Effect| matches!(effect, Effect::StartMachine { execution: id, .. } if *id == execution.id);
+        writes.extend(execution_writes(execution, changes.effects.iter().any(starts)));
+    }
+    for execution in changes.unchanged.iter().filter(|execution| !changes.executions.contains_key(&execution.id)) {
+        writes.push(Write::Check(Row::Execution(execution.clone()), Precondition::Version(execution.version)));
     }
     for waiting in &changes.waiting_removed {
         let renewed = |new: &domain::Waiting| new.stage == waiting.stage && new.arrival == waiting.arrival;
@@ -51,6 +57,11 @@ pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(imp
     for run in &changes.runs {
         writes.extend(run_writes(run));
     }
+    for (run, is_latest) in &changes.abandoned {
+        writes.push(put_versioned(Row::ActionRun(run.clone()), run.version));
+        // Whoever has the stage may have begun a newer run of the action since.
+        writes.extend(is_latest.then(|| Write::Put(Row::LatestAction(run.clone()), Precondition::Run(run.id))));
+    }
     for job in &changes.jobs {
         writes.push(put_versioned(Row::Job(job.clone()), job.version));
     }
@@ -66,18 +77,19 @@ fn put_versioned(row: Row, version: u64) -> Write {
     Write::Put(row, Precondition::Version(version))
 }
 
-fn execution_writes(execution: &Execution) -> Vec<Write> {
+fn execution_writes(execution: &Execution, starts: bool) -> Vec<Write> {
     let open = Row::OpenExecution(OpenExecution {
         pipeline: execution.pipeline.clone(),
         execution: execution.id,
         machine_name: execution.machine_name(),
-        started_at: execution.started_at,
+        started_at: execution.updated_at,
     });
     let mut writes = vec![put_versioned(Row::Execution(execution.clone()), execution.version)];
-    // The mark says that an execution is there and has not ended: it changes twice in a life.
+    // The mark says that an execution is there and has not ended. It changes when a state machine begins to drive it and
+    // when it ends.
     if execution.phase.is_ended() {
         writes.push(Write::Delete(open));
-    } else if execution.version == 0 {
+    } else if starts {
         writes.push(Write::Put(open, Precondition::None));
     }
     writes
@@ -91,8 +103,8 @@ fn run_writes(run: &ActionRun) -> [Write; 2] {
     ]
 }
 
-/// Stores `changes` and performs those of its effects that go to state machines. Effects that cannot be performed
-/// now stay in the outbox for the reconciler.
+/// Stores `changes` and performs those of its effects that need no more than the table and the state machines. Effects
+/// that cannot be performed now stay in the outbox for the reconciler.
 ///
 /// # Errors
 /// [`EngineError::Contended`] where a row has changed since it was read: decide again.
@@ -132,10 +144,13 @@ pub(crate) async fn store<W: HasStore>(
 
 /// Performs an effect and takes it out of the outbox. A failure leaves it there: the reconciler performs it again.
 pub(crate) async fn perform_and_forget<W: HasStore + HasMachines>(world: &W, effect: &Effect) {
-    let Some(Ok(())) = perform_on_machines(world, effect).await else {
-        return;
+    let done = match effect {
+        Effect::AbandonRuns { pipeline, execution, .. } => abandon_runs(world, pipeline, *execution).await.is_ok(),
+        effect => matches!(perform_on_machines(world, effect).await, Some(Ok(()))),
     };
-    forget(world, effect).await;
+    if done {
+        forget(world, effect).await;
+    }
 }
 
 /// Takes a performed effect out of the outbox. Where that fails it is performed once more, which changes nothing.
@@ -159,7 +174,10 @@ pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effe
             machines.answer(token, &json!(ActionOutput { status: *status })).await
         }
         Effect::ExtendAction { token, .. } => machines.heartbeat(token).await,
-        Effect::InvokeJob { .. } | Effect::PurgeHistory { .. } => return None,
+        Effect::AbandonRuns { .. }
+        | Effect::CancelWaiting { .. }
+        | Effect::InvokeJob { .. }
+        | Effect::PurgeHistory { .. } => return None,
     };
     Some(match done {
         // Answered before, or nobody waits for it any more: both mean there is nothing left to do.

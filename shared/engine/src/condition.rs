@@ -37,7 +37,8 @@ pub async fn evaluate_condition<W: HasStore + HasObjects + HasAlarms>(
     let (Some(view), Some(execution)) = (view, execution) else {
         return Ok(ConditionOutput::Fail);
     };
-    if !view.stage(&input.stage).is_held_by(input.execution_id, input.generation) {
+    // What a failure leads to is decided by whoever settles it: nothing, where this is not the execution's to say.
+    if !view.lets_act(&execution, &input.stage, input.generation) || !view.lets_begin(&execution) {
         return Ok(ConditionOutput::Fail);
     }
     let declaration = load_declaration(world, &view.index).await?;

@@ -3,7 +3,7 @@
 use contract::{ConditionKind, FailureInput, FailureOutput};
 use domain::{
     ActionName, ActionRun, ActionStatus, Execution, FailureDecision, PipelineView, Rejected, StageFailure, StageIndex,
-    StageState, decide_failure, settle_failure,
+    StageOutcome, action_groups, decide_failure, remaining_groups, settle_failure,
 };
 
 use crate::{
@@ -32,17 +32,20 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
         let Some((_, index)) = view.index.stage(&input.stage) else {
             return Ok(FailureOutput::End);
         };
-        let stage = view.stage(&input.stage);
-        if !stage.is_held_by(input.execution_id, input.generation) {
-            // A rollback took the stage, or this failure has been settled: either way the run is over.
+        if !view.lets_act(&execution, &input.stage, input.generation) {
+            // A rollback or a stop took the stage, or this failure has been settled: either way the run is over.
             return Ok(FailureOutput::End);
         }
-        let attempt = stage.occupant.as_ref().map_or(1, |inside| inside.attempt);
-        if attempt > input.attempt {
-            return retried_before(&view, input, attempt);
+        let Some(outcome) = execution.stages.get(&input.stage) else {
+            return Ok(FailureOutput::End);
+        };
+        if outcome.attempt > input.attempt {
+            return Ok(retried_before(index, outcome));
         }
         let runs = latest_runs(&view, input);
-        let decision = decide(world, input, index, &execution, &stage, &runs).await?;
+        let mut succeeded = succeeded(&runs);
+        succeeded.extend(outcome.kept.iter().cloned());
+        let decision = decide(world, input, index, &view, &execution, &runs).await?;
         let chosen = match decision {
             FailureDecision::Rollback => choose_target(world, &view, index, execution.id).await?,
             _ => Err(String::new()),
@@ -50,7 +53,6 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
         let alarms = alarms::snapshot(world, std::iter::once(index)).await;
         let mut executions = load_waiting(world, &view, std::iter::once(&input.stage)).await?;
         executions.insert(execution.id, execution);
-        let succeeded = succeeded(&runs);
         let failure = StageFailure {
             execution: input.execution_id,
             stage: &input.stage,
@@ -79,10 +81,13 @@ async fn decide<W: HasAlarms>(
     world: &W,
     input: &FailureInput,
     index: &StageIndex,
+    view: &PipelineView,
     execution: &Execution,
-    stage: &StageState,
     runs: &[&ActionRun],
 ) -> Result<FailureDecision, EngineError> {
+    if !view.lets_begin(execution) {
+        return Ok(FailureDecision::Stop("Nothing more is begun in this execution.".to_owned()));
+    }
     if input.condition == Some(ConditionKind::BeforeEntry) {
         return Ok(FailureDecision::Stop("The entry condition failed; nothing was deployed.".to_owned()));
     }
@@ -96,7 +101,7 @@ async fn decide<W: HasAlarms>(
             asked => asked,
         },
     };
-    Ok(decide_failure(asked.as_ref(), execution, stage, approval_rejected(runs)))
+    Ok(decide_failure(asked.as_ref(), execution, &index.name, approval_rejected(runs)))
 }
 
 /// A failed success condition with result ROLLBACK rolls back whatever `onFailure` says (spec 4.1).
@@ -105,19 +110,9 @@ fn gate_wants_rollback(input: &FailureInput, index: &StageIndex) -> bool {
 }
 
 /// The retry was stored, but its answer was lost: give it again.
-fn retried_before(view: &PipelineView, input: &FailureInput, attempt: u32) -> Result<FailureOutput, EngineError> {
-    let Some((_, index)) = view.index.stage(&input.stage) else {
-        return Ok(FailureOutput::End);
-    };
-    let mode = view.stage(&input.stage).latest.and_then(|latest| latest.retry_mode);
-    let groups = domain::action_groups(index);
-    let groups = match mode {
-        Some(domain::RetryMode::FailedActions) => {
-            domain::remaining_groups(groups, &succeeded(&latest_runs(view, input)))
-        }
-        _ => groups,
-    };
-    Ok(FailureOutput::Retry { attempt, groups })
+fn retried_before(index: &StageIndex, outcome: &StageOutcome) -> FailureOutput {
+    let groups = remaining_groups(action_groups(index), &outcome.kept);
+    FailureOutput::Retry { attempt: outcome.attempt, groups }
 }
 
 fn latest_runs<'a>(view: &'a PipelineView, input: &FailureInput) -> Vec<&'a ActionRun> {

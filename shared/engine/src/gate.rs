@@ -34,6 +34,7 @@ pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms>(world: &W, input: 
         let event = GateEvent {
             execution: input.execution_id,
             token: &input.token,
+            machine: input.machine.as_deref(),
             finished: input.finished.as_ref(),
             alarms: &alarms,
         };

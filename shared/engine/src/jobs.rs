@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     EngineError, HasFunctions, HasMachines, HasRoles, HasStore,
-    actions::{Finished, Underway, finish},
+    actions::{Finished, Underway, fence, finish},
     commit,
     commit::{forget, store, until_stored},
     ports::{CloudError, Functions, Roles, Store},
@@ -23,7 +23,7 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles
     token: &str,
     underway: Underway,
 ) -> Result<ActionStatus, EngineError> {
-    let run = underway.run;
+    let run = underway.run.clone();
     let effect = until_stored(async || {
         let before = open_job(world, &run).await?;
         let function = run.resolved_configuration.get("FunctionName").cloned();
@@ -33,7 +33,7 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles
         let approval = job.function.is_none();
         let effect = (!approval).then_some(Effect::InvokeJob { job: job.id });
         let mut changes = Changes { effects: effect.iter().cloned().collect(), ..Changes::default() };
-        changes.fences.insert((run.stage.clone(), run.generation));
+        fence(&mut changes, &underway.execution, &run);
         if fresh {
             let mut run = run.clone();
             run.approval_token = approval.then(|| job.id.to_string());
@@ -217,7 +217,16 @@ pub async fn succeed_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
     };
     let key = (&job).into();
     let finished = Finished { job: Some(Job { status: JobStatus::Succeeded, ..job }), ..finished };
-    finish(world, &key, &finished).await.map(|_| ())
+    taken(id, finish(world, &key, &finished).await?)
+}
+
+/// An answer that comes after the action was abandoned is refused: nothing it says counts.
+fn taken(id: Uuid, status: ActionStatus) -> Result<(), EngineError> {
+    if status == ActionStatus::Abandoned {
+        let message = format!("The action of job '{id}' was abandoned.");
+        return Err(EngineError::refused("InvalidJobStateException", message));
+    }
+    Ok(())
 }
 
 /// PutJobFailureResult. `code` is CodePipeline's failure type, such as `JobFailed`.
@@ -238,7 +247,7 @@ pub async fn fail_job<W: HasStore + HasMachines>(
         job: Some(Job { status: JobStatus::Failed, ..job }),
         ..Finished::failed(code, message)
     };
-    finish(world, &key, &finished).await.map(|_| ())
+    taken(id, finish(world, &key, &finished).await?)
 }
 
 async fn answerable<W: HasStore>(world: &W, id: Uuid) -> Result<Job, EngineError> {

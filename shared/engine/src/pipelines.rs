@@ -1,13 +1,17 @@
 //! Creating, updating, reading and deleting pipelines.
 
+use std::collections::BTreeMap;
+
 use domain::{
-    Effect, ExecutionId, PipelineDeclaration, PipelineIndex, PipelineName, Trigger, TriggerType, validate_structure,
+    Effect, ExecutionId, ExecutionStatus, GateAnswer, PipelineDeclaration, PipelineIndex, PipelineName, Rejected,
+    Trigger, TriggerType, cancel_outdated, validate_structure,
 };
 
 use crate::{
-    EngineError, HasMachines, HasObjects, HasStore,
-    commit::{forget, perform_and_forget, until_stored},
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, commit,
+    commit::{forget, perform_and_forget, reread, until_stored},
     definitions,
+    gate::load_into,
     ports::{PendingEffect, PipelineSummary, Precondition, Row, SourceBinding, Store, Write},
     start::{first_execution, not_found},
 };
@@ -48,11 +52,12 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
     Ok(declaration)
 }
 
-/// Stores a new version. Executions of older versions are cancelled at their next gate (spec 1.7).
+/// Stores a new version. Executions of older versions are cancelled: at once where they wait, else when their running
+/// actions have ended (spec 1.7).
 ///
 /// # Errors
 /// Refusals: the structure's exceptions of spec 1.9, `ResourceNotFoundException`.
-pub async fn update_pipeline<W: HasStore + HasObjects>(
+pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms>(
     world: &W,
     declaration: PipelineDeclaration,
 ) -> Result<PipelineDeclaration, EngineError> {
@@ -76,18 +81,67 @@ pub async fn update_pipeline<W: HasStore + HasObjects>(
         writes.extend(before.into_iter().filter(|row| !after.contains(row)).map(Write::Delete));
         writes.extend(after.into_iter().map(|row| Write::Put(row, Precondition::None)));
         writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(view.index.version)));
+        if view.waiting.is_empty() {
+            world.store().commit(writes).await?;
+            return Ok(declaration);
+        }
+        let effect = Effect::CancelWaiting { pipeline: declaration.name.clone(), version };
+        let pending = PendingEffect { since: world.now(), effect: effect.clone() };
+        writes.push(Write::Put(Row::Effect(pending), Precondition::None));
         world.store().commit(writes).await?;
+        cancel_and_forget(world, &effect).await;
         Ok(declaration)
     })
     .await
 }
 
-/// Deletes a pipeline and its history. One that is not there is success (spec 1.9). Executions on their way end at
-/// their next gate.
+/// Performs an [`Effect::CancelWaiting`] and takes it out of the outbox; a failure leaves it there.
+pub(crate) async fn cancel_and_forget<W: HasStore + HasMachines + HasAlarms>(world: &W, effect: &Effect) {
+    let Effect::CancelWaiting { pipeline, .. } = effect else {
+        return;
+    };
+    if cancel_waiting(world, pipeline).await.is_ok() {
+        forget(world, effect).await;
+    }
+}
+
+/// Cancels the executions that wait and are older than the pipeline is now. Each is a decision of its own, since all of
+/// them may not fit one transaction; who begins to wait meanwhile is cancelled at the gate.
+async fn cancel_waiting<W: HasStore + HasMachines + HasAlarms>(
+    world: &W,
+    pipeline: &PipelineName,
+) -> Result<(), EngineError> {
+    let Some(view) = world.store().load_pipeline(pipeline).await? else {
+        return Ok(());
+    };
+    for waiting in &view.waiting {
+        until_stored(async || {
+            let Some(view) = world.store().load_pipeline(pipeline).await? else {
+                return Ok(());
+            };
+            let mut executions = BTreeMap::new();
+            load_into(world, pipeline, waiting.execution, &mut executions).await?;
+            let no_alarms = BTreeMap::new();
+            match cancel_outdated(&view, &executions, waiting.execution, &no_alarms, world.now()) {
+                Ok(changes) => commit(world, pipeline, changes).await,
+                Err(Rejected::AlreadyDone) => Ok(()),
+                Err(other) => Err(reread(other)),
+            }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Deletes a pipeline and its history. One that is not there is success (spec 1.9). Executions that wait end with it,
+/// others at their next gate.
 ///
 /// # Errors
 /// [`EngineError::Unavailable`] is worth a retry.
-pub async fn delete_pipeline<W: HasStore + HasObjects>(world: &W, name: &PipelineName) -> Result<(), EngineError> {
+pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
+    world: &W,
+    name: &PipelineName,
+) -> Result<(), EngineError> {
     let deleted = until_stored(async || {
         let Some(view) = world.store().load_pipeline(name).await? else {
             return Ok(None);
@@ -104,9 +158,21 @@ pub async fn delete_pipeline<W: HasStore + HasObjects>(world: &W, name: &Pipelin
         // them leaves a pipeline that can be deleted again.
         let mut rows: Vec<Write> = view.stages.values().map(|stage| Write::Delete(Row::Stage(stage.clone()))).collect();
         rows.extend(view.actions.iter().map(|run| Write::Delete(Row::LatestAction(run.clone()))));
-        rows.extend(view.waiting.iter().map(|waiting| Write::Delete(Row::Waiting(waiting.clone()))));
+        let mut answers = Vec::new();
+        for waiting in &view.waiting {
+            let answer = GateAnswer::End { status: ExecutionStatus::Cancelled };
+            let effect = Effect::AnswerGate { token: waiting.token.clone(), answer };
+            let pending = PendingEffect { since: world.now(), effect: effect.clone() };
+            rows.push(Write::Put(Row::Effect(pending), Precondition::None));
+            rows.push(Write::Delete(Row::Waiting(waiting.clone())));
+            answers.push(effect);
+        }
+        // An answer that is stored before its waiting row goes is given once more, which changes nothing.
         for chunk in rows.chunks(crate::ports::WRITES_MAX) {
             world.store().commit(chunk.to_vec()).await?;
+        }
+        for answer in &answers {
+            perform_and_forget(world, answer).await;
         }
         writes.push(Write::Delete(Row::Pipeline(view.index)));
         world.store().commit(writes).await?;

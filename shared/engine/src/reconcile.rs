@@ -8,6 +8,7 @@ use crate::{
     commit::{forget, perform_and_forget, reread, until_stored},
     gate::{load_into, load_waiting},
     jobs::invoke_and_forget,
+    pipelines::cancel_and_forget,
     ports::{Alarms, MachineStatus, Machines, OpenExecution, PageRequest, Row, Store, Write},
     watch::{Judged, alarm_changed},
 };
@@ -59,13 +60,14 @@ where
 
 async fn redeliver<W>(world: &W, until: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
 where
-    W: HasStore + HasMachines + HasFunctions + HasRoles,
+    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasRoles,
 {
     let mut after = None;
     loop {
         let page = world.store().pending_effects(PageRequest { limit: PAGE, after }).await?;
         for pending in page.items.iter().filter(|pending| pending.since <= until) {
             match &pending.effect {
+                Effect::CancelWaiting { .. } => cancel_and_forget(world, &pending.effect).await,
                 Effect::InvokeJob { .. } => invoke_and_forget(world, &pending.effect).await,
                 Effect::PurgeHistory { pipeline, before } => {
                     if purge(world, pipeline, *before).await? {

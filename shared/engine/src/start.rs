@@ -142,6 +142,7 @@ fn new_execution<W: HasStore>(
         phase: Phase::Starting,
         status_summary: None,
         attempt: 1,
+        stop: None,
         variables: resolve_variables(index, &request.variables)?,
         pins: request.pins.clone(),
         revisions: Vec::new(),

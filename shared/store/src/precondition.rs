@@ -28,6 +28,7 @@ pub(crate) fn condition(precondition: Precondition) -> Condition {
             compare("attribute_not_exists(PK) OR #member = :expected", "generation", 0)
         }
         Precondition::Generation(generation) => compare("#member = :expected", "generation", generation.0),
+        Precondition::Run(id) => equal("id", AttributeValue::S(id.to_string())),
     }
 }
 
@@ -45,15 +46,22 @@ pub(crate) fn check_sense(row: &Row, precondition: Precondition, is_put: bool) -
         (Precondition::Generation(_), _) if !is_stage(row) => {
             Err(StoreError::Broken(format!("a row of type {kind} has no generation to demand")))
         }
+        (Precondition::Run(_), _) if !matches!(row, Row::LatestAction(_)) => {
+            Err(StoreError::Broken(format!("a row of type {kind} is of no action's latest run")))
+        }
         _ => Ok(()),
     }
 }
 
-/// Names go through a placeholder, so that none can be one of DynamoDB's reserved words.
 fn compare(expression: &'static str, member: &str, expected: u64) -> Condition {
+    Condition { expression: Some(expression), ..equal(member, AttributeValue::N(expected.to_string())) }
+}
+
+/// Names go through a placeholder, so that none can be one of DynamoDB's reserved words.
+fn equal(member: &str, expected: AttributeValue) -> Condition {
     Condition {
-        expression: Some(expression),
+        expression: Some("#member = :expected"),
         names: Some(HashMap::from([("#member".to_owned(), member.to_owned())])),
-        values: Some(HashMap::from([(":expected".to_owned(), AttributeValue::N(expected.to_string()))])),
+        values: Some(HashMap::from([(":expected".to_owned(), expected)])),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Told {
     pub(crate) started: Arc<Mutex<Vec<String>>>,
     /// Answers by token.
     pub(crate) answers: Arc<Mutex<BTreeMap<String, Value>>>,
+    /// All of them, in order.
+    pub(crate) told: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Machines for Told {
@@ -28,6 +30,7 @@ impl Machines for Told {
 
     async fn answer(&self, token: &str, output: &Value) -> Result<(), CloudError> {
         self.answers.lock().unwrap().insert(token.to_owned(), output.clone());
+        self.told.lock().unwrap().push(output.clone());
         Ok(())
     }
 

@@ -3,17 +3,7 @@
 use domain::{ExecutionStatus, StageReport, StageResult};
 use serde_json::{Value, json};
 
-use crate::world::{Bench, Driven, NOBODY, shop};
-
-/// `shop` with a person in the place of the function.
-fn asking() -> Value {
-    let mut pipeline = shop();
-    let action = &mut pipeline["stages"][1]["actions"][0];
-    action["actionTypeId"] = json!({"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"});
-    action["configuration"] = json!({"ExternalEntityLink": "https://shop.example/preview"});
-    action["inputArtifacts"] = json!([]);
-    pipeline
-}
+use crate::world::{Bench, Driven, NOBODY, asking};
 
 async fn approval(bench: &Bench) -> Value {
     let state = bench.ok("GetPipelineState", json!({"name": "shop"})).await;

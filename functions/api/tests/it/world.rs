@@ -127,7 +127,13 @@ impl Bench {
     pub(crate) async fn drive(&self, execution: ExecutionId, mut finished: Option<StageReport>) -> Driven {
         loop {
             let token = self.token();
-            let input = GateInput { pipeline: shop_name(), execution_id: execution, token: token.clone(), finished };
+            let input = GateInput {
+                pipeline: shop_name(),
+                execution_id: execution,
+                token: token.clone(),
+                machine: None,
+                finished,
+            };
             engine::pass_gate(&self.world, &input).await.unwrap();
             let answer = self.world.machines().answers.lock().unwrap().remove(&token);
             match answer.map(|answer| serde_json::from_value(answer).unwrap()) {
@@ -173,6 +179,29 @@ impl Bench {
         let state = self.ok("GetPipelineState", json!({"name": "shop"})).await;
         let job = &state["stageStates"][1]["actionStates"][0]["latestExecution"]["externalExecutionId"];
         job.as_str().unwrap().to_owned()
+    }
+
+    /// Runs of the action Check in an execution, newest first.
+    pub(crate) async fn runs_of(&self, execution: ExecutionId) -> Vec<Value> {
+        let filter = json!({"pipelineExecutionId": execution});
+        let page = self.ok("ListActionExecutions", json!({"pipelineName": "shop", "filter": filter})).await;
+        let runs = page["actionExecutionDetails"].as_array().unwrap().iter();
+        runs.filter(|run| run["actionName"] == "Check").cloned().collect()
+    }
+
+    /// The newest of them.
+    pub(crate) async fn run_of(&self, execution: ExecutionId) -> Value {
+        self.runs_of(execution).await.swap_remove(0)
+    }
+
+    /// What those were told who wait at the gate or for an action, in order.
+    pub(crate) fn told(&self, is: impl Fn(&Value) -> bool) -> Vec<Value> {
+        self.world.machines().told.lock().unwrap().iter().filter(|answer| is(answer)).cloned().collect()
+    }
+
+    /// Names of the state machine executions that were started.
+    pub(crate) fn started_machines(&self) -> Vec<String> {
+        self.world.machines().started.lock().unwrap().clone()
     }
 
     /// Brings an execution of `shop` to its end, its job answered well.
@@ -250,4 +279,14 @@ pub(crate) fn shop() -> Value {
             }]},
         ],
     })
+}
+
+/// `shop` with a person in the place of the function.
+pub(crate) fn asking() -> Value {
+    let mut pipeline = shop();
+    let action = &mut pipeline["stages"][1]["actions"][0];
+    action["actionTypeId"] = json!({"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"});
+    action["configuration"] = json!({"ExternalEntityLink": "https://shop.example/preview"});
+    action["inputArtifacts"] = json!([]);
+    pipeline
 }

@@ -13,20 +13,22 @@ impl World {
     pub(super) fn digest(&self, to: &mut impl Hasher) {
         (&self.budget, self.table.index.pipeline_version).hash(to);
         for (name, row) in &self.table.stages {
-            let inside = row.occupant.as_ref().map(|inside| (inside.execution, inside.attempt, inside.auto_retried));
+            let inside = row.occupant.as_ref().map(|inside| inside.execution);
             let live = row.live.as_ref().map(|live| (live.deployed_by, live.revision_of));
             let inbound = (row.inbound.enabled, row.inbound.hold.as_ref().map(|hold| hold.rollback));
             (name, row.generation, inside, live, inbound).hash(to);
         }
         for (id, row) in &self.table.executions {
-            (id, discriminant(&row.phase)).hash(to);
-            if let Phase::Waiting { stage } | Phase::Running { stage } | Phase::Failed { stage: Some(stage) } =
-                &row.phase
+            (id, discriminant(&row.phase), row.attempt).hash(to);
+            if let Phase::Waiting { stage }
+            | Phase::Running { stage }
+            | Phase::Stopping { stage }
+            | Phase::Failed { stage: Some(stage) } = &row.phase
             {
                 stage.hash(to);
             }
             for (name, outcome) in &row.stages {
-                (name, outcome.status, outcome.revoked_by).hash(to);
+                (name, outcome.status, outcome.revoked_by, outcome.attempt, outcome.auto_retried).hash(to);
             }
             row.rollback.as_ref().map(|of| (of.target, of.undone, discriminant(&of.cause))).hash(to);
         }

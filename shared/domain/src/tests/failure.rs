@@ -1,8 +1,8 @@
 use super::{id, manual, running_in, stage, table::Table, waiting_before};
 use crate::{
     ActionName, Effect, Execution, ExecutionMode, FailureAnswer, FailureConditions, FailureDecision, GateAnswer, Phase,
-    PhaseEvent, Rejected, RetryConfiguration, RetryMode, StageFailure, StageResult, StageStatus, close_dead,
-    decide_failure, settle_failure,
+    PhaseEvent, Rejected, RetryConfiguration, RetryMode, RetryTrigger, StageFailure, StageResult, StageStatus,
+    close_dead, decide_failure, settle_failure,
 };
 
 fn declared(result: &str, retry: Option<Option<RetryMode>>) -> FailureConditions {
@@ -69,20 +69,20 @@ fn the_declaration_decides_what_follows_a_failure() {
     };
     let table = failing();
     for (declared, first, later) in cases {
-        let (execution, mut inside) = (table.execution(2), table.stage("Deploy"));
-        let decide = |execution: &Execution, inside: &crate::StageState, rejected| {
-            decide_failure(declared.as_ref(), execution, inside, rejected)
-        };
-        same(decide(execution, &inside, false), &first);
-        same(decide(execution, &inside, true), &stop());
+        let execution = table.execution(2);
+        let decide =
+            |execution: &Execution, rejected| decide_failure(declared.as_ref(), execution, &stage("Deploy"), rejected);
+        same(decide(execution, false), &first);
+        same(decide(execution, true), &stop());
         let mut stopping = execution.clone();
         stopping.advance(&PhaseEvent::RequestStop, table.now()).unwrap();
-        same(decide(&stopping, &inside, false), &stop());
-        inside.occupant.as_mut().unwrap().auto_retried = true;
-        same(decide(execution, &inside, false), &later);
+        same(decide(&stopping, false), &stop());
+        let mut retried = execution.clone();
+        retried.stages.get_mut(&stage("Deploy")).unwrap().auto_retried = true;
+        same(decide(&retried, false), &later);
         let mut rolled_back = failing();
         rolled_back.roll_back(100, "Deploy", 1, Some(2), manual());
-        same(decide(rolled_back.execution(100), &rolled_back.stage("Deploy"), false), &stop());
+        same(decide(rolled_back.execution(100), false), &stop());
     }
 }
 
@@ -98,9 +98,9 @@ fn a_retry_runs_what_is_left_once_under_the_same_generation() {
     let FailureAnswer::Retry { attempt: 2, groups } = answer else { panic!("{answer:?}") };
     assert_eq!((names(groups), effects), (vec!["Check".to_owned()], vec![]));
     let row = table.stage("Deploy");
-    let (inside, latest) = (row.occupant.unwrap(), row.latest.unwrap());
-    assert_eq!((row.generation.0, inside.attempt, inside.auto_retried), (2, 2, true));
-    assert_eq!((latest.auto_retries, latest.retry_mode), (1, Some(RetryMode::FailedActions)));
+    let (outcome, latest) = (&table.execution(2).stages[&stage("Deploy")], row.latest.unwrap());
+    assert_eq!((row.generation.0, outcome.attempt, outcome.auto_retried), (2, 2, true));
+    assert_eq!((latest.auto_retries, latest.latest_retry), (1, Some(RetryTrigger::AutomatedStageRetry)));
     assert_eq!((table.phase(2), table.phase(3)), (&running_in("Deploy"), &waiting_before("Deploy")));
 
     let (answer, _) = settle(&mut failing(), FailureDecision::Retry(RetryMode::AllActions), Err(""), &[act]).unwrap();

@@ -26,12 +26,11 @@ fn ends(answers: &BTreeMap<String, GateAnswer>, token: &str, expected: Execution
 fn an_execution_goes_through_its_stages_and_succeeds() {
     for mode in [SUPERSEDED, QUEUED, PARALLEL] {
         let mut table = Table::new(mode, 1);
-        let generation = u64::from(mode != PARALLEL);
-        runs(&table.ask(1, "a", None), "a", "Source", generation);
+        runs(&table.ask(1, "a", None), "a", "Source", 1);
         assert_eq!(table.inside("Source"), (mode != PARALLEL).then(|| id(1)));
-        runs(&table.finish(1, "Source", StageResult::Succeeded, "b"), "b", "Deploy", generation);
+        runs(&table.finish(1, "Source", StageResult::Succeeded, "b"), "b", "Deploy", 1);
         assert_eq!((table.inside("Source"), table.phase(1)), (None, &running_in("Deploy")));
-        runs(&table.finish(1, "Deploy", StageResult::Succeeded, "c"), "c", "Verify", generation);
+        runs(&table.finish(1, "Deploy", StageResult::Succeeded, "c"), "c", "Verify", 1);
         ends(&table.finish(1, "Verify", StageResult::Succeeded, "d"), "d", ExecutionStatus::Succeeded);
         assert_eq!(*table.phase(1), Phase::Succeeded);
         for name in ["Source", "Deploy", "Verify"] {
@@ -77,7 +76,7 @@ fn queued_is_in_order_of_arrival_and_loses_nobody() {
 fn parallel_knows_no_locks() {
     let mut table = Table::new(PARALLEL, 3);
     for n in 1..=3 {
-        runs(&table.ask(n, &n.to_string(), None), &n.to_string(), "Source", 0);
+        runs(&table.ask(n, &n.to_string(), None), &n.to_string(), "Source", 1);
     }
     assert!(table.waiting.is_empty() && table.inside("Source").is_none());
 }
@@ -106,13 +105,13 @@ fn a_report_delivered_twice_changes_nothing_more() {
     for mode in [SUPERSEDED, QUEUED, PARALLEL] {
         let mut table = Table::new(mode, 1);
         table.ask(1, "a", None);
-        let finished = report("Source", table.stage("Source").generation.0, StageResult::Succeeded);
+        let finished = report("Source", table.generation(1, "Source"), StageResult::Succeeded);
         let first = table.ask(1, "b", Some(&finished));
         let before = format!("{:?}", (&table.stages, &table.executions, &table.successes));
         assert_eq!(table.ask(1, "b", Some(&finished)), first, "{mode}");
         assert_eq!(table.ask(1, "b2", Some(&finished))["b2"], first["b"], "{mode}");
         assert_eq!(format!("{:?}", (&table.stages, &table.executions, &table.successes)), before, "{mode}");
-        let failed = report("Deploy", table.stage("Deploy").generation.0, StageResult::Failed);
+        let failed = report("Deploy", table.generation(1, "Deploy"), StageResult::Failed);
         for token in ["c", "c", "c2"] {
             ends(&table.ask(1, token, Some(&failed)), token, ExecutionStatus::Failed);
         }
@@ -191,7 +190,7 @@ fn an_update_cancels_at_the_next_gate() {
     assert_eq!(table.execution(1).stages[&stage("Deploy")].status, StageStatus::Succeeded);
     // The one that waited is not let in either.
     let answers = table.finish(2, "Source", StageResult::Failed, "2b");
-    ends(&answers, "2b", ExecutionStatus::Failed);
+    ends(&answers, "2b", ExecutionStatus::Cancelled);
     ends(&answers, "3", ExecutionStatus::Cancelled);
     assert_eq!(*table.phase(3), Phase::Cancelled);
     assert!(table.waiting.is_empty() && table.inside("Source").is_none());
@@ -223,7 +222,7 @@ fn asking_again_and_being_let_in_do_not_both_win() {
     let mut table = Table::new(QUEUED, 2);
     table.ask(1, "1", None);
     table.ask(2, "2", None);
-    let again = table.decide_gate(id(2), "2 again", None).unwrap();
+    let again = table.decide_gate(id(2), None, "2 again", None).unwrap();
     table.finish(1, "Source", StageResult::Succeeded, "1b");
     assert!(table.store(again).is_err());
     assert!(table.waiting.is_empty());
@@ -263,7 +262,7 @@ fn an_update_that_switches_the_mode_leaves_nothing_locked() {
         let answers = table.finish(1, "Source", StageResult::Succeeded, "1b");
         ends(&answers, "1b", ExecutionStatus::Cancelled);
         if from == PARALLEL {
-            ends(&table.finish(2, "Source", StageResult::Failed, "2"), "2", ExecutionStatus::Failed);
+            ends(&table.finish(2, "Source", StageResult::Failed, "2"), "2", ExecutionStatus::Cancelled);
         } else {
             ends(&answers, "2", ExecutionStatus::Cancelled);
         }
@@ -277,7 +276,7 @@ fn parallel_executions_live_through_an_update_unless_their_stage_is_gone() {
     table.release(1, "Source");
     table.release(2, "Source");
     table.index.pipeline_version = 2;
-    runs(&table.finish(1, "Deploy", StageResult::Succeeded, "1"), "1", "Verify", 0);
+    runs(&table.finish(1, "Deploy", StageResult::Succeeded, "1"), "1", "Verify", 1);
     table.index.stages.retain(|index| index.name != stage("Deploy"));
     ends(&table.finish(2, "Deploy", StageResult::Succeeded, "2"), "2", ExecutionStatus::Cancelled);
 }
@@ -299,9 +298,15 @@ fn the_queue_goes_on_past_outdated_executions_even_where_not_all_were_read() {
             .filter(|(id, _)| **id == inside || table.queue("Source").iter().take(2).any(|first| first == *id))
             .map(|(id, row)| (*id, row.clone()))
             .collect();
-        let finished = report("Source", table.stage("Source").generation.0, StageResult::Succeeded);
+        let finished = report("Source", table.generation(1, "Source"), StageResult::Succeeded);
         let alarms = BTreeMap::new();
-        let event = crate::GateEvent { execution: inside, token: "x", finished: Some(&finished), alarms: &alarms };
+        let event = crate::GateEvent {
+            execution: inside,
+            token: "x",
+            machine: None,
+            finished: Some(&finished),
+            alarms: &alarms,
+        };
         let changes = crate::pass_gate(&table.view(), &read, &event, table.now()).unwrap();
         table.answers(changes);
         if inside == id(5) {

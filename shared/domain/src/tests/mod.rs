@@ -59,6 +59,7 @@ fn execution(n: u128, mode: ExecutionMode) -> Execution {
         phase: Phase::Starting,
         status_summary: None,
         attempt: 1,
+        stop: None,
         variables: Default::default(),
         pins: Default::default(),
         revisions: Vec::new(),

@@ -165,19 +165,21 @@ impl Table {
         self.index.stages.iter_mut().find(|index| index.name.as_str() == name).unwrap()
     }
 
+    /// What the gate decides for `machine`, or for the current one of the execution.
     pub(super) fn decide_gate(
         &self,
         execution: ExecutionId,
+        machine: Option<&str>,
         token: &str,
         finished: Option<&StageReport>,
     ) -> Result<Changes, Rejected> {
-        let event = GateEvent { execution, token, finished, alarms: &self.alarms };
+        let event = GateEvent { execution, token, machine, finished, alarms: &self.alarms };
         pass_gate(&self.view(), &self.executions, &event, self.now())
     }
 
     /// Execution `n` asks the gate; what the decision answers to whom, by token.
     pub(super) fn ask(&mut self, n: u128, token: &str, finished: Option<&StageReport>) -> BTreeMap<String, GateAnswer> {
-        let changes = self.decide_gate(id(n), token, finished).unwrap();
+        let changes = self.decide_gate(id(n), None, token, finished).unwrap();
         self.answers(changes)
     }
 
@@ -191,6 +193,11 @@ impl Table {
         effects.into_iter().filter_map(answer).collect()
     }
 
+    /// The generation that execution `n` acts under.
+    pub(super) fn generation(&self, n: u128, name: &str) -> u64 {
+        self.execution(n).generation_in(&self.stage(name)).0
+    }
+
     /// Execution `n`, inside the stage, ends its run there with `status` and asks on.
     pub(super) fn finish(
         &mut self,
@@ -199,7 +206,7 @@ impl Table {
         status: crate::StageResult,
         token: &str,
     ) -> BTreeMap<String, GateAnswer> {
-        let report = super::report(name, self.stage(name).generation.0, status);
+        let report = super::report(name, self.generation(n, name), status);
         self.ask(n, token, Some(&report))
     }
 
@@ -243,6 +250,7 @@ impl Table {
     pub(super) fn roll_back(&mut self, n: u128, name: &str, target: u128, undone: Option<u128>, cause: RollbackCause) {
         let changes = self.decide_rollback(n, name, target, undone, cause).unwrap();
         let effects = self.store(changes).unwrap();
-        assert!(matches!(effects.as_slice(), [Effect::StartMachine { execution, .. }] if *execution == id(n)));
+        // Before those that it fences are told.
+        assert!(matches!(effects.first(), Some(Effect::StartMachine { execution, .. }) if *execution == id(n)));
     }
 }

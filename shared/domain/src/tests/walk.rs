@@ -144,7 +144,8 @@ fn check_state(world: &World) -> Result<(), String> {
         if let Some(inside) = table.inside(name) {
             let row = &table.executions[&inside];
             let reserved = row.phase == Phase::Starting && row.execution_type == ExecutionType::Rollback;
-            holds(reserved || row.phase == Phase::Running { stage: stage(name) }, || format!("who is inside {name}?"))?;
+            let here = [Phase::Running { stage: stage(name) }, Phase::Stopping { stage: stage(name) }];
+            holds(reserved || here.contains(&row.phase), || format!("who is inside {name}?"))?;
         }
     }
     for (id, row) in &table.executions {
@@ -154,13 +155,13 @@ fn check_state(world: &World) -> Result<(), String> {
         let in_place = match &row.phase {
             Phase::Starting => inside.len() == usize::from(is_reserved) && waits.is_empty(),
             Phase::Waiting { stage } => inside.is_empty() && waits.len() == 1 && waits[0].stage == *stage,
-            Phase::Running { stage } => {
+            Phase::Running { stage } | Phase::Stopping { stage } => {
                 inside == [stage.as_str()] && waits.is_empty() && row.stages[stage].status == StageStatus::InProgress
             }
             _ => inside.is_empty() && waits.is_empty(),
         };
         holds(in_place, || format!("execution {id} is at no one place"))?;
-        if let (Driver::Asking(request), [waiting]) = (&world.drivers[id], waits.as_slice()) {
+        if let (Driver::Asking(request), [waiting]) = (&world.drivers[&world.machine_of(*id)], waits.as_slice()) {
             // A request with a new token that is still on its way replaces the token when it comes.
             let same = request.token.trim_end_matches('+') == waiting.token.trim_end_matches('+');
             holds(same, || format!("execution {id} waits for another token"))?;
@@ -186,7 +187,15 @@ fn check_step(before: &World, after: &World) -> Result<(), String> {
     }
     for (id, old) in &before.table.executions {
         let new = &after.table.executions[id];
-        holds(!old.phase.is_ended() || old.phase == new.phase, || format!("execution {id} came back from its end"))?;
+        let retried = matches!(old.phase, Phase::Failed { .. } | Phase::Stopped) && old.attempt < new.attempt;
+        holds(!old.phase.is_ended() || old.phase == new.phase || retried, || {
+            format!("execution {id} came back from its end")
+        })?;
+        let (was, is) = (before.table.stage("Deploy"), after.table.stage("Deploy"));
+        let latest = was.latest.is_some_and(|latest| latest.execution == *id) && was.occupant.is_none();
+        holds(!retried || latest && is.generation == was.generation.next(), || {
+            format!("execution {id} was retried where it had lost the stage")
+        })?;
         for (name, outcome) in old.stages.iter().filter(|(_, outcome)| outcome.revoked_by.is_some()) {
             holds(new.stages[name].revoked_by == outcome.revoked_by, || "a success was taken back twice".to_owned())?;
         }
@@ -216,8 +225,11 @@ fn check_rest(world: &World) -> Result<(), String> {
             phase => phase.is_ended(),
         };
         holds(shut_out, || format!("execution {id} is stuck in {:?}", row.phase))?;
-        let told = matches!(world.drivers[id], Driver::Done | Driver::Dead) || !row.phase.is_ended();
-        holds(told, || format!("the state machine of {id} was never told that it ended"))?;
+        for (machine, driver) in world.drivers.range((*id, 0)..=(*id, u32::MAX)) {
+            let drives = *machine == world.machine_of(*id) && !row.phase.is_ended();
+            let told = matches!(driver, Driver::Done | Driver::Dead);
+            holds(told || drives, || format!("the state machine {machine:?} was never told that it is over"))?;
+        }
     }
     Ok(())
 }
@@ -250,6 +262,10 @@ fn every_order_of_two_executions_and_one_more_thing() {
         ("asking again", Budget { asks_again: 2, source_fails: true, ..Budget::default() }, true),
         ("an update", Budget { updates: 1, rollbacks: 1, source_fails: true, ..Budget::default() }, true),
         ("a dead machine", Budget { deaths: 1, alarms: 1, source_fails: true, ..Budget::default() }, true),
+        ("stops", Budget { stops: 2, source_fails: true, ..Budget::default() }, false),
+        ("a stop, a retry, a rollback", Budget { stops: 1, retries: 1, rollbacks: 1, ..Budget::default() }, false),
+        ("two retries, an update", Budget { retries: 2, updates: 1, ..Budget::default() }, true),
+        ("a dead machine, a retry", Budget { deaths: 1, retries: 1, ..Budget::default() }, false),
     ];
     for mode in MODES {
         for (name, budget, retry) in &cases {
@@ -268,6 +284,9 @@ fn decisions_on_the_same_rows_do_not_both_win() {
         ("alarm, manual rollback", Budget { alarms: 1, rollbacks: 1, ..Budget::default() }),
         ("enabling, asking again", Budget { disables: 1, enables: 1, asks_again: 1, ..Budget::default() }),
         ("a dead machine, an update", Budget { deaths: 1, updates: 1, ..Budget::default() }),
+        ("a stop, a retry", Budget { stops: 1, retries: 1, ..Budget::default() }),
+        ("a retry, a rollback", Budget { retries: 1, rollbacks: 1, ..Budget::default() }),
+        ("a retry, an update", Budget { retries: 1, updates: 1, ..Budget::default() }),
     ];
     for mode in MODES {
         for (name, budget) in &cases {

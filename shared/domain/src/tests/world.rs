@@ -9,12 +9,16 @@ use super::{
 };
 use crate::{
     AlarmChange, AlarmState, Changes, Choice, Effect, Execution, ExecutionId, FailureAnswer, FailureDecision,
-    GateAnswer, Generation, Phase, Rejected, RollbackCause, StageFailure, StageIndex, StageName, StageReport,
-    StageResult, Verdict, choose_automatic, close_dead, decide_failure, disable_transition, enable_transition,
-    ineligible_because, judge, settle_failure,
+    GateAnswer, Generation, NotRetryable, Phase, Rejected, RetryMode, RetryOrder, RollbackCause, StageFailure,
+    StageIndex, StageName, StageReport, StageResult, StopOrder, StopTrigger, Verdict, cancel_outdated,
+    choose_automatic, close_dead, decide_failure, disable_transition, enable_transition, ineligible_because, judge,
+    retry_stage, settle_failure, stop_execution,
 };
 
 pub(super) const ALARM: &str = "arn:red";
+
+/// An execution's state machine, by the execution and the number of the attempt.
+pub(super) type Machine = (ExecutionId, u32);
 
 /// What a state machine asked the gate.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +46,8 @@ pub(super) struct Budget {
     pub(super) disables: u8,
     pub(super) updates: u8,
     pub(super) deaths: u8,
+    pub(super) stops: u8,
+    pub(super) retries: u8,
     pub(super) asks_again: u8,
     /// Whether the first stage may fail too.
     pub(super) source_fails: bool,
@@ -53,19 +59,19 @@ pub(super) struct Budget {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
     /// What an execution's machine asks reaches the gate.
-    Deliver(ExecutionId),
+    Deliver(Machine),
     /// What it asked earlier, and was answered, reaches the gate once more.
-    DeliverLate(ExecutionId, usize),
+    DeliverLate(Machine, usize),
     /// Its machine asks the same again with a new token.
-    AskAgain(ExecutionId),
+    AskAgain(Machine),
     /// The actions inside a stage end.
-    RunEnds(ExecutionId, bool),
+    RunEnds(Machine, bool),
     /// The failure of a stage is evaluated.
-    Settle(ExecutionId),
+    Settle(Machine),
     /// Its machine dies.
-    Die(ExecutionId),
+    Die(Machine),
     /// The death is noticed.
-    Close(ExecutionId),
+    Close(Machine),
     /// The alarm is red.
     Alarm,
     /// A person goes back to an execution.
@@ -73,6 +79,12 @@ pub(super) enum Event {
     Enable,
     Disable,
     Update,
+    /// The executions that the update outdated and that wait are cancelled.
+    CancelWaiting(ExecutionId),
+    /// A person stops an execution: waits for its actions, or abandons them.
+    Stop(ExecutionId, bool),
+    /// A person retries Deploy.
+    Retry(ExecutionId),
 }
 
 /// What an event decides, before it is stored.
@@ -92,8 +104,8 @@ impl Decided {
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) table: Table,
-    pub(super) drivers: BTreeMap<ExecutionId, Driver>,
-    pub(super) answered: BTreeMap<ExecutionId, Vec<Request>>,
+    pub(super) drivers: BTreeMap<Machine, Driver>,
+    pub(super) answered: BTreeMap<Machine, Vec<Request>>,
     pub(super) budget: Budget,
 }
 
@@ -110,8 +122,14 @@ impl World {
     }
 
     fn start(&mut self, id: ExecutionId) {
-        let token = format!("{}.0", id.0.as_u128());
-        self.drivers.insert(id, Driver::Asking(Request { token, finished: None }));
+        let machine = self.machine_of(id);
+        let token = format!("{}-{}.0", id.0.as_u128(), machine.1);
+        self.drivers.insert(machine, Driver::Asking(Request { token, finished: None }));
+    }
+
+    /// The machine that drives an execution; earlier ones may not know that they do not.
+    pub(super) fn machine_of(&self, id: ExecutionId) -> Machine {
+        (id, self.table.executions[&id].attempt)
     }
 
     /// Everything that can happen here.
@@ -119,7 +137,7 @@ impl World {
         let mut events = Vec::new();
         for (id, driver) in &self.drivers {
             match driver {
-                Driver::Asking(_) if self.budget.in_order && self.is_early(*id) => {}
+                Driver::Asking(_) if self.budget.in_order && self.is_early(id.0) => {}
                 Driver::Asking(_) => {
                     events.push(Event::Deliver(*id));
                     events.extend((self.budget.asks_again > 0).then_some(Event::AskAgain(*id)));
@@ -130,7 +148,9 @@ impl World {
                     events.extend(may_fail.then_some(Event::RunEnds(*id, false)));
                 }
                 Driver::Failing { .. } => events.push(Event::Settle(*id)),
-                Driver::Dead if !self.table.executions[id].phase.is_ended() => events.push(Event::Close(*id)),
+                Driver::Dead if *id == self.machine_of(id.0) && !self.table.executions[&id.0].phase.is_ended() => {
+                    events.push(Event::Close(*id));
+                }
                 Driver::Dead | Driver::Done => {}
             }
             if self.budget.deaths > 0 && !matches!(driver, Driver::Dead | Driver::Done) {
@@ -148,6 +168,17 @@ impl World {
         events.extend((self.budget.enables > 0 && !deploy.inbound.enabled).then_some(Event::Enable));
         events.extend((self.budget.disables > 0 && deploy.inbound.enabled).then_some(Event::Disable));
         events.extend((self.budget.updates > 0).then_some(Event::Update));
+        let outdated =
+            self.table.executions.values().filter(|row| row.pipeline_version < self.table.index.pipeline_version);
+        let waits = outdated.filter(|row| matches!(row.phase, Phase::Waiting { .. }));
+        events.extend(waits.map(|row| Event::CancelWaiting(row.id)));
+        for row in self.table.executions.values() {
+            let stoppable = self.budget.stops > 0 && !row.phase.is_ended();
+            let waited_for = matches!(row.phase, Phase::Stopping { .. });
+            events.extend((stoppable && !waited_for).then_some(Event::Stop(row.id, false)));
+            events.extend(stoppable.then_some(Event::Stop(row.id, true)));
+            events.extend((self.budget.retries > 0 && self.is_retryable(row)).then_some(Event::Retry(row.id)));
+        }
         events
     }
 
@@ -176,14 +207,20 @@ impl World {
                 let Driver::Asking(request) = &self.drivers[id] else {
                     return None;
                 };
-                plain(self.table.decide_gate(*id, &request.token, request.finished.as_ref()).expect("no gate refuses"))
+                plain(self.ask_gate(*id, request))
             }
-            Event::DeliverLate(id, which) => {
-                let request = &self.answered[id][*which];
-                plain(self.table.decide_gate(*id, &request.token, request.finished.as_ref()).expect("no gate refuses"))
-            }
+            Event::DeliverLate(id, which) => plain(self.ask_gate(*id, &self.answered[id][*which])),
             Event::Settle(id) => self.settle(*id),
-            Event::Close(id) => plain(close_dead(&view, rows, *id, "dead", alarms, now).expect("it has not ended")),
+            // Who looks for dead machines reads the row again.
+            Event::Close(id) if *id != self.machine_of(id.0) => None,
+            Event::Close(id) => plain(close_dead(&view, rows, id.0, "dead", alarms, now).expect("it has not ended")),
+            Event::Stop(id, abandon) => {
+                let trigger = StopTrigger { by: "ana".into(), reason: None };
+                let order = StopOrder { execution: *id, abandon: *abandon, trigger, alarms };
+                stop_execution(&view, rows, &order, now).ok().and_then(plain)
+            }
+            Event::Retry(id) => self.retry(*id).ok().and_then(plain),
+            Event::CancelWaiting(id) => cancel_outdated(&view, rows, *id, alarms, now).ok().and_then(plain),
             Event::Alarm => self.judge(),
             Event::RollBack(target) => {
                 let live = self.table.live("Deploy").filter(|live| live.revision_of != *target);
@@ -194,6 +231,22 @@ impl World {
             Event::Disable => plain(disable_transition(&view, &deploy, "ana", "no", now)),
             Event::AskAgain(_) | Event::RunEnds(..) | Event::Die(_) | Event::Update => None,
         }
+    }
+
+    fn is_retryable(&self, row: &Execution) -> bool {
+        self.retry(row.id).is_ok()
+    }
+
+    fn retry(&self, id: ExecutionId) -> Result<Changes, NotRetryable> {
+        let order = RetryOrder {
+            execution: id,
+            stage: &stage("Deploy"),
+            mode: RetryMode::FailedActions,
+            succeeded: &[],
+            by: "ana",
+            alarms: &self.table.alarms,
+        };
+        retry_stage(&self.table.view(), &self.table.executions, &order, self.table.now())
     }
 
     fn rollback_id(&self) -> ExecutionId {
@@ -220,17 +273,23 @@ impl World {
         chosen.map(|id| &self.table.executions[&id]).find(|row| self.is_eligible(row, Choice::Automatic))
     }
 
-    fn settle(&self, id: ExecutionId) -> Option<Decided> {
-        let Driver::Failing { stage, generation, attempt } = &self.drivers[&id] else {
+    fn ask_gate(&self, (id, attempt): Machine, request: &Request) -> Changes {
+        let machine = format!("{id}-{attempt}");
+        let decided = self.table.decide_gate(id, Some(&machine), &request.token, request.finished.as_ref());
+        decided.expect("no gate refuses")
+    }
+
+    fn settle(&self, machine: Machine) -> Option<Decided> {
+        let Driver::Failing { stage, generation, attempt } = &self.drivers[&machine] else {
             return None;
         };
+        let id = machine.0;
         let (view, row) = (self.table.view(), &self.table.executions[&id]);
-        let state = view.stage(stage);
         let ended = Some(Decided { changes: Changes::default(), answer: Some(FailureAnswer::End) });
-        if !state.is_held_by(id, *generation) {
+        if !view.lets_act(row, stage, *generation) {
             return ended;
         }
-        let current = state.occupant.as_ref().map_or(1, |inside| inside.attempt);
+        let current = row.stages[stage].attempt;
         if current > *attempt {
             return Some(Decided {
                 changes: Changes::default(),
@@ -238,7 +297,7 @@ impl World {
             });
         }
         let declared = view.index.stage(stage).and_then(|(_, index)| index.on_failure.as_ref());
-        let decision = decide_failure(declared, row, &state, false);
+        let decision = decide_failure(declared, row, stage, false);
         let target = match decision {
             FailureDecision::Rollback => self.choose(id).ok_or("there is none".to_owned()),
             _ => Err(String::new()),
@@ -306,28 +365,32 @@ impl World {
                 self.budget.updates -= 1;
                 self.table.index.pipeline_version += 1;
             }
-            Event::Deliver(_) | Event::DeliverLate(..) | Event::Close(_) => {}
+            Event::Stop(..) => self.budget.stops -= 1,
+            Event::Retry(_) => self.budget.retries -= 1,
+            Event::Deliver(_) | Event::DeliverLate(..) | Event::Close(_) | Event::CancelWaiting(_) => {}
         }
         for effect in effects {
             match effect {
                 Effect::StartMachine { execution, .. } => self.start(execution),
                 Effect::AnswerGate { token, answer } => self.answer(&token, answer),
+                // What runs of an execution that may not act ends in any way at any time.
+                Effect::AbandonRuns { .. } => {}
                 other => panic!("{other:?}"),
             }
         }
         Ok(())
     }
 
-    fn ask(&mut self, id: ExecutionId, stage: StageName, generation: Generation, status: StageResult) {
+    fn ask(&mut self, id: Machine, stage: StageName, generation: Generation, status: StageResult) {
         let asked = self.answered.get(&id).map_or(0, Vec::len);
         let last = self.answered.get(&id).and_then(|requests| requests.last());
         let number = last.and_then(|request| request.token.split(['.', '+']).nth(1)?.parse::<usize>().ok());
-        let token = format!("{}.{}", id.0.as_u128(), number.unwrap_or(asked) + 1);
+        let token = format!("{}-{}.{}", id.0.0.as_u128(), id.1, number.unwrap_or(asked) + 1);
         let finished = Some(StageReport { stage, generation, status });
         self.drivers.insert(id, Driver::Asking(Request { token, finished }));
     }
 
-    fn end_run(&mut self, id: ExecutionId, well: bool) {
+    fn end_run(&mut self, id: Machine, well: bool) {
         let Driver::Inside { stage, generation, attempt } = self.drivers[&id].clone() else {
             return;
         };
@@ -338,7 +401,7 @@ impl World {
         }
     }
 
-    fn go_on_after_failure(&mut self, id: ExecutionId, answer: Option<FailureAnswer>) {
+    fn go_on_after_failure(&mut self, id: Machine, answer: Option<FailureAnswer>) {
         let Driver::Failing { stage, generation, .. } = self.drivers[&id].clone() else {
             return;
         };

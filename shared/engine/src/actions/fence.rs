@@ -6,7 +6,6 @@ use bytes::Bytes;
 use domain::ActionRun;
 use jiff::{SignedDuration, Timestamp};
 
-use super::may_act;
 use crate::{
     HasObjects, HasStore,
     ports::{ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Store, Upload, Written},
@@ -44,7 +43,7 @@ impl<'a, W: HasStore + HasObjects> FencedObjects<'a, W> {
         let execution = store.load_execution(&self.run.pipeline, self.run.execution).await.map_err(unavailable)?;
         let holds = view
             .zip(execution)
-            .is_some_and(|(view, execution)| may_act(&view, &execution, &self.run.stage, self.run.generation));
+            .is_some_and(|(view, execution)| view.lets_act(&execution, &self.run.stage, self.run.generation));
         if !holds {
             return Err(ObjectsError::Other {
                 operation: "the deployment",

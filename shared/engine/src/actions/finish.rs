@@ -8,7 +8,7 @@ use domain::{
     StageName,
 };
 
-use super::{ended, may_act, start::run_id};
+use super::{ended, start::run_id};
 use crate::{EngineError, HasMachines, HasStore, commit, commit::until_stored, ports::Store};
 
 /// How an action ended, and what it made.
@@ -92,7 +92,7 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
             return Ok(status);
         }
         let mut changes = Changes::default();
-        if may_act(&view, &execution, &key.stage, key.generation) {
+        if view.lets_act(&execution, &key.stage, key.generation) {
             apply(&mut run, finished);
             if finished.failure.is_none() {
                 let before = execution.clone();
@@ -107,16 +107,24 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
         } else {
             run.status = ActionStatus::Abandoned;
         }
+        let is_abandoned = run.status == ActionStatus::Abandoned;
         run.updated_at = world.now();
         run.approval_token = None;
         run.progress = None;
         if let Some(job) = &finished.job {
-            let status = if job.status == JobStatus::TimedOut { None } else { Some(run.status) };
-            changes.effects.extend(status.map(|status| Effect::AnswerAction { token: job.token.clone(), status }));
+            // Nobody waits any more for what was not done in time.
+            if is_abandoned || job.status != JobStatus::TimedOut {
+                changes.effects.push(Effect::AnswerAction { token: job.token.clone(), status: run.status });
+            }
             changes.jobs.push(job.clone());
         }
         let status = run.status;
-        changes.runs.push(run);
+        if is_abandoned {
+            let is_latest = view.actions.iter().any(|latest| latest.id == run.id);
+            changes.abandoned.push((run, is_latest));
+        } else {
+            changes.runs.push(run);
+        }
         commit(world, &key.pipeline, changes).await?;
         Ok(status)
     })

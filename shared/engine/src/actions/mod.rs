@@ -1,16 +1,15 @@
 //! Running one action: starting it, working on it, finishing it.
 
+mod abandon;
 mod fence;
 mod finish;
 mod native;
 mod start;
 
 use contract::{ActionInput, ActionOperation, ActionOutput};
-use domain::{
-    ActionKind, ActionRun, ActionStatus, Effect, Execution, Generation, Phase, PipelineView, StageName,
-    find_action_type,
-};
+use domain::{ActionKind, ActionRun, ActionStatus, Changes, Effect, Execution, ExecutionMode, find_action_type};
 
+pub(crate) use abandon::abandon_runs;
 pub(crate) use finish::{Finished, finish};
 pub(crate) use start::Underway;
 
@@ -63,16 +62,15 @@ async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasRoles>(
     Ok(status)
 }
 
-/// Whether `execution` may still act on `stage` under `generation`.
-pub(crate) fn may_act(view: &PipelineView, execution: &Execution, stage: &StageName, generation: Generation) -> bool {
-    let inside = matches!(
-        &execution.phase,
-        Phase::Running { stage: inside } | Phase::Stopping { stage: inside } if inside == stage
-    );
-    // PARALLEL pipelines have no lock to hold.
-    let holds =
-        view.index.mode == domain::ExecutionMode::Parallel || view.stage(stage).is_held_by(execution.id, generation);
-    inside && holds
+/// Has `changes` stored only while the stage is still `run`'s. PARALLEL executions have no stage of their own: theirs
+/// are stored only while the execution is as it was read.
+pub(crate) fn fence(changes: &mut Changes, execution: &Execution, run: &ActionRun) {
+    match execution.mode {
+        ExecutionMode::Parallel => changes.unchanged.push(execution.clone()),
+        ExecutionMode::Superseded | ExecutionMode::Queued => {
+            changes.fences.insert((run.stage.clone(), run.generation));
+        }
+    }
 }
 
 /// A run that has ended, for callers that only want to know how.

@@ -1,9 +1,10 @@
 //! Actions that run-action performs itself: S3 source and S3 deploy.
 
 use contract::ActionInput;
-use domain::{ActionRun, ActionStatus, Changes, SourceRevision, derived_uuid};
+use domain::{ActionStatus, Changes, SourceRevision, derived_uuid};
 
 use super::{
+    fence,
     fence::FencedObjects,
     finish::{Finished, RunKey, finish},
     start::Underway,
@@ -25,7 +26,7 @@ pub(crate) async fn run<W: HasStore + HasObjects + HasMachines>(
     let run = &underway.run;
     let finished = match (run.action_type.category.as_str(), run.action_type.provider.as_str()) {
         ("Source", "S3") => source(world, &underway, input).await?,
-        ("Deploy", "S3") => deploy(world, run, out_of_time).await?,
+        ("Deploy", "S3") => deploy(world, &underway, out_of_time).await?,
         (category, provider) => {
             Finished::failed("ConfigurationError", format!("{category} by {provider} is not performed here."))
         }
@@ -73,7 +74,7 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
 /// S3 deploy: puts the artifact, or what is in it, where the configuration says.
 async fn deploy<W: HasStore + HasObjects + HasMachines>(
     world: &W,
-    run: &ActionRun,
+    Underway { run, execution, .. }: &Underway,
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Finished, EngineError> {
     let Some(artifact) = run.inputs.values().next() else {
@@ -98,7 +99,7 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
             run.progress = serde_json::to_value(progress).ok();
             run.updated_at = world.now();
             let mut changes = Changes::default();
-            changes.fences.insert((run.stage.clone(), run.generation));
+            fence(&mut changes, execution, &run);
             let pipeline = run.pipeline.clone();
             changes.runs.push(run);
             commit(world, &pipeline, changes).await?;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use contract::ActionInput;
 use domain::{
     ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes, Execution,
-    PipelineDeclaration, PipelineView, Scope, derived_uuid, resolve_configuration,
+    PipelineDeclaration, Scope, derived_uuid, resolve_configuration,
 };
 
-use super::{ended, may_act};
+use super::ended;
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore, commit, commit::until_stored, definitions::load_declaration,
     ports::Store,
@@ -40,7 +40,7 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
         let (Some(view), Some(execution)) = (view, execution) else {
             return Ok(Begun::Ended(ActionStatus::Abandoned));
         };
-        if !may_act(&view, &execution, &input.stage, input.generation) {
+        if !view.lets_act(&execution, &input.stage, input.generation) {
             return Ok(Begun::Ended(ActionStatus::Abandoned));
         }
         let declaration = load_declaration(world, &view.index).await?;
@@ -54,7 +54,9 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
         let before = view.actions.iter().find(|run| run.id == id).cloned();
         let run = match before {
             Some(run) => run,
-            None => record(world, input, &view, &execution, &declaration, action).await?,
+            // Whoever was asked to stop begins nothing more, and the machine takes it for an action that did not succeed.
+            None if !view.lets_begin(&execution) => return Ok(Begun::Ended(ActionStatus::Abandoned)),
+            None => record(world, input, &execution, &declaration, action).await?,
         };
         Ok(match ended(&run) {
             Some(status) => Begun::Ended(status),
@@ -79,7 +81,6 @@ pub(crate) fn run_id(input: &ActionInput) -> ActionExecutionId {
 async fn record<W: HasStore + HasMachines>(
     world: &W,
     input: &ActionInput,
-    view: &PipelineView,
     execution: &Execution,
     declaration: &PipelineDeclaration,
     action: &ActionDeclaration,
@@ -118,8 +119,8 @@ async fn record<W: HasStore + HasMachines>(
         run.error_code = Some("ConfigurationError".to_owned());
         run.error_message = Some(why);
     }
-    let mut changes = Changes { runs: vec![run.clone()], ..Changes::default() };
-    changes.fences.insert((input.stage.clone(), view.stage(&input.stage).generation));
+    // Everything that takes the stage from an execution, or asks it to stop, changes its row.
+    let changes = Changes { runs: vec![run.clone()], unchanged: vec![execution.clone()], ..Changes::default() };
     commit(world, &input.pipeline, changes).await?;
     run.version = 1;
     Ok(run)

@@ -75,7 +75,7 @@ pub struct OpenExecution {
     pub execution: ExecutionId,
     /// Name of the state machine execution that drives it.
     pub machine_name: String,
-    /// When it started.
+    /// When that was started.
     pub started_at: Timestamp,
 }
 
@@ -134,6 +134,8 @@ pub enum Precondition {
     Version(u64),
     /// The stage row is at this generation, or absent where it is zero.
     Generation(Generation),
+    /// The row of an action's latest run is of this run.
+    Run(ActionExecutionId),
 }
 
 /// One write of a transaction.

@@ -1,6 +1,8 @@
 //! The state of a pipeline's stages, actions and conditions; overriding a condition.
 
-use domain::{ActionName, ActionStatus, ExecutionId, ExecutionType, PipelineName, StageName, StageStatus};
+use domain::{
+    ActionName, ActionStatus, ExecutionId, ExecutionType, PipelineName, RetryTrigger, StageName, StageStatus,
+};
 
 use super::Epoch;
 
@@ -143,13 +145,6 @@ pub enum ConditionStatus {
     Cancelled,
     Abandoned,
     Overridden,
-}
-
-/// Who retried a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub enum RetryTrigger {
-    AutomatedStageRetry,
-    ManualStageRetry,
 }
 
 /// Which conditions to override.

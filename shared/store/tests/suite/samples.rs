@@ -75,7 +75,7 @@ pub(crate) fn stage() -> StageState {
     let mut stage = StageState::new(shop(), deploy());
     stage.generation = Generation(4);
     stage.occupant = Some(from(json!({
-        "execution": execution_id(1), "executionType": "STANDARD", "enteredAt": at(2), "attempt": 1,
+        "execution": execution_id(1), "executionType": "STANDARD", "enteredAt": at(2),
         "alarms": {"errors": {"arn": ALARM, "state": "OK"}},
     })));
     stage

@@ -1,0 +1,56 @@
+//! The end of actions whose execution has lost the right to act: they are given up, and whoever waits for them is told.
+
+use domain::{ActionRun, ActionStatus, ExecutionId, Job, JobStatus, PipelineName};
+use futures::future::BoxFuture;
+
+use super::{Finished, finish};
+use crate::{
+    EngineError, HasMachines, HasStore,
+    jobs::open_job,
+    ports::{PageRequest, Store},
+};
+
+/// Runs read at a time: the most that a page of the store holds.
+const READ_AT_ONCE: u32 = 1000;
+
+/// Abandons the runs of `execution` that may not act any more. What their workers answer later changes nothing.
+///
+/// Boxed, since ending a run stores changes, which may have effects such as this one.
+///
+/// # Errors
+/// [`EngineError::Unavailable`] is worth a retry.
+pub(crate) fn abandon_runs<'a, W: HasStore + HasMachines>(
+    world: &'a W,
+    pipeline: &'a PipelineName,
+    execution: ExecutionId,
+) -> BoxFuture<'a, Result<(), EngineError>> {
+    Box::pin(async move {
+        let mut after = None;
+        loop {
+            let request = PageRequest { limit: READ_AT_ONCE, after };
+            let page = world.store().list_action_runs(pipeline, Some(execution), request).await?;
+            for run in page.items.iter().filter(|run| run.status == ActionStatus::InProgress) {
+                abandon_run(world, run).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    })
+}
+
+/// Abandons one run, unless a retry has given its execution the right to act again: then it is a run of that.
+async fn abandon_run<W: HasStore + HasMachines>(world: &W, run: &ActionRun) -> Result<(), EngineError> {
+    let view = world.store().load_pipeline(&run.pipeline).await?;
+    let execution = world.store().load_execution(&run.pipeline, run.execution).await?;
+    if let (Some(view), Some(execution)) = (view, execution)
+        && view.lets_act(&execution, &run.stage, run.generation)
+    {
+        return Ok(());
+    }
+    // To its worker, and to whom an approval asks, it is as if the time were over.
+    let job = open_job(world, run).await?.map(|job| Job { status: JobStatus::TimedOut, ..job });
+    let finished = Finished { job, ..Finished::default() };
+    finish(world, &run.into(), &finished).await.map(drop)
+}

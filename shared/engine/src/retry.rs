@@ -1,0 +1,82 @@
+//! RetryStageExecution: a failed or stopped stage runs again in the same execution.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    ActionName, ActionStatus, ExecutionId, NotRetryable, PipelineName, RetryMode, RetryOrder, StageName, retry_stage,
+};
+
+use crate::{
+    EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
+    commit::until_stored,
+    ports::{PageRequest, Store},
+    rollback::{find_stage, load_view},
+};
+
+/// Runs read at a time: the most that a page of the store holds.
+const READ_AT_ONCE: u32 = 1000;
+
+/// Runs a stage again in `id`.
+///
+/// # Errors
+/// Refusals `PipelineNotFoundException`, `StageNotFoundException`, `StageNotRetryableException`,
+/// `NotLatestPipelineExecutionException`, `ConflictException`.
+pub async fn retry_stage_execution<W: HasStore + HasMachines + HasAlarms>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+    id: ExecutionId,
+    mode: RetryMode,
+    caller: &str,
+) -> Result<(), EngineError> {
+    until_stored(async || {
+        let view = load_view(world, pipeline).await?;
+        let index = find_stage(&view, stage)?;
+        let Some(execution) = world.store().load_execution(pipeline, id).await? else {
+            let message = format!("Pipeline '{pipeline}' has no execution '{id}' that could be retried.");
+            return Err(EngineError::refused("StageNotRetryableException", message));
+        };
+        let succeeded = succeeded(world, pipeline, stage, id).await?;
+        let alarms = alarms::snapshot(world, std::iter::once(index)).await;
+        let order = RetryOrder { execution: id, stage, mode, succeeded: &succeeded, by: caller, alarms: &alarms };
+        let executions = BTreeMap::from([(id, execution)]);
+        let changes = retry_stage(&view, &executions, &order, world.now()).map_err(|why| refuse(stage, id, &why))?;
+        commit(world, pipeline, changes).await
+    })
+    .await
+}
+
+/// Actions of `stage` whose latest run in the execution succeeded.
+async fn succeeded<W: HasStore>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+    id: ExecutionId,
+) -> Result<Vec<ActionName>, EngineError> {
+    let (mut seen, mut succeeded, mut after) = (BTreeSet::new(), Vec::new(), None);
+    loop {
+        let page =
+            world.store().list_action_runs(pipeline, Some(id), PageRequest { limit: READ_AT_ONCE, after }).await?;
+        for run in page.items.into_iter().filter(|run| run.stage == *stage) {
+            if seen.insert(run.action.clone()) && run.status == ActionStatus::Succeeded {
+                succeeded.push(run.action);
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(succeeded);
+        }
+    }
+}
+
+fn refuse(stage: &StageName, id: ExecutionId, why: &NotRetryable) -> EngineError {
+    let exception = match why {
+        NotRetryable::Stale => return EngineError::Contended,
+        NotRetryable::Busy => "ConflictException",
+        NotRetryable::NotLatest { .. } => "NotLatestPipelineExecutionException",
+        NotRetryable::NeverEntered | NotRetryable::NotFailed(_) | NotRetryable::Outdated { .. } => {
+            "StageNotRetryableException"
+        }
+    };
+    EngineError::refused(exception, format!("Stage '{stage}' cannot be retried in execution '{id}'. {why}"))
+}
