@@ -3,6 +3,7 @@
 mod bad_input;
 mod events;
 mod fenced;
+mod interventions;
 mod killed;
 mod look;
 mod overlap;

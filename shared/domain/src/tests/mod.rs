@@ -3,7 +3,9 @@
 mod digest;
 mod failure;
 mod gate;
+mod retry;
 mod rollback;
+mod stop;
 mod table;
 mod transition;
 mod walk;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes, Execution,
+    ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes, Execution, ExecutionMode,
     PipelineDeclaration, Scope, derived_uuid, resolve_configuration,
 };
 
@@ -51,7 +51,13 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
         let store = declaration.artifact_store_for(&world.settings().region);
         let kms_key = store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone());
         let id = run_id(input);
-        let before = view.actions.iter().find(|run| run.id == id).cloned();
+        let before = match view.actions.iter().find(|run| run.id == id) {
+            // What is latest in a PARALLEL pipeline may be a run of another execution.
+            None if execution.mode == ExecutionMode::Parallel => {
+                world.store().load_action_run(&input.pipeline, input.execution_id, id).await?
+            }
+            latest => latest.cloned(),
+        };
         let run = match before {
             Some(run) => run,
             // Whoever was asked to stop begins nothing more, and the machine takes it for an action that did not succeed.
