@@ -9,4 +9,5 @@ mod look;
 mod overlap;
 mod process;
 mod scenario;
+mod webhooks;
 mod world;

@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, Value) {
+    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, Value) {
         let mut request = Request::builder().method(Method::POST).uri(format!("{}{path}", self.system.endpoint()));
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -51,7 +51,20 @@ const DIRECTIONS: &[Direction] = &[
     Direction {
         of: "domain",
         ours: These(&[]),
-        foreign: Only(&["serde", "serde_json", "thiserror", "jiff", "uuid", "sha2", "hex"]),
+        // The last four judge what is delivered to webhooks: signatures, addresses, filters.
+        foreign: Only(&[
+            "serde",
+            "serde_json",
+            "thiserror",
+            "jiff",
+            "uuid",
+            "sha2",
+            "hex",
+            "hmac",
+            "sha1",
+            "ipnet",
+            "serde_json_path",
+        ]),
     },
     Direction { of: "contract", ours: These(&["domain"]), foreign: Only(&["serde", "serde_json"]) },
     Direction {

@@ -141,6 +141,30 @@ fn adapters(member: &Member) -> BTreeSet<&str> {
 }
 
 #[test]
+fn only_webhooks_are_reached_unsigned() {
+    let template = template();
+    let apis = resources(&template, "AWS::Serverless::HttpApi");
+    assert!(!apis.is_empty());
+    for (id, properties) in &apis {
+        assert_eq!(properties["Auth"]["DefaultAuthorizer"].as_str(), Some("AWS_IAM"), "{id}");
+        let limits = &properties["RouteSettings"][api::WEBHOOK_ROUTE]["ThrottlingRateLimit"];
+        assert!(limits.as_i64().is_some(), "{id}: whoever is not authorised needs a limit");
+    }
+    let mut open = Vec::new();
+    for (name, properties) in functions(&template) {
+        assert!(properties["FunctionUrlConfig"].is_badvalue(), "{name}: an address of its own");
+        for (_, event) in properties["Events"].as_hash().into_iter().flatten() {
+            let route = &event["Properties"];
+            if event["Type"].as_str() == Some("HttpApi") && !route["Auth"].is_badvalue() {
+                let text = |member: &str| route[member].as_str().unwrap_or_default().to_owned();
+                open.push((name.clone(), format!("{} {}", text("Method"), text("Path"))));
+            }
+        }
+    }
+    assert_eq!(open, [("api".to_owned(), api::WEBHOOK_ROUTE.to_owned())]);
+}
+
+#[test]
 fn no_permission_is_for_every_action() {
     let text = workspace::read(TEMPLATE);
     let wild = text.lines().enumerate().filter(|(_, line)| line.contains("Action:") && line.contains('*'));

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     actions, approvals, executions, failure::Failure, jobs, paging::Listing, pipelines, rollback, state, transitions,
+    webhooks,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -16,8 +17,14 @@ const PAGE_PIPELINES: u32 = 1000;
 /// Each candidate for a rollback costs requests to S3, and people look at the newest.
 const PAGE_CANDIDATES: u32 = 20;
 
-/// Carries out `operation`, whose `input` has passed the model, for `caller`.
-pub(crate) async fn answer<W>(world: &W, operation: Operation, input: Value, caller: &str) -> Result<Value, Failure>
+/// Carries out `operation`, whose `input` has passed the model, for `caller`, who reached it at `endpoint`.
+pub(crate) async fn answer<W>(
+    world: &W,
+    operation: Operation,
+    input: Value,
+    caller: &str,
+    endpoint: &str,
+) -> Result<Value, Failure>
 where
     W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
 {
@@ -63,8 +70,14 @@ where
         O::PutThirdPartyJobFailureResult | O::PutThirdPartyJobSuccessResult => not_served(operation),
         O::CreateCustomActionType | O::DeleteCustomActionType => not_served(operation),
         O::GetActionType | O::UpdateActionType => not_served(operation),
-        O::DeleteWebhook | O::DeregisterWebhookWithThirdParty | O::ListWebhooks => not_served(operation),
-        O::PutWebhook | O::RegisterWebhookWithThirdParty => not_served(operation),
+        O::PutWebhook => write(webhooks::put(world, read(input)?, endpoint).await?),
+        O::ListWebhooks => {
+            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(webhooks::list(world, &listing, endpoint).await?)
+        }
+        O::DeleteWebhook => write(webhooks::delete(world, read(input)?).await?),
+        O::RegisterWebhookWithThirdParty => write(webhooks::register(world, read(input)?).await?),
+        O::DeregisterWebhookWithThirdParty => write(webhooks::deregister(world, read(input)?).await?),
         O::ListTagsForResource | O::TagResource | O::UntagResource => not_served(operation),
         O::ListRuleExecutions | O::ListRuleTypes | O::OverrideStageCondition => not_served(operation),
         O::ListDeployActionExecutionTargets | O::PutActionRevision => not_served(operation),

@@ -21,6 +21,8 @@ const NOT_SERVED: &str = "This is the endpoint of Lastgood, which speaks the API
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ApiEvent {
+    /// Key of the route that let the request in.
+    pub route_key: String,
     /// Path without the query.
     pub raw_path: String,
     /// Headers; names in lower case, values of equal names joined by commas.
@@ -40,6 +42,8 @@ pub struct ApiEvent {
 pub struct RequestContext {
     /// The HTTP request.
     pub http: Http,
+    /// Host that the client called, one of the API's own; empty: what the client says it called.
+    pub domain_name: String,
     /// Id of the request; empty: one is made.
     pub request_id: String,
     /// Who was let in.
@@ -103,6 +107,19 @@ impl ApiEvent {
             let message = "The event's body is not base64, although isBase64Encoded says so.";
             EngineError::refused("SerializationException", message)
         })
+    }
+
+    /// The address at which the client reached the endpoint, such as
+    /// `https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com`.
+    pub(crate) fn endpoint(&self) -> String {
+        let header = |name: &str| self.headers.get(name).map(String::as_str);
+        // API Gateway sets it; only a laptop does without TLS.
+        let scheme = if header("x-forwarded-proto") == Some("http") { "http" } else { "https" };
+        let host = match self.request_context.domain_name.as_str() {
+            "" => header("host").unwrap_or_default(),
+            name => name,
+        };
+        format!("{scheme}://{host}")
     }
 
     /// ARN of whoever sent the request: what the authoriser says; else the access key that claims to have signed, for

@@ -8,6 +8,7 @@
 
 mod actions;
 mod approvals;
+mod deliveries;
 mod dispatch;
 mod event;
 mod executions;
@@ -19,11 +20,13 @@ mod revisions;
 mod rollback;
 mod state;
 mod transitions;
+mod webhooks;
 
 use engine::{EngineError, HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
 use protocol::{Call, HttpReply, HttpRequest};
 use uuid::Builder;
 
+pub use deliveries::WEBHOOK_ROUTE;
 pub use event::{ApiEvent, ApiReply, Authorizer, Http, Iam, RequestContext};
 
 /// Answers one request.
@@ -37,13 +40,16 @@ where
     W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
 {
     let request_id = request_id(world, &event);
+    if deliveries::is_delivery(&event) {
+        return deliveries::receive(world, &event, &request_id).await;
+    }
     let reply = match decode(&event, &request_id)? {
         Addressed::Elsewhere => return Ok(ApiReply::not_served(&request_id)),
         Addressed::Refused(reply) => *reply,
         Addressed::Call(call) => {
             let caller = event.caller(&world.settings().account);
             let Call { operation, input, codec } = call;
-            let answer = dispatch::answer(world, operation, input, &caller).await;
+            let answer = dispatch::answer(world, operation, input, &caller, &event.endpoint()).await;
             let answer = answer.map_err(|failure| failure.into_api(operation, &request_id));
             let code = answer.as_ref().err().map(|error| error.code.name());
             tracing::info!(

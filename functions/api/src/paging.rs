@@ -21,8 +21,14 @@ impl Listing {
     /// InvalidNextTokenException for a token that is not of this listing.
     pub(crate) fn of(operation: Operation, input: &Value, limit: u32) -> Result<Self, ApiError> {
         let token = PageToken::of(operation, input);
-        let after = input["nextToken"].as_str().map(|next| token.redeem(next)).transpose()?;
-        let limit = input["maxResults"].as_u64().and_then(|limit| u32::try_from(limit).ok()).unwrap_or(limit);
+        // ListWebhooks spells them with capitals.
+        let member = |name: &str, capital: &str| input.get(name).or_else(|| input.get(capital));
+        let next = member("nextToken", "NextToken").and_then(Value::as_str);
+        let after = next.map(|next| token.redeem(next)).transpose()?;
+        let limit = member("maxResults", "MaxResults")
+            .and_then(Value::as_u64)
+            .and_then(|limit| u32::try_from(limit).ok())
+            .unwrap_or(limit);
         Ok(Self { token, limit, after })
     }
 

@@ -30,6 +30,7 @@ pub(crate) struct Services {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     Api,
+    Webhooks,
     S3,
     DynamoDb,
     States,
@@ -50,7 +51,8 @@ pub(crate) fn router(services: Services) -> Router {
 impl Services {
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
         let router = match service_of(&request) {
-            Service::Api => return self.call_api(request).await,
+            Service::Api => return self.call_api(request, "$default").await,
+            Service::Webhooks => return self.call_api(request, api::WEBHOOK_ROUTE).await,
             Service::DynamoDb => return self.dynamodb.call(request).await,
             Service::S3 => &self.s3,
             Service::States => &self.states,
@@ -65,25 +67,28 @@ impl Services {
     }
 
     /// Does API Gateway's part: payload format 2.0 in, the function's answer out (spec 10.3).
-    async fn call_api(&self, request: Request<Body>) -> Response<Body> {
+    async fn call_api(&self, request: Request<Body>, route: &str) -> Response<Body> {
         let (head, body) = request.into_parts();
         let Ok(body) = Limited::new(body, API_BODY_BYTES_MAX).collect().await else {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, r#"{"message":"Request Entity Too Large"}"#);
         };
-        let headers: serde_json::Map<String, Value> = head
+        let mut headers: serde_json::Map<String, Value> = head
             .headers
             .iter()
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), json!(value.to_str().ok()?))))
             .collect();
+        headers.insert("x-forwarded-proto".to_owned(), json!("http"));
+        let host = headers.get("host").and_then(Value::as_str).unwrap_or_default().to_owned();
         let event = json!({
             "version": "2.0",
-            "routeKey": "$default",
+            "routeKey": route,
             "rawPath": head.uri.path(),
             "rawQueryString": head.uri.query().unwrap_or_default(),
             "headers": headers,
             "requestContext": {
                 "accountId": crate::ACCOUNT,
                 "stage": "$default",
+                "domainName": host,
                 "http": { "method": head.method.as_str(), "path": head.uri.path(), "sourceIp": "127.0.0.1" },
             },
             "body": STANDARD.encode(body.to_bytes()),
@@ -129,6 +134,9 @@ fn service_of(request: &Request<Body>) -> Service {
         Some("lambda") => return Service::Lambda,
         Some("sts") => return Service::Sts,
         _ => {}
+    }
+    if request.uri().path().starts_with("/webhooks/") {
+        return Service::Webhooks;
     }
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let target = header("x-amz-target").split('.').next().unwrap_or_default().to_owned();
@@ -197,6 +205,9 @@ mod tests {
             (vec![], "/service/CodePipeline_20150709/operation/ListPipelines", Service::Api),
             (vec![], "/service/GraniteServiceVersion20100801/operation/PutMetricData", Service::CloudWatch),
             (vec![], "/2015-03-31/functions/check/invocations", Service::Lambda),
+            (vec![], "/webhooks/shop-push-0123", Service::Webhooks),
+            (vec![("x-amz-target", "CodePipeline_20150709.DeletePipeline")], "/webhooks/x", Service::Webhooks),
+            (vec![], "/webhooks", Service::S3),
             (vec![], "/site/index.html", Service::S3),
             (vec![], "/site/a?X-Amz-Credential=AKIA%2F20261123%2Fus-east-1%2Fs3%2Faws4_request", Service::S3),
         ] {

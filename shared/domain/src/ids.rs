@@ -72,6 +72,10 @@ name! {
     /// Name of an action, unique in its stage.
     ActionName
 }
+name! {
+    /// Name of a webhook, unique per account and region.
+    WebhookName
+}
 
 macro_rules! id {
     ($(#[$doc:meta])* $type:ident) => {

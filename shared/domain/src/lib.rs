@@ -29,6 +29,7 @@ mod structure;
 mod tests;
 mod transition;
 mod variables;
+mod webhook;
 
 pub use action_type::{ACTION_TYPES, ActionKind, ActionTypeInfo, find_action_type};
 pub use admission::admit_waiting;
@@ -45,7 +46,8 @@ pub use failure::{FailureAnswer, FailureDecision, StageFailure, close_dead, deci
 pub use fingerprint::fingerprint;
 pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, cancel_outdated, pass_gate};
 pub use ids::{
-    ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName, derived_uuid,
+    ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName, WebhookName,
+    derived_uuid,
 };
 pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
@@ -65,3 +67,7 @@ pub use stop::{NotStoppable, StopOrder, stop_execution};
 pub use structure::{StructureError, StructureErrorKind, validate_structure};
 pub use transition::{disable_transition, enable_transition};
 pub use variables::{ResolveError, Scope, resolve_configuration};
+pub use webhook::{
+    FilterMiss, InvalidWebhook, Secret, Sender, Unauthentic, Webhook, WebhookAuthConfiguration, WebhookAuthentication,
+    WebhookDefinition, WebhookFilter, WebhookProblem, authenticate, has_placeholders, judge_filters, put_webhook,
+};

@@ -30,6 +30,11 @@ impl Settings {
     pub fn pipeline_arn(&self, pipeline: &str) -> String {
         format!("arn:aws:codepipeline:{}:{}:{pipeline}", self.region, self.account)
     }
+
+    /// ARN of a webhook.
+    pub fn webhook_arn(&self, webhook: &str) -> String {
+        format!("arn:aws:codepipeline:{}:{}:webhook:{webhook}", self.region, self.account)
+    }
 }
 
 /// Time, randomness and settings: what every use case may touch.

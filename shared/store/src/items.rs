@@ -50,6 +50,7 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
         Row::Effect(row) => to_item(row),
         Row::Source(row) => to_item(row),
         Row::Start(row) => to_item(row),
+        Row::Webhook(row) => to_item(row),
     };
     let kind = row_type(row);
     let mut item: Item =
@@ -103,6 +104,7 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
         Row::Effect(_) => "Effect",
         Row::Source(_) => "Source",
         Row::Start(_) => "Start",
+        Row::Webhook(_) => "Webhook",
     }
 }
 
@@ -117,6 +119,7 @@ pub(crate) fn version_of(row: &Row) -> Option<u64> {
         Row::Watch(row) | Row::OpenWatch(row) => Some(row.version),
         Row::Job(row) => Some(row.version),
         Row::Start(row) => Some(row.version),
+        Row::Webhook(row) => Some(row.version),
         Row::Summary(_)
         | Row::Waiting(_)
         | Row::OpenExecution(_)
@@ -149,6 +152,7 @@ fn expires_at(row: &Row) -> Option<i64> {
         | Row::Waiting(_)
         | Row::OpenExecution(_)
         | Row::Effect(_)
-        | Row::Source(_) => None,
+        | Row::Source(_)
+        | Row::Webhook(_) => None,
     }
 }

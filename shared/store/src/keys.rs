@@ -3,7 +3,7 @@
 //! Parts are joined by `#`. Names of pipelines, stages and actions, ids and padded numbers cannot hold a `#`, so a key
 //! stays unambiguous as long as text of others (ARNs, object keys, rule names) stands last, which it does.
 
-use domain::{ActionRun, ExecutionId, PipelineName, Record, StageName, Watch};
+use domain::{ActionRun, ExecutionId, PipelineName, Record, StageName, Watch, WebhookName};
 use engine::ports::{PendingEffect, Row, SourceBinding};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -26,6 +26,7 @@ pub(crate) struct Range {
 const PIPELINES: &str = "PIPELINES";
 const OPEN: &str = "OPEN";
 const OUTBOX: &str = "OUTBOX";
+const WEBHOOKS: &str = "WEBHOOKS";
 /// Sort key of a pipeline's own row.
 pub(crate) const META: &str = "META";
 /// Hexadecimal digits of a digest inside a sort key: 64 bits tell apart what else has the same key.
@@ -60,6 +61,7 @@ impl Key {
             Row::Effect(pending) => Self::new(OUTBOX, pending.effect.id()),
             Row::Source(binding) => Self::source(binding),
             Row::Start(marker) => Self::start(&marker.pipeline, &marker.cause),
+            Row::Webhook(webhook) => Self::webhook(&webhook.definition.name),
         }
     }
 
@@ -76,6 +78,11 @@ impl Key {
     /// What `cause` started. A client's token or an object key can be longer than a sort key (1024 bytes).
     pub(crate) fn start(pipeline: &PipelineName, cause: &str) -> Self {
         Self::new(format!("START#{pipeline}"), hex::encode(Sha256::digest(cause)))
+    }
+
+    /// A webhook. An account has few, so all are in one partition.
+    pub(crate) fn webhook(name: &WebhookName) -> Self {
+        Self::new(WEBHOOKS, name)
     }
 
     /// Several rules of a stage may watch one alarm, so the rule belongs to the key.
@@ -164,6 +171,11 @@ impl Range {
     /// Effects to perform, in no order that means anything.
     pub(crate) fn outbox() -> Self {
         Self::all(OUTBOX.to_owned())
+    }
+
+    /// All webhooks, by name.
+    pub(crate) fn webhooks() -> Self {
+        Self::all(WEBHOOKS.to_owned())
     }
 
     fn all(partition: String) -> Self {

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
     ActionExecutionId, ActionRun, Execution, ExecutionId, Job, PipelineIndex, PipelineName, PipelineView, Record,
-    StageName, StageState, Success, Watch,
+    StageName, StageState, Success, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
     OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, SourceBinding, StartMarker, Store, StoreError,
@@ -153,6 +153,14 @@ impl Store for Table {
 
     async fn load_start(&self, pipeline: &PipelineName, cause: &str) -> Result<Option<StartMarker>, StoreError> {
         self.get(&Key::start(pipeline, cause)).await
+    }
+
+    async fn load_webhook(&self, name: &WebhookName) -> Result<Option<Webhook>, StoreError> {
+        self.get(&Key::webhook(name)).await
+    }
+
+    async fn list_webhooks(&self, page: PageRequest) -> Result<Page<Webhook>, StoreError> {
+        self.page(&Range::webhooks(), Direction::Forward, page).await
     }
 
     async fn list_records(&self, execution: ExecutionId, page: PageRequest) -> Result<Page<Record>, StoreError> {

@@ -4,6 +4,7 @@
 
 mod actions;
 mod cloud;
+mod deliveries;
 mod executions;
 mod jobs;
 mod objects;
@@ -14,4 +15,5 @@ mod rollback;
 mod state;
 mod stops;
 mod transitions;
+mod webhooks;
 mod world;

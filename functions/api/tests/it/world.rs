@@ -242,7 +242,11 @@ pub(crate) fn json_call(operation: &str, body: String) -> ApiEvent {
 
 pub(crate) fn event(method: &str) -> ApiEvent {
     let http = Http { method: method.to_owned(), source_ip: "192.0.2.1".to_owned() };
-    ApiEvent { request_context: RequestContext { http, ..RequestContext::default() }, ..ApiEvent::default() }
+    let domain_name = "api.example.com".to_owned();
+    ApiEvent {
+        request_context: RequestContext { http, domain_name, ..RequestContext::default() },
+        ..ApiEvent::default()
+    }
 }
 
 pub(crate) fn shop_name() -> PipelineName {

@@ -5,6 +5,7 @@ use std::future::Future;
 use domain::{
     ActionExecutionId, ActionName, ActionRun, Effect, Execution, ExecutionId, ExecutionMode, Generation, Job,
     PipelineIndex, PipelineName, PipelineType, PipelineView, Record, StageName, StageState, Success, Waiting, Watch,
+    Webhook, WebhookName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,8 @@ pub enum Row {
     Source(SourceBinding),
     /// Remembers what an event or a client token started.
     Start(StartMarker),
+    /// A webhook, in the list of all.
+    Webhook(Webhook),
 }
 
 /// A pipeline in the list of pipelines.
@@ -261,6 +264,12 @@ pub trait Store: Send + Sync {
         pipeline: &PipelineName,
         cause: &str,
     ) -> impl Future<Output = Result<Option<StartMarker>, StoreError>> + Send;
+
+    /// A webhook.
+    fn load_webhook(&self, name: &WebhookName) -> impl Future<Output = Result<Option<Webhook>, StoreError>> + Send;
+
+    /// Webhooks by name.
+    fn list_webhooks(&self, page: PageRequest) -> impl Future<Output = Result<Page<Webhook>, StoreError>> + Send;
 
     /// History of an execution, oldest first.
     fn list_records(

@@ -48,5 +48,6 @@ pub mod rules;
 pub mod state;
 pub mod tags;
 pub mod transitions;
+pub mod webhooks;
 
 pub use epoch::Epoch;

@@ -3,7 +3,7 @@
 use protocol::Operation;
 use protocol::wire::{
     actions::*, approvals::*, executions::*, jobs::*, pipelines::*, rollback::*, rules::*, state::*, tags::*,
-    transitions::*,
+    transitions::*, webhooks::*,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,6 +65,8 @@ fn typed_inputs_and_outputs_lose_nothing() {
         AcknowledgeJob: AcknowledgeJobInput => AcknowledgeJobOutput;
         CreatePipeline: CreatePipelineInput => CreatePipelineOutput;
         DeletePipeline: DeletePipelineInput;
+        DeleteWebhook: DeleteWebhookInput => DeleteWebhookOutput;
+        DeregisterWebhookWithThirdParty: DeregisterWebhookWithThirdPartyInput => DeregisterWebhookWithThirdPartyOutput;
         DisableStageTransition: DisableStageTransitionInput;
         EnableStageTransition: EnableStageTransitionInput;
         GetJobDetails: GetJobDetailsInput => GetJobDetailsOutput;
@@ -78,12 +80,15 @@ fn typed_inputs_and_outputs_lose_nothing() {
         ListRollbackCandidates: ListRollbackCandidatesInput => ListRollbackCandidatesOutput;
         ListRuleExecutions: ListRuleExecutionsInput => ListRuleExecutionsOutput;
         ListTagsForResource: ListTagsForResourceInput => ListTagsForResourceOutput;
+        ListWebhooks: ListWebhooksInput => ListWebhooksOutput;
         OverrideStageCondition: OverrideStageConditionInput;
         PollForJobs: PollForJobsInput => PollForJobsOutput;
         PutActionRevision: PutActionRevisionInput => PutActionRevisionOutput;
         PutApprovalResult: PutApprovalResultInput => PutApprovalResultOutput;
         PutJobFailureResult: PutJobFailureResultInput;
         PutJobSuccessResult: PutJobSuccessResultInput;
+        PutWebhook: PutWebhookInput => PutWebhookOutput;
+        RegisterWebhookWithThirdParty: RegisterWebhookWithThirdPartyInput => RegisterWebhookWithThirdPartyOutput;
         RetryStageExecution: RetryStageExecutionInput => RetryStageExecutionOutput;
         RollbackStage: RollbackStageInput => RollbackStageOutput;
         StartPipelineExecution: StartPipelineExecutionInput => StartPipelineExecutionOutput;

@@ -1,7 +1,7 @@
 //! Every row comes back as it was stored, one version on, by one request.
 
 use anyhow::Result;
-use domain::{ActionRun, Execution, Job, PipelineIndex, StageState, Success, Watch};
+use domain::{ActionRun, Execution, Job, PipelineIndex, StageState, Success, Watch, Webhook};
 use engine::ports::{PageRequest, Row, StartMarker, Store};
 use uuid::Uuid;
 
@@ -49,6 +49,7 @@ async fn single_rows_come_back_by_one_read() -> Result<()> {
             Row::ActionRun(run(2, 3)),
             Row::Job(job()),
             Row::Start(marker(&cause)),
+            Row::Webhook(webhook("push")),
         ])
         .await?;
     let found = one_request!(world, world.table.load_execution(&shop(), execution_id(1)));
@@ -62,10 +63,16 @@ async fn single_rows_come_back_by_one_read() -> Result<()> {
         Some(StartMarker { version: 1, ..marker(&cause) })
     );
 
+    assert_eq!(
+        one_request!(world, world.table.load_webhook(&"push".parse()?)),
+        Some(Webhook { version: 1, ..webhook("push") })
+    );
+
     assert_eq!(world.table.load_execution(&shop(), execution_id(2)).await?, None);
     assert_eq!(world.table.load_action_run(&shop(), execution_id(1), run_id(3)).await?, None, "of another execution");
     assert_eq!(world.table.load_job(Uuid::nil()).await?, None);
     assert_eq!(world.table.load_start(&shop(), "other").await?, None);
+    assert_eq!(world.table.load_webhook(&"pus".parse()?).await?, None);
     Ok(())
 }
 
@@ -84,6 +91,8 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
             Row::Record(record(1, "StageEntered", 1)),
             Row::Effect(effect(1)),
             Row::Source(source(key)),
+            Row::Webhook(webhook("push")),
+            Row::Webhook(webhook("@")),
         ])
         .await?;
     let table = &world.table;
@@ -98,6 +107,8 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
     assert_eq!(one_request!(world, table.pending_effects(page())).items, [effect(1)]);
     assert_eq!(one_request!(world, table.sources_of("uploads", key)), [source(key)]);
     assert_eq!(table.sources_of("uploads", "other").await?, []);
+    let stored = |name| Webhook { version: 1, ..webhook(name) };
+    assert_eq!(one_request!(world, table.list_webhooks(page())).items, [stored("@"), stored("push")]);
     Ok(())
 }
 
@@ -118,6 +129,7 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
             Row::Job(job()),
             Row::Start(marker("token")),
             Row::Effect(effect(1)),
+            Row::Webhook(webhook("push")),
         ])
         .await?;
     let mut ends = std::collections::BTreeMap::new();
@@ -130,6 +142,7 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
         ("Pipeline", None),
         ("LatestAction", None),
         ("Effect", None),
+        ("Webhook", None),
         ("Execution", Some(second(1) + 366 * day)),
         ("ActionRun", Some(second(1) + 366 * day)),
         ("Success", Some(second(1) + 366 * day)),

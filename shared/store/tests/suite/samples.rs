@@ -4,7 +4,7 @@
 
 use domain::{
     ActionExecutionId, ActionRun, Effect, Execution, ExecutionId, Generation, Job, PipelineIndex, PipelineName, Record,
-    StageName, StageState, Success, Waiting, Watch,
+    StageName, StageState, Success, Waiting, Watch, Webhook,
 };
 use engine::ports::{OpenExecution, PendingEffect, PipelineSummary, SourceBinding, StartMarker};
 use jiff::Timestamp;
@@ -188,4 +188,16 @@ pub(crate) fn marker(cause: &str) -> StartMarker {
         sequencer: Some("0055".into()),
         version: 0,
     }
+}
+
+pub(crate) fn webhook(name: &str) -> Webhook {
+    from(json!({
+        "definition": {
+            "name": name, "targetPipeline": "shop", "targetAction": "Fetch",
+            "filters": [{"jsonPath": "$.ref", "matchEquals": "refs/heads/main"}, {"jsonPath": "$.head_commit"}],
+            "authentication": "GITHUB_HMAC",
+            "authenticationConfiguration": {"SecretToken": "secret", "AllowedIPRange": "0.0.0.0/0"},
+        },
+        "urlKey": "0123", "lastTriggered": at(3), "problem": {"status": 403, "message": "unsigned"},
+    }))
 }
