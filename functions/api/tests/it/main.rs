@@ -6,6 +6,7 @@ mod actions;
 mod cloud;
 mod deliveries;
 mod executions;
+mod fuzz;
 mod jobs;
 mod objects;
 mod pipelines;
