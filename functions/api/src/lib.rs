@@ -16,6 +16,7 @@ mod failure;
 mod jobs;
 mod paging;
 mod pipelines;
+mod reference;
 mod revisions;
 mod rollback;
 mod state;
@@ -28,6 +29,7 @@ use uuid::Builder;
 
 pub use deliveries::WEBHOOK_ROUTE;
 pub use event::{ApiEvent, ApiReply, Authorizer, Http, Iam, RequestContext};
+pub use reference::differences;
 
 /// Answers one request.
 ///

@@ -38,6 +38,8 @@ enum Command {
 enum Bench {
     /// Run the reference pipeline (3 stages, 5 actions) many times: what a release costs on AWS, and how long our own work takes
     Release(bench::Options),
+    /// Call the API with a short and a long history: times, throughput and requests to the table of each operation
+    Api(bench::api::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -46,5 +48,6 @@ fn main() -> anyhow::Result<()> {
         Command::Package(options) => package::run(&options),
         Command::Model { service_model } => model::run(&service_model),
         Command::Bench(Bench::Release(options)) => bench::run(&options),
+        Command::Bench(Bench::Api(options)) => bench::api::run(&options),
     }
 }

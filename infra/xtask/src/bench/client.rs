@@ -28,9 +28,17 @@ impl CodePipeline {
     /// # Errors
     /// No answer, or one that refuses.
     pub(super) async fn call(&self, operation: &str, input: Value) -> anyhow::Result<Value> {
+        self.call_target(&format!("CodePipeline_20150709.{operation}"), &input).await
+    }
+
+    /// Calls an operation by its whole target, such as `Lastgood_20261201.ListRollbackCandidates`.
+    ///
+    /// # Errors
+    /// No answer, or one that refuses.
+    pub(super) async fn call_target(&self, operation: &str, input: &Value) -> anyhow::Result<Value> {
         let request = Request::post(&self.endpoint)
             .header(CONTENT_TYPE, "application/x-amz-json-1.1")
-            .header("x-amz-target", format!("CodePipeline_20150709.{operation}"))
+            .header("x-amz-target", operation)
             .body(Full::new(Bytes::from(input.to_string())))?;
         let response = self.http.request(request).await.with_context(|| format!("{operation}: no answer"))?;
         let status = response.status();

@@ -101,7 +101,7 @@ pub(super) async fn measure(releases: u32, rollbacks: u32) -> anyhow::Result<Mea
 }
 
 /// Shows how far it is, on one line that the next overwrites; nothing where nobody watches.
-fn progress(what: &str, number: u32, of: u32) {
+pub(super) fn progress(what: &str, number: u32, of: u32) {
     if std::io::stderr().is_terminal() {
         let end = if number < of { "" } else { "\r\x1b[K" };
         eprint!("\r\x1b[K{what} {number} of {of}{end}");
@@ -109,9 +109,9 @@ fn progress(what: &str, number: u32, of: u32) {
 }
 
 /// The running system with its clients.
-struct Bench {
-    system: System,
-    api: CodePipeline,
+pub(super) struct Bench {
+    pub(super) system: System,
+    pub(super) api: CodePipeline,
     s3: aws_sdk_s3::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     smoke: Arc<Smoke>,
@@ -126,7 +126,8 @@ struct Ended {
 }
 
 impl Bench {
-    async fn start(data: &std::path::Path) -> anyhow::Result<Self> {
+    /// Starts the system with its data in `data`.
+    pub(super) async fn start(data: &std::path::Path) -> anyhow::Result<Self> {
         let options = Options { data: data.to_owned(), port: 0, functions: Vec::new() };
         let system = System::start(options).await?;
         let api = CodePipeline::at(system.endpoint());
@@ -138,7 +139,7 @@ impl Bench {
     }
 
     /// Makes buckets and the pipeline, whose creation is its first release.
-    async fn create(&self) -> anyhow::Result<()> {
+    pub(super) async fn create(&self) -> anyhow::Result<()> {
         let versioned = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
         for bucket in [UPLOADS, ARTIFACTS, SITE] {
             self.s3.create_bucket().bucket(bucket).send().await?;
@@ -291,7 +292,8 @@ fn ms(time: &Value) -> Option<i64> {
     time.as_f64().map(|seconds| (seconds * 1e3).round() as i64)
 }
 
-fn sdk_config(endpoint: &str) -> anyhow::Result<aws_types::SdkConfig> {
+/// Settings of the SDK for the system at `endpoint`.
+pub(super) fn sdk_config(endpoint: &str) -> anyhow::Result<aws_types::SdkConfig> {
     let machine = format!("arn:aws:states:{}:{}:stateMachine:unused", local::REGION, local::ACCOUNT);
     let variables = [
         ("LASTGOOD_TABLE", local::TABLE),

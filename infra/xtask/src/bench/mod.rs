@@ -1,8 +1,11 @@
+//! Benchmarks. `release` is here, `api` has a folder.
+//!
 //! `cargo xtask bench release`: the reference pipeline in one process, counted and timed.
 //!
 //! Three stages, five actions: an S3 source; two Lambda actions in parallel; an S3 deploy, then a Lambda check. Everything is
 //! what runs in AWS; only the services are stand-ins. Counts are exact; times are of this machine and this build.
 
+pub(crate) mod api;
 mod client;
 mod measure;
 mod price;

@@ -1,18 +1,12 @@
 //! Inputs that satisfy the model, with names that exist where the model says what a name is of.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 
-use protocol::{Operation, Service};
+use protocol::Operation;
 use serde_json::{Map, Value, json};
 
 use super::chance::Chance;
-
-static CODEPIPELINE: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../../../shared/protocol/model/codepipeline-2015-07-09.json")).unwrap()
-});
-static LASTGOOD: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../../../shared/protocol/model/lastgood-2026-12-01.json")).unwrap()
-});
+use crate::models;
 
 /// Values that satisfy one pattern or another of the model.
 const SAMPLES: [&str; 8] = [
@@ -41,10 +35,7 @@ impl Inputs {
 
     /// A valid input of `operation`: any of its members, of any size.
     pub(crate) fn of(&self, operation: Operation, chance: &mut Chance) -> Value {
-        let table = match operation.service() {
-            Service::CodePipeline => &*CODEPIPELINE,
-            Service::Lastgood => &*LASTGOOD,
-        };
+        let table = models::table(operation.service());
         let name = table["operations"][operation.name()]["input"].as_str().unwrap();
         self.value(&table["shapes"], name, chance)
     }

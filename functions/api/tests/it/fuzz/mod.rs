@@ -170,7 +170,8 @@ fn judge(codec: Codec, operation: Option<Operation>, reply: &ApiReply) -> Result
     };
     let kind = error["__type"].as_str().unwrap_or_default();
     let kind = kind.rsplit('#').next().unwrap_or_default();
-    let code = ErrorCode::ALL.iter().find(|code| code.name() == kind).ok_or_else(|| format!("unknown error {error}"))?;
+    let code =
+        ErrorCode::ALL.iter().find(|code| code.name() == kind).ok_or_else(|| format!("unknown error {error}"))?;
     let declared = operation.is_some_and(|operation| {
         UNDECLARED.contains(&(operation, *code)) || operation.declared_errors().iter().any(|name| name == kind)
     });

@@ -31,6 +31,12 @@ const LONG: usize = 20_000;
 pub(crate) fn value(value: &mut Value, chance: &mut Chance) {
     let other = chance.percent(20).then(|| pick(value, chance).clone());
     let place = pick(value, chance);
+    if place.is_string() && chance.percent(70) {
+        // What keeps its type gets further.
+        let texts = TEXTS.map(Value::from);
+        *place = if chance.percent(50) { chance.one_of(&texts).clone() } else { spoiled(place.take(), chance) };
+        return;
+    }
     *place = match chance.below(8) {
         0 => Value::Null,
         1 => (*chance.one_of(&TEXTS)).into(),
