@@ -8,7 +8,9 @@ use domain::{
 };
 
 use crate::{
-    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, commit,
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
+    actions::let_go,
+    commit,
     commit::{forget, perform_and_forget, reread, until_stored},
     definitions,
     gate::load_into,
@@ -133,8 +135,8 @@ async fn cancel_waiting<W: HasStore + HasMachines + HasAlarms>(
     Ok(())
 }
 
-/// Deletes a pipeline and its history. One that is not there is success (spec 1.9). Executions that wait end with it,
-/// others at their next gate.
+/// Deletes a pipeline and its history. One that is not there is success (spec 1.9). Executions that wait for something
+/// end with it, others at their next gate.
 ///
 /// # Errors
 /// [`EngineError::Unavailable`] is worth a retry.
@@ -182,6 +184,7 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
     // A short history is gone when this returns, so that a pipeline made anew under the name begins with none. What is
     // left of a long one, or of one that could not be reached, is the reconciler's.
     if let Some(before) = deleted
+        && let_go(world, name, before).await.is_ok()
         && world.store().purge_history(name, before).await.unwrap_or(false)
     {
         forget(world, &Effect::PurgeHistory { pipeline: name.clone(), before }).await;

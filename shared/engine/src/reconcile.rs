@@ -4,7 +4,9 @@ use domain::{AlarmState, Effect, ExecutionId, PipelineName, Watch};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, alarms, commit,
+    EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
+    actions::let_go,
+    alarms, commit,
     commit::{forget, perform_and_forget, reread, until_stored},
     gate::{load_into, load_waiting},
     jobs::invoke_and_forget,
@@ -86,7 +88,12 @@ where
 }
 
 /// Whether nothing of a deleted pipeline's history is left.
-async fn purge<W: HasStore>(world: &W, pipeline: &PipelineName, before: ExecutionId) -> Result<bool, EngineError> {
+async fn purge<W: HasStore + HasMachines>(
+    world: &W,
+    pipeline: &PipelineName,
+    before: ExecutionId,
+) -> Result<bool, EngineError> {
+    let_go(world, pipeline, before).await?;
     for _ in 0..PURGES_MAX {
         if world.store().purge_history(pipeline, before).await? {
             return Ok(true);

@@ -173,4 +173,6 @@ async fn an_update_cancels_what_waits_at_once_and_a_deletion_lets_it_go() {
     let before = bench.told(cancelled).len();
     bench.ok("DeletePipeline", json!({"name": "shop"})).await;
     assert_eq!(bench.told(cancelled).len() - before, 1, "its state machine does not wait for a year");
+    let job = bench.told(|answer| answer["status"] == "Abandoned");
+    assert_eq!(job.len(), 1, "nor that of the one inside for its job");
 }

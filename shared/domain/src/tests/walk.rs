@@ -263,7 +263,11 @@ fn every_order_of_two_executions_and_one_more_thing() {
         ("an update", Budget { updates: 1, rollbacks: 1, source_fails: true, ..Budget::default() }, true),
         ("a dead machine", Budget { deaths: 1, alarms: 1, source_fails: true, ..Budget::default() }, true),
         ("stops", Budget { stops: 2, source_fails: true, ..Budget::default() }, false),
-        ("a stop, a retry, a rollback", Budget { stops: 1, retries: 1, rollbacks: 1, ..Budget::default() }, false),
+        (
+            "a stop, a retry, a rollback",
+            Budget { stops: 1, retries: 1, rollbacks: 1, in_order: true, ..Budget::default() },
+            false,
+        ),
         ("two retries, an update", Budget { retries: 2, updates: 1, ..Budget::default() }, true),
         ("a dead machine, a retry", Budget { deaths: 1, retries: 1, ..Budget::default() }, false),
     ];

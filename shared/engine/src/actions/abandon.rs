@@ -1,11 +1,12 @@
 //! The end of actions whose execution has lost the right to act: they are given up, and whoever waits for them is told.
 
-use domain::{ActionRun, ActionStatus, ExecutionId, Job, JobStatus, PipelineName};
+use domain::{ActionRun, ActionStatus, Effect, ExecutionId, Job, JobStatus, PipelineName};
 use futures::future::BoxFuture;
 
 use super::{Finished, finish};
 use crate::{
     EngineError, HasMachines, HasStore,
+    commit::perform_on_machines,
     jobs::open_job,
     ports::{PageRequest, Store},
 };
@@ -53,4 +54,26 @@ async fn abandon_run<W: HasStore + HasMachines>(world: &W, run: &ActionRun) -> R
     let job = open_job(world, run).await?.map(|job| Job { status: JobStatus::TimedOut, ..job });
     let finished = Finished { job, ..Finished::default() };
     finish(world, &run.into(), &finished).await.map(drop)
+}
+
+/// Tells whoever waits for the actions of a deleted pipeline that nothing comes any more, so that their state machines
+/// end. Executions older than `before` belonged to it. What runs is among the newest; the rest ends by its timeouts.
+///
+/// # Errors
+/// [`EngineError::Unavailable`] is worth a retry.
+pub(crate) async fn let_go<W: HasStore + HasMachines>(
+    world: &W,
+    pipeline: &PipelineName,
+    before: ExecutionId,
+) -> Result<(), EngineError> {
+    let request = PageRequest { limit: READ_AT_ONCE, after: None };
+    let page = world.store().list_action_runs(pipeline, None, request).await?;
+    let running = |run: &&ActionRun| run.status == ActionStatus::InProgress && run.execution < before;
+    for run in page.items.iter().filter(running) {
+        let Some(job) = open_job(world, run).await? else { continue };
+        // There is no row to keep an effect in: until this is done the history is not purged, so it is repeated.
+        let answer = Effect::AnswerAction { token: job.token, status: ActionStatus::Abandoned };
+        perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
+    }
+    Ok(())
 }

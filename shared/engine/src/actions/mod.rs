@@ -9,7 +9,7 @@ mod start;
 use contract::{ActionInput, ActionOperation, ActionOutput};
 use domain::{ActionKind, ActionRun, ActionStatus, Changes, Effect, Execution, ExecutionMode, find_action_type};
 
-pub(crate) use abandon::abandon_runs;
+pub(crate) use abandon::{abandon_runs, let_go};
 pub(crate) use finish::{Finished, finish};
 pub(crate) use start::Underway;
 
