@@ -9,5 +9,6 @@ mod look;
 mod overlap;
 mod process;
 mod scenario;
+mod starts;
 mod webhooks;
 mod world;

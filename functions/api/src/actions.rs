@@ -77,32 +77,39 @@ impl Filter {
 }
 
 /// The newest run of each action in `execution`. Which one that is shows only among all of them, so each page reads
-/// the list from its beginning; the cursor is the last run shown.
+/// the list from its beginning. The cursor holds the newest run of all as the first page saw it, and the last run
+/// shown: what starts meanwhile belongs to no page, or a retry would take the run of its action from a later one.
 async fn list_latest<W: HasStore>(
     world: &W,
     listing: &Listing,
     pipeline: &PipelineName,
     execution: ExecutionId,
 ) -> Result<Page<ActionRun>, Failure> {
+    let cursor = listing.after.as_deref().and_then(|cursor| cursor.split_once(CURSOR_PARTS));
     let (mut latest, mut seen) = (Vec::new(), BTreeSet::new());
     let mut after = None;
     for _ in 0..READS_MAX {
         let request = PageRequest { limit: READ_AT_ONCE, after };
         let page = world.store().list_action_runs(pipeline, Some(execution), request).await?;
-        latest.extend(page.items.into_iter().filter(|run| seen.insert((run.stage.clone(), run.action.clone()))));
+        let there = page.items.into_iter().filter(|run| cursor.is_none_or(|(newest, _)| place(run).as_str() <= newest));
+        latest.extend(there.filter(|run| seen.insert((run.stage.clone(), run.action.clone()))));
         after = page.next;
         if after.is_none() {
             break;
         }
     }
-    if let Some(shown) = &listing.after {
-        latest.retain(|run| place(run) < *shown);
+    let newest = cursor.map(|(newest, _)| newest.to_owned()).or_else(|| latest.first().map(place)).unwrap_or_default();
+    if let Some((_, shown)) = cursor {
+        latest.retain(|run| place(run).as_str() < shown);
     }
     let limit = listing.limit as usize;
-    let next = (latest.len() > limit).then(|| place(&latest[limit - 1]));
+    let next = (latest.len() > limit).then(|| format!("{newest}{CURSOR_PARTS}{}", place(&latest[limit - 1])));
     latest.truncate(limit);
     Ok(Page { items: latest, next })
 }
+
+/// Between the parts of a cursor; places have none.
+const CURSOR_PARTS: char = '|';
 
 /// Orders runs as the store lists them: by start, then by id.
 fn place(run: &ActionRun) -> String {

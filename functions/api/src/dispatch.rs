@@ -6,8 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    actions, approvals, executions, failure::Failure, jobs, paging::Listing, pipelines, rollback, state, transitions,
-    webhooks,
+    actions, approvals, executions, failure::Failure, jobs, paging::Listing, pipelines, revisions, rollback, state,
+    tags, transitions, webhooks,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -41,6 +41,7 @@ where
         O::StartPipelineExecution => write(executions::start(world, read(input)?, caller).await?),
         O::StopPipelineExecution => write(executions::stop(world, read(input)?, caller).await?),
         O::RetryStageExecution => write(executions::retry(world, read(input)?, caller).await?),
+        O::PutActionRevision => write(revisions::put(world, read(input)?).await?),
         O::GetPipelineExecution => write(executions::get(world, read(input)?).await?),
         O::ListPipelineExecutions => {
             let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
@@ -60,6 +61,12 @@ where
             let listing = Listing::of(operation, &input, PAGE_CANDIDATES)?;
             write(rollback::list_candidates(world, &listing, read(input)?).await?)
         }
+        O::TagResource => write(tags::add(world, read(input)?).await?),
+        O::UntagResource => write(tags::remove(world, read(input)?).await?),
+        O::ListTagsForResource => {
+            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(tags::list(world, &listing, read(input)?).await?)
+        }
         O::EnableStageTransition => write(transitions::enable(world, read(input)?, caller).await?),
         O::DisableStageTransition => write(transitions::disable(world, read(input)?, caller).await?),
         O::PutApprovalResult => write(approvals::put(world, read(input)?).await?),
@@ -78,9 +85,8 @@ where
         O::DeleteWebhook => write(webhooks::delete(world, read(input)?).await?),
         O::RegisterWebhookWithThirdParty => write(webhooks::register(world, read(input)?).await?),
         O::DeregisterWebhookWithThirdParty => write(webhooks::deregister(world, read(input)?).await?),
-        O::ListTagsForResource | O::TagResource | O::UntagResource => not_served(operation),
         O::ListRuleExecutions | O::ListRuleTypes | O::OverrideStageCondition => not_served(operation),
-        O::ListDeployActionExecutionTargets | O::PutActionRevision => not_served(operation),
+        O::ListDeployActionExecutionTargets => not_served(operation),
     }
 }
 

@@ -18,14 +18,14 @@ use protocol::{
     },
 };
 
-use crate::{failure::Failure, paging::Listing, revisions};
+use crate::{failure::Failure, paging::Listing};
 
 /// Executions read at once while looking for those that succeeded in a stage.
 const READ_AT_ONCE: u32 = 100;
 /// Reads for one page of those: it may hold fewer items than asked for, or none, and still not be the last.
 const READS_MAX: usize = 10;
 
-/// StartPipelineExecution. The same token starts one execution only.
+/// StartPipelineExecution. The same token starts one execution only, whatever else is asked with it.
 pub(crate) async fn start<W: HasStore + HasMachines + HasObjects>(
     world: &W,
     input: StartPipelineExecutionInput,
@@ -33,14 +33,14 @@ pub(crate) async fn start<W: HasStore + HasMachines + HasObjects>(
 ) -> Result<StartPipelineExecutionOutput, Failure> {
     let overrides = input.source_revisions.unwrap_or_default();
     let request = StartRequest {
-        pins: revisions::pins(world, &input.name, overrides).await?,
         pipeline: input.name,
         trigger: Trigger { trigger_type: TriggerType::StartPipelineExecution, trigger_detail: Some(caller.to_owned()) },
         cause: input.client_request_token.map(|token| format!("token:{token}")),
         order: None,
+        pins: BTreeMap::new(),
         variables: variables(input.variables.unwrap_or_default())?,
     };
-    let started = engine::start_execution(world, &request).await?;
+    let started = engine::start_with_revisions(world, &request, &overrides).await?;
     Ok(StartPipelineExecutionOutput { pipeline_execution_id: started.execution() })
 }
 

@@ -73,6 +73,10 @@ fn contended(operation: Operation) -> ApiError {
     if operation.declared_errors().iter().any(|error| error == conflict.name()) {
         return ApiError::new(conflict, "The pipeline is busy handling other changes. Try again in a moment.");
     }
+    if matches!(operation, Operation::TagResource | Operation::UntagResource) {
+        let message = "The tags are being changed by others at the same time. Try again in a moment.";
+        return ApiError::new(ErrorCode::ConcurrentModificationException, message);
+    }
     ApiError::new(ErrorCode::ThrottlingException, "Rate exceeded")
 }
 
@@ -142,6 +146,8 @@ mod tests {
     fn contention_is_a_conflict_where_that_is_declared_and_throttling_elsewhere() {
         let conflict = api_error(EngineError::Contended, Operation::RollbackStage);
         assert_eq!(conflict.code, ErrorCode::ConflictException);
+        let tags = api_error(EngineError::Contended, Operation::TagResource);
+        assert_eq!(tags.code, ErrorCode::ConcurrentModificationException);
         let throttled = api_error(EngineError::Contended, Operation::EnableStageTransition);
         assert_eq!(throttled, ApiError::new(ErrorCode::ThrottlingException, "Rate exceeded"));
     }

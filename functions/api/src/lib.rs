@@ -20,6 +20,7 @@ mod reference;
 mod revisions;
 mod rollback;
 mod state;
+mod tags;
 mod transitions;
 mod webhooks;
 

@@ -1,28 +1,22 @@
 //! Pipelines themselves.
 
 use engine::{HasAlarms, HasMachines, HasObjects, HasStore, ports::Store};
-use protocol::{
-    ErrorCode,
-    wire::pipelines::{
-        CreatePipelineInput, CreatePipelineOutput, DeletePipelineInput, GetPipelineInput, GetPipelineOutput,
-        ListPipelinesOutput, PipelineMetadata, PipelineSummary, UpdatePipelineInput, UpdatePipelineOutput,
-    },
+use protocol::wire::pipelines::{
+    CreatePipelineInput, CreatePipelineOutput, DeletePipelineInput, GetPipelineInput, GetPipelineOutput,
+    ListPipelinesOutput, PipelineMetadata, PipelineSummary, UpdatePipelineInput, UpdatePipelineOutput,
 };
 
-use crate::{failure::Failure, paging::Listing};
+use crate::{failure::Failure, paging::Listing, tags};
 
-/// CreatePipeline. Tags would be lost without a word, so they are refused.
+/// CreatePipeline.
 pub(crate) async fn create<W: HasStore + HasObjects + HasMachines>(
     world: &W,
     input: CreatePipelineInput,
     caller: &str,
 ) -> Result<CreatePipelineOutput, Failure> {
-    if input.tags.is_some_and(|tags| !tags.is_empty()) {
-        let message = "Tags are not kept by this version of Lastgood. Create the pipeline without them.";
-        return Err(Failure::refused(ErrorCode::InvalidTagsException, message));
-    }
-    let pipeline = engine::create_pipeline(world, input.pipeline, caller).await?;
-    Ok(CreatePipelineOutput { pipeline, tags: None })
+    let tags = tags::given(input.tags.as_ref())?;
+    let pipeline = engine::create_pipeline(world, input.pipeline, tags, caller).await?;
+    Ok(CreatePipelineOutput { pipeline, tags: input.tags })
 }
 
 /// GetPipeline.

@@ -28,21 +28,25 @@ pub async fn handle<W: HasStore + HasMachines>(world: &W, event: Value) -> Resul
     let mut executions = Vec::new();
     for upload in uploads {
         for (pipeline, outcome) in engine::object_uploaded(world, &upload).await? {
-            match outcome {
-                Ok(started) => {
-                    let id = started.execution();
-                    executions.push(id.to_string());
-                    let what = match started {
-                        Started::New(_) => "started",
-                        Started::Before(_) => "had been started by this upload before",
-                        Started::Overtaken(_) => "is newer than this upload, which starts nothing",
-                    };
-                    tracing::info!(pipeline.name = %pipeline, execution.id = %id, "upload: execution {what}");
-                }
+            let started = match outcome {
+                Ok(started) => started,
                 Err(refusal) => {
                     tracing::warn!(pipeline.name = %pipeline, "upload starts nothing: {refusal}");
+                    continue;
                 }
-            }
+            };
+            let id = started.execution();
+            executions.push(id.to_string());
+            let what = match started {
+                Started::New(_) => "started",
+                Started::Before(_) => "had been started by this upload before",
+                Started::Overtaken(_) => "is newer than this upload, which starts nothing",
+                Started::Failed(_) => {
+                    tracing::warn!(pipeline.name = %pipeline, execution.id = %id, "upload: the execution could not start and tells why");
+                    continue;
+                }
+            };
+            tracing::info!(pipeline.name = %pipeline, execution.id = %id, "upload: execution {what}");
         }
     }
     Ok(Triggered { executions })

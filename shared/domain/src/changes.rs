@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     ActionExecutionId, ActionName, ActionRun, ActionStatus, Evidence, Execution, ExecutionId, GateAnswer, Generation,
-    PipelineName, PipelineView, Rejected, StageName, StageState, Success, Watch, derived_uuid,
+    PipelineName, PipelineView, Rejected, Slot, StageName, StageState, Success, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -34,6 +34,8 @@ pub struct Changes {
     pub abandoned: Vec<(ActionRun, bool)>,
     /// Jobs.
     pub jobs: Vec<Job>,
+    /// Places among the executions under way that are taken.
+    pub slots: Vec<Slot>,
     /// Stages that must still be at this generation for the changes to be stored.
     pub fences: BTreeSet<(StageName, Generation)>,
     /// Executions that must still be as they were read for the changes to be stored.

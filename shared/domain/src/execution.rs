@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ExecutionId, ExecutionMode, ExecutionType, Generation,
-    Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, StageName, StageState, StageStatus, TriggerType,
+    Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, Slot, StageName, StageState, StageStatus, TriggerType,
 };
 
 /// The row of a pipeline execution: the truth about where it is and what it carries.
@@ -61,6 +61,9 @@ pub struct Execution {
     /// For executions of type ROLLBACK.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackOf>,
+    /// Its place among those under way, until it has ended; in SUPERSEDED mode there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,
@@ -77,14 +80,14 @@ pub struct Trigger {
     pub trigger_detail: Option<String>,
 }
 
-/// The object a Source action shall take.
+/// What a Source action shall take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourcePin {
     /// Key, where it differs from the declared one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Object version.
+    /// Object version, commit or image digest: what the provider calls a revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
 }

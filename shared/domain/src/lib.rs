@@ -20,11 +20,14 @@ mod pipeline;
 mod plan;
 mod records;
 mod retry;
+mod revision;
 mod rollback;
+mod slot;
 mod stage;
 mod status;
 mod stop;
 mod structure;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod transition;
@@ -55,9 +58,11 @@ pub use pipeline::{ActionIndex, PipelineIndex, PipelineView, StageIndex, WatchRu
 pub use plan::{ActionStep, action_groups, kept_actions, remaining_groups};
 pub use records::{Success, Watch};
 pub use retry::{NotRetryable, RetryOrder, retry_stage};
+pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pin_sources};
 pub use rollback::{
     Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
+pub use slot::{CONCURRENT_EXECUTIONS_MAX, Slot, free_slot, needs_slot};
 pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};
 pub use status::{
     ActionStatus, ExecutionMode, ExecutionStatus, ExecutionType, PipelineType, RetryMode, RetryTrigger, StageStatus,
@@ -65,6 +70,7 @@ pub use status::{
 };
 pub use stop::{NotStoppable, StopOrder, stop_execution};
 pub use structure::{StructureError, StructureErrorKind, validate_structure};
+pub use tags::{TAGS_MAX, TagError, TaggedResource, Tags, check_key, check_tags, merge_tags};
 pub use transition::{disable_transition, enable_transition};
 pub use variables::{ResolveError, Scope, resolve_configuration};
 pub use webhook::{

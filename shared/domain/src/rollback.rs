@@ -289,6 +289,7 @@ fn rollback_execution(board: &Board<'_>, order: &RollbackOrder<'_>) -> Execution
             undone: order.undone,
             cause: order.cause.clone(),
         }),
+        slot: None,
         version: 0,
     }
 }

@@ -65,6 +65,9 @@ pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(imp
     for job in &changes.jobs {
         writes.push(put_versioned(Row::Job(job.clone()), job.version));
     }
+    // Of two who decided for the same place, one is refused.
+    let slots = changes.slots.iter().cloned();
+    writes.extend(slots.map(|slot| Write::Put(Row::Slot(slot), Precondition::Absent)));
     let records = changes.records.iter().cloned();
     writes.extend(records.map(|record| Write::Put(Row::Record(record), Precondition::None)));
     let since = world.now();
@@ -84,7 +87,12 @@ fn execution_writes(execution: &Execution, starts: bool) -> Vec<Write> {
         machine_name: execution.machine_name(),
         started_at: execution.updated_at,
     });
-    let mut writes = vec![put_versioned(Row::Execution(execution.clone()), execution.version)];
+    let mut stored = execution.clone();
+    // An ended execution has no place any more. Only this first storing of its end may free the place: by the next
+    // change of the row, somebody else may have it.
+    let freed = stored.slot.take_if(|_| execution.phase.is_ended());
+    let mut writes = vec![put_versioned(Row::Execution(stored), execution.version)];
+    writes.extend(freed.map(|slot| Write::Delete(Row::Slot(slot))));
     // The mark says that an execution is there and has not ended. It changes when a state machine begins to drive it and
     // when it ends.
     if execution.phase.is_ended() {

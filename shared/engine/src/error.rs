@@ -1,7 +1,7 @@
 //! What a use case ends with when it does not end well.
 
 use contract::ErrorName;
-use domain::StructureError;
+use domain::{StructureError, TagError};
 
 use crate::ports::{CloudError, ObjectsError, StoreError};
 
@@ -84,6 +84,12 @@ impl From<ObjectsError> for EngineError {
             return Self::Unavailable { what: "S3", source: Box::new(error) };
         }
         Self::Broken(error.to_string())
+    }
+}
+
+impl From<TagError> for EngineError {
+    fn from(error: TagError) -> Self {
+        Self::refused(error.exception(), error.to_string())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     Effect, ExecutionId, ExecutionStatus, GateAnswer, PipelineDeclaration, PipelineIndex, PipelineName, Rejected,
-    Trigger, TriggerType, cancel_outdated, validate_structure,
+    TaggedResource, Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
 };
 
 use crate::{
@@ -16,26 +16,30 @@ use crate::{
     gate::load_into,
     ports::{PendingEffect, PipelineSummary, Precondition, Row, SourceBinding, Store, Write},
     start::{first_execution, not_found},
+    tags::{tag_new, untag_removed},
 };
 
 /// Creates a pipeline and starts its first execution (spec 2.4).
 ///
 /// # Errors
-/// Refusals: the structure's exceptions of spec 1.9, `PipelineNameInUseException`.
+/// Refusals: the structure's exceptions of spec 1.9, `TooManyTagsException`, `PipelineNameInUseException`.
 pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
     world: &W,
     mut declaration: PipelineDeclaration,
+    tags: Tags,
     caller: &str,
 ) -> Result<PipelineDeclaration, EngineError> {
     validate_structure(&declaration, &world.settings().region)?;
+    let tags = tag_new(world, TaggedResource::pipeline(&declaration.name), tags)?;
     declaration.version = Some(1);
     let stored = definitions::store(world, &declaration, 1).await?;
     let now = world.now();
     let index = PipelineIndex::new(&declaration, 1, stored.key, stored.digest, now);
     let trigger = Trigger { trigger_type: TriggerType::CreatePipeline, trigger_detail: Some(caller.to_owned()) };
-    let (mut writes, effect) = first_execution(world, &index, trigger)?;
+    let (mut writes, effect) = first_execution(world, &index, trigger).await?;
     writes.push(Write::Put(Row::Summary(summary(&index)), Precondition::None));
     writes.extend(bindings(&declaration).into_iter().map(|row| Write::Put(row, Precondition::None)));
+    writes.push(tags);
     writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(0)));
     match world.store().commit(writes).await {
         Err(crate::ports::StoreError::Contended) => {
@@ -50,7 +54,9 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
         }
         other => other?,
     }
-    perform_and_forget(world, &effect).await;
+    if let Some(effect) = effect {
+        perform_and_forget(world, &effect).await;
+    }
     Ok(declaration)
 }
 
@@ -153,6 +159,7 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
         let effect = Effect::PurgeHistory { pipeline: name.clone(), before };
         let mut writes = vec![
             Write::Delete(Row::Summary(summary(&view.index))),
+            untag_removed(TaggedResource::pipeline(name)),
             Write::Put(Row::Effect(PendingEffect { since: world.now(), effect }), Precondition::None),
         ];
         writes.extend(bindings(&declaration).into_iter().map(Write::Delete));

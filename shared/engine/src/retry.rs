@@ -11,6 +11,7 @@ use crate::{
     commit::until_stored,
     ports::{PageRequest, Store},
     rollback::{find_stage, load_view},
+    slots::take_slot,
 };
 
 /// Runs read at a time: the most that a page of the store holds.
@@ -20,7 +21,7 @@ const READ_AT_ONCE: u32 = 1000;
 ///
 /// # Errors
 /// Refusals `PipelineNotFoundException`, `StageNotFoundException`, `StageNotRetryableException`,
-/// `NotLatestPipelineExecutionException`, `ConflictException`.
+/// `NotLatestPipelineExecutionException`, `ConflictException`, `ConcurrentPipelineExecutionsLimitExceededException`.
 pub async fn retry_stage_execution<W: HasStore + HasMachines + HasAlarms>(
     world: &W,
     pipeline: &PipelineName,
@@ -40,7 +41,11 @@ pub async fn retry_stage_execution<W: HasStore + HasMachines + HasAlarms>(
         let alarms = alarms::snapshot(world, std::iter::once(index)).await;
         let order = RetryOrder { execution: id, stage, mode, succeeded: &succeeded, by: caller, alarms: &alarms };
         let executions = BTreeMap::from([(id, execution)]);
-        let changes = retry_stage(&view, &executions, &order, world.now()).map_err(|why| refuse(stage, id, &why))?;
+        let mut changes =
+            retry_stage(&view, &executions, &order, world.now()).map_err(|why| refuse(stage, id, &why))?;
+        if let Some(execution) = changes.executions.get_mut(&id) {
+            take_slot(world, &view.index, execution, &mut changes.slots).await?;
+        }
         commit(world, pipeline, changes).await
     })
     .await

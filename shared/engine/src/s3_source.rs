@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::ports::objects::{ObjectAt, ObjectInfo, Objects, ObjectsError, PinnedObject, PutOptions, Written};
+use crate::ports::objects::{Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, PinnedObject, PutOptions, Written};
 
 /// Largest source object: 7 GB, CodePipeline's quota for S3 sources (spec 1.5).
 pub const SOURCE_BYTES_MAX: u64 = 7 * 1024 * 1024 * 1024;
@@ -78,6 +78,18 @@ pub enum SourceError {
         /// Its size in bytes.
         size: u64,
     },
+    /// Name another version.
+    #[error(
+        "{at} has no version '{version}': it never had, or the version was deleted or has expired; \
+         `aws s3api list-object-versions --bucket {} --prefix {}` shows those it has",
+        .at.bucket, .at.key
+    )]
+    NoSuchVersion {
+        /// The source object.
+        at: ObjectAt,
+        /// As asked for.
+        version: String,
+    },
     /// The storage's own reason.
     #[error(transparent)]
     Objects(#[from] ObjectsError),
@@ -93,7 +105,8 @@ impl SourceError {
 /// Finds the revision of `bucket`/`key` to release: the requested version, else the newest one.
 ///
 /// # Errors
-/// [`SourceError::NotVersioned`], [`SourceError::VersionlessObject`] and [`SourceError::TooLarge`] need a person;
+/// [`SourceError::NotVersioned`], [`SourceError::VersionlessObject`], [`SourceError::NoSuchVersion`] and
+/// [`SourceError::TooLarge`] need a person;
 /// [`SourceError::Objects`] says itself.
 pub async fn pin(
     objects: &impl Objects,
@@ -105,7 +118,12 @@ pub async fn pin(
     if !objects.is_versioned(bucket).await? {
         return Err(SourceError::NotVersioned(bucket.to_owned()));
     }
-    let info = objects.head(&at, requested_version).await?;
+    let info = objects.head(&at, requested_version).await.map_err(|error| match (error, requested_version) {
+        (ObjectsError::NotFound(Missing::Version, at), Some(version)) => {
+            SourceError::NoSuchVersion { at, version: version.to_owned() }
+        }
+        (error, _) => error.into(),
+    })?;
     let version_id = match &info.version_id {
         Some(id) if id != "null" => id.clone(),
         _ => return Err(SourceError::VersionlessObject(at)),
@@ -153,7 +171,7 @@ mod tests {
     use futures::executor::block_on;
 
     use super::*;
-    use crate::ports::objects::{Missing, memory::MemoryObjects};
+    use crate::ports::objects::memory::MemoryObjects;
 
     fn source() -> MemoryObjects {
         let objects = MemoryObjects::default();
@@ -217,10 +235,8 @@ mod tests {
         assert!(matches!(refused("nowhere", None), SourceError::Objects(ObjectsError::NotFound(Missing::Bucket, _))));
         assert!(matches!(refused("source", None), SourceError::Objects(ObjectsError::NotFound(Missing::Object, _))));
         upload(&objects, "one");
-        assert!(matches!(
-            refused("source", Some("v99")),
-            SourceError::Objects(ObjectsError::NotFound(Missing::Version, _))
-        ));
+        let unknown = refused("source", Some("v99")).to_string();
+        assert!(unknown.contains("no version 'v99'") && unknown.contains("--prefix app.zip"), "{unknown}");
         let marker = objects.delete("source", "app.zip");
         for version in [None, Some(marker.as_str())] {
             let deleted = refused("source", version);

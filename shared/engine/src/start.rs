@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ActionName, Changes, Effect, Execution, ExecutionId, ExecutionType, Phase, PipelineIndex, PipelineName, SourcePin,
-    Trigger,
+    ActionName, Changes, Effect, Execution, ExecutionId, ExecutionType, Phase, PipelineIndex, PipelineName,
+    PipelineView, Record, SourcePin, Trigger, TriggerType,
 };
 use jiff::SignedDuration;
 
 use crate::{
-    EngineError, HasMachines, HasStore,
+    EngineError, HasMachines, HasStore, Refusal,
     commit::{perform_and_forget, until_stored, writes_of},
     ports::{Precondition, Row, StartMarker, Store, Write},
+    rollback::load_view,
+    slots::take_slot,
 };
 
 /// How long a cause is remembered. CodePipeline does not say how long its client tokens hold (spec open list 8); S3
@@ -45,6 +47,15 @@ pub struct CauseOrder {
 }
 
 impl StartRequest {
+    /// Whether somebody waits for the answer and can be told of a refusal.
+    fn has_caller(&self) -> bool {
+        use TriggerType as T;
+        matches!(
+            self.trigger.trigger_type,
+            T::StartPipelineExecution | T::PutActionRevision | T::Webhook | T::WebhookV2
+        )
+    }
+
     /// The request with causes that are this pipeline's alone: one made anew under the name begins with none.
     fn to(&self, pipeline: &PipelineIndex) -> Self {
         let own = |cause: &String| format!("{} {cause}", pipeline.created_at);
@@ -62,13 +73,16 @@ pub enum Started {
     Before(ExecutionId),
     /// A newer change of the same source has started this execution.
     Overtaken(ExecutionId),
+    /// There is no place for another execution, or a variable has no value, and no caller to tell: an execution that
+    /// has failed tells it in the history.
+    Failed(ExecutionId),
 }
 
 impl Started {
     /// The execution.
     pub fn execution(self) -> ExecutionId {
         match self {
-            Self::New(id) | Self::Before(id) | Self::Overtaken(id) => id,
+            Self::New(id) | Self::Before(id) | Self::Overtaken(id) | Self::Failed(id) => id,
         }
     }
 }
@@ -76,38 +90,103 @@ impl Started {
 /// Starts an execution, unless its cause started one before or comes too late.
 ///
 /// # Errors
-/// Refusals `PipelineNotFoundException` and `ValidationException` (variables).
+/// Refusals `PipelineNotFoundException`, `ValidationException` (variables), and for starts by a caller
+/// `ConcurrentPipelineExecutionsLimitExceededException`.
 pub async fn start_execution<W: HasStore + HasMachines>(
     world: &W,
     request: &StartRequest,
 ) -> Result<Started, EngineError> {
     until_stored(async || {
-        let Some(view) = world.store().load_pipeline(&request.pipeline).await? else {
-            return Err(not_found(world.settings().account.as_str(), request.pipeline.as_str()));
-        };
-        let request = &request.to(&view.index);
-        if let Some(cause) = &request.cause
-            && let Some(marker) = world.store().load_start(&request.pipeline, cause).await?
-        {
-            return Ok(Started::Before(marker.execution));
-        }
-        let newest = match &request.order {
-            Some(order) => world.store().load_start(&request.pipeline, &order.of).await?,
-            None => None,
-        };
-        if let (Some(order), Some(newest)) = (&request.order, &newest)
-            && newest.sequencer.as_deref().is_some_and(|seen| is_older(&order.sequencer, seen))
-        {
-            return Ok(Started::Overtaken(newest.execution));
-        }
-        let execution = new_execution(world, &view.index, request)?;
-        let id = execution.id;
-        let (writes, effect) = start_writes(world, execution, request, newest);
-        world.store().commit(writes).await?;
-        perform_and_forget(world, &effect).await;
-        Ok(Started::New(id))
+        let view = load_view(world, &request.pipeline).await?;
+        start_in(world, &view, request).await
     })
     .await
+}
+
+/// One try of a start, decided on `view`.
+pub(crate) async fn start_in<W: HasStore + HasMachines>(
+    world: &W,
+    view: &PipelineView,
+    request: &StartRequest,
+) -> Result<Started, EngineError> {
+    if let Some(started) = started_before(world, view, request).await? {
+        return Ok(started);
+    }
+    let request = &request.to(&view.index);
+    let newest = match &request.order {
+        Some(order) => world.store().load_start(&request.pipeline, &order.of).await?,
+        None => None,
+    };
+    if let (Some(order), Some(newest)) = (&request.order, &newest)
+        && newest.sequencer.as_deref().is_some_and(|seen| is_older(&order.sequencer, seen))
+    {
+        return Ok(Started::Overtaken(newest.execution));
+    }
+    let (execution, changes) = prepare(world, &view.index, request).await?;
+    let (id, can_start) = (execution.id, !execution.phase.is_ended());
+    let (writes, effect) = start_writes(world, execution, changes, request, newest);
+    world.store().commit(writes).await?;
+    if let Some(effect) = effect {
+        perform_and_forget(world, &effect).await;
+    }
+    Ok(if can_start { Started::New(id) } else { Started::Failed(id) })
+}
+
+/// What the cause of `request` has started in this pipeline.
+pub(crate) async fn started_before<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    request: &StartRequest,
+) -> Result<Option<Started>, EngineError> {
+    let Some(cause) = request.to(&view.index).cause else {
+        return Ok(None);
+    };
+    let marker = world.store().load_start(&request.pipeline, &cause).await?;
+    Ok(marker.map(|marker| Started::Before(marker.execution)))
+}
+
+/// The execution that `request` asks for, with its place among those under way.
+async fn prepare<W: HasStore>(
+    world: &W,
+    index: &PipelineIndex,
+    request: &StartRequest,
+) -> Result<(Execution, Changes), EngineError> {
+    let (mut execution, mut changes) = (new_execution(world, index, request), Changes::default());
+    match admit(world, index, request, &mut execution, &mut changes).await {
+        Err(EngineError::Refused(refusal)) if !request.has_caller() => {
+            end_before_start(&mut execution, &mut changes, &refusal);
+        }
+        other => other?,
+    }
+    Ok((execution, changes))
+}
+
+async fn admit<W: HasStore>(
+    world: &W,
+    index: &PipelineIndex,
+    request: &StartRequest,
+    execution: &mut Execution,
+    changes: &mut Changes,
+) -> Result<(), EngineError> {
+    execution.variables = resolve_variables(index, &request.variables)?;
+    take_slot(world, index, execution, &mut changes.slots).await
+}
+
+/// An execution that cannot be, and no caller to tell: its end says why (spec 11).
+fn end_before_start(execution: &mut Execution, changes: &mut Changes, refusal: &Refusal) {
+    let pins = execution.pins.iter().filter_map(|(action, pin)| Some((action, pin.version_id.as_ref()?)));
+    let lost: Vec<String> = pins.map(|(action, version)| format!(" {action} would have taken {version}.")).collect();
+    let why = format!("{refusal}{}", lost.concat());
+    execution.phase = Phase::Failed { stage: None };
+    execution.status_summary = Some(why.clone());
+    changes.records.push(Record {
+        execution: execution.id,
+        at: execution.started_at,
+        event: "NotStarted".to_owned(),
+        stage: None,
+        detail: why,
+        evidence: None,
+    });
 }
 
 /// Whether S3 sequencer `one` is older than `other`: hexadecimal, compared after padding on the right (spec 10.2).
@@ -124,13 +203,9 @@ pub(crate) fn not_found(account: &str, pipeline: &str) -> EngineError {
     )
 }
 
-fn new_execution<W: HasStore>(
-    world: &W,
-    index: &PipelineIndex,
-    request: &StartRequest,
-) -> Result<Execution, EngineError> {
+fn new_execution<W: HasStore>(world: &W, index: &PipelineIndex, request: &StartRequest) -> Execution {
     let now = world.now();
-    Ok(Execution {
+    Execution {
         id: world.new_execution_id(),
         pipeline: index.name.clone(),
         pipeline_version: index.pipeline_version,
@@ -143,15 +218,16 @@ fn new_execution<W: HasStore>(
         status_summary: None,
         attempt: 1,
         stop: None,
-        variables: resolve_variables(index, &request.variables)?,
+        variables: BTreeMap::new(),
         pins: request.pins.clone(),
         revisions: Vec::new(),
         outputs: BTreeMap::new(),
         artifacts: BTreeMap::new(),
         stages: BTreeMap::new(),
         rollback: None,
+        slot: None,
         version: 0,
-    })
+    }
 }
 
 fn resolve_variables(
@@ -174,17 +250,20 @@ fn resolve_variables(
     Ok(resolved)
 }
 
-/// The writes that make an execution exist, and the effect that sets it going.
-pub(crate) fn start_writes<W: HasStore>(
+/// The writes that make an execution exist, and the effect that sets it going unless it has ended already.
+fn start_writes<W: HasStore>(
     world: &W,
     execution: Execution,
+    mut changes: Changes,
     request: &StartRequest,
     newest: Option<StartMarker>,
-) -> (Vec<Write>, Effect) {
+) -> (Vec<Write>, Option<Effect>) {
     let (id, pipeline) = (execution.id, execution.pipeline.clone());
     let expires_at = (world.now() + REMEMBERED).as_second();
-    let effect = Effect::StartMachine { pipeline: pipeline.clone(), execution: id, name: execution.machine_name() };
-    let mut changes = Changes { effects: vec![effect.clone()], ..Changes::default() };
+    let name = execution.machine_name();
+    let start = Effect::StartMachine { pipeline: pipeline.clone(), execution: id, name };
+    let effect = (!execution.phase.is_ended()).then_some(start);
+    changes.effects.extend(effect.clone());
     changes.executions.insert(id, execution);
     let mut writes = writes_of(&pipeline, &changes, world);
     let marker = |cause: &str, sequencer: Option<String>, version| StartMarker {
@@ -207,11 +286,11 @@ pub(crate) fn start_writes<W: HasStore>(
 }
 
 /// Starts the execution that creating a pipeline starts, in the same transaction (spec 2.4).
-pub(crate) fn first_execution<W: HasStore>(
+pub(crate) async fn first_execution<W: HasStore>(
     world: &W,
     index: &PipelineIndex,
     trigger: Trigger,
-) -> Result<(Vec<Write>, Effect), EngineError> {
+) -> Result<(Vec<Write>, Option<Effect>), EngineError> {
     let request = StartRequest {
         pipeline: index.name.clone(),
         trigger,
@@ -220,8 +299,8 @@ pub(crate) fn first_execution<W: HasStore>(
         pins: BTreeMap::new(),
         variables: BTreeMap::new(),
     };
-    let execution = new_execution(world, index, &request)?;
-    Ok(start_writes(world, execution, &request, None))
+    let (execution, changes) = prepare(world, index, &request).await?;
+    Ok(start_writes(world, execution, changes, &request, None))
 }
 
 #[cfg(test)]

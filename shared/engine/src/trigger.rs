@@ -42,7 +42,7 @@ pub async fn object_uploaded<W: HasStore + HasMachines>(
         let request = start_request(world.settings(), upload, pipeline.clone(), actions);
         match start_execution(world, &request).await {
             Ok(outcome) => started.push((pipeline, Ok(outcome))),
-            // Deleted meanwhile, or a variable without a value: uploads cannot start this pipeline. Others still may.
+            // Deleted meanwhile. Others still may start.
             Err(EngineError::Refused(refusal)) => started.push((pipeline, Err(refusal))),
             Err(error) => return Err(error),
         }
@@ -56,16 +56,25 @@ fn start_request(
     pipeline: PipelineName,
     actions: BTreeSet<ActionName>,
 ) -> StartRequest {
-    let object = format!("s3://{}/{}", upload.bucket, upload.key);
+    let object = object(&upload.bucket, &upload.key);
     let version = upload.version_id.as_deref().or(upload.etag.as_deref()).unwrap_or_default();
     let pin = SourcePin { key: None, version_id: upload.version_id.clone() };
     let rule = format!("arn:aws:events:{}:{}:rule/lastgood-s3-uploads", settings.region, settings.account);
     StartRequest {
         pipeline,
         trigger: Trigger { trigger_type: TriggerType::CloudWatchEvent, trigger_detail: Some(rule) },
-        cause: Some(format!("{object}?versionId={version}")),
+        cause: Some(upload_cause(&upload.bucket, &upload.key, version)),
         order: upload.sequencer.clone().map(|sequencer| CauseOrder { of: object, sequencer }),
         pins: actions.into_iter().map(|action| (action, pin.clone())).collect(),
         variables: BTreeMap::new(),
     }
+}
+
+/// Identity of an upload as a cause: whoever tells of the same version of an object tells of the same change.
+pub(crate) fn upload_cause(bucket: &str, key: &str, version: &str) -> String {
+    format!("{}?versionId={version}", object(bucket, key))
+}
+
+fn object(bucket: &str, key: &str) -> String {
+    format!("s3://{bucket}/{key}")
 }

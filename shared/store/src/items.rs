@@ -48,9 +48,11 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
         Row::Job(row) => to_item(row),
         Row::Record(row) => to_item(row),
         Row::Effect(row) => to_item(row),
+        Row::Slot(row) => to_item(row),
         Row::Source(row) => to_item(row),
         Row::Start(row) => to_item(row),
         Row::Webhook(row) => to_item(row),
+        Row::Tags(row) => to_item(row),
     };
     let kind = row_type(row);
     let mut item: Item =
@@ -102,9 +104,11 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
         Row::Job(_) => "Job",
         Row::Record(_) => "Record",
         Row::Effect(_) => "Effect",
+        Row::Slot(_) => "Slot",
         Row::Source(_) => "Source",
         Row::Start(_) => "Start",
         Row::Webhook(_) => "Webhook",
+        Row::Tags(_) => "Tags",
     }
 }
 
@@ -120,11 +124,13 @@ pub(crate) fn version_of(row: &Row) -> Option<u64> {
         Row::Job(row) => Some(row.version),
         Row::Start(row) => Some(row.version),
         Row::Webhook(row) => Some(row.version),
+        Row::Tags(row) => Some(row.version),
         Row::Summary(_)
         | Row::Waiting(_)
         | Row::OpenExecution(_)
         | Row::Record(_)
         | Row::Effect(_)
+        | Row::Slot(_)
         | Row::Source(_) => None,
     }
 }
@@ -144,6 +150,8 @@ fn expires_at(row: &Row) -> Option<i64> {
         Row::Record(row) => after(row.at, HISTORY_S),
         Row::Watch(row) | Row::OpenWatch(row) => after(row.until, WATCH_S),
         Row::Job(row) => after(row.created_at, JOB_S),
+        // As long as its execution.
+        Row::Slot(row) => after(row.taken_at, HISTORY_S),
         Row::Start(row) => Some(row.expires_at),
         Row::Pipeline(_)
         | Row::Summary(_)
@@ -153,6 +161,7 @@ fn expires_at(row: &Row) -> Option<i64> {
         | Row::OpenExecution(_)
         | Row::Effect(_)
         | Row::Source(_)
-        | Row::Webhook(_) => None,
+        | Row::Webhook(_)
+        | Row::Tags(_) => None,
     }
 }

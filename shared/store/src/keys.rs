@@ -3,7 +3,7 @@
 //! Parts are joined by `#`. Names of pipelines, stages and actions, ids and padded numbers cannot hold a `#`, so a key
 //! stays unambiguous as long as text of others (ARNs, object keys, rule names) stands last, which it does.
 
-use domain::{ActionRun, ExecutionId, PipelineName, Record, StageName, Watch, WebhookName};
+use domain::{ActionRun, ExecutionId, PipelineName, Record, Slot, StageName, TaggedResource, Watch, WebhookName};
 use engine::ports::{PendingEffect, Row, SourceBinding};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -59,9 +59,11 @@ impl Key {
             Row::Record(record) => Self::record(record, position),
             // Whoever performed an effect knows what it is, not when it was decided.
             Row::Effect(pending) => Self::new(OUTBOX, pending.effect.id()),
+            Row::Slot(slot) => Self::slot(slot),
             Row::Source(binding) => Self::source(binding),
             Row::Start(marker) => Self::start(&marker.pipeline, &marker.cause),
             Row::Webhook(webhook) => Self::webhook(&webhook.definition.name),
+            Row::Tags(tags) => Self::tags(&tags.resource),
         }
     }
 
@@ -85,6 +87,11 @@ impl Key {
         Self::new(WEBHOOKS, name)
     }
 
+    /// Tags of a resource.
+    pub(crate) fn tags(resource: &TaggedResource) -> Self {
+        Self::new(format!("TAGS#{}", resource.as_str()), "TAGS")
+    }
+
     /// Several rules of a stage may watch one alarm, so the rule belongs to the key.
     fn watch(watch: &Watch) -> Self {
         Self::new(alarm(&watch.alarm_arn), format!("WATCH#{}#{}#{}", watch.pipeline, watch.stage, watch.rule))
@@ -106,6 +113,10 @@ impl Key {
         let text = serde_json::to_string(record).unwrap_or_default();
         let digest = digest(&[&text]);
         Self::new(history(record.execution), format!("RECORD#{}#{position:03}#{digest}", instant(record.at)))
+    }
+
+    fn slot(slot: &Slot) -> Self {
+        Self::new(slots(&slot.pipeline), format!("{}#{:02}", instant(slot.pipeline_created_at), slot.number))
     }
 
     fn source(binding: &SourceBinding) -> Self {
@@ -163,6 +174,16 @@ impl Range {
         Self::all(sources(bucket, key))
     }
 
+    /// Places taken in a pipeline that was created at this time.
+    pub(crate) fn slots(pipeline: &PipelineName, created_at: Timestamp) -> Self {
+        Self { partition: slots(pipeline), prefix: format!("{}#", instant(created_at)) }
+    }
+
+    /// Places taken in a pipeline and in those that had its name before.
+    pub(crate) fn all_slots(pipeline: &PipelineName) -> Self {
+        Self::all(slots(pipeline))
+    }
+
     /// History of an execution, by time.
     pub(crate) fn records(execution: ExecutionId) -> Self {
         Self { partition: history(execution), prefix: "RECORD#".to_owned() }
@@ -210,6 +231,10 @@ fn alarm(arn: &str) -> String {
 
 fn history(execution: ExecutionId) -> String {
     format!("EXECUTION#{execution}")
+}
+
+fn slots(pipeline: &PipelineName) -> String {
+    format!("SLOTS#{pipeline}")
 }
 
 fn sources(bucket: &str, key: &str) -> String {

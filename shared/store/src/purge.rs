@@ -32,6 +32,7 @@ impl Table {
         let is_last = doomed.len() <= EXECUTIONS_PER_CALL;
         doomed.truncate(EXECUTIONS_PER_CALL);
 
+        self.purge_range(&Range::all_slots(pipeline), Some(before)).await?;
         let stages: BTreeSet<&StageName> = doomed.iter().flat_map(|execution| execution.stages.keys()).collect();
         for stage in stages {
             self.purge_range(&Range::successes(pipeline, stage), Some(before)).await?;

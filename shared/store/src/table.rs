@@ -7,13 +7,14 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
-    ActionExecutionId, ActionRun, Execution, ExecutionId, Job, PipelineIndex, PipelineName, PipelineView, Record,
-    StageName, StageState, Success, Watch, Webhook, WebhookName,
+    ActionExecutionId, ActionRun, Execution, ExecutionId, Job, PipelineIndex, PipelineName, PipelineView, Record, Slot,
+    StageName, StageState, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
-    OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, SourceBinding, StartMarker, Store, StoreError,
-    Write,
+    OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, ResourceTags, SourceBinding, StartMarker, Store,
+    StoreError, Write,
 };
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::items::{SK, TYPE, row, text};
@@ -147,6 +148,10 @@ impl Store for Table {
         self.page(&Range::open_executions(), Direction::Forward, page).await
     }
 
+    async fn slots_of(&self, pipeline: &PipelineName, created_at: Timestamp) -> Result<Vec<Slot>, StoreError> {
+        self.all(&Part::all(&Range::slots(pipeline, created_at), Direction::Forward)).await
+    }
+
     async fn sources_of(&self, bucket: &str, key: &str) -> Result<Vec<SourceBinding>, StoreError> {
         self.all(&Part::all(&Range::sources(bucket, key), Direction::Forward)).await
     }
@@ -161,6 +166,10 @@ impl Store for Table {
 
     async fn list_webhooks(&self, page: PageRequest) -> Result<Page<Webhook>, StoreError> {
         self.page(&Range::webhooks(), Direction::Forward, page).await
+    }
+
+    async fn load_tags(&self, resource: &TaggedResource) -> Result<Option<ResourceTags>, StoreError> {
+        self.get(&Key::tags(resource)).await
     }
 
     async fn list_records(&self, execution: ExecutionId, page: PageRequest) -> Result<Page<Record>, StoreError> {

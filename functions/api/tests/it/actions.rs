@@ -1,8 +1,9 @@
 //! Runs of actions, and the types of actions.
 
+use domain::{StageReport, StageResult};
 use serde_json::{Value, json};
 
-use crate::world::{Bench, NOBODY};
+use crate::world::{Bench, Driven, NOBODY, shop};
 
 fn runs(page: &Value) -> Vec<(&str, &str)> {
     let lines = page["actionExecutionDetails"].as_array().unwrap();
@@ -73,6 +74,39 @@ async fn the_latest_runs_of_an_execution_come_page_by_page() {
         }
         assert_eq!(found, ["Check", "Fetch"], "{range}");
     }
+}
+
+#[tokio::test]
+async fn a_retry_between_two_pages_moves_no_run_from_one_to_the_other() {
+    let bench = Bench::new().await;
+    let mut pipeline = shop();
+    let sources = pipeline["stages"][0]["actions"].as_array_mut().unwrap();
+    let mut other = sources[0].clone();
+    other["name"] = json!("Miss");
+    other["runOrder"] = json!(2);
+    other["namespace"] = json!("Other");
+    other["configuration"]["S3ObjectKey"] = json!("missing.zip");
+    other["outputArtifacts"] = json!([{"name": "More"}]);
+    sources.push(other);
+    bench.ok("CreatePipeline", json!({"pipeline": pipeline})).await;
+    let execution = bench.newest().await;
+    let Driven::Working(report) = bench.drive(execution, None).await else { panic!("an object is missing") };
+    bench.drive(execution, Some(StageReport { status: StageResult::Failed, ..report })).await;
+
+    let latest = json!({"pipelineName": "shop", "maxResults": 1, "filter":
+        {"latestInPipelineExecution": {"pipelineExecutionId": execution, "startTimeRange": "Latest"}}});
+    let first = bench.ok("ListActionExecutions", latest.clone()).await;
+    let whole = bench.ok("ListActionExecutions", json!({"pipelineName": "shop"})).await;
+    let retry = json!({"pipelineName": "shop", "stageName": "Source", "pipelineExecutionId": execution,
+        "retryMode": "ALL_ACTIONS"});
+    bench.ok("RetryStageExecution", retry).await;
+    bench.drive(execution, None).await;
+    let mut next = latest;
+    next["nextToken"] = first["nextToken"].clone();
+    let second = bench.ok("ListActionExecutions", next).await;
+    let details = |page: &Value| page["actionExecutionDetails"].as_array().unwrap().clone();
+    assert_eq!([details(&first), details(&second)].concat(), details(&whole));
+    assert!(second.get("nextToken").is_none(), "{second}");
 }
 
 #[tokio::test]

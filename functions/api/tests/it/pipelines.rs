@@ -46,7 +46,7 @@ async fn pipelines_that_cannot_be_are_refused() {
     twice["stages"][1]["name"] = json!("Source");
     let mut elsewhere = shop();
     elsewhere["name"] = json!("blog");
-    let tags = json!([{"key": "team", "value": "web"}]);
+    let tags = json!([{"key": "aws:team", "value": "web"}]);
     bench
         .refuses(
             "CreatePipeline",
@@ -55,7 +55,7 @@ async fn pipelines_that_cannot_be_are_refused() {
                 (json!({"pipeline": one_stage}), "InvalidStructureException", "minimum of 2 stages"),
                 (json!({"pipeline": unknown_type}), "InvalidActionDeclarationException", "Banana"),
                 (json!({"pipeline": twice}), "InvalidStageDeclarationException", "more than once"),
-                (json!({"pipeline": elsewhere, "tags": tags}), "InvalidTagsException", "without them"),
+                (json!({"pipeline": elsewhere, "tags": tags}), "InvalidTagsException", "system tags"),
                 (json!({"pipeline": {"name": "x"}}), "ValidationException", "pipeline.roleArn"),
             ],
         )

@@ -69,6 +69,7 @@ fn execution(n: u128, mode: ExecutionMode) -> Execution {
         artifacts: Default::default(),
         stages: Default::default(),
         rollback: None,
+        slot: None,
         version: 0,
     }
 }

@@ -4,8 +4,8 @@ use std::future::Future;
 
 use domain::{
     ActionExecutionId, ActionName, ActionRun, Effect, Execution, ExecutionId, ExecutionMode, Generation, Job,
-    PipelineIndex, PipelineName, PipelineType, PipelineView, Record, StageName, StageState, Success, Waiting, Watch,
-    Webhook, WebhookName,
+    PipelineIndex, PipelineName, PipelineType, PipelineView, Record, Slot, StageName, StageState, Success,
+    TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,8 @@ pub enum Row {
     Job(Job),
     /// A line of an execution's history.
     Record(Record),
+    /// A place among the executions under way.
+    Slot(Slot),
     /// An effect that is still to be performed.
     Effect(PendingEffect),
     /// Which Source action takes an object.
@@ -48,6 +50,8 @@ pub enum Row {
     Start(StartMarker),
     /// A webhook, in the list of all.
     Webhook(Webhook),
+    /// Tags of a resource; as long as it exists, also where it has none.
+    Tags(ResourceTags),
 }
 
 /// A pipeline in the list of pipelines.
@@ -121,6 +125,19 @@ pub struct StartMarker {
     /// Orders uploads of one key, as S3 does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequencer: Option<String>,
+    /// Row version, for conditional writes.
+    #[serde(default)]
+    pub version: u64,
+}
+
+/// Tags of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceTags {
+    /// Whose.
+    pub resource: TaggedResource,
+    /// Its tags.
+    pub tags: Tags,
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,
@@ -251,6 +268,13 @@ pub trait Store: Send + Sync {
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<OpenExecution>, StoreError>> + Send;
 
+    /// Places among the executions under way that are taken, of the pipeline that was created at that time.
+    fn slots_of(
+        &self,
+        pipeline: &PipelineName,
+        created_at: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Slot>, StoreError>> + Send;
+
     /// Source actions that take the object `key` of `bucket`.
     fn sources_of(
         &self,
@@ -270,6 +294,11 @@ pub trait Store: Send + Sync {
 
     /// Webhooks by name.
     fn list_webhooks(&self, page: PageRequest) -> impl Future<Output = Result<Page<Webhook>, StoreError>> + Send;
+    /// Tags of a resource; none where there is no such resource.
+    fn load_tags(
+        &self,
+        resource: &TaggedResource,
+    ) -> impl Future<Output = Result<Option<ResourceTags>, StoreError>> + Send;
 
     /// History of an execution, oldest first.
     fn list_records(
@@ -287,7 +316,7 @@ pub trait Store: Send + Sync {
     /// Stores all writes or none. At most [`WRITES_MAX`] of them, each of another row.
     fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Removes up to a few hundred executions, runs, records and successes of a pipeline that are older than
+    /// Removes up to a few hundred executions, runs, records and successes, and all places, of a pipeline that are older than
     /// `before`; `true` when none are left.
     fn purge_history(
         &self,

@@ -1,8 +1,8 @@
 //! Pipeline executions: start, stop, retry a stage, read, list.
 
 use domain::{
-    ActionName, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, PipelineName, RetryMode, StageName,
-    TriggerType,
+    ActionName, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, PipelineName, RetryMode,
+    SourceRevisionOverride, StageName, TriggerType,
 };
 
 use super::Epoch;
@@ -18,9 +18,6 @@ wire! {
 
     /// A value for a pipeline-level variable.
     PipelineVariable { name: String, value: String; }
-
-    /// A revision a Source action shall take.
-    SourceRevisionOverride { action_name: ActionName, revision_type: SourceRevisionType, revision_value: String; }
 
     /// StartPipelineExecution's answer.
     StartPipelineExecutionOutput { pipeline_execution_id: ExecutionId; }
@@ -134,16 +131,4 @@ wire! {
     /// Why an execution was stopped.
     #[derive(Default)]
     StopExecutionTrigger { ; reason: String }
-}
-
-/// What a source revision override names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum SourceRevisionType {
-    CommitId,
-    ImageDigest,
-    #[serde(rename = "S3_OBJECT_VERSION_ID")]
-    S3ObjectVersionId,
-    #[serde(rename = "S3_OBJECT_KEY")]
-    S3ObjectKey,
 }

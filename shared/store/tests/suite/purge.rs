@@ -22,6 +22,7 @@ async fn only_what_is_older_goes_in_steps() -> Result<()> {
             .await?;
     }
     world.put([Row::Pipeline(pipeline()), Row::Job(job())]).await?;
+    world.put([Row::Slot(slot(1, 0, before - 1)), Row::Slot(slot(2, 0, before))]).await?;
 
     let mut calls = 1;
     while !world.table.purge_history(&shop(), execution_id(before)).await? {
@@ -41,6 +42,8 @@ async fn only_what_is_older_goes_in_steps() -> Result<()> {
     assert_eq!(world.table.list_records(execution_id(before - 1), page()).await?.items, []);
     assert_eq!(world.table.list_records(execution_id(before), page()).await?.items.len(), 2);
     assert!(world.table.load_pipeline(&shop()).await?.is_some());
-    assert_eq!(world.items().await?.len(), 5 * 5 + 2);
+    assert_eq!(world.table.slots_of(&shop(), at(1)).await?, []);
+    assert_eq!(world.table.slots_of(&shop(), at(2)).await?, [slot(2, 0, before)]);
+    assert_eq!(world.items().await?.len(), 5 * 5 + 3);
     Ok(())
 }

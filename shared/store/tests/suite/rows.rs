@@ -1,8 +1,8 @@
 //! Every row comes back as it was stored, one version on, by one request.
 
 use anyhow::Result;
-use domain::{ActionRun, Execution, Job, PipelineIndex, StageState, Success, Watch, Webhook};
-use engine::ports::{PageRequest, Row, StartMarker, Store};
+use domain::{ActionRun, Execution, Job, PipelineIndex, StageState, Success, TaggedResource, Watch, Webhook};
+use engine::ports::{PageRequest, ResourceTags, Row, StartMarker, Store};
 use uuid::Uuid;
 
 use crate::samples::*;
@@ -50,6 +50,7 @@ async fn single_rows_come_back_by_one_read() -> Result<()> {
             Row::Job(job()),
             Row::Start(marker(&cause)),
             Row::Webhook(webhook("push")),
+            Row::Tags(tags()),
         ])
         .await?;
     let found = one_request!(world, world.table.load_execution(&shop(), execution_id(1)));
@@ -62,6 +63,10 @@ async fn single_rows_come_back_by_one_read() -> Result<()> {
         one_request!(world, world.table.load_start(&shop(), &cause)),
         Some(StartMarker { version: 1, ..marker(&cause) })
     );
+    assert_eq!(
+        one_request!(world, world.table.load_tags(&tags().resource)),
+        Some(ResourceTags { version: 1, ..tags() })
+    );
 
     assert_eq!(
         one_request!(world, world.table.load_webhook(&"push".parse()?)),
@@ -73,6 +78,7 @@ async fn single_rows_come_back_by_one_read() -> Result<()> {
     assert_eq!(world.table.load_job(Uuid::nil()).await?, None);
     assert_eq!(world.table.load_start(&shop(), "other").await?, None);
     assert_eq!(world.table.load_webhook(&"pus".parse()?).await?, None);
+    assert_eq!(world.table.load_tags(&TaggedResource::webhook("shop")).await?, None);
     Ok(())
 }
 
@@ -93,6 +99,9 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
             Row::Source(source(key)),
             Row::Webhook(webhook("push")),
             Row::Webhook(webhook("@")),
+            Row::Slot(slot(1, 10, 1)),
+            Row::Slot(slot(1, 9, 2)),
+            Row::Slot(slot(2, 9, 3)),
         ])
         .await?;
     let table = &world.table;
@@ -109,6 +118,8 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
     assert_eq!(table.sources_of("uploads", "other").await?, []);
     let stored = |name| Webhook { version: 1, ..webhook(name) };
     assert_eq!(one_request!(world, table.list_webhooks(page())).items, [stored("@"), stored("push")]);
+    assert_eq!(one_request!(world, table.slots_of(&shop(), at(1))), [slot(1, 9, 2), slot(1, 10, 1)]);
+    assert_eq!(table.slots_of(&shop(), at(3)).await?, [], "a pipeline made anew");
     Ok(())
 }
 
@@ -128,6 +139,7 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
             Row::OpenWatch(watch("errors", 60)),
             Row::Job(job()),
             Row::Start(marker("token")),
+            Row::Slot(slot(1, 9, 1)),
             Row::Effect(effect(1)),
             Row::Webhook(webhook("push")),
         ])
@@ -150,6 +162,7 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
         ("Watch", Some(second(60) + day)),
         ("OpenWatch", Some(second(60) + day)),
         ("Job", Some(second(5) + 61 * day)),
+        ("Slot", Some(second(7) + 366 * day)),
         ("Start", Some(1_800_000_000)),
     ] {
         assert_eq!(ends[row], end, "{row}");

@@ -4,9 +4,9 @@
 
 use domain::{
     ActionExecutionId, ActionRun, Effect, Execution, ExecutionId, Generation, Job, PipelineIndex, PipelineName, Record,
-    StageName, StageState, Success, Waiting, Watch, Webhook,
+    Slot, StageName, StageState, Success, TaggedResource, Waiting, Watch, Webhook,
 };
-use engine::ports::{OpenExecution, PendingEffect, PipelineSummary, SourceBinding, StartMarker};
+use engine::ports::{OpenExecution, PendingEffect, PipelineSummary, ResourceTags, SourceBinding, StartMarker};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -200,4 +200,14 @@ pub(crate) fn webhook(name: &str) -> Webhook {
         },
         "urlKey": "0123", "lastTriggered": at(3), "problem": {"status": 403, "message": "unsigned"},
     }))
+}
+
+pub(crate) fn tags() -> ResourceTags {
+    let tags = [("team", "web"), ("ü #1", "")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    ResourceTags { resource: TaggedResource::pipeline(&shop()), tags, version: 0 }
+}
+
+/// Place `number` of the pipeline that was created at the `created`th second, taken by the `n`th execution.
+pub(crate) fn slot(created: i64, number: u8, n: u64) -> Slot {
+    Slot { pipeline: shop(), pipeline_created_at: at(created), number, execution: execution_id(n), taken_at: at(7) }
 }
