@@ -4,7 +4,7 @@ use api::{ApiEvent, Authorizer, Iam};
 use engine::EngineError;
 use serde_json::{Value, json};
 
-use crate::world::{ANA, Bench, NOBODY, event, id, json_call, shop};
+use crate::world::{ANA, Bench, event, id, json_call, shop};
 
 #[tokio::test]
 async fn whatever_is_not_the_protocol_is_told_what_lives_here() {
@@ -38,11 +38,8 @@ async fn malformed_requests_are_refused_in_the_protocols_form() {
 #[tokio::test]
 async fn what_is_not_served_says_so() {
     let bench = Bench::new().await;
-    let retry = json!({"pipelineName": "shop", "stageName": "Prod", "pipelineExecutionId": NOBODY,
-        "retryMode": "ALL_ACTIONS"});
-    for (operation, input) in
-        [("ListWebhooks", json!({})), ("ListRuleTypes", json!({})), ("RetryStageExecution", retry)]
-    {
+    let targets = json!({"actionExecutionId": "a"});
+    for (operation, input) in [("ListRuleTypes", json!({})), ("ListDeployActionExecutionTargets", targets)] {
         let message = format!("{operation} is not served by this version of Lastgood.");
         let refused = bench.refused(operation, input).await;
         assert_eq!(refused, ("UnknownOperationException".to_owned(), message));
