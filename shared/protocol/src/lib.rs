@@ -16,6 +16,7 @@ mod operation;
 mod page_token;
 mod pattern;
 mod request;
+pub mod signature;
 mod validate;
 pub mod wire;
 

@@ -9,6 +9,7 @@ mod round_trip;
 mod samples;
 mod send;
 mod service_model;
+mod signature;
 mod table;
 mod variants;
 mod wire_types;
