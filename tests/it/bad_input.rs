@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 
 use flate2::{Compression, FlushCompress, Status, write::DeflateEncoder};
 use http::StatusCode;
-use local::{BUCKET, Options, System};
+use local::{Access, BUCKET, Options, System};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 use tokio::net::TcpListener;
@@ -308,7 +308,12 @@ async fn a_source_that_cannot_be_pinned_says_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_or_directory_that_cannot_be_used_is_refused_with_what_to_do() {
     let directory = tempdir().expect("a temporary directory");
-    let options = |of: &str, port: u16| Options { data: directory.path().join(of), port, functions: Vec::new() };
+    let options = |of: &str, port: u16| Options {
+        data: directory.path().join(of),
+        port,
+        functions: Vec::new(),
+        access: Access::default(),
+    };
     let refused = async |options: Options| match System::start(options).await {
         Ok(_) => panic!("it is not refused"),
         Err(error) => format!("{error:#}"),

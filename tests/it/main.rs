@@ -1,5 +1,6 @@
 //! The whole system over its real stores: stories, kills and bad input.
 
+mod access;
 mod bad_input;
 mod events;
 mod fenced;

@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 
 use anyhow::Context;
 use local::{
-    Options, System, UserFunction,
+    Access, Options, System, UserFunction,
     demo::{SMOKE_CHECK, smoke_check},
 };
 
@@ -21,8 +21,13 @@ async fn main() -> anyhow::Result<()> {
                 args: vec!["smoke-check".to_owned()],
             };
             let port = port.parse().context("PORT is not a number")?;
-            let mut system =
-                System::start(Options { data: PathBuf::from(data), port, functions: vec![function] }).await?;
+            let mut system = System::start(Options {
+                data: PathBuf::from(data),
+                port,
+                functions: vec![function],
+                access: Access::default(),
+            })
+            .await?;
             system.run().await;
             anyhow::bail!("a part of the system ended")
         }

@@ -14,7 +14,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use local::{
-    Options, System,
+    Access, Options, System,
     demo::{ApiError, Client},
 };
 use local_lambda::{FunctionError, InvocationContext};
@@ -39,7 +39,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn start() -> Self {
         let data = tempdir().expect("a temporary directory");
-        let options = Options { data: data.path().join("data"), port: 0, functions: Vec::new() };
+        let options =
+            Options { data: data.path().join("data"), port: 0, functions: Vec::new(), access: Access::default() };
         let system = System::start(options).await.expect("nothing is in the way");
         let client = Client::new(&system.endpoint()).expect("constant settings");
         let http = Http::builder(TokioExecutor::new()).build_http();

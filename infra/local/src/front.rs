@@ -10,13 +10,17 @@ use local_lambda::Functions;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::dynamodb::DynamoDb;
+use crate::{
+    access::{Caller, Gate},
+    dynamodb::DynamoDb,
+};
 
 /// Largest body of an API request: API Gateway's limit (spec 10.3).
 const API_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// The services behind the address.
 pub(crate) struct Services {
+    pub(crate) gate: Gate,
     pub(crate) s3: Router,
     pub(crate) states: Router,
     pub(crate) cloudwatch: Router,
@@ -28,7 +32,7 @@ pub(crate) struct Services {
 
 /// A service, as signatures name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Service {
+pub(crate) enum Service {
     Api,
     Webhooks,
     S3,
@@ -50,9 +54,17 @@ pub(crate) fn router(services: Services) -> Router {
 
 impl Services {
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
-        let router = match service_of(&request) {
-            Service::Api => return self.call_api(request, "$default").await,
-            Service::Webhooks => return self.call_api(request, api::WEBHOOK_ROUTE).await,
+        let service = service_of(&request);
+        let (mut request, caller) = match self.gate.admit(service, request).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refusal,
+        };
+        if let Some(caller) = &caller {
+            request.extensions_mut().insert(local_lambda::CallerArn(caller.arn.clone()));
+        }
+        let router = match service {
+            Service::Api => return self.call_api(request, "$default", caller).await,
+            Service::Webhooks => return self.call_api(request, api::WEBHOOK_ROUTE, None).await,
             Service::DynamoDb => return self.dynamodb.call(request).await,
             Service::S3 => &self.s3,
             Service::States => &self.states,
@@ -67,18 +79,17 @@ impl Services {
     }
 
     /// Does API Gateway's part: payload format 2.0 in, the function's answer out (spec 10.3).
-    async fn call_api(&self, request: Request<Body>, route: &str) -> Response<Body> {
+    async fn call_api(&self, request: Request<Body>, route: &str, caller: Option<Caller>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let Ok(body) = Limited::new(body, API_BODY_BYTES_MAX).collect().await else {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, r#"{"message":"Request Entity Too Large"}"#);
         };
-        let mut headers: serde_json::Map<String, Value> = head
-            .headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str().to_owned(), json!(value.to_str().ok()?))))
-            .collect();
+        let mut headers = joined(&head.headers);
         headers.insert("x-forwarded-proto".to_owned(), json!("http"));
         let host = headers.get("host").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let authorizer = caller.map(|caller| {
+            json!({ "iam": { "accessKey": caller.access_key_id, "accountId": crate::ACCOUNT, "userArn": caller.arn } })
+        });
         let event = json!({
             "version": "2.0",
             "routeKey": route,
@@ -90,6 +101,7 @@ impl Services {
                 "stage": "$default",
                 "domainName": host,
                 "http": { "method": head.method.as_str(), "path": head.uri.path(), "sourceIp": "127.0.0.1" },
+                "authorizer": authorizer,
             },
             "body": STANDARD.encode(body.to_bytes()),
             "isBase64Encoded": true,
@@ -99,6 +111,12 @@ impl Services {
             Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"Internal Server Error"}"#),
         }
     }
+}
+
+/// Headers as API Gateway passes them on: values of equal names joined by commas.
+fn joined(headers: &HeaderMap) -> serde_json::Map<String, Value> {
+    let values = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>();
+    headers.keys().map(|name| (name.as_str().to_owned(), json!(values(name).join(",")))).collect()
 }
 
 fn from_reply(reply: &Value) -> Response<Body> {
@@ -121,19 +139,37 @@ fn plain(status: StatusCode, body: &'static str) -> Response<Body> {
     response
 }
 
+impl Service {
+    /// What signatures may call it; the first is what its own clients say.
+    pub(crate) fn names(self) -> &'static [&'static str] {
+        match self {
+            // API Gateway's name, for clients that were set up for an account; and that of our own operations.
+            Self::Api => &["codepipeline", "execute-api", "lastgood"],
+            // They bring their own proof.
+            Self::Webhooks => &[],
+            Self::S3 => &["s3"],
+            Self::DynamoDb => &["dynamodb"],
+            Self::States => &["states"],
+            Self::CloudWatch => &["monitoring", "cloudwatch"],
+            Self::Lambda => &["lambda"],
+            Self::Sts => &["sts"],
+        }
+    }
+
+    const ALL: [Self; 7] =
+        [Self::Api, Self::S3, Self::DynamoDb, Self::States, Self::CloudWatch, Self::Lambda, Self::Sts];
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|service| service.names().contains(&name))
+    }
+}
+
 /// The service a request is for: by its signature, else by what only that service's requests look like, else S3, so
 /// that a browser can look at a deployed site.
 fn service_of(request: &Request<Body>) -> Service {
     let signed_for = signing_name(request.headers()).or_else(|| presigned_name(request.uri().query()?));
-    match signed_for {
-        Some("codepipeline" | "execute-api" | "lastgood") => return Service::Api,
-        Some("s3") => return Service::S3,
-        Some("dynamodb") => return Service::DynamoDb,
-        Some("states") => return Service::States,
-        Some("monitoring" | "cloudwatch") => return Service::CloudWatch,
-        Some("lambda") => return Service::Lambda,
-        Some("sts") => return Service::Sts,
-        _ => {}
+    if let Some(service) = signed_for.and_then(Service::named) {
+        return service;
     }
     if request.uri().path().starts_with("/webhooks/") {
         return Service::Webhooks;

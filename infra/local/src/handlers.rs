@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use aws::{CloudWatchAlarms, LambdaFunctions, StepFunctions, StsRoles, s3::S3Objects};
+use aws_types::SdkConfig;
 use engine::{EngineError, World};
 use jiff::Timestamp;
 use local_lambda::{FunctionError, Functions, InvocationContext};
@@ -33,21 +34,20 @@ pub(crate) fn config() -> anyhow::Result<Config> {
     Ok(Config::from_map(&BTreeMap::from(variables))?)
 }
 
-/// The world of a function that finds every service at `endpoint`.
+/// The world of a function that finds every service by `sdk`.
 pub(crate) fn world(
     config: &Config,
-    endpoint: &str,
+    sdk: &SdkConfig,
     clock: Arc<dyn Timer>,
     entropy: Arc<dyn engine::ports::Entropy>,
 ) -> LocalWorld {
-    let sdk = config.sdk_config_at(endpoint);
     World::new(clock, entropy, config.settings())
-        .with_store(Table::connect(&sdk, &config.table))
-        .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
-        .with_alarms(CloudWatchAlarms::connect(&sdk))
-        .with_functions(LambdaFunctions::connect(&sdk))
-        .with_objects(S3Objects::connect(&sdk))
-        .with_roles(StsRoles::connect(&sdk))
+        .with_store(Table::connect(sdk, &config.table))
+        .with_machines(StepFunctions::connect(sdk, &config.pipeline_machine_arn))
+        .with_alarms(CloudWatchAlarms::connect(sdk))
+        .with_functions(LambdaFunctions::connect(sdk))
+        .with_objects(S3Objects::connect(sdk))
+        .with_roles(StsRoles::connect(sdk))
 }
 
 /// Registers the functions under the names they have in AWS.

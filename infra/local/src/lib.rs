@@ -1,11 +1,12 @@
 //! The whole system in one process: Lastgood's functions and state machines over local stand-ins for the AWS services
 //! they use, at one address.
 //!
-//! **May touch**: one data directory, one port of the loopback interface, the user's function processes.
+//! **May touch**: one data directory, one port, the user's function processes.
 //!
 //! **Architecture invariants**: the functions are those that are deployed, reached by the same events and reaching
 //! their stores through the AWS SDK; nothing here decides anything about a release.
 
+mod access;
 mod data_dir;
 pub mod demo;
 mod dynamodb;
@@ -14,6 +15,7 @@ mod handlers;
 mod machines;
 mod system;
 
+pub use access::{Access, Keys, KeysError};
 pub use data_dir::DataDirError;
 pub use system::{Options, System, UserFunction};
 

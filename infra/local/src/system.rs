@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use engine::ports::Entropy;
 use jiff::SignedDuration;
 use local_cloudwatch::CloudWatch;
@@ -22,6 +23,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
     ACCOUNT, BUCKET, REGION, TABLE,
+    access::{Access, Gate, INTERNAL_KEY_ID},
     data_dir::DataDir,
     dynamodb::DynamoDb,
     front::{self, Services},
@@ -38,10 +40,12 @@ const FUNCTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 pub struct Options {
     /// Where everything is kept.
     pub data: PathBuf,
-    /// Port on the loopback interface; 0 takes a free one.
+    /// Port; 0 takes a free one.
     pub port: u16,
     /// The user's functions.
     pub functions: Vec<UserFunction>,
+    /// Who may reach it.
+    pub access: Access,
 }
 
 /// A user's own Lambda function: a bootstrap program run behind the Lambda Runtime API.
@@ -87,10 +91,11 @@ impl System {
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let clock: Arc<dyn Timer> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        options.access.check()?;
         let data = DataDir::open(&options.data)?;
-        let listener = bind(options.port).await?;
+        let listener = bind(options.access.bind, options.port).await?;
         let address = listener.local_addr()?;
-        let endpoint = format!("http://{address}");
+        let endpoint = format!("http://{}", reachable(address));
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
 
@@ -100,7 +105,10 @@ impl System {
         let s3 = S3::open(&data.of("s3"), clock.clone(), entropy.clone())?;
         let cloudwatch = CloudWatch::open(&data.of("cloudwatch"), clock.clone(), entropy.clone())?;
         let states = States::open(&data.of("states"), clock.clone(), entropy.clone(), invoker.clone())?;
+        let gate = Gate::new(options.access, functions.clone(), clock.clone(), entropy.clone());
+        let internal_secret = gate.internal_secret().to_owned();
         let services = Services {
+            gate,
             s3: s3.router(),
             states: states.router(),
             cloudwatch: cloudwatch.router(),
@@ -112,11 +120,12 @@ impl System {
         tasks.spawn(serve(listener, services));
 
         let config = handlers::config()?;
-        prepare_stores(&config.sdk_config_at(&endpoint)).await?;
-        let world = Arc::new(handlers::world(&config, &endpoint, clock.clone(), entropy));
+        let sdk = with_key(config.sdk_config_at(&endpoint), &internal_secret);
+        prepare_stores(&sdk).await?;
+        let world = Arc::new(handlers::world(&config, &sdk, clock.clone(), entropy));
         handlers::register(&functions, &world, clock.clone())?;
         for function in &options.functions {
-            functions.add_process(&function.name, process(function, &endpoint))?;
+            functions.add_process(&function.name, process(function, &endpoint, &internal_secret))?;
         }
         machines::install(&states)?;
 
@@ -128,9 +137,9 @@ impl System {
         Ok(Self { address, functions, states, world, tasks, _stop: stop, _data: data })
     }
 
-    /// The one address, for `AWS_ENDPOINT_URL`.
+    /// The one address, for `AWS_ENDPOINT_URL` on this machine.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", reachable(self.address))
     }
 
     /// Invocations of each function since the start.
@@ -162,10 +171,25 @@ impl System {
     }
 }
 
-async fn bind(port: u16) -> anyhow::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| {
-        format!("port {port} of 127.0.0.1 cannot be used. Stop the program that uses it, or choose another with --port")
+async fn bind(address: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((address, port)).await.with_context(|| {
+        format!("port {port} of {address} cannot be used. Stop the program that uses it, or choose another with --port")
     })
+}
+
+/// Where this machine finds what listens on `address`, which may stand for all of its addresses.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn with_key(sdk: aws_types::SdkConfig, secret: &str) -> aws_types::SdkConfig {
+    let key = Credentials::new(INTERNAL_KEY_ID, secret, None, None, "local");
+    sdk.into_builder().credentials_provider(SharedCredentialsProvider::new(key)).build()
 }
 
 async fn serve(listener: TcpListener, services: Services) {
@@ -184,13 +208,13 @@ async fn prepare_stores(sdk: &aws_types::SdkConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn process(function: &UserFunction, endpoint: &str) -> Process {
+fn process(function: &UserFunction, endpoint: &str, secret: &str) -> Process {
     let env = [
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_REGION", REGION),
         ("AWS_DEFAULT_REGION", REGION),
-        ("AWS_ACCESS_KEY_ID", "AKIALASTGOODLOCAL000"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("AWS_ACCESS_KEY_ID", INTERNAL_KEY_ID),
+        ("AWS_SECRET_ACCESS_KEY", secret),
     ];
     Process {
         command: function.command.clone(),

@@ -26,3 +26,4 @@ pub use limits::{
     TIMEOUT_MAX,
 };
 pub use process::Process;
+pub use sts::{CallerArn, SessionKey};

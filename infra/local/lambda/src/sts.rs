@@ -1,4 +1,4 @@
-//! AWS STS: credentials of roles, which nobody checks, and who their bearer is.
+//! AWS STS: credentials of roles, for whoever checks signatures, and who their bearer is.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     Form, Router,
-    extract::State,
+    extract::{Extension, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -30,6 +30,23 @@ const SESSIONS_MAX: usize = 10_000;
 /// The API version in every request and the name space of every answer.
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
+/// Who signed the request, for GetCallerIdentity: an extension of requests whose signature was verified.
+#[derive(Debug, Clone)]
+pub struct CallerArn(pub String);
+
+/// Credentials of an assumed role, for checking what they sign.
+#[derive(Clone)]
+pub struct SessionKey {
+    /// The secret access key.
+    pub secret: String,
+    /// The session token.
+    pub token: String,
+    /// Who holds it.
+    pub arn: String,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
 /// Who holds which access key.
 #[derive(Default)]
 pub(crate) struct Sessions(Mutex<BTreeMap<String, Session>>);
@@ -38,6 +55,8 @@ pub(crate) struct Sessions(Mutex<BTreeMap<String, Session>>);
 struct Session {
     /// `AROA...:name`
     id: String,
+    secret: String,
+    token: String,
     arn: String,
     expires: Timestamp,
 }
@@ -70,6 +89,13 @@ impl Functions {
     pub fn sts_router(&self) -> Router {
         Router::new().route("/", get(answer).post(answer)).with_state(self.clone())
     }
+
+    /// The credentials of an assumed role that have this access key id, those of past sessions too. Forgotten when the
+    /// process ends.
+    pub fn session(&self, access_key_id: &str) -> Option<SessionKey> {
+        let Session { secret, token, arn, expires, .. } = self.sessions().find(access_key_id)?;
+        Some(SessionKey { secret, token, arn, expires })
+    }
 }
 
 struct Fault {
@@ -87,13 +113,14 @@ impl Fault {
 async fn answer(
     State(functions): State<Functions>,
     headers: HeaderMap,
+    caller: Option<Extension<CallerArn>>,
     Form(parameters): Form<BTreeMap<String, String>>,
 ) -> Response {
     let request_id = functions.new_request_id();
     let action = parameters.get("Action").map(String::as_str).unwrap_or_default();
     let result = match action {
         "AssumeRole" => assume_role(&functions, &parameters),
-        "GetCallerIdentity" => caller_identity(&functions, &headers),
+        "GetCallerIdentity" => caller_identity(&functions, &headers, caller.map(|Extension(caller)| caller.0)),
         _ => Err(Fault {
             status: StatusCode::BAD_REQUEST,
             code: "InvalidAction",
@@ -141,22 +168,26 @@ fn assume_role(functions: &Functions, parameters: &BTreeMap<String, String>) -> 
     let role_id = identity::base_32(&Sha256::digest(get("RoleArn").as_bytes())[..17]);
     let session = Session {
         id: format!("AROA{role_id}:{session_name}"),
+        secret,
+        token,
         // A role's path is not part of the session's ARN.
         arn: format!("arn:aws:sts::{account}:assumed-role/{}/{session_name}", role.rsplit('/').next().unwrap_or(role)),
         expires,
     };
     let result = format!(
         "<AssumedRoleUser><AssumedRoleId>{}</AssumedRoleId><Arn>{}</Arn></AssumedRoleUser>\
-         <Credentials><AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>\
-         <SessionToken>{token}</SessionToken><Expiration>{expires:.0}</Expiration></Credentials>",
+         <Credentials><AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey>\
+         <SessionToken>{}</SessionToken><Expiration>{expires:.0}</Expiration></Credentials>",
         escape(&session.id),
         escape(&session.arn),
+        session.secret,
+        session.token,
     );
     functions.sessions().remember(access_key, session, now);
     Ok(result)
 }
 
-fn caller_identity(functions: &Functions, headers: &HeaderMap) -> Result<String, Fault> {
+fn caller_identity(functions: &Functions, headers: &HeaderMap, verified: Option<String>) -> Result<String, Fault> {
     let account = &functions.owner().account;
     let session = match access_key(headers) {
         Some(key) if key.starts_with("ASIA") => {
@@ -171,7 +202,10 @@ fn caller_identity(functions: &Functions, headers: &HeaderMap) -> Result<String,
     };
     let (id, arn) = match session {
         Some(session) => (session.id, session.arn),
-        None => ("AIDALASTGOODLOCAL0000".to_owned(), format!("arn:aws:iam::{account}:user/local")),
+        None => {
+            let arn = verified.unwrap_or_else(|| format!("arn:aws:iam::{account}:user/local"));
+            ("AIDALASTGOODLOCAL0000".to_owned(), arn)
+        }
     };
     // A session's account is its role's.
     let account = arn.split(':').nth(4).unwrap_or(account);

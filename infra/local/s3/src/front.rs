@@ -1,4 +1,4 @@
-//! The HTTP front: takes off signatures and transfer codings that need no verifying here, then hands over to `s3s`.
+//! The HTTP front: takes off signatures, which are checked before, and transfer codings, then hands over to `s3s`.
 
 use std::sync::Arc;
 
@@ -11,9 +11,14 @@ use engine::ports::Entropy;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use s3s::{S3Error, S3ErrorCode, service::S3Service};
 
-use crate::{chunked, events::ACCOUNT};
+use crate::{
+    chunked,
+    claimed::{self, Verdict},
+    events::ACCOUNT,
+};
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 const EXPECTED_OWNER: &str = "x-amz-expected-bucket-owner";
 const REQUEST_ID: &str = "x-amz-request-id";
@@ -33,7 +38,10 @@ pub(crate) struct Front {
 pub(crate) async fn serve(State(front): State<Front>, request: Request) -> Response {
     let id = front.request_id();
     let mut response = match prepare(request, &id) {
-        Ok(request) => front.call(request).await,
+        Ok((request, verdict)) => {
+            let response = front.call(request).await;
+            verdict.refusal().map_or(response, from_error)
+        }
         Err(error) => from_error(error),
     };
     if response.status() == StatusCode::NOT_MODIFIED {
@@ -65,8 +73,8 @@ impl Front {
     }
 }
 
-/// Any credentials will do, so the request goes on as if it were unsigned.
-fn prepare(mut request: Request, id: &str) -> Result<Request, S3Error> {
+/// Who signed is no matter here, so the request goes on as if it were unsigned.
+fn prepare(mut request: Request, id: &str) -> Result<(Request, Verdict), S3Error> {
     let owner = request.headers_mut().remove(EXPECTED_OWNER);
     if owner.is_some_and(|owner| owner != ACCOUNT) {
         return Err(S3Error::with_message(
@@ -79,11 +87,11 @@ fn prepare(mut request: Request, id: &str) -> Result<Request, S3Error> {
         *request.uri_mut() = uri;
     }
     request.extensions_mut().insert(RequestId(id.to_owned()));
-    let hash = request.headers_mut().remove(CONTENT_SHA256);
-    if hash.is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING-")) {
-        request = unchunked(request)?;
+    match request.headers_mut().remove(CONTENT_SHA256) {
+        Some(claim) if claim.as_bytes().starts_with(b"STREAMING-") => Ok((unchunked(request)?, Verdict::default())),
+        Some(claim) if claim != UNSIGNED => claimed::compared(request, &claim),
+        _ => Ok((request, Verdict::default())),
     }
-    Ok(request)
 }
 
 /// The same address without the query parameters of presigned URLs; `None` if it has none.

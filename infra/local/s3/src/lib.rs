@@ -4,11 +4,12 @@
 //!
 //! **Architecture invariants**: metadata and pending notifications change in one SQLite transaction; a body file is
 //! whole before metadata refers to it; keys never become file names; bodies are never held in memory. Nothing here
-//! knows pipelines, and nobody is authenticated: any credentials, or none, may do anything.
+//! knows pipelines or keys: whoever serves the router checks signatures, or lets everybody in.
 
 mod acl;
 mod bodies;
 mod chunked;
+mod claimed;
 mod deliver;
 mod digests;
 mod events;

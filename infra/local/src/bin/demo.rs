@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use local::{
-    Options, PORT, System, UserFunction,
+    Access, Options, PORT, System, UserFunction,
     demo::{Client, Narrator, PIPELINE, SITE, SMOKE_CHECK, Story, smoke_check, timeline, with_short_ids},
 };
 
@@ -46,6 +46,7 @@ async fn main() -> anyhow::Result<()> {
         data: PathBuf::from(data.path()),
         port: arguments.port.unwrap_or(if arguments.once { 0 } else { PORT }),
         functions: vec![function],
+        access: Access::default(),
     })
     .await?;
     let endpoint = system.endpoint();

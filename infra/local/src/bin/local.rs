@@ -1,9 +1,9 @@
 //! `cargo local`: the system, empty and durable.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::Parser;
-use local::{Options, PORT, System, UserFunction};
+use local::{Access, Keys, Options, PORT, System, UserFunction};
 
 /// Serves Lastgood with stand-ins for the AWS services it uses, at one address, until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -12,9 +12,18 @@ struct Arguments {
     /// Where everything is kept; start again with the same directory to go on.
     #[arg(long, default_value = "target/lastgood")]
     data: PathBuf,
-    /// Port on 127.0.0.1.
+    /// Port.
     #[arg(long, default_value_t = PORT)]
     port: u16,
+    /// Address to listen on. Any other than this machine's own needs --keys and --strict.
+    #[arg(long, value_name = "ADDRESS", default_value_t = Access::default().bind)]
+    bind: IpAddr,
+    /// File of access keys in AWS's credentials format; what they sign is verified.
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Refuses requests that are signed by nobody, or by a key that is not in the file.
+    #[arg(long)]
+    strict: bool,
     /// A Lambda function of yours: NAME=PATH of a bootstrap program. May be given several times.
     #[arg(long = "function", value_name = "NAME=PATH")]
     functions: Vec<UserFunction>,
@@ -26,12 +35,24 @@ async fn main() -> anyhow::Result<()> {
     // It warns of every conditional write that is refused, which is how writers take turns.
     runtime::init_logs("lastgood-local", "dynoxide=error");
     let data = arguments.data.display().to_string();
-    let options = Options { data: arguments.data, port: arguments.port, functions: arguments.functions };
+    let keys = arguments.keys.as_deref().map(Keys::read).transpose()?;
+    let profile = keys.as_ref().and_then(|keys| keys.profiles().next()).map(|(_, profile)| profile.to_owned());
+    let options = Options {
+        data: arguments.data,
+        port: arguments.port,
+        functions: arguments.functions,
+        access: Access { bind: arguments.bind, keys, strict: arguments.strict },
+    };
     let mut system = System::start(options).await?;
     let endpoint = system.endpoint();
     println!("Lastgood is serving at {endpoint}, data in {data}. Stop it with Ctrl-C.\n");
     println!("  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1");
-    println!("  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any");
+    match (arguments.keys, profile) {
+        (Some(keys), Some(profile)) => {
+            println!("  export AWS_SHARED_CREDENTIALS_FILE={} AWS_PROFILE={profile}", keys.display());
+        }
+        _ => println!("  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any"),
+    }
     println!("  aws codepipeline list-pipelines");
     tokio::select! {
         () = system.run() => anyhow::bail!("a part of the system ended unexpectedly; see the log above"),

@@ -9,7 +9,7 @@ use aws_sdk_s3::{
     types::{BucketVersioningStatus, EventBridgeConfiguration, NotificationConfiguration, VersioningConfiguration},
 };
 use engine::ports::Clock;
-use local::{Options, System};
+use local::{Access, Options, System};
 use runtime::{Config, SystemClock};
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ struct Ended {
 impl Bench {
     /// Starts the system with its data in `data`.
     pub(super) async fn start(data: &std::path::Path) -> anyhow::Result<Self> {
-        let options = Options { data: data.to_owned(), port: 0, functions: Vec::new() };
+        let options = Options { data: data.to_owned(), port: 0, functions: Vec::new(), access: Access::default() };
         let system = System::start(options).await?;
         let api = CodePipeline::at(system.endpoint());
         let smoke = Arc::new(Smoke::default());

@@ -41,6 +41,32 @@ async fn trailing_checksums_are_compared() {
 }
 
 #[tokio::test]
+async fn a_body_must_be_what_its_signature_covers() {
+    const OF_V: &str = "4c94485e0c21ae6c41ce1dfe7b6bfaceea5ab68e40a2476f50208e526f506080";
+    const OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let server = Server::start().await;
+    server.versioned_bucket("data").await;
+    let claims = |claim: &'static str| [("x-amz-content-sha256", claim)];
+    for claim in [OF_V, "UNSIGNED-PAYLOAD"] {
+        let good = server.raw("PUT", "/data/k", &claims(claim), b"v").await;
+        assert_eq!(good.status().as_u16(), 200, "{good:?}");
+    }
+    for (claim, body) in [(OF_V, &b"w"[..]), (OF_V, b""), (OF_NOTHING, b"w")] {
+        let bad = server.raw("PUT", "/data/k", &claims(claim), body).await;
+        assert_eq!(bad.status().as_u16(), 400, "{bad:?}");
+        assert!(String::from_utf8_lossy(bad.body()).contains("<Code>XAmzContentSHA256Mismatch</Code>"), "{bad:?}");
+    }
+    let document = b"<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>";
+    let bad = server.raw("PUT", "/data?versioning", &claims(OF_NOTHING), document).await;
+    assert!(String::from_utf8_lossy(bad.body()).contains("<Code>XAmzContentSHA256Mismatch</Code>"), "{bad:?}");
+    let state = server.raw("GET", "/data?versioning", &claims(OF_NOTHING), b"").await;
+    assert!(String::from_utf8_lossy(state.body()).contains("Enabled"), "{state:?}");
+    let wrong = server.raw("PUT", "/data/k", &claims("v"), b"v").await;
+    assert!(String::from_utf8_lossy(wrong.body()).contains("<Code>InvalidArgument</Code>"), "{wrong:?}");
+    assert_eq!(server.get("data", "k").await, "v");
+}
+
+#[tokio::test]
 async fn any_signature_will_do() {
     let server = Server::start().await;
     server.bucket("data").await;
