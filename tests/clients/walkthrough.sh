@@ -320,6 +320,23 @@ until_so "execution $rejected failed" execution_is handbook "$rejected" Failed
 has 'because' 'rejected' "$(execution handbook "$rejected" statusSummary)"
 is 'executions' '2' "$(latest_count handbook 2>/dev/null)"
 
+step 'An execution is stopped, politely and then at once; its stage is retried'
+stopped=$(aws codepipeline start-pipeline-execution --name handbook --query pipelineExecutionId --output text)
+until_so 'it waits for a person' stage_is handbook Publish 'actionStates[0].latestExecution.status' InProgress
+aws codepipeline stop-pipeline-execution --pipeline-name handbook --pipeline-execution-id "$stopped" --reason 'Not today' >/dev/null
+is 'status' 'Stopping' "$(execution handbook "$stopped" status)"
+refused DuplicatedStopRequestException aws codepipeline stop-pipeline-execution --pipeline-name handbook --pipeline-execution-id "$stopped"
+aws codepipeline stop-pipeline-execution --pipeline-name handbook --pipeline-execution-id "$stopped" --abandon >/dev/null
+until_so "execution $stopped stopped" execution_is handbook "$stopped" Stopped
+is 'why' 'Not today' "$(latest handbook stopTrigger.reason)"
+refused PipelineExecutionNotStoppableException aws codepipeline stop-pipeline-execution --pipeline-name handbook --pipeline-execution-id "$stopped"
+is 'retried' "$stopped" "$(aws codepipeline retry-stage-execution --pipeline-name handbook --stage-name Publish --pipeline-execution-id "$stopped" --retry-mode ALL_ACTIONS --query pipelineExecutionId --output text)"
+until_so 'it waits for a person again' stage_is handbook Publish 'actionStates[0].latestExecution.status' InProgress
+token=$(aws codepipeline get-pipeline-state --name handbook --query "stageStates[?stageName=='Publish'].actionStates[0].latestExecution.token | [0]" --output text)
+aws codepipeline put-approval-result --pipeline-name handbook --stage-name Publish --action-name Approve --token "$token" --result 'summary=Today then,status=Approved'
+until_so "execution $stopped succeeded" execution_is handbook "$stopped" Succeeded
+refused StageNotRetryableException aws codepipeline retry-stage-execution --pipeline-name handbook --stage-name Publish --pipeline-execution-id "$stopped" --retry-mode ALL_ACTIONS
+
 step 'Jobs that a worker answers'
 aws codepipeline create-pipeline --pipeline file://tests/clients/pipelines/audit.json >/dev/null
 until_so 'the job is out' stage_is audit Audit 'actionStates[0].latestExecution.status' InProgress
