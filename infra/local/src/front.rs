@@ -1,8 +1,11 @@
 //! One address for every service: a request goes to the service its signature names.
 
-use std::sync::Arc;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, extract::ConnectInfo};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Limited};
@@ -87,6 +90,8 @@ impl Services {
         let mut headers = joined(&head.headers);
         headers.insert("x-forwarded-proto".to_owned(), json!("http"));
         let host = headers.get("host").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let peer = head.extensions.get::<ConnectInfo<SocketAddr>>();
+        let source = peer.map_or(Ipv4Addr::LOCALHOST.into(), |ConnectInfo(peer)| peer.ip().to_canonical());
         let authorizer = caller.map(|caller| {
             json!({ "iam": { "accessKey": caller.access_key_id, "accountId": crate::ACCOUNT, "userArn": caller.arn } })
         });
@@ -100,7 +105,7 @@ impl Services {
                 "accountId": crate::ACCOUNT,
                 "stage": "$default",
                 "domainName": host,
-                "http": { "method": head.method.as_str(), "path": head.uri.path(), "sourceIp": "127.0.0.1" },
+                "http": { "method": head.method.as_str(), "path": head.uri.path(), "sourceIp": source },
                 "authorizer": authorizer,
             },
             "body": STANDARD.encode(body.to_bytes()),

@@ -193,7 +193,8 @@ fn with_key(sdk: aws_types::SdkConfig, secret: &str) -> aws_types::SdkConfig {
 }
 
 async fn serve(listener: TcpListener, services: Services) {
-    if let Err(error) = axum::serve(listener, front::router(services)).await {
+    let router = front::router(services).into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, router).await {
         tracing::error!("the local address is served no more: {error}");
     }
 }
