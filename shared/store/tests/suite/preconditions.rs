@@ -1,7 +1,7 @@
 //! Writes: preconditions, races, and what no transaction can hold.
 
 use anyhow::Result;
-use domain::{Execution, Generation, StageState};
+use domain::{ActionRun, Execution, Generation, StageState};
 use engine::ports::{PendingEffect, Precondition, Row, Store, StoreError, WRITES_MAX, Write};
 use store::Operation;
 
@@ -57,6 +57,23 @@ async fn generations_fence() -> Result<()> {
     let fresh = StageState { version: 0, ..StageState::new(shop(), "Test".parse()?) };
     world.table.commit(put(Row::Stage(fresh.clone()), Precondition::Generation(Generation(0)))).await?;
     world.table.commit(put(Row::Stage(fresh), Precondition::Generation(Generation(0)))).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_older_run_does_not_replace_the_latest_of_its_action() -> Result<()> {
+    let world = World::new().await?;
+    let of = |n| ActionRun { id: run_id(n), ..run(1, 1) };
+    let latest = |n| put(Row::LatestAction(of(n)), Precondition::Run(run_id(n)));
+    contended(world.table.commit(latest(1)).await);
+    world.put([Row::LatestAction(of(1))]).await?;
+    world.table.commit(latest(1)).await?;
+    world.put([Row::LatestAction(of(2))]).await?;
+    contended(world.table.commit(latest(1)).await);
+    broken(
+        world.table.commit(put(Row::ActionRun(of(1)), Precondition::Run(run_id(1)))).await,
+        "no action's latest run",
+    );
     Ok(())
 }
 
