@@ -1,16 +1,19 @@
 //! Webhooks as resources. What is delivered to them is in `deliveries`.
 
-use domain::{Webhook, WebhookName};
+use domain::{Tags, Webhook, WebhookName};
 use engine::{HasStore, ports::Store};
 use protocol::{
     ErrorCode,
-    wire::webhooks::{
-        DeleteWebhookInput, DeleteWebhookOutput, DeregisterWebhookWithThirdPartyInput, ListWebhookItem,
-        ListWebhooksOutput, PutWebhookInput, PutWebhookOutput, RegisterWebhookWithThirdPartyInput,
+    wire::{
+        tags::Tag,
+        webhooks::{
+            DeleteWebhookInput, DeleteWebhookOutput, DeregisterWebhookWithThirdPartyInput, ListWebhookItem,
+            ListWebhooksOutput, PutWebhookInput, PutWebhookOutput, RegisterWebhookWithThirdPartyInput,
+        },
     },
 };
 
-use crate::{deliveries::webhook_url, failure::Failure, paging::Listing};
+use crate::{deliveries::webhook_url, failure::Failure, paging::Listing, tags};
 
 /// PutWebhook. `endpoint` is the address under which the caller reached it.
 pub(crate) async fn put<W: HasStore>(
@@ -18,12 +21,9 @@ pub(crate) async fn put<W: HasStore>(
     input: PutWebhookInput,
     endpoint: &str,
 ) -> Result<PutWebhookOutput, Failure> {
-    if input.tags.is_some_and(|tags| !tags.is_empty()) {
-        let message = "Tags of webhooks are not kept by this version of Lastgood. Put the webhook without them.";
-        return Err(Failure::refused(ErrorCode::InvalidTagsException, message));
-    }
-    let webhook = engine::put_webhook(world, input.webhook).await?;
-    Ok(PutWebhookOutput { webhook: item(world, webhook, endpoint) })
+    let tags = tags::given(input.tags.as_ref())?;
+    let (webhook, tags) = engine::put_webhook(world, input.webhook, tags).await?;
+    Ok(PutWebhookOutput { webhook: item(world, webhook, tags, endpoint) })
 }
 
 /// ListWebhooks.
@@ -32,8 +32,8 @@ pub(crate) async fn list<W: HasStore>(
     listing: &Listing,
     endpoint: &str,
 ) -> Result<ListWebhooksOutput, Failure> {
-    let page = world.store().list_webhooks(listing.page()).await?;
-    let webhooks = page.items.into_iter().map(|webhook| item(world, webhook, endpoint)).collect();
+    let page = engine::list_webhooks(world, listing.page()).await?;
+    let webhooks = page.items.into_iter().map(|(webhook, tags)| item(world, webhook, tags, endpoint)).collect();
     Ok(ListWebhooksOutput { webhooks, next_token: listing.token(page.next)? })
 }
 
@@ -71,7 +71,7 @@ async fn by_hand<W: HasStore>(world: &W, name: Option<&WebhookName>, what: &str)
     ))
 }
 
-fn item<W: HasStore>(world: &W, webhook: Webhook, endpoint: &str) -> ListWebhookItem {
+fn item<W: HasStore>(world: &W, webhook: Webhook, tags: Tags, endpoint: &str) -> ListWebhookItem {
     let (error_code, error_message) =
         webhook.problem.map(|problem| (problem.status.to_string(), problem.message)).unzip();
     ListWebhookItem {
@@ -81,6 +81,6 @@ fn item<W: HasStore>(world: &W, webhook: Webhook, endpoint: &str) -> ListWebhook
         last_triggered: webhook.last_triggered.map(Into::into),
         error_code,
         error_message,
-        tags: None,
+        tags: (!tags.is_empty()).then(|| tags.into_iter().map(|(key, value)| Tag { key, value }).collect()),
     }
 }

@@ -55,5 +55,5 @@ pub use tags::{list_tags, tag_resource, untag_resource};
 pub use transitions::{Side, disable, enable};
 pub use trigger::{Upload, object_uploaded};
 pub use watch::{Judged, alarm_changed};
-pub use webhooks::{WEBHOOKS_MAX, delete_webhook, put_webhook};
+pub use webhooks::{WEBHOOKS_MAX, delete_webhook, list_webhooks, put_webhook};
 pub use world::{HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Settings, World};

@@ -24,6 +24,28 @@ pub(crate) fn tag_new<W: HasBasics>(world: &W, resource: TaggedResource, tags: T
     Ok(Write::Put(Row::Tags(ResourceTags { resource, tags, version }), Precondition::Absent))
 }
 
+/// Tags of `resource`, which exists, with those of `more`, and the write that belongs into the transaction that changes
+/// the resource; none where that adds nothing.
+///
+/// # Errors
+/// Refusal `TooManyTagsException`.
+pub(crate) async fn tag_changed<W: HasStore>(
+    world: &W,
+    resource: &TaggedResource,
+    more: Tags,
+) -> Result<(Tags, Option<Write>), EngineError> {
+    let Some(before) = world.store().load_tags(resource).await? else {
+        return Ok((more.clone(), Some(tag_new(world, resource.clone(), more)?)));
+    };
+    let tags = merge_tags(before.tags.clone(), more, &arn(world, resource))?;
+    if tags == before.tags {
+        return Ok((tags, None));
+    }
+    let precondition = Precondition::Version(before.version);
+    let row = Row::Tags(ResourceTags { tags: tags.clone(), ..before });
+    Ok((tags, Some(Write::Put(row, precondition))))
+}
+
 /// The write that belongs into the transaction that removes `resource`.
 pub(crate) fn untag_removed(resource: TaggedResource) -> Write {
     Write::Delete(Row::Tags(ResourceTags { resource, tags: Tags::new(), version: 0 }))

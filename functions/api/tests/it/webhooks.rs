@@ -107,6 +107,38 @@ async fn webhooks_that_cannot_be_are_refused() {
 }
 
 #[tokio::test]
+async fn tags_are_given_kept_added_to_and_gone_with_the_webhook() {
+    let (bench, _) = Bench::with_release().await;
+    let put = async |tags: Value| bench.ok("PutWebhook", json!({"webhook": webhook(json!({})), "tags": tags})).await;
+    let tag = |key: &str, value: &str| json!({"key": key, "value": value});
+    let created = put(json!([tag("team", "web")])).await["webhook"].take();
+    assert_eq!(created["tags"], json!([tag("team", "web")]));
+    let arn = created["arn"].clone();
+    bench.ok("TagResource", json!({"resourceArn": arn, "tags": [tag("cost", "7")]})).await;
+    let changed = put(json!([tag("team", "shop")])).await["webhook"].take();
+    assert_eq!(changed["tags"], json!([tag("cost", "7"), tag("team", "shop")]));
+    assert_eq!(put(json!([])).await["webhook"], changed);
+    assert_eq!(listed(&bench).await, [changed.clone()]);
+    assert_eq!(bench.ok("ListTagsForResource", json!({"resourceArn": arn})).await["tags"], changed["tags"]);
+    let many: Vec<Value> = (0..49).map(|n| tag(&format!("k{n}"), "")).collect();
+    bench
+        .refuses(
+            "PutWebhook",
+            &[
+                (json!({"webhook": webhook(json!({"filters": []})), "tags": many}), "TooManyTagsException", "webhook:"),
+                (json!({"webhook": webhook(json!({})), "tags": [tag("aws:x", "")]}), "InvalidTagsException", "aws:"),
+            ],
+        )
+        .await;
+    assert_eq!(listed(&bench).await, [changed], "nothing was done by halves");
+    bench.ok("DeleteWebhook", json!({"name": "shop-push"})).await;
+    bench
+        .refuses("ListTagsForResource", &[(json!({"resourceArn": arn}), "ResourceNotFoundException", "shop-push")])
+        .await;
+    assert_eq!(put(json!([])).await["webhook"].get("tags"), None);
+}
+
+#[tokio::test]
 async fn an_account_has_300_webhooks_and_may_change_them_then() {
     let (bench, _) = Bench::with_release().await;
     for n in 0..300 {
