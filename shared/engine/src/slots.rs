@@ -4,9 +4,9 @@ use domain::{CONCURRENT_EXECUTIONS_MAX, Execution, PipelineIndex, Slot, free_slo
 
 use crate::{EngineError, HasStore, ports::Store};
 
-/// Gives `execution`, which is about to start or to go on after its end, a place among those under way. `slots` are those
-/// of the changes that store the execution: storing them takes the place, unless somebody else was faster: then that is contention, and the caller decides again. The
-/// place is free as soon as the end of the execution is stored.
+/// Gives `execution`, which is about to start or to go on after its end, a place among those under way. `slots` are
+/// those of the changes that store the execution. Storing them takes the place, unless somebody else was faster: that is
+/// contention, and the caller decides again. The place is free as soon as the end of the execution is stored.
 ///
 /// In SUPERSEDED mode, and for rollbacks, this asks nothing of the table and changes nothing.
 ///
