@@ -1,20 +1,19 @@
-//! Runs of actions, and the types of actions.
+//! Runs of actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{ACTION_TYPES, ActionRun, ActionTypeId, ActionTypeInfo, ArtifactLocation, ExecutionId, PipelineName};
+use domain::{ActionRun, ArtifactLocation, ExecutionId, PipelineName};
 use engine::{
-    HasBasics, HasStore,
+    HasStore,
     ports::{Page, PageRequest, Store},
 };
 use protocol::{
     ErrorCode,
     wire::{
         actions::{
-            ActionConfigurationProperty, ActionExecutionDetail, ActionExecutionFilter, ActionExecutionInput,
-            ActionExecutionOutput, ActionExecutionResult, ActionType, ActionTypeSettings, ArtifactDetail,
-            ArtifactDetails, ListActionExecutionsInput, ListActionExecutionsOutput, ListActionTypesInput,
-            ListActionTypesOutput, S3Location, StartTimeRange,
+            ActionExecutionDetail, ActionExecutionFilter, ActionExecutionInput, ActionExecutionOutput,
+            ActionExecutionResult, ArtifactDetail, ListActionExecutionsInput, ListActionExecutionsOutput, S3Location,
+            StartTimeRange,
         },
         state::ErrorDetails,
     },
@@ -164,48 +163,4 @@ fn artifacts(artifacts: BTreeMap<String, ArtifactLocation>) -> Vec<ArtifactDetai
         s3location: Some(S3Location { bucket: Some(at.bucket), key: Some(at.key) }),
     };
     artifacts.into_iter().map(detail).collect()
-}
-
-/// ListActionTypes. There are few, so one page holds all.
-pub(crate) fn list_types<W: HasBasics>(world: &W, input: &ListActionTypesInput) -> ListActionTypesOutput {
-    let is_here = input.region_filter.as_ref().is_none_or(|region| *region == world.settings().region);
-    let types = ACTION_TYPES
-        .iter()
-        .filter(|info| is_here && input.action_owner_filter.as_ref().is_none_or(|owner| owner == info.owner));
-    ListActionTypesOutput { action_types: types.map(action_type).collect(), next_token: None }
-}
-
-fn action_type(info: &ActionTypeInfo) -> ActionType {
-    let required = info.required_keys.iter().map(|name| property(name, true));
-    let optional = info.optional_keys.iter().map(|name| property(name, false));
-    ActionType {
-        id: ActionTypeId {
-            category: info.category.to_owned(),
-            owner: info.owner.to_owned(),
-            provider: info.provider.to_owned(),
-            version: info.version.to_owned(),
-        },
-        input_artifact_details: artifact_details(&info.inputs),
-        output_artifact_details: artifact_details(&info.outputs),
-        settings: Some(ActionTypeSettings::default()),
-        action_configuration_properties: Some(required.chain(optional).collect()),
-    }
-}
-
-fn artifact_details(count: &std::ops::RangeInclusive<usize>) -> ArtifactDetails {
-    let of = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
-    ArtifactDetails { minimum_count: of(*count.start()), maximum_count: of(*count.end()) }
-}
-
-/// None of the types has a secret among its settings.
-fn property(name: &str, required: bool) -> ActionConfigurationProperty {
-    ActionConfigurationProperty {
-        name: name.to_owned(),
-        required,
-        key: required,
-        secret: false,
-        queryable: None,
-        description: None,
-        property_type: None,
-    }
 }

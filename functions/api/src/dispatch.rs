@@ -6,8 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    actions, approvals, executions, failure::Failure, jobs, paging::Listing, pipelines, revisions, rollback, state,
-    tags, transitions, webhooks,
+    actions, approvals, catalogue, executions, failure::Failure, jobs, paging::Listing, pipelines, revisions, rollback,
+    state, tags, transitions, webhooks,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -53,8 +53,8 @@ where
             write(actions::list(world, &listing, read(input)?).await?)
         }
         O::ListActionTypes => {
-            Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(actions::list_types(world, &read(input)?))
+            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(catalogue::list_action_types(world, &listing, read(input)?)?)
         }
         O::RollbackStage => write(rollback::start(world, read(input)?, caller).await?),
         O::ListRollbackCandidates => {

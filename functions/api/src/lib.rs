@@ -8,6 +8,7 @@
 
 mod actions;
 mod approvals;
+mod catalogue;
 mod deliveries;
 mod dispatch;
 mod event;

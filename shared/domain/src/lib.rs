@@ -34,7 +34,7 @@ mod transition;
 mod variables;
 mod webhook;
 
-pub use action_type::{ACTION_TYPES, ActionKind, ActionTypeInfo, find_action_type};
+pub use action_type::{ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind};
 pub use admission::admit_waiting;
 pub use changes::{Changes, Effect, Job, JobStatus, Record, Waiting};
 pub use declaration::{

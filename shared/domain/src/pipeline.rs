@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionDeclaration, ActionName, ActionRun, ActionTypeId, Execution, ExecutionMode, FailureConditions, Generation,
-    Phase, PipelineDeclaration, PipelineName, PipelineVariable, StageDeclaration, StageName, StageState, Waiting,
-    find_action_type, fingerprint, gate::is_outdated,
+    ActionDeclaration, ActionName, ActionRun, ActionTypeId, Catalogue, Execution, ExecutionMode, FailureConditions,
+    Generation, Phase, PipelineDeclaration, PipelineName, PipelineVariable, StageDeclaration, StageName, StageState,
+    Waiting, fingerprint, gate::is_outdated,
 };
 
 /// The pipeline's own row: which version is current, where its declaration is, and an index of its stages.
@@ -106,9 +106,11 @@ pub struct WatchRule {
 }
 
 impl PipelineIndex {
-    /// Builds the index of `declaration`, which must have passed [`validate_structure`](crate::validate_structure).
+    /// Builds the index of `declaration`, which must have passed [`validate_structure`](crate::validate_structure) with
+    /// the same `catalogue`.
     pub fn new(
         declaration: &PipelineDeclaration,
+        catalogue: &Catalogue,
         pipeline_version: u32,
         definition_key: String,
         definition_digest: String,
@@ -122,7 +124,11 @@ impl PipelineIndex {
             mode: declaration.execution_mode,
             pipeline_type: declaration.pipeline_type,
             variables: declaration.variables.clone(),
-            stages: declaration.stages.iter().map(|stage| StageIndex::new(stage, &declaration.role_arn)).collect(),
+            stages: declaration
+                .stages
+                .iter()
+                .map(|stage| StageIndex::new(stage, catalogue, &declaration.role_arn))
+                .collect(),
             created_at: now,
             updated_at: now,
             version: 0,
@@ -136,7 +142,7 @@ impl PipelineIndex {
 }
 
 impl StageIndex {
-    fn new(stage: &StageDeclaration, pipeline_role: &str) -> Self {
+    fn new(stage: &StageDeclaration, catalogue: &Catalogue, pipeline_role: &str) -> Self {
         let conditions = stage.on_success.iter().flat_map(|on_success| &on_success.conditions);
         let (watching, blocking): (Vec<_>, Vec<_>) = conditions
             .flat_map(|condition| &condition.rules)
@@ -144,7 +150,7 @@ impl StageIndex {
         Self {
             name: stage.name.clone(),
             fingerprint: fingerprint(stage, pipeline_role),
-            actions: stage.actions.iter().map(ActionIndex::new).collect(),
+            actions: stage.actions.iter().map(|action| ActionIndex::new(action, catalogue)).collect(),
             on_failure: stage.on_failure.clone(),
             has_entry_condition: stage.before_entry.is_some(),
             has_success_condition: !blocking.is_empty(),
@@ -174,8 +180,8 @@ impl StageIndex {
 }
 
 impl ActionIndex {
-    fn new(action: &ActionDeclaration) -> Self {
-        let info = find_action_type(&action.action_type_id);
+    fn new(action: &ActionDeclaration, catalogue: &Catalogue) -> Self {
+        let info = catalogue.find(&action.action_type_id);
         let declared = action.timeout_in_minutes.map(|minutes| minutes * 60);
         let timeout_seconds = declared.or(info.map(|info| info.timeout_s)).unwrap_or(3600);
         Self {

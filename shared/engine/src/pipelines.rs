@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Effect, ExecutionId, ExecutionStatus, GateAnswer, PipelineDeclaration, PipelineIndex, PipelineName, Rejected,
-    TaggedResource, Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
+    Catalogue, Effect, ExecutionId, ExecutionStatus, GateAnswer, PipelineDeclaration, PipelineIndex, PipelineName,
+    Rejected, TaggedResource, Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
 };
 
 use crate::{
@@ -29,12 +29,13 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
     tags: Tags,
     caller: &str,
 ) -> Result<PipelineDeclaration, EngineError> {
-    validate_structure(&declaration, &world.settings().region)?;
+    let catalogue = Catalogue::default();
+    validate_structure(&declaration, &catalogue, &world.settings().region)?;
     let tags = tag_new(world, TaggedResource::pipeline(&declaration.name), tags)?;
     declaration.version = Some(1);
     let stored = definitions::store(world, &declaration, 1).await?;
     let now = world.now();
-    let index = PipelineIndex::new(&declaration, 1, stored.key, stored.digest, now);
+    let index = PipelineIndex::new(&declaration, &catalogue, 1, stored.key, stored.digest, now);
     let trigger = Trigger { trigger_type: TriggerType::CreatePipeline, trigger_detail: Some(caller.to_owned()) };
     let (mut writes, effect) = first_execution(world, &index, trigger).await?;
     writes.push(Write::Put(Row::Summary(summary(&index)), Precondition::None));
@@ -69,7 +70,8 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms>
     world: &W,
     declaration: PipelineDeclaration,
 ) -> Result<PipelineDeclaration, EngineError> {
-    validate_structure(&declaration, &world.settings().region)?;
+    let catalogue = Catalogue::default();
+    validate_structure(&declaration, &catalogue, &world.settings().region)?;
     until_stored(async || {
         let mut declaration = declaration.clone();
         let Some(view) = world.store().load_pipeline(&declaration.name).await? else {
@@ -81,7 +83,7 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms>
         let version = view.index.pipeline_version + 1;
         declaration.version = Some(version);
         let stored = definitions::store(world, &declaration, version).await?;
-        let mut index = PipelineIndex::new(&declaration, version, stored.key, stored.digest, world.now());
+        let mut index = PipelineIndex::new(&declaration, &catalogue, version, stored.key, stored.digest, world.now());
         index.created_at = view.index.created_at;
         index.version = view.index.version;
         let (before, after) = (bindings(&old), bindings(&declaration));

@@ -133,23 +133,3 @@ async fn runs_that_cannot_be_listed_are_refused() {
     let foreign = json!({"pipelineName": "blog", "filter": {"pipelineExecutionId": first}});
     bench.refuses("ListActionExecutions", &[(foreign, "PipelineNotFoundException", "'blog'")]).await;
 }
-
-#[tokio::test]
-async fn the_action_types_are_those_that_run_here() {
-    let bench = Bench::new().await;
-    let all = bench.ok("ListActionTypes", json!({})).await;
-    let types = all["actionTypes"].as_array().unwrap();
-    assert_eq!(types.len(), domain::ACTION_TYPES.len());
-    let source = types.iter().find(|one| one["id"]["category"] == "Source").unwrap();
-    assert_eq!(source["outputArtifactDetails"], json!({"minimumCount": 1, "maximumCount": 1}));
-    let bucket = json!({"name": "S3Bucket", "required": true, "key": true, "secret": false});
-    assert!(source["actionConfigurationProperties"].as_array().unwrap().contains(&bucket), "{source}");
-    for input in [json!({"actionOwnerFilter": "AWS"}), json!({"regionFilter": "eu-west-1"})] {
-        assert_eq!(bench.ok("ListActionTypes", input).await, all);
-    }
-    for input in [json!({"actionOwnerFilter": "Custom"}), json!({"regionFilter": "us-east-1"})] {
-        assert_eq!(bench.ok("ListActionTypes", input).await, json!({"actionTypes": []}));
-    }
-    let token = json!({"nextToken": "x"});
-    bench.refuses("ListActionTypes", &[(token, "InvalidNextTokenException", "token")]).await;
-}

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure of what a test is built on fails the test")]
 
 mod actions;
+mod catalogue;
 mod cloud;
 mod deliveries;
 mod executions;

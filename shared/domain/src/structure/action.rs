@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{StructureError, StructureErrorKind, configuration, first_duplicate};
-use crate::{ActionDeclaration, ActionTypeInfo, PipelineType, StageDeclaration, find_action_type};
+use crate::{ActionDeclaration, ActionTypeInfo, Catalogue, PipelineType, StageDeclaration};
 
 use StructureErrorKind::{InvalidActionDeclaration, InvalidBlockerDeclaration, Validation};
 
@@ -14,6 +14,7 @@ pub(super) const TIMEOUT_MINUTES: RangeInclusive<u32> = 5..=86_400;
 pub(super) fn check_stage(
     stage: &StageDeclaration,
     pipeline_type: PipelineType,
+    catalogue: &Catalogue,
     region: &str,
 ) -> Result<(), StructureError> {
     // Our wording, here and for duplicate actions.
@@ -24,11 +25,16 @@ pub(super) fn check_stage(
         return Err(InvalidActionDeclaration
             .error(format!("Action name '{name}' is used more than once in stage '{}'", stage.name)));
     }
-    stage.actions.iter().try_for_each(|action| check_action(action, pipeline_type, region))
+    stage.actions.iter().try_for_each(|action| check_action(action, pipeline_type, catalogue, region))
 }
 
-fn check_action(action: &ActionDeclaration, pipeline_type: PipelineType, region: &str) -> Result<(), StructureError> {
-    let info = find_action_type(&action.action_type_id).ok_or_else(|| unavailable(action, region))?;
+fn check_action(
+    action: &ActionDeclaration,
+    pipeline_type: PipelineType,
+    catalogue: &Catalogue,
+    region: &str,
+) -> Result<(), StructureError> {
+    let info = catalogue.find(&action.action_type_id).ok_or_else(|| unavailable(action, region))?;
     check_type(info, pipeline_type)?;
     check_count(action, "input", action.input_artifacts.len(), &info.inputs)?;
     check_count(action, "output", action.output_artifacts.len(), &info.outputs)?;
@@ -52,7 +58,7 @@ fn unavailable(action: &ActionDeclaration, region: &str) -> StructureError {
 
 fn check_type(info: &ActionTypeInfo, pipeline_type: PipelineType) -> Result<(), StructureError> {
     InvalidActionDeclaration.unless(!info.v2_only || pipeline_type == PipelineType::V2, || {
-        format!("{} Action can only be used with V2 pipelines.", info.provider)
+        format!("{} Action can only be used with V2 pipelines.", info.id.provider)
     })
 }
 
@@ -88,7 +94,7 @@ fn check_members(action: &ActionDeclaration, info: &ActionTypeInfo, region: &str
         })?;
     }
     let own_region = action.region.as_deref().is_none_or(|own| own == region);
-    InvalidActionDeclaration.unless(info.category != "Source" || own_region, || {
+    InvalidActionDeclaration.unless(info.id.category != "Source" || own_region, || {
         format!(
             "Source action '{name}' can only run in the region of the pipeline. Remove its region or use '{region}'"
         )
@@ -96,7 +102,7 @@ fn check_members(action: &ActionDeclaration, info: &ActionTypeInfo, region: &str
     let Some(minutes) = action.timeout_in_minutes else {
         return Ok(());
     };
-    InvalidActionDeclaration.unless(info.category == "Approval", || {
+    InvalidActionDeclaration.unless(info.id.category == "Approval", || {
         format!("Action '{name}' declares timeoutInMinutes, which only manual approval actions have. Remove it")
     })?;
     Validation.unless(TIMEOUT_MINUTES.contains(&minutes), || {
@@ -114,7 +120,9 @@ mod tests {
 
     #[test]
     fn types_for_v2_are_refused_in_v1() {
-        let info = ActionTypeInfo { v2_only: true, ..crate::ACTION_TYPES[0].clone() };
+        let catalogue = Catalogue::default();
+        let s3 = catalogue.all().next().expect("there are types built in");
+        let info = ActionTypeInfo { v2_only: true, ..s3.clone() };
         let error = check_type(&info, PipelineType::V1).unwrap_err();
         assert_eq!(error.kind, InvalidActionDeclaration);
         assert_eq!(error.message, "S3 Action can only be used with V2 pipelines.");

@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use crate::PipelineDeclaration;
+use crate::{Catalogue, PipelineDeclaration};
 use flow::Flow;
 
 /// A pipeline breaks a rule.
@@ -66,21 +66,26 @@ impl StructureErrorKind {
     }
 }
 
-/// Checks that `declaration` can be run as a pipeline in `region`, such as `us-east-1`.
+/// Checks that `declaration` can be stored as a pipeline in `region`, such as `us-east-1`, where the action types of
+/// `catalogue` can be used.
 ///
 /// From the whole to its parts: stages, feature level, artifact stores, then each action, then how actions follow from
 /// each other, then conditions.
 ///
 /// # Errors
 /// The first rule that is broken; the API reports one.
-pub fn validate_structure(declaration: &PipelineDeclaration, region: &str) -> Result<(), StructureError> {
+pub fn validate_structure(
+    declaration: &PipelineDeclaration,
+    catalogue: &Catalogue,
+    region: &str,
+) -> Result<(), StructureError> {
     pipeline::check_stages(declaration)?;
     pipeline::check_feature_level(declaration)?;
     pipeline::check_variables(declaration)?;
     pipeline::check_triggers(declaration)?;
     pipeline::check_artifact_stores(declaration, region)?;
     for stage in &declaration.stages {
-        action::check_stage(stage, declaration.pipeline_type, region)?;
+        action::check_stage(stage, declaration.pipeline_type, catalogue, region)?;
     }
     let flow = Flow::new(declaration)?;
     flow.check_actions(declaration)?;

@@ -8,7 +8,7 @@ mod rules;
 use serde_json::{Value, json};
 
 use super::validate_structure;
-use crate::PipelineDeclaration;
+use crate::{Catalogue, PipelineDeclaration};
 
 /// What a change of the base pipeline leads to.
 struct Case {
@@ -30,7 +30,7 @@ fn run(cases: &[Case]) {
         let mut pipeline = base();
         change(&mut pipeline);
         let pipeline: PipelineDeclaration = serde_json::from_value(pipeline).expect(name);
-        let found = validate_structure(&pipeline, "us-east-1");
+        let found = validate_structure(&pipeline, &Catalogue::default(), "us-east-1");
         let found = found.map_err(|error| (error.kind.exception(), error.message));
         assert_eq!(&found, expected, "{name}");
     }

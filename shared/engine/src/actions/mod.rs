@@ -7,7 +7,7 @@ mod native;
 mod start;
 
 use contract::{ActionInput, ActionOperation, ActionOutput};
-use domain::{ActionKind, ActionRun, ActionStatus, Changes, Effect, Execution, ExecutionMode, find_action_type};
+use domain::{ActionKind, ActionRun, ActionStatus, Changes, Effect, Execution, ExecutionMode, action_kind};
 
 pub(crate) use abandon::{abandon_runs, let_go};
 pub(crate) use finish::{Finished, finish};
@@ -49,8 +49,7 @@ async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasRoles>(
     let status = match start::begin(world, input).await? {
         start::Begun::Ended(status) => status,
         start::Begun::Running(begun) => {
-            let kind = find_action_type(&begun.run.action_type).map(|info| info.kind);
-            if kind == Some(ActionKind::Job) {
+            if action_kind(&begun.run.action_type) == Some(ActionKind::Job) {
                 return jobs::hand_out(world, token, *begun).await;
             }
             native::run(world, input, *begun, out_of_time).await?

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contract::ActionInput;
 use domain::{
     ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes, Execution, ExecutionMode,
-    PipelineDeclaration, Scope, derived_uuid, resolve_configuration,
+    PipelineDeclaration, Scope, action_kind, derived_uuid, resolve_configuration,
 };
 
 use super::ended;
@@ -134,6 +134,15 @@ async fn record<W: HasStore + HasMachines>(
 
 /// Resolves the configuration just before the action starts (spec 1.6), and finds its input artifacts.
 fn prepare(run: &mut ActionRun, execution: &Execution, action: &ActionDeclaration) -> Result<(), String> {
+    let id = &action.action_type_id;
+    if action_kind(id).is_none() {
+        return Err(format!(
+            "Lastgood keeps {} actions of {} ({}, version {}) but does not run them yet. Put an action in its place \
+             that it runs, such as a Lambda function (Invoke) or a custom action with a job worker of yours, or leave \
+             this stage to CodePipeline.",
+            id.category, id.provider, id.owner, id.version
+        ));
+    }
     let id = execution.id.to_string();
     let scope = Scope { execution_id: &id, variables: &execution.variables, outputs: &execution.outputs };
     run.resolved_configuration =

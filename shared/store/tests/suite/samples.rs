@@ -57,7 +57,7 @@ pub(crate) fn pipeline() -> PipelineIndex {
 
 /// How a native action spells its kind.
 fn kind() -> Value {
-    serde_json::to_value(domain::ACTION_TYPES[0].kind).unwrap()
+    serde_json::to_value(domain::ActionKind::Native).unwrap()
 }
 
 fn action_type() -> Value {

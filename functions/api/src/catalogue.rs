@@ -1,0 +1,76 @@
+//! What pipelines can be made of: the types of actions.
+
+use std::ops::RangeInclusive;
+
+use domain::{ActionProperty, ActionTypeInfo, Catalogue};
+use engine::HasBasics;
+use protocol::wire::actions::{
+    ActionConfigurationProperty, ActionType, ActionTypeSettings, ArtifactDetails, ListActionTypesInput,
+    ListActionTypesOutput,
+};
+
+use crate::{failure::Failure, paging::Listing};
+
+/// ListActionTypes: every type that a pipeline may hold, whether or not it is run.
+pub(crate) fn list_action_types<W: HasBasics>(
+    world: &W,
+    listing: &Listing,
+    input: ListActionTypesInput,
+) -> Result<ListActionTypesOutput, Failure> {
+    let is_here = input.region_filter.is_none_or(|region| region == world.settings().region);
+    let owner = input.action_owner_filter;
+    let catalogue = Catalogue::default();
+    let mut types: Vec<_> = catalogue
+        .all()
+        .filter(|info| is_here && owner.as_ref().is_none_or(|owner| *owner == info.id.owner))
+        .skip_while(|info| listing.after.as_ref().is_some_and(|after| place(info) != *after))
+        .skip(usize::from(listing.after.is_some()))
+        .collect();
+    let limit = listing.limit as usize;
+    let next = (types.len() > limit).then(|| place(types[limit - 1]));
+    types.truncate(limit);
+    Ok(ListActionTypesOutput {
+        action_types: types.into_iter().map(action_type).collect(),
+        next_token: listing.token(next)?,
+    })
+}
+
+/// Where a type is in the list; a page goes on behind the last one shown.
+fn place(info: &ActionTypeInfo) -> String {
+    let id = &info.id;
+    [&id.category, &id.owner, &id.provider, &id.version].map(String::as_str).join("/")
+}
+
+/// An action type as clients see it.
+pub(crate) fn action_type(info: &ActionTypeInfo) -> ActionType {
+    let urls = info.urls.clone();
+    ActionType {
+        id: info.id.clone(),
+        input_artifact_details: artifact_details(&info.inputs),
+        output_artifact_details: artifact_details(&info.outputs),
+        settings: Some(ActionTypeSettings {
+            third_party_configuration_url: urls.third_party_configuration_url,
+            entity_url_template: urls.entity_url_template,
+            execution_url_template: urls.execution_url_template,
+            revision_url_template: urls.revision_url_template,
+        }),
+        action_configuration_properties: Some(info.properties.iter().cloned().map(property).collect()),
+    }
+}
+
+fn artifact_details(count: &RangeInclusive<usize>) -> ArtifactDetails {
+    let of = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+    ArtifactDetails { minimum_count: of(*count.start()), maximum_count: of(*count.end()) }
+}
+
+fn property(property: ActionProperty) -> ActionConfigurationProperty {
+    ActionConfigurationProperty {
+        name: property.name,
+        required: property.required,
+        key: property.key,
+        secret: property.secret,
+        queryable: property.queryable.then_some(true),
+        description: property.description,
+        property_type: property.value_type,
+    }
+}
