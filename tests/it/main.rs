@@ -12,4 +12,5 @@ mod process;
 mod scenario;
 mod starts;
 mod webhooks;
+mod workers;
 mod world;

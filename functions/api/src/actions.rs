@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{ActionRun, ArtifactLocation, ExecutionId, PipelineName};
+use domain::{ActionRun, ArtifactLocation, ExecutionId, PipelineName, mask};
 use engine::{
     HasStore,
     ports::{Page, PageRequest, Store},
@@ -115,8 +115,10 @@ fn place(run: &ActionRun) -> String {
     format!("{:017} {}", run.started_at.as_microsecond().max(0), run.id)
 }
 
-fn detail(run: ActionRun, region: &str) -> ActionExecutionDetail {
+fn detail(mut run: ActionRun, region: &str) -> ActionExecutionDetail {
     let output = output(&run);
+    mask(&mut run.configuration, &run.secret_keys);
+    mask(&mut run.resolved_configuration, &run.secret_keys);
     ActionExecutionDetail {
         pipeline_execution_id: run.execution,
         action_execution_id: run.id.to_string(),
@@ -149,7 +151,7 @@ fn output(run: &ActionRun) -> ActionExecutionOutput {
         execution_result: Some(ActionExecutionResult {
             external_execution_id: run.external_id.clone(),
             external_execution_summary: run.summary.clone(),
-            external_execution_url: None,
+            external_execution_url: run.execution_url(),
             error_details,
             log_stream_arn: None,
         }),

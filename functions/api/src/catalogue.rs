@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use domain::{ActionProperty, ActionTypeInfo, Catalogue};
-use engine::HasBasics;
+use engine::HasStore;
 use protocol::wire::actions::{
     ActionConfigurationProperty, ActionType, ActionTypeSettings, ArtifactDetails, ListActionTypesInput,
     ListActionTypesOutput,
@@ -11,15 +11,19 @@ use protocol::wire::actions::{
 
 use crate::{failure::Failure, paging::Listing};
 
-/// ListActionTypes: every type that a pipeline may hold, whether or not it is run.
-pub(crate) fn list_action_types<W: HasBasics>(
+/// ListActionTypes: every type that a pipeline may hold, whether or not it is run. Custom types come last.
+pub(crate) async fn list_action_types<W: HasStore>(
     world: &W,
     listing: &Listing,
     input: ListActionTypesInput,
 ) -> Result<ListActionTypesOutput, Failure> {
     let is_here = input.region_filter.is_none_or(|region| region == world.settings().region);
     let owner = input.action_owner_filter;
-    let catalogue = Catalogue::default();
+    let catalogue = if owner.as_ref().is_none_or(|owner| owner == "Custom") {
+        engine::catalogue(world).await?
+    } else {
+        Catalogue::default()
+    };
     let mut types: Vec<_> = catalogue
         .all()
         .filter(|info| is_here && owner.as_ref().is_none_or(|owner| *owner == info.id.owner))
@@ -58,7 +62,7 @@ pub(crate) fn action_type(info: &ActionTypeInfo) -> ActionType {
     }
 }
 
-fn artifact_details(count: &RangeInclusive<usize>) -> ArtifactDetails {
+pub(crate) fn artifact_details(count: &RangeInclusive<usize>) -> ArtifactDetails {
     let of = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
     ArtifactDetails { minimum_count: of(*count.start()), maximum_count: of(*count.end()) }
 }

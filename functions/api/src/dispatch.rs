@@ -6,8 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    actions, approvals, catalogue, executions, failure::Failure, jobs, paging::Listing, pipelines, revisions, rollback,
-    state, tags, transitions, webhooks,
+    action_types, actions, approvals, catalogue, executions, failure::Failure, jobs, paging::Listing, pipelines,
+    revisions, rollback, state, tags, transitions, webhooks,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -54,7 +54,7 @@ where
         }
         O::ListActionTypes => {
             let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(catalogue::list_action_types(world, &listing, read(input)?)?)
+            write(catalogue::list_action_types(world, &listing, read(input)?).await?)
         }
         O::RollbackStage => write(rollback::start(world, read(input)?, caller).await?),
         O::ListRollbackCandidates => {
@@ -72,11 +72,18 @@ where
         O::PutApprovalResult => write(approvals::put(world, read(input)?).await?),
         O::PutJobSuccessResult => write(jobs::succeed(world, read(input)?).await?),
         O::PutJobFailureResult => write(jobs::fail(world, read(input)?).await?),
-        O::AcknowledgeJob | O::PollForJobs | O::GetJobDetails => not_served(operation),
-        O::AcknowledgeThirdPartyJob | O::GetThirdPartyJobDetails | O::PollForThirdPartyJobs => not_served(operation),
-        O::PutThirdPartyJobFailureResult | O::PutThirdPartyJobSuccessResult => not_served(operation),
-        O::CreateCustomActionType | O::DeleteCustomActionType => not_served(operation),
-        O::GetActionType | O::UpdateActionType => not_served(operation),
+        O::PollForJobs => write(jobs::poll(world, read(input)?).await?),
+        O::AcknowledgeJob => write(jobs::acknowledge(world, read(input)?).await?),
+        O::GetJobDetails => write(jobs::details(world, read(input)?).await?),
+        O::PollForThirdPartyJobs => Err(jobs::no_partners(ErrorCode::ActionTypeNotFoundException)),
+        O::AcknowledgeThirdPartyJob
+        | O::GetThirdPartyJobDetails
+        | O::PutThirdPartyJobFailureResult
+        | O::PutThirdPartyJobSuccessResult => Err(jobs::no_partners(ErrorCode::JobNotFoundException)),
+        O::CreateCustomActionType => write(action_types::create(world, read(input)?).await?),
+        O::DeleteCustomActionType => write(action_types::delete(world, read(input)?).await?),
+        O::GetActionType => write(action_types::get(world, read(input)?)?),
+        O::UpdateActionType => write(action_types::update(&read(input)?)?),
         O::PutWebhook => write(webhooks::put(world, read(input)?, endpoint).await?),
         O::ListWebhooks => {
             let listing = Listing::of(operation, &input, PAGE_ITEMS)?;

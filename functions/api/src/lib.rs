@@ -6,6 +6,7 @@
 //! result into wire output. Every request gets an answer; nothing from outside makes it panic. No payload, token or
 //! signature reaches a log. The match over operations is total, so a new one cannot be forgotten.
 
+mod action_types;
 mod actions;
 mod approvals;
 mod catalogue;
@@ -53,7 +54,8 @@ where
         Addressed::Call(call) => {
             let caller = event.caller(&world.settings().account);
             let Call { operation, input, codec } = call;
-            let answer = dispatch::answer(world, operation, input, &caller, &event.endpoint()).await;
+            // Boxed, since the futures of all operations together nest deeper than the compiler follows.
+            let answer = Box::pin(dispatch::answer(world, operation, input, &caller, &event.endpoint())).await;
             let answer = answer.map_err(|failure| failure.into_api(operation, &request_id));
             let code = answer.as_ref().err().map(|error| error.code.name());
             tracing::info!(

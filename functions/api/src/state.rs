@@ -88,12 +88,20 @@ fn action_state(action: &ActionIndex, run: Option<&ActionRun>, region: &str) -> 
         current_revision: run.and_then(current_revision),
         latest_execution: run.map(latest_execution),
         entity_url: run.and_then(|run| entity_url(run, region)),
-        revision_url: None,
+        revision_url: run.and_then(ActionRun::revision_url),
     }
 }
 
-/// What a Source action took. Its variables tell (spec 1.6), so no execution has to be read.
+/// What a job worker says it worked on, or a Source action took: its variables tell (spec 1.6), so no execution has to
+/// be read.
 fn current_revision(run: &ActionRun) -> Option<ActionRevision> {
+    if let Some(revision) = run.revision.as_ref().filter(|_| run.queue.is_some()) {
+        return Some(ActionRevision {
+            revision_id: revision.revision_id.clone(),
+            revision_change_id: revision.revision_change_identifier.clone().unwrap_or_default(),
+            created: revision.created.unwrap_or(run.updated_at).into(),
+        });
+    }
     if run.action_type.category != "Source" {
         return None;
     }
@@ -114,8 +122,8 @@ fn latest_execution(run: &ActionRun) -> ActionExecution {
         token: run.approval_token.clone().filter(|_| run.status == ActionStatus::InProgress),
         last_updated_by: None,
         external_execution_id: run.external_id.clone(),
-        external_execution_url: None,
-        percent_complete: None,
+        external_execution_url: run.execution_url(),
+        percent_complete: run.percent_complete,
         error_details: failed
             .then(|| ErrorDetails { code: run.error_code.clone(), message: run.error_message.clone() }),
         log_stream_arn: None,
@@ -124,6 +132,9 @@ fn latest_execution(run: &ActionRun) -> ActionExecution {
 
 /// Where a person sees what the action works on.
 fn entity_url(run: &ActionRun, region: &str) -> Option<String> {
+    if run.queue.is_some() {
+        return run.entity_url();
+    }
     let setting = |name: &str| run.resolved_configuration.get(name);
     let console = format!("https://{region}.console.aws.amazon.com");
     let url = match (run.action_type.category.as_str(), run.action_type.provider.as_str()) {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionExecutionId, ActionName, ActionRun, ActionStatus, Evidence, Execution, ExecutionId, GateAnswer, Generation,
-    PipelineName, PipelineView, Rejected, Slot, StageName, StageState, Success, Watch, derived_uuid,
+    ActionRun, ActionStatus, Evidence, Execution, ExecutionId, GateAnswer, Generation, Job, PipelineName, PipelineView,
+    Rejected, Slot, StageName, StageState, Success, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -62,54 +62,6 @@ pub struct Waiting {
     pub token: String,
     /// Since when.
     pub since: Timestamp,
-}
-
-/// Work handed to somebody who answers later: a Lambda function, or a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Job {
-    /// Id that the worker answers with; for an approval, the approval token.
-    pub id: Uuid,
-    /// The action run it works on.
-    pub run: ActionExecutionId,
-    /// Its pipeline.
-    pub pipeline: PipelineName,
-    /// Its execution.
-    pub execution: ExecutionId,
-    /// Its stage.
-    pub stage: StageName,
-    /// Its action.
-    pub action: ActionName,
-    /// Generation of the stage it runs under.
-    pub generation: Generation,
-    /// Step Functions task token to answer when the action is done.
-    pub token: String,
-    /// The Lambda function to invoke; absent for an approval.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub function: Option<String>,
-    /// What the worker handed over to its continuation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub continuation: Option<String>,
-    /// Status.
-    pub status: JobStatus,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// Row version, for conditional writes.
-    #[serde(default)]
-    pub version: u64,
-}
-
-/// Status of a job (spec 2.1; those that occur here).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum JobStatus {
-    /// Handed out.
-    InProgress,
-    /// Answered well.
-    Succeeded,
-    /// Answered badly.
-    Failed,
-    /// Nobody answered in time.
-    TimedOut,
 }
 
 /// One line of an execution's history.

@@ -249,6 +249,10 @@ pub struct ActionDeclaration {
     /// Limit in minutes; manual approvals only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_in_minutes: Option<u32>,
+    /// Keys of the configuration whose values are secret. Not CodePipeline's: noted when the pipeline is stored, and
+    /// never shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_keys: Vec<String>,
 }
 
 /// Which action.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
-    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ExecutionId, ExecutionMode, ExecutionType, Generation,
-    Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, Slot, StageName, StageState, StageStatus, TriggerType,
+    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ActionTypeUrls, ExecutionId, ExecutionMode,
+    ExecutionType, Generation, JobQueue, Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, Slot, StageName,
+    StageState, StageStatus, TriggerType,
 };
 
 /// The row of a pipeline execution: the truth about where it is and what it carries.
@@ -213,6 +215,12 @@ pub struct ActionRun {
     /// With references resolved.
     #[serde(default)]
     pub resolved_configuration: BTreeMap<String, String>,
+    /// Keys of the configuration whose values only whoever does the work may see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_keys: Vec<String>,
+    /// Links of its type, as templates; custom actions only.
+    #[serde(default)]
+    pub urls: ActionTypeUrls,
     /// Artifacts read.
     #[serde(default)]
     pub inputs: BTreeMap<String, ArtifactLocation>,
@@ -225,9 +233,21 @@ pub struct ActionRun {
     /// Output variables.
     #[serde(default)]
     pub output_variables: BTreeMap<String, String>,
+    /// The job that is out for it, or was last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Uuid>,
+    /// Where job workers find its jobs; custom actions only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<JobQueue>,
+    /// The revision it worked on, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<SourceRevision>,
     /// Id of the work at its provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
+    /// How much of the work is done, 0 to 100, where the provider tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent_complete: Option<u8>,
     /// What happened, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,

@@ -8,13 +8,16 @@
 mod action_type;
 mod admission;
 mod changes;
+mod custom_type;
 mod declaration;
 mod execution;
 mod failure;
 mod fingerprint;
 mod gate;
 mod ids;
+mod job;
 mod judge;
+mod links;
 mod phase;
 mod pipeline;
 mod plan;
@@ -22,6 +25,7 @@ mod records;
 mod retry;
 mod revision;
 mod rollback;
+mod secrets;
 mod slot;
 mod stage;
 mod status;
@@ -36,7 +40,10 @@ mod webhook;
 
 pub use action_type::{ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind};
 pub use admission::admit_waiting;
-pub use changes::{Changes, Effect, Job, JobStatus, Record, Waiting};
+pub use changes::{Changes, Effect, Record, Waiting};
+pub use custom_type::{
+    CUSTOM_TYPES_MAX, CustomType, CustomTypeCount, CustomTypeError, check_queryable_value, declare_custom_type,
+};
 pub use declaration::{
     ActionDeclaration, ActionTypeId, ArtifactStore, BlockerDeclaration, Condition, EncryptionKey, EnvironmentVariable,
     FailureConditions, InputArtifact, OutputArtifact, PipelineDeclaration, PipelineVariable, RetryConfiguration,
@@ -52,6 +59,7 @@ pub use ids::{
     ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName, WebhookName,
     derived_uuid,
 };
+pub use job::{Addressee, Job, JobEvent, JobQueue, JobStatus, job_table};
 pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
 pub use pipeline::{ActionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
@@ -62,6 +70,7 @@ pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pi
 pub use rollback::{
     Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
+pub use secrets::{MASK, mask};
 pub use slot::{CONCURRENT_EXECUTIONS_MAX, Slot, free_slot, needs_slot};
 pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};
 pub use status::{

@@ -1,6 +1,6 @@
 //! Manual approvals (spec 6.2).
 
-use domain::{ActionName, ActionStatus, Job, JobStatus, PipelineName, StageName};
+use domain::{ActionName, ActionStatus, Addressee, JobEvent, JobStatus, PipelineName, StageName};
 use jiff::Timestamp;
 
 use crate::{
@@ -52,14 +52,14 @@ pub async fn put_approval<W: HasStore + HasMachines>(world: &W, approval: &Appro
     let job = world.store().load_job(id).await?.filter(|job| {
         job.pipeline == approval.pipeline && job.stage == approval.stage && job.action == approval.action
     });
-    let Some(job) = job.filter(|job| job.function.is_none() && job.status != JobStatus::TimedOut) else {
+    let Some(job) = job.filter(|job| job.addressee() == Addressee::Person && job.status != JobStatus::TimedOut) else {
         return Err(invalid());
     };
-    if job.status != JobStatus::InProgress {
+    if job.status.is_ended() {
         let message = "This approval has been answered already.";
         return Err(EngineError::refused("ApprovalAlreadyCompletedException", message));
     }
-    let status = if approval.approved { JobStatus::Succeeded } else { JobStatus::Failed };
+    let event = if approval.approved { JobEvent::Succeed } else { JobEvent::Fail };
     let mut finished = if approval.approved {
         Finished::default()
     } else {
@@ -67,7 +67,7 @@ pub async fn put_approval<W: HasStore + HasMachines>(world: &W, approval: &Appro
     };
     finished.summary = Some(approval.summary.clone());
     let key = (&job).into();
-    finished.job = Some(Job { status, ..job });
+    finished.job = Some((job.id, event));
     match finish(world, &key, &finished).await? {
         ActionStatus::Abandoned => Err(invalid()),
         _ => Ok(world.now()),

@@ -1,13 +1,15 @@
 //! Commit, then act: changes become one transaction that also stores the effects; the effects are performed after it.
 
 use contract::{ActionOutput, ExecutionInput};
-use domain::{ActionRun, Changes, Effect, Execution, GateAnswer, PipelineName, Rejected, StageState};
+use domain::{ActionRun, Changes, Effect, Execution, GateAnswer, Job, PipelineName, Rejected, StageState};
 use serde_json::json;
 
 use crate::{
     EngineError, HasBasics, HasMachines, HasStore,
     actions::abandon_runs,
-    ports::{CloudError, Machines, OpenExecution, PendingEffect, Precondition, Row, Store, WRITES_MAX, Write},
+    ports::{
+        CloudError, Machines, OpenExecution, PendingEffect, Precondition, QueuedJob, Row, Store, WRITES_MAX, Write,
+    },
 };
 
 /// How often a decision is taken again when another writer was faster. Each try reads afresh; more tries than writers
@@ -63,7 +65,7 @@ pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(imp
         writes.extend(is_latest.then(|| Write::Put(Row::LatestAction(run.clone()), Precondition::Run(run.id))));
     }
     for job in &changes.jobs {
-        writes.push(put_versioned(Row::Job(job.clone()), job.version));
+        writes.extend(job_writes(job));
     }
     // Of two who decided for the same place, one is refused.
     let slots = changes.slots.iter().cloned();
@@ -109,6 +111,16 @@ fn run_writes(run: &ActionRun) -> [Write; 2] {
         put_versioned(Row::ActionRun(run.clone()), run.version),
         Write::Put(Row::LatestAction(run.clone()), Precondition::None),
     ]
+}
+
+/// A job and its place in its queue, which it has while workers can get it.
+fn job_writes(job: &Job) -> Vec<Write> {
+    let mut writes = vec![put_versioned(Row::Job(job.clone()), job.version)];
+    if let Some(row) = QueuedJob::of(job) {
+        let row = Row::QueuedJob(row);
+        writes.push(if job.status.is_waiting() { Write::Put(row, Precondition::None) } else { Write::Delete(row) });
+    }
+    writes
 }
 
 /// Stores `changes` and performs those of its effects that need no more than the table and the state machines. Effects

@@ -1,7 +1,7 @@
 //! What a use case ends with when it does not end well.
 
 use contract::ErrorName;
-use domain::{StructureError, TagError};
+use domain::{CustomTypeError, StructureError, TagError};
 
 use crate::ports::{CloudError, ObjectsError, StoreError};
 
@@ -89,6 +89,12 @@ impl From<ObjectsError> for EngineError {
 
 impl From<TagError> for EngineError {
     fn from(error: TagError) -> Self {
+        Self::refused(error.exception(), error.to_string())
+    }
+}
+
+impl From<CustomTypeError> for EngineError {
+    fn from(error: CustomTypeError) -> Self {
         Self::refused(error.exception(), error.to_string())
     }
 }

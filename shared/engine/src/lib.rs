@@ -10,6 +10,7 @@ mod alarms;
 mod approvals;
 mod commit;
 mod condition;
+mod custom_types;
 mod definitions;
 mod deliveries;
 mod error;
@@ -38,12 +39,16 @@ pub use actions::run_action;
 pub use approvals::{Approval, put_approval};
 pub use commit::{TRIES_MAX, commit};
 pub use condition::evaluate_condition;
+pub use custom_types::{catalogue, create_custom_type, delete_custom_type};
 pub use definitions::load_declaration;
 pub use deliveries::{Delivered, Delivery, deliver};
 pub use error::{EngineError, Refusal};
 pub use failure::evaluate_failure;
 pub use gate::pass_gate;
-pub use jobs::{JobSuccess, OUTPUT_VARIABLES_BYTES_MAX, fail_job, succeed_job};
+pub use jobs::{
+    JobOrder, JobRevision, JobSuccess, OUTPUT_VARIABLES_BYTES_MAX, Poll, acknowledge_job, fail_job, job_details,
+    poll_for_jobs, succeed_job,
+};
 pub use pipelines::{create_pipeline, delete_pipeline, get_pipeline, update_pipeline};
 pub use reconcile::{Reconciled, reconcile};
 pub use retry::retry_stage_execution;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Catalogue, Effect, ExecutionId, ExecutionStatus, GateAnswer, PipelineDeclaration, PipelineIndex, PipelineName,
-    Rejected, TaggedResource, Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
+    Effect, ExecutionId, ExecutionStatus, GateAnswer, PipelineDeclaration, PipelineIndex, PipelineName, Rejected,
+    TaggedResource, Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
 };
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     actions::let_go,
     commit,
     commit::{forget, perform_and_forget, reread, until_stored},
+    custom_types::catalogue_for,
     definitions,
     gate::load_into,
     ports::{PendingEffect, PipelineSummary, Precondition, Row, SourceBinding, Store, Write},
@@ -29,8 +30,9 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
     tags: Tags,
     caller: &str,
 ) -> Result<PipelineDeclaration, EngineError> {
-    let catalogue = Catalogue::default();
+    let catalogue = catalogue_for(world, &declaration).await?;
     validate_structure(&declaration, &catalogue, &world.settings().region)?;
+    declaration.mark_secrets(&catalogue);
     let tags = tag_new(world, TaggedResource::pipeline(&declaration.name), tags)?;
     declaration.version = Some(1);
     let stored = definitions::store(world, &declaration, 1).await?;
@@ -58,7 +60,7 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
     if let Some(effect) = effect {
         perform_and_forget(world, &effect).await;
     }
-    Ok(declaration)
+    Ok(declaration.masked())
 }
 
 /// Stores a new version. Executions of older versions are cancelled: at once where they wait, else when their running
@@ -68,10 +70,11 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
 /// Refusals: the structure's exceptions of spec 1.9, `ResourceNotFoundException`.
 pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms>(
     world: &W,
-    declaration: PipelineDeclaration,
+    mut declaration: PipelineDeclaration,
 ) -> Result<PipelineDeclaration, EngineError> {
-    let catalogue = Catalogue::default();
+    let catalogue = catalogue_for(world, &declaration).await?;
     validate_structure(&declaration, &catalogue, &world.settings().region)?;
+    declaration.mark_secrets(&catalogue);
     until_stored(async || {
         let mut declaration = declaration.clone();
         let Some(view) = world.store().load_pipeline(&declaration.name).await? else {
@@ -80,6 +83,7 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms>
             return Err(EngineError::refused("ResourceNotFoundException", message));
         };
         let old = definitions::load_declaration(world, &view.index).await?;
+        declaration.keep_secrets_of(&old);
         let version = view.index.pipeline_version + 1;
         declaration.version = Some(version);
         let stored = definitions::store(world, &declaration, version).await?;
@@ -93,14 +97,14 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms>
         writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(view.index.version)));
         if view.waiting.is_empty() {
             world.store().commit(writes).await?;
-            return Ok(declaration);
+            return Ok(declaration.masked());
         }
         let effect = Effect::CancelWaiting { pipeline: declaration.name.clone(), version };
         let pending = PendingEffect { since: world.now(), effect: effect.clone() };
         writes.push(Write::Put(Row::Effect(pending), Precondition::None));
         world.store().commit(writes).await?;
         cancel_and_forget(world, &effect).await;
-        Ok(declaration)
+        Ok(declaration.masked())
     })
     .await
 }
@@ -201,7 +205,7 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
     Ok(())
 }
 
-/// A pipeline's declaration and row. `version` other than the current one is not kept readable yet.
+/// A pipeline's declaration, its secrets hidden, and its row. `version` other than the current one is not kept readable yet.
 ///
 /// # Errors
 /// Refusals `PipelineNotFoundException`, `PipelineVersionNotFoundException`.
@@ -221,7 +225,7 @@ pub async fn get_pipeline<W: HasStore + HasObjects>(
         );
         return Err(EngineError::refused("PipelineVersionNotFoundException", message));
     }
-    Ok((definitions::load_declaration(world, &view.index).await?, view.index))
+    Ok((definitions::load_declaration(world, &view.index).await?.masked(), view.index))
 }
 
 fn summary(index: &PipelineIndex) -> PipelineSummary {

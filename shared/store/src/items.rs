@@ -46,8 +46,11 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
         Row::Success(row) => to_item(row),
         Row::Watch(row) | Row::OpenWatch(row) => to_item(row),
         Row::Job(row) => to_item(row),
+        Row::QueuedJob(row) => to_item(row),
         Row::Record(row) => to_item(row),
         Row::Effect(row) => to_item(row),
+        Row::CustomType(row) => to_item(row),
+        Row::CustomTypeCount(row) => to_item(row),
         Row::Slot(row) => to_item(row),
         Row::Source(row) => to_item(row),
         Row::Start(row) => to_item(row),
@@ -102,8 +105,11 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
         Row::OpenWatch(_) => "OpenWatch",
         Row::ActionRun(_) => "ActionRun",
         Row::Job(_) => "Job",
+        Row::QueuedJob(_) => "QueuedJob",
         Row::Record(_) => "Record",
         Row::Effect(_) => "Effect",
+        Row::CustomType(_) => "CustomType",
+        Row::CustomTypeCount(_) => "CustomTypeCount",
         Row::Slot(_) => "Slot",
         Row::Source(_) => "Source",
         Row::Start(_) => "Start",
@@ -122,12 +128,15 @@ pub(crate) fn version_of(row: &Row) -> Option<u64> {
         Row::Success(row) => Some(row.version),
         Row::Watch(row) | Row::OpenWatch(row) => Some(row.version),
         Row::Job(row) => Some(row.version),
+        Row::CustomType(row) => Some(row.version),
+        Row::CustomTypeCount(row) => Some(row.version),
         Row::Start(row) => Some(row.version),
         Row::Webhook(row) => Some(row.version),
         Row::Tags(row) => Some(row.version),
         Row::Summary(_)
         | Row::Waiting(_)
         | Row::OpenExecution(_)
+        | Row::QueuedJob(_)
         | Row::Record(_)
         | Row::Effect(_)
         | Row::Slot(_)
@@ -152,8 +161,11 @@ fn expires_at(row: &Row) -> Option<i64> {
         Row::Job(row) => after(row.created_at, JOB_S),
         // As long as its execution.
         Row::Slot(row) => after(row.taken_at, HISTORY_S),
+        Row::QueuedJob(row) => after(row.created_at, JOB_S),
         Row::Start(row) => Some(row.expires_at),
         Row::Pipeline(_)
+        | Row::CustomType(_)
+        | Row::CustomTypeCount(_)
         | Row::Summary(_)
         | Row::Stage(_)
         | Row::LatestAction(_)

@@ -3,8 +3,11 @@
 //! Parts are joined by `#`. Names of pipelines, stages and actions, ids and padded numbers cannot hold a `#`, so a key
 //! stays unambiguous as long as text of others (ARNs, object keys, rule names) stands last, which it does.
 
-use domain::{ActionRun, ExecutionId, PipelineName, Record, Slot, StageName, TaggedResource, Watch, WebhookName};
-use engine::ports::{PendingEffect, Row, SourceBinding};
+use domain::{
+    ActionRun, ActionTypeId, ExecutionId, JobQueue, PipelineName, Record, Slot, StageName, TaggedResource, Watch,
+    WebhookName,
+};
+use engine::ports::{PendingEffect, QueuedJob, Row, SourceBinding};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -23,11 +26,12 @@ pub(crate) struct Range {
     pub(crate) prefix: String,
 }
 
+const ACTION_TYPES: &str = "ACTIONTYPES";
 const PIPELINES: &str = "PIPELINES";
 const OPEN: &str = "OPEN";
 const OUTBOX: &str = "OUTBOX";
 const WEBHOOKS: &str = "WEBHOOKS";
-/// Sort key of a pipeline's own row.
+/// Sort key of a pipeline's own row, and of what is about all action types.
 pub(crate) const META: &str = "META";
 /// Hexadecimal digits of a digest inside a sort key: 64 bits tell apart what else has the same key.
 const DIGEST_DIGITS: usize = 16;
@@ -56,10 +60,13 @@ impl Key {
             Row::OpenWatch(watch) => Self::open_watch(watch),
             Row::ActionRun(run) => Self::action_run(run),
             Row::Job(job) => Self::job(job.id),
+            Row::QueuedJob(row) => Self::queued_job(row),
             Row::Record(record) => Self::record(record, position),
             // Whoever performed an effect knows what it is, not when it was decided.
             Row::Effect(pending) => Self::new(OUTBOX, pending.effect.id()),
             Row::Slot(slot) => Self::slot(slot),
+            Row::CustomType(custom) => Self::custom_type(&custom.info.id),
+            Row::CustomTypeCount(_) => Self::custom_type_count(),
             Row::Source(binding) => Self::source(binding),
             Row::Start(marker) => Self::start(&marker.pipeline, &marker.cause),
             Row::Webhook(webhook) => Self::webhook(&webhook.definition.name),
@@ -75,6 +82,22 @@ impl Key {
     /// A job.
     pub(crate) fn job(id: Uuid) -> Self {
         Self::new(format!("JOB#{}", id.hyphenated()), "JOB")
+    }
+
+    /// A custom action type.
+    pub(crate) fn custom_type(id: &ActionTypeId) -> Self {
+        let ActionTypeId { category, provider, version, .. } = id;
+        Self::new(ACTION_TYPES, format!("TYPE#{category}#{provider}#{version}"))
+    }
+
+    /// How many of them are in use.
+    pub(crate) fn custom_type_count() -> Self {
+        Self::new(ACTION_TYPES, META)
+    }
+
+    /// Oldest first.
+    fn queued_job(row: &QueuedJob) -> Self {
+        Self::new(queue(&row.queue), format!("{}#{}", instant(row.created_at), row.job.hyphenated()))
     }
 
     /// What `cause` started. A client's token or an object key can be longer than a sort key (1024 bytes).
@@ -154,6 +177,16 @@ impl Range {
         Self { partition: actions(pipeline), prefix: execution.map(|id| format!("{id}#")).unwrap_or_default() }
     }
 
+    /// Jobs that workers can get, oldest first.
+    pub(crate) fn queued_jobs(of: &JobQueue) -> Self {
+        Self::all(queue(of))
+    }
+
+    /// Custom action types.
+    pub(crate) fn custom_types() -> Self {
+        Self { partition: ACTION_TYPES.to_owned(), prefix: "TYPE#".to_owned() }
+    }
+
     /// Watches of an alarm.
     pub(crate) fn watches(alarm_arn: &str) -> Self {
         Self::all(alarm(alarm_arn))
@@ -223,6 +256,13 @@ fn successes(pipeline: &PipelineName, stage: &StageName) -> String {
 
 fn actions(pipeline: &PipelineName) -> String {
     format!("ACTIONS#{pipeline}")
+}
+
+/// Queues of one type differ by the queryable value, whose characters cannot be `#`.
+fn queue(queue: &JobQueue) -> String {
+    let ActionTypeId { category, owner, provider, version } = &queue.action_type;
+    let value = queue.value.as_deref().unwrap_or_default();
+    format!("JOBS#{owner}#{category}#{provider}#{version}#{value}")
 }
 
 fn alarm(arn: &str) -> String {

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
-    ActionExecutionId, ActionRun, Execution, ExecutionId, Job, PipelineIndex, PipelineName, PipelineView, Record, Slot,
-    StageName, StageState, Success, TaggedResource, Watch, Webhook, WebhookName,
+    ActionExecutionId, ActionRun, ActionTypeId, CustomType, CustomTypeCount, Execution, ExecutionId, Job, JobQueue,
+    PipelineIndex, PipelineName, PipelineView, Record, Slot, StageName, StageState, Success, TaggedResource, Watch,
+    Webhook, WebhookName,
 };
 use engine::ports::{
-    OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, ResourceTags, SourceBinding, StartMarker, Store,
-    StoreError, Write,
+    OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding,
+    StartMarker, Store, StoreError, Write,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -134,6 +135,22 @@ impl Store for Table {
 
     async fn load_job(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
         self.get(&Key::job(id)).await
+    }
+
+    async fn queued_jobs(&self, queue: &JobQueue, page: PageRequest) -> Result<Page<QueuedJob>, StoreError> {
+        self.page(&Range::queued_jobs(queue), Direction::Forward, page).await
+    }
+
+    async fn load_custom_type(&self, id: &ActionTypeId) -> Result<Option<CustomType>, StoreError> {
+        self.get(&Key::custom_type(id)).await
+    }
+
+    async fn custom_types(&self) -> Result<Vec<CustomType>, StoreError> {
+        self.all(&Part::all(&Range::custom_types(), Direction::Forward)).await
+    }
+
+    async fn load_custom_type_count(&self) -> Result<CustomTypeCount, StoreError> {
+        Ok(self.get(&Key::custom_type_count()).await?.unwrap_or_default())
     }
 
     async fn watches_of(&self, alarm_arn: &str) -> Result<Vec<Watch>, StoreError> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure of what a test is built on fails the test")]
 
+mod action_types;
 mod actions;
 mod catalogue;
 mod cloud;
@@ -23,4 +24,5 @@ mod stops;
 mod tags;
 mod transitions;
 mod webhooks;
+mod workers;
 mod world;

@@ -6,7 +6,7 @@ use api::{ApiEvent, ApiReply, Http, RequestContext};
 use contract::{ActionInput, ActionOperation, GateInput};
 use domain::{ActionStatus, ExecutionId, ExecutionStatus, GateAnswer, PipelineName, StageReport, StageResult};
 use dynoxide::Database;
-use engine::{HasMachines, Settings, World};
+use engine::{HasMachines, Settings, World, ports::Clock};
 use runtime::{Config, SeededEntropy};
 use serde_json::{Value, json};
 use store::Table;
@@ -41,6 +41,10 @@ pub(crate) enum Driven {
 
 impl Bench {
     pub(crate) async fn new() -> Self {
+        Self::with_clock(SteadyClock::new()).await
+    }
+
+    pub(crate) async fn with_clock(clock: impl Clock + 'static) -> Self {
         let variables = [
             ("LASTGOOD_TABLE", "lastgood"),
             ("LASTGOOD_BUCKET", "definitions"),
@@ -58,7 +62,7 @@ impl Bench {
         let settings = Settings { account: config.account, region: config.region, bucket: config.bucket };
         let (objects, invoked) = (MemoryObjects::default(), Invoked::default());
         objects.store("uploads", "app.zip", "release 1");
-        let world = World::new(SteadyClock::new(), SeededEntropy::new(7), settings)
+        let world = World::new(clock, SeededEntropy::new(7), settings)
             .with_store(Table::new(client, config.table))
             .with_machines(Told::default())
             .with_alarms(NoAlarms)

@@ -99,6 +99,9 @@ fn check_members(action: &ActionDeclaration, info: &ActionTypeInfo, region: &str
             "Source action '{name}' can only run in the region of the pipeline. Remove its region or use '{region}'"
         )
     })?;
+    InvalidActionDeclaration.unless(info.id.owner == "AWS" || own_region, || {
+        format!("Action '{name}' can only run in the region of the pipeline: its type is not of AWS. Remove its region")
+    })?;
     let Some(minutes) = action.timeout_in_minutes else {
         return Ok(());
     };

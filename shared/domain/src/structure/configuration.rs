@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{StructureError, StructureErrorKind::InvalidActionDeclaration};
-use crate::{ActionDeclaration, ActionTypeInfo};
+use crate::{ActionDeclaration, ActionTypeInfo, custom_type::check_queryable_value};
 
 const BOOLEANS: &[&str] = &["true", "false"];
 
@@ -27,12 +27,18 @@ pub(super) fn check_action(action: &ActionDeclaration, info: &ActionTypeInfo) ->
         let known: Vec<_> = info.properties.iter().map(|property| property.name.as_str()).collect();
         check_known(&action.configuration, &known).map_err(problem)?;
     }
-    match (info.id.category.as_str(), info.id.provider.as_str()) {
-        ("Source", "S3") => {
+    if let Some((key, value)) = info.queryable_key().and_then(|key| action.configuration.get_key_value(key))
+        && !has_reference(value)
+    {
+        check_queryable_value(key, value).map_err(problem)?;
+    }
+    let id = &info.id;
+    match (id.owner.as_str(), id.category.as_str(), id.provider.as_str()) {
+        ("AWS", "Source", "S3") => {
             check_value(action, "PollForSourceChanges", BOOLEANS)?;
             check_value(action, "AllowOverrideForS3ObjectKey", BOOLEANS)
         }
-        ("Deploy", "S3") => check_s3_deploy(action),
+        ("AWS", "Deploy", "S3") => check_s3_deploy(action),
         _ => Ok(()),
     }
 }

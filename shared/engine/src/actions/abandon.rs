@@ -1,6 +1,6 @@
 //! The end of actions whose execution has lost the right to act: they are given up, and whoever waits for them is told.
 
-use domain::{ActionRun, ActionStatus, Effect, ExecutionId, Job, JobStatus, PipelineName};
+use domain::{ActionRun, ActionStatus, Effect, ExecutionId, JobEvent, PipelineName};
 use futures::future::BoxFuture;
 
 use super::{Finished, finish};
@@ -51,7 +51,7 @@ async fn abandon_run<W: HasStore + HasMachines>(world: &W, run: &ActionRun) -> R
         return Ok(());
     }
     // To its worker, and to whom an approval asks, it is as if the time were over.
-    let job = open_job(world, run).await?.map(|job| Job { status: JobStatus::TimedOut, ..job });
+    let job = open_job(world, run).await?.map(|job| (job.id, JobEvent::TimeOut));
     let finished = Finished { job, ..Finished::default() };
     finish(world, &run.into(), &finished).await.map(drop)
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionRun, ActionStatus, Changes, Effect, ExecutionId, Generation, Job, JobStatus, PipelineName, SourceRevision,
+    ActionRun, ActionStatus, Changes, Effect, ExecutionId, Generation, Job, JobEvent, PipelineName, SourceRevision,
     StageName,
 };
+use uuid::Uuid;
 
 use super::{ended, start::run_id};
 use crate::{EngineError, HasMachines, HasStore, commit, commit::until_stored, ports::Store};
@@ -20,14 +21,16 @@ pub(crate) struct Finished {
     pub(crate) summary: Option<String>,
     /// Id of the work at its provider.
     pub(crate) external_id: Option<String>,
+    /// How much of the work is done, 0 to 100.
+    pub(crate) percent_complete: Option<u8>,
     /// Output variables.
     pub(crate) variables: BTreeMap<String, String>,
-    /// What a Source action took.
+    /// What was worked on; for a Source action, what it took.
     pub(crate) revision: Option<SourceRevision>,
     /// Whether the output artifacts exist.
     pub(crate) made_artifacts: bool,
-    /// The job that was answered, in its final state.
-    pub(crate) job: Option<Job>,
+    /// The job that ends with the action, and how.
+    pub(crate) job: Option<(Uuid, JobEvent)>,
 }
 
 impl Finished {
@@ -111,12 +114,12 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
         run.updated_at = world.now();
         run.approval_token = None;
         run.progress = None;
-        if let Some(job) = &finished.job {
-            // Nobody waits any more for what was not done in time.
-            if is_abandoned || job.status != JobStatus::TimedOut {
-                changes.effects.push(Effect::AnswerAction { token: job.token.clone(), status: run.status });
-            }
-            changes.jobs.push(job.clone());
+        if let Some((job, event)) = finished.job
+            && let Some(job) = world.store().load_job(job).await?
+            && let Ok(ended) = job.after(event)
+        {
+            changes.effects.push(Effect::AnswerAction { token: ended.token.clone(), status: run.status });
+            changes.jobs.push(ended);
         }
         let status = run.status;
         if is_abandoned {
@@ -135,6 +138,8 @@ fn apply(run: &mut ActionRun, finished: &Finished) {
     run.status = finished.status();
     run.summary = finished.summary.clone().or(run.summary.take());
     run.external_id = finished.external_id.clone().or(run.external_id.take());
+    run.percent_complete = finished.percent_complete.or(run.percent_complete);
+    run.revision = finished.revision.clone().or(run.revision.take());
     run.output_variables = finished.variables.clone();
     if let Some((code, message)) = &finished.failure {
         run.error_code = Some(code.clone());
@@ -153,7 +158,7 @@ fn remember(execution: &mut domain::Execution, run: &ActionRun, finished: &Finis
     if let Some(namespace) = &run.namespace {
         execution.outputs.insert(namespace.clone(), finished.variables.clone());
     }
-    if let Some(revision) = &finished.revision {
+    if let Some(revision) = run.revision.as_ref().filter(|_| run.action_type.category == "Source") {
         execution.revisions.retain(|known| known.action_name != revision.action_name);
         execution.revisions.push(revision.clone());
     }
@@ -170,7 +175,7 @@ pub(crate) async fn expire<W: HasStore + HasMachines>(
     };
     let mut finished = Finished::failed("JobFailed", "The action did not finish in time.");
     if let Some(job) = crate::jobs::open_job(world, &run).await? {
-        finished.job = Some(Job { status: JobStatus::TimedOut, ..job });
+        finished.job = Some((job.id, JobEvent::TimeOut));
     }
     finish(world, &RunKey::from(&run), &finished).await
 }

@@ -15,6 +15,7 @@ pub(crate) use start::Underway;
 
 use crate::{
     EngineError, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, commit::perform_on_machines, jobs,
+    ports::Store,
 };
 
 /// Does what the stage's state machine asks of one action, and answers its token when the action has ended. Asked
@@ -70,6 +71,13 @@ pub(crate) fn fence(changes: &mut Changes, execution: &Execution, run: &ActionRu
             changes.fences.insert((run.stage.clone(), run.generation));
         }
     }
+}
+
+/// Whether the execution of `run` still has its stage, read afresh.
+pub(crate) async fn holds_stage<W: HasStore>(world: &W, run: &ActionRun) -> Result<bool, EngineError> {
+    let view = world.store().load_pipeline(&run.pipeline).await?;
+    let execution = world.store().load_execution(&run.pipeline, run.execution).await?;
+    Ok(view.zip(execution).is_some_and(|(view, execution)| view.lets_act(&execution, &run.stage, run.generation)))
 }
 
 /// A run that has ended, for callers that only want to know how.

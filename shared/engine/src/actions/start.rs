@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes, Execution, ExecutionMode,
-    PipelineDeclaration, Scope, action_kind, derived_uuid, resolve_configuration,
+    ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ActionTypeInfo, ActionTypeUrls, ArtifactLocation,
+    Changes, Execution, ExecutionMode, JobQueue, PipelineDeclaration, Scope, action_kind, check_queryable_value,
+    derived_uuid, resolve_configuration,
 };
 
 use super::ended;
 use crate::{
-    EngineError, HasMachines, HasObjects, HasStore, commit, commit::until_stored, definitions::load_declaration,
-    ports::Store,
+    EngineError, HasMachines, HasObjects, HasStore, commit, commit::until_stored, custom_types::CUSTOM,
+    definitions::load_declaration, ports::Store,
 };
 
 /// An action that is under way.
@@ -108,11 +109,17 @@ async fn record<W: HasStore + HasMachines>(
         role_arn: action.role_arn.clone().unwrap_or_else(|| declaration.role_arn.clone()),
         configuration: action.configuration.clone(),
         resolved_configuration: BTreeMap::new(),
+        secret_keys: action.secret_keys.clone(),
+        urls: ActionTypeUrls::default(),
         inputs: BTreeMap::new(),
         outputs: outputs(world.settings().region.as_str(), id, declaration, action),
         namespace: action.namespace.clone(),
         output_variables: BTreeMap::new(),
+        job: None,
+        queue: None,
+        revision: None,
         external_id: None,
+        percent_complete: None,
         summary: None,
         error_code: None,
         error_message: None,
@@ -120,7 +127,13 @@ async fn record<W: HasStore + HasMachines>(
         approval_token: None,
         version: 0,
     };
-    if let Err(why) = prepare(&mut run, execution, action) {
+    let custom = if action.action_type_id.owner == CUSTOM {
+        world.store().load_custom_type(&action.action_type_id).await?.filter(|custom| custom.deleted_at.is_none())
+    } else {
+        None
+    };
+    let info = custom.map(|custom| custom.info);
+    if let Err(why) = prepare(&mut run, execution, action, info) {
         run.status = ActionStatus::Failed;
         run.error_code = Some("ConfigurationError".to_owned());
         run.error_message = Some(why);
@@ -133,7 +146,12 @@ async fn record<W: HasStore + HasMachines>(
 }
 
 /// Resolves the configuration just before the action starts (spec 1.6), and finds its input artifacts.
-fn prepare(run: &mut ActionRun, execution: &Execution, action: &ActionDeclaration) -> Result<(), String> {
+fn prepare(
+    run: &mut ActionRun,
+    execution: &Execution,
+    action: &ActionDeclaration,
+    custom: Option<ActionTypeInfo>,
+) -> Result<(), String> {
     let id = &action.action_type_id;
     if action_kind(id).is_none() {
         return Err(format!(
@@ -143,8 +161,8 @@ fn prepare(run: &mut ActionRun, execution: &Execution, action: &ActionDeclaratio
             id.category, id.provider, id.owner, id.version
         ));
     }
-    let id = execution.id.to_string();
-    let scope = Scope { execution_id: &id, variables: &execution.variables, outputs: &execution.outputs };
+    let execution_id = execution.id.to_string();
+    let scope = Scope { execution_id: &execution_id, variables: &execution.variables, outputs: &execution.outputs };
     run.resolved_configuration =
         resolve_configuration(&action.configuration, &scope).map_err(|error| error.to_string())?;
     for artifact in &action.input_artifacts {
@@ -153,6 +171,26 @@ fn prepare(run: &mut ActionRun, execution: &Execution, action: &ActionDeclaratio
         };
         run.inputs.insert(artifact.name.clone(), at.clone());
     }
+    if id.owner == CUSTOM {
+        let info =
+            custom.ok_or_else(|| format!("{} was deleted. Restore it, or use another version.", id.describe()))?;
+        enqueue(run, info)?;
+    }
+    Ok(())
+}
+
+/// Where job workers will find the jobs of a custom action, and the links of its type.
+fn enqueue(run: &mut ActionRun, info: ActionTypeInfo) -> Result<(), String> {
+    let value = match info.queryable_key() {
+        None => None,
+        Some(key) => {
+            let value = run.resolved_configuration.get(key).cloned().unwrap_or_default();
+            check_queryable_value(key, &value).map_err(|problem| format!("The resolved configuration {problem}"))?;
+            Some(value)
+        }
+    };
+    run.queue = Some(JobQueue { action_type: info.id, value });
+    run.urls = info.urls;
     Ok(())
 }
 

@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use domain::{
-    ActionExecutionId, ActionName, ActionRun, Effect, Execution, ExecutionId, ExecutionMode, Generation, Job,
-    PipelineIndex, PipelineName, PipelineType, PipelineView, Record, Slot, StageName, StageState, Success,
-    TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName,
+    ActionExecutionId, ActionName, ActionRun, ActionTypeId, CustomType, CustomTypeCount, Effect, Execution,
+    ExecutionId, ExecutionMode, Generation, Job, JobQueue, PipelineIndex, PipelineName, PipelineType, PipelineView,
+    Record, Slot, StageName, StageState, Success, TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,12 +38,18 @@ pub enum Row {
     ActionRun(ActionRun),
     /// A job.
     Job(Job),
+    /// A job that workers can get; those of one queue are one query, oldest first.
+    QueuedJob(QueuedJob),
     /// A line of an execution's history.
     Record(Record),
     /// A place among the executions under way.
     Slot(Slot),
     /// An effect that is still to be performed.
     Effect(PendingEffect),
+    /// A custom action type, deleted ones too; all of them are one query.
+    CustomType(CustomType),
+    /// How many custom action types are in use.
+    CustomTypeCount(CustomTypeCount),
     /// Which Source action takes an object.
     Source(SourceBinding),
     /// Remembers what an event or a client token started.
@@ -84,6 +90,29 @@ pub struct OpenExecution {
     pub machine_name: String,
     /// When that was started.
     pub started_at: Timestamp,
+}
+
+/// A job in its queue, from when it is made until a worker acknowledges it or it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuedJob {
+    /// Where workers find it.
+    pub queue: JobQueue,
+    /// The job.
+    pub job: Uuid,
+    /// When it was made: the oldest is the first to go.
+    pub created_at: Timestamp,
+    /// Until when a worker may acknowledge it, and nobody else gets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
+}
+
+impl QueuedJob {
+    /// The row of `job` in its queue; none where job workers have no part in it.
+    pub fn of(job: &Job) -> Option<Self> {
+        let queue = job.queue.clone()?;
+        Some(Self { queue, job: job.id, created_at: job.created_at, held_until: job.held_until })
+    }
 }
 
 /// An effect in the outbox.
@@ -255,6 +284,25 @@ pub trait Store: Send + Sync {
 
     /// A job.
     fn load_job(&self, id: Uuid) -> impl Future<Output = Result<Option<Job>, StoreError>> + Send;
+
+    /// Jobs of a queue that no worker has acknowledged, oldest first.
+    fn queued_jobs(
+        &self,
+        queue: &JobQueue,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<QueuedJob>, StoreError>> + Send;
+
+    /// A custom action type, deleted or not.
+    fn load_custom_type(
+        &self,
+        id: &ActionTypeId,
+    ) -> impl Future<Output = Result<Option<CustomType>, StoreError>> + Send;
+
+    /// Every custom action type, deleted ones too, by category, provider and version.
+    fn custom_types(&self) -> impl Future<Output = Result<Vec<CustomType>, StoreError>> + Send;
+
+    /// How many custom action types are in use.
+    fn load_custom_type_count(&self) -> impl Future<Output = Result<CustomTypeCount, StoreError>> + Send;
 
     /// Watches of an alarm.
     fn watches_of(&self, alarm_arn: &str) -> impl Future<Output = Result<Vec<Watch>, StoreError>> + Send;

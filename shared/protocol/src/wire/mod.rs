@@ -36,6 +36,7 @@ macro_rules! wire {
 #[macro_use]
 pub mod described;
 
+pub mod action_types;
 pub mod actions;
 pub mod approvals;
 pub mod borrowed;

@@ -2,8 +2,8 @@
 
 use protocol::Operation;
 use protocol::wire::{
-    actions::*, approvals::*, executions::*, jobs::*, pipelines::*, rollback::*, rules::*, state::*, tags::*,
-    transitions::*, webhooks::*,
+    action_types::*, actions::*, approvals::*, executions::*, jobs::*, pipelines::*, rollback::*, rules::*, state::*,
+    tags::*, transitions::*, webhooks::*,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,12 +63,15 @@ macro_rules! check {
 fn typed_inputs_and_outputs_lose_nothing() {
     check! {
         AcknowledgeJob: AcknowledgeJobInput => AcknowledgeJobOutput;
+        CreateCustomActionType: CreateCustomActionTypeInput => CreateCustomActionTypeOutput;
         CreatePipeline: CreatePipelineInput => CreatePipelineOutput;
+        DeleteCustomActionType: DeleteCustomActionTypeInput;
         DeletePipeline: DeletePipelineInput;
         DeleteWebhook: DeleteWebhookInput => DeleteWebhookOutput;
         DeregisterWebhookWithThirdParty: DeregisterWebhookWithThirdPartyInput => DeregisterWebhookWithThirdPartyOutput;
         DisableStageTransition: DisableStageTransitionInput;
         EnableStageTransition: EnableStageTransitionInput;
+        GetActionType: GetActionTypeInput => GetActionTypeOutput;
         GetJobDetails: GetJobDetailsInput => GetJobDetailsOutput;
         GetPipeline: GetPipelineInput => GetPipelineOutput;
         GetPipelineExecution: GetPipelineExecutionInput => GetPipelineExecutionOutput;
@@ -95,6 +98,7 @@ fn typed_inputs_and_outputs_lose_nothing() {
         StopPipelineExecution: StopPipelineExecutionInput => StopPipelineExecutionOutput;
         TagResource: TagResourceInput => TagResourceOutput;
         UntagResource: UntagResourceInput => UntagResourceOutput;
+        UpdateActionType: UpdateActionTypeInput;
         UpdatePipeline: UpdatePipelineInput => UpdatePipelineOutput;
     }
 }

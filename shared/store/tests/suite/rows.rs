@@ -1,8 +1,11 @@
 //! Every row comes back as it was stored, one version on, by one request.
 
 use anyhow::Result;
-use domain::{ActionRun, Execution, Job, PipelineIndex, StageState, Success, TaggedResource, Watch, Webhook};
-use engine::ports::{PageRequest, ResourceTags, Row, StartMarker, Store};
+use domain::{
+    ActionRun, CustomType, CustomTypeCount, Execution, Job, PipelineIndex, StageState, Success, TaggedResource, Watch,
+    Webhook,
+};
+use engine::ports::{PageRequest, ResourceTags, Row, StartMarker, Store, Write};
 use uuid::Uuid;
 
 use crate::samples::*;
@@ -120,6 +123,49 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
     assert_eq!(one_request!(world, table.list_webhooks(page())).items, [stored("@"), stored("push")]);
     assert_eq!(one_request!(world, table.slots_of(&shop(), at(1))), [slot(1, 9, 2), slot(1, 10, 1)]);
     assert_eq!(table.slots_of(&shop(), at(3)).await?, [], "a pipeline made anew");
+    Ok(())
+}
+
+#[tokio::test]
+async fn jobs_that_wait_come_back_by_type_and_value_oldest_first() -> Result<()> {
+    let world = World::new().await?;
+    let rows = [
+        queued_job(12, Some("shop")),
+        queued_job(9, Some("shop")),
+        queued_job(10, Some("shop-2")),
+        queued_job(11, None),
+    ];
+    world.put(rows.clone().map(Row::QueuedJob)).await?;
+    let [twelve, nine, other, none] = rows;
+    for (queue, expected) in [
+        (&nine.queue, vec![nine.clone(), twelve]),
+        (&other.queue, vec![other.clone()]),
+        (&none.queue, vec![none.clone()]),
+    ] {
+        assert_eq!(one_request!(world, world.table.queued_jobs(queue, page())).items, expected);
+    }
+    world.table.commit(vec![Write::Delete(Row::QueuedJob(nine.clone()))]).await?;
+    assert_eq!(world.table.queued_jobs(&nine.queue, page()).await?.items.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn custom_types_come_back_alone_and_together() -> Result<()> {
+    let world = World::new().await?;
+    assert_eq!(one_request!(world, world.table.load_custom_type_count()), CustomTypeCount::default());
+    let count = CustomTypeCount { in_use: 2, version: 0 };
+    world
+        .put([
+            Row::CustomType(custom_type("2")),
+            Row::CustomType(custom_type("1")),
+            Row::CustomTypeCount(count.clone()),
+        ])
+        .await?;
+    let stored = |version: &str| CustomType { version: 1, ..custom_type(version) };
+    assert_eq!(one_request!(world, world.table.custom_types()), [stored("1"), stored("2")]);
+    assert_eq!(one_request!(world, world.table.load_custom_type(&custom_id("2"))), Some(stored("2")));
+    assert_eq!(one_request!(world, world.table.load_custom_type_count()), CustomTypeCount { version: 1, ..count });
+    assert_eq!(world.table.load_custom_type(&custom_id("3")).await?, None);
     Ok(())
 }
 

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "samples are well formed, or the suite fails at once")]
 
 use domain::{
-    ActionExecutionId, ActionRun, Effect, Execution, ExecutionId, Generation, Job, PipelineIndex, PipelineName, Record,
-    Slot, StageName, StageState, Success, TaggedResource, Waiting, Watch, Webhook,
+    ActionExecutionId, ActionRun, ActionTypeId, CustomType, Effect, Execution, ExecutionId, Generation, Job, JobQueue,
+    PipelineIndex, PipelineName, Record, Slot, StageName, StageState, Success, TaggedResource, Waiting, Watch, Webhook,
 };
-use engine::ports::{OpenExecution, PendingEffect, PipelineSummary, ResourceTags, SourceBinding, StartMarker};
+use engine::ports::{
+    OpenExecution, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding, StartMarker,
+};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -154,6 +156,33 @@ pub(crate) fn job() -> Job {
         "id": Uuid::from_u128(7), "run": run_id(1), "pipeline": "shop", "execution": execution_id(1),
         "stage": "Deploy", "action": "Check", "generation": 4, "token": "token", "function": "smoke",
         "continuation": "", "status": "InProgress", "createdAt": at(5),
+    }))
+}
+
+/// The `n`th job of a queue.
+pub(crate) fn queued_job(n: u64, value: Option<&str>) -> QueuedJob {
+    QueuedJob {
+        queue: JobQueue { action_type: custom_id("1"), value: value.map(Into::into) },
+        job: Uuid::from_u128(n.into()),
+        created_at: at(n.cast_signed()),
+        held_until: Some(at(30)),
+    }
+}
+
+pub(crate) fn custom_id(version: &str) -> ActionTypeId {
+    from(json!({"category": "Build", "owner": "Custom", "provider": "Make", "version": version}))
+}
+
+pub(crate) fn custom_type(version: &str) -> CustomType {
+    from(json!({
+        "info": {
+            "id": custom_id(version), "kind": "Job", "inputs": {"start": 0, "end": 1}, "outputs": {"start": 0, "end": 5},
+            "properties": [{
+                "name": "Project", "required": true, "key": true, "secret": false, "queryable": true, "type": "String",
+            }],
+            "urls": {"entityUrlTemplate": "https://x/{Config:Project}"}, "timeoutS": 86400,
+        },
+        "createdAt": at(0), "deletedAt": at(1),
     }))
 }
 

@@ -1,0 +1,221 @@
+//! What functions and workers answer to their jobs.
+
+use std::collections::BTreeMap;
+
+use domain::{ActionRun, ActionStatus, Addressee, Changes, Effect, Job, JobEvent, SourceRevision};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{invoke_and_forget, new_job};
+use crate::{
+    EngineError, HasFunctions, HasMachines, HasRoles, HasStore,
+    actions::{Finished, finish, holds_stage},
+    commit,
+    commit::{store, until_stored},
+    ports::Store,
+};
+
+/// Most bytes of output variables of one action (spec 1.6).
+pub const OUTPUT_VARIABLES_BYTES_MAX: usize = 122_880;
+
+/// A worker's good answer.
+#[derive(Debug, Clone, Default)]
+pub struct JobSuccess {
+    /// The worker is not done: it wants another job that carries this token.
+    pub continuation: Option<String>,
+    /// Id of the work at its provider.
+    pub external_id: Option<String>,
+    /// For people.
+    pub summary: Option<String>,
+    /// How much of the work is done, 0 to 100.
+    pub percent_complete: Option<u8>,
+    /// What was worked on.
+    pub revision: Option<JobRevision>,
+    /// Output variables; only with the final answer.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// The revision that a job worked on.
+#[derive(Debug, Clone)]
+pub struct JobRevision {
+    /// What it is called.
+    pub id: String,
+    /// Changes whenever it does.
+    pub change_identifier: String,
+    /// For people.
+    pub summary: Option<String>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+}
+
+impl JobRevision {
+    fn of(self, job: &Job, run: Option<&ActionRun>) -> SourceRevision {
+        let output = run.and_then(|run| run.outputs.keys().next().cloned());
+        SourceRevision {
+            action_name: job.action.clone(),
+            artifact_name: output.unwrap_or_default(),
+            revision_id: self.id,
+            revision_change_identifier: Some(self.change_identifier),
+            revision_summary: self.summary,
+            created: self.created,
+        }
+    }
+}
+
+/// PutJobSuccessResult.
+///
+/// # Errors
+/// Refusals `JobNotFoundException`, `InvalidJobStateException`, `OutputVariablesSizeExceededException`,
+/// `ValidationException`.
+pub async fn succeed_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
+    world: &W,
+    id: Uuid,
+    success: JobSuccess,
+) -> Result<(), EngineError> {
+    let job = answerable(world, id, JobEvent::Succeed).await?;
+    let size: usize = success.variables.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if size > OUTPUT_VARIABLES_BYTES_MAX {
+        let message =
+            format!("The output variables take {size} bytes, at most {OUTPUT_VARIABLES_BYTES_MAX} are allowed.");
+        return Err(EngineError::refused("OutputVariablesSizeExceededException", message));
+    }
+    if let Some(continuation) = &success.continuation {
+        if !success.variables.is_empty() {
+            let message = "Output variables can only be given with the final answer, without a continuation token.";
+            return Err(EngineError::refused("ValidationException", message));
+        }
+        return continue_job(world, id, continuation, &success).await;
+    }
+    let revision = match success.revision {
+        None => None,
+        Some(revision) => {
+            let run = world.store().load_action_run(&job.pipeline, job.execution, job.run).await?;
+            Some(revision.of(&job, run.as_ref()))
+        }
+    };
+    let key = (&job).into();
+    let finished = Finished {
+        summary: success.summary,
+        external_id: success.external_id,
+        percent_complete: success.percent_complete,
+        variables: success.variables,
+        revision,
+        made_artifacts: true,
+        job: Some((job.id, JobEvent::Succeed)),
+        ..Finished::default()
+    };
+    taken(id, finish(world, &key, &finished).await?)
+}
+
+/// An answer that comes after the action was abandoned is refused: nothing it says counts.
+fn taken(id: Uuid, status: ActionStatus) -> Result<(), EngineError> {
+    if status == ActionStatus::Abandoned {
+        let message = format!("The action of job '{id}' was abandoned.");
+        return Err(EngineError::refused("InvalidJobStateException", message));
+    }
+    Ok(())
+}
+
+/// PutJobFailureResult. `code` is CodePipeline's failure type, such as `JobFailed`.
+///
+/// # Errors
+/// Refusals `JobNotFoundException`, `InvalidJobStateException`.
+pub async fn fail_job<W: HasStore + HasMachines>(
+    world: &W,
+    id: Uuid,
+    code: &str,
+    message: &str,
+    external_id: Option<String>,
+) -> Result<(), EngineError> {
+    let job = answerable(world, id, JobEvent::Fail).await?;
+    let key = (&job).into();
+    let finished = Finished { external_id, job: Some((job.id, JobEvent::Fail)), ..Finished::failed(code, message) };
+    taken(id, finish(world, &key, &finished).await?)
+}
+
+/// The job `id`, which takes the answer `event`.
+async fn answerable<W: HasStore>(world: &W, id: Uuid, event: JobEvent) -> Result<Job, EngineError> {
+    let job = world.store().load_job(id).await?;
+    let Some(job) = job.filter(|job| job.addressee() != Addressee::Person) else {
+        return Err(EngineError::refused("JobNotFoundException", format!("There is no job '{id}'.")));
+    };
+    if job.after(event).is_ok() {
+        return Ok(job);
+    }
+    let status = job.status.as_str();
+    let message = if job.status.is_ended() {
+        format!("Job '{id}' has ended: {status}.")
+    } else {
+        format!("Job '{id}' is {status}. Poll for it and acknowledge it before you answer it.")
+    };
+    Err(EngineError::refused("InvalidJobStateException", message))
+}
+
+/// Closes this job and makes the next one, which carries the token (spec 6.3). The work of an execution that has lost
+/// its stage is not continued.
+async fn continue_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
+    world: &W,
+    id: Uuid,
+    continuation: &str,
+    success: &JobSuccess,
+) -> Result<(), EngineError> {
+    let effects = until_stored(async || {
+        let job = answerable(world, id, JobEvent::Succeed).await?;
+        let run = world.store().load_action_run(&job.pipeline, job.execution, job.run).await?;
+        let Some(run) = run.filter(|run| run.status == ActionStatus::InProgress) else {
+            let message = format!("The action of job '{id}' has ended.");
+            return Err(EngineError::refused("InvalidJobStateException", message));
+        };
+        if !holds_stage(world, &run).await? {
+            let key = (&job).into();
+            let finished = Finished { job: Some((job.id, JobEvent::Succeed)), ..Finished::default() };
+            taken(id, finish(world, &key, &finished).await?)?;
+            return Ok(Vec::new());
+        }
+        let changes = continued(world.now(), &job, run, continuation, success)?;
+        store(world, &job.pipeline, &changes).await?;
+        Ok(changes.effects)
+    })
+    .await?;
+    for effect in &effects {
+        commit::perform_and_forget(world, effect).await;
+        invoke_and_forget(world, effect).await;
+    }
+    Ok(())
+}
+
+fn continued(
+    now: Timestamp,
+    job: &Job,
+    mut run: ActionRun,
+    continuation: &str,
+    success: &JobSuccess,
+) -> Result<Changes, EngineError> {
+    let closed = job.after(JobEvent::Succeed).map_err(commit::reread)?;
+    // Runs count their jobs by row version: each job changes the run once.
+    let number = u32::try_from(run.version).unwrap_or(u32::MAX);
+    let next = Job {
+        token: job.token.clone(),
+        kms_key: job.kms_key.clone(),
+        continuation: Some(continuation.to_owned()),
+        ..new_job(&run, number, now)
+    };
+    if run.external_id == Some(job.id.to_string()) {
+        run.external_id = Some(next.id.to_string());
+    }
+    run.external_id = success.external_id.clone().or(run.external_id);
+    run.summary = success.summary.clone().or(run.summary);
+    run.percent_complete = success.percent_complete.or(run.percent_complete);
+    run.revision = success.revision.clone().map(|revision| revision.of(job, Some(&run))).or(run.revision);
+    run.job = Some(next.id);
+    run.updated_at = now;
+    let mut changes = Changes::default();
+    changes.effects.push(Effect::ExtendAction { token: job.token.clone(), job: next.id });
+    if let Addressee::Function(_) = next.addressee() {
+        changes.effects.push(Effect::InvokeJob { job: next.id });
+    }
+    changes.fences.insert((run.stage.clone(), run.generation));
+    changes.runs.push(run);
+    changes.jobs.extend([closed, next]);
+    Ok(changes)
+}

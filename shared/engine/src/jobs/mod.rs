@@ -1,0 +1,101 @@
+//! Work that somebody else does and answers later: functions, job workers and people (spec 6.3).
+
+mod answer;
+mod invoke;
+mod poll;
+
+use domain::{ActionRun, ActionStatus, Addressee, Changes, Effect, Job, JobStatus, derived_uuid};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub use answer::{JobRevision, JobSuccess, OUTPUT_VARIABLES_BYTES_MAX, fail_job, succeed_job};
+pub(crate) use invoke::invoke_and_forget;
+pub use poll::{JobOrder, Poll, acknowledge_job, job_details, poll_for_jobs};
+
+use crate::{
+    EngineError, HasFunctions, HasMachines, HasRoles, HasStore,
+    actions::{Underway, fence},
+    commit::{store, until_stored},
+    ports::Store,
+};
+
+/// Records the job of an action and hands it out. Asked again with a new task token, the job answers to that one.
+pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles>(
+    world: &W,
+    token: &str,
+    underway: Underway,
+) -> Result<ActionStatus, EngineError> {
+    let Underway { run, execution, kms_key } = underway;
+    let effect = until_stored(async || {
+        let first = job_id(&run, 0);
+        let before = world.store().load_job(run.job.unwrap_or(first)).await?;
+        if before.as_ref().is_some_and(|job| job.status.is_ended()) {
+            // It was answered meanwhile: whoever asks again finds how the action ended.
+            return Err(EngineError::Unfinished);
+        }
+        let mut changes = Changes::default();
+        let fresh = before.is_none();
+        let job = before.unwrap_or_else(|| Job { kms_key: kms_key.clone(), ..new_job(&run, 0, world.now()) });
+        let job = Job { token: token.to_owned(), ..job };
+        let effect = matches!(job.addressee(), Addressee::Function(_)).then_some(Effect::InvokeJob { job: job.id });
+        changes.effects.extend(effect.clone());
+        fence(&mut changes, &execution, &run);
+        if fresh {
+            let mut run = run.clone();
+            run.job = Some(job.id);
+            if !matches!(job.addressee(), Addressee::Workers(_)) {
+                // A worker says itself what its work is called; others know no other name for it.
+                run.external_id = Some(job.id.to_string());
+            }
+            run.approval_token = (job.addressee() == Addressee::Person).then(|| job.id.to_string());
+            run.updated_at = world.now();
+            changes.runs.push(run);
+        }
+        changes.jobs.push(job);
+        store(world, &run.pipeline, &changes).await?;
+        Ok(effect)
+    })
+    .await?;
+    if let Some(effect) = effect {
+        invoke_and_forget(world, &effect).await;
+    }
+    Ok(ActionStatus::InProgress)
+}
+
+/// The `number`th job of a run.
+fn new_job(run: &ActionRun, number: u32, created_at: Timestamp) -> Job {
+    let function = run.resolved_configuration.get("FunctionName").filter(|_| run.action_type.provider == "Lambda");
+    let queue = run.queue.clone();
+    Job {
+        id: job_id(run, number),
+        run: run.id,
+        pipeline: run.pipeline.clone(),
+        execution: run.execution,
+        stage: run.stage.clone(),
+        action: run.action.clone(),
+        generation: run.generation,
+        token: String::new(),
+        function: function.cloned().filter(|_| queue.is_none()),
+        status: if queue.is_some() { JobStatus::Queued } else { JobStatus::Created },
+        queue,
+        kms_key: None,
+        continuation: None,
+        nonce: None,
+        held_until: None,
+        created_at,
+        version: 0,
+    }
+}
+
+fn job_id(run: &ActionRun, number: u32) -> Uuid {
+    derived_uuid(&["job", &run.id.to_string(), &number.to_string()])
+}
+
+/// The job of a run that is still out.
+pub(crate) async fn open_job<W: HasStore>(world: &W, run: &ActionRun) -> Result<Option<Job>, EngineError> {
+    let Some(id) = run.job else {
+        return Ok(None);
+    };
+    let job = world.store().load_job(id).await?;
+    Ok(job.filter(|job| !job.status.is_ended()))
+}
