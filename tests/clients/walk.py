@@ -243,12 +243,12 @@ def stop():
     assert client.stop_pipeline_execution(**halt, reason="Not today")["pipelineExecutionId"] == fourth
     until("it stopping", lambda: execution(fourth)["status"] == "Stopping")
     refused("DuplicatedStopRequestException", "stop_pipeline_execution", **halt)
-    client.stop_pipeline_execution(**halt, abandon=True)
+    client.stop_pipeline_execution(**halt, abandon=True, reason="Not at all")
     ended(fourth, "Stopped")
     refused("PipelineExecutionNotStoppableException", "stop_pipeline_execution", **halt)
     refused("InvalidJobStateException", "put_job_success_result", jobId=job["id"])
     summary = next(one for one in executions() if one["pipelineExecutionId"] == fourth)
-    assert summary["stopTrigger"]["reason"] == "Not today", summary
+    assert summary["stopTrigger"]["reason"] == "Not at all", summary
     step("an execution stopped politely ends when its job does")
     fifth = client.start_pipeline_execution(name="walk")["pipelineExecutionId"]
     job = take_job(fifth)
@@ -266,7 +266,7 @@ def tags():
     client.untag_resource(resourceArn=ARN, tagKeys=["stage"])
     assert client.list_tags_for_resource(resourceArn=ARN)["tags"] == [{"key": "team", "value": "site"}]
     refused("ResourceNotFoundException", "list_tags_for_resource", resourceArn=ARN + "-none")
-    refused("InvalidArnException", "list_tags_for_resource", resourceArn="arn:aws:s3:us-east-1:000000000000:walk")
+    refused("ValidationException", "list_tags_for_resource", resourceArn="arn:aws:s3:us-east-1:000000000000:walk")
     system = [{"key": "aws:team", "value": "x"}]
     refused("InvalidTagsException", "tag_resource", resourceArn=ARN, tags=system)
 

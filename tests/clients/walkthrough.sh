@@ -326,9 +326,9 @@ until_so 'it waits for a person' stage_is handbook Publish 'actionStates[0].late
 aws codepipeline stop-pipeline-execution --pipeline-name handbook --pipeline-execution-id "$stopped" --reason 'Not today' >/dev/null
 is 'status' 'Stopping' "$(execution handbook "$stopped" status)"
 refused DuplicatedStopRequestException aws codepipeline stop-pipeline-execution --pipeline-name handbook --pipeline-execution-id "$stopped"
-aws codepipeline stop-pipeline-execution --pipeline-name handbook --pipeline-execution-id "$stopped" --abandon >/dev/null
+aws codepipeline stop-pipeline-execution --pipeline-name handbook --pipeline-execution-id "$stopped" --abandon --reason 'Not at all' >/dev/null
 until_so "execution $stopped stopped" execution_is handbook "$stopped" Stopped
-is 'why' 'Not today' "$(latest handbook stopTrigger.reason)"
+is 'why' 'Not at all' "$(latest handbook stopTrigger.reason)"
 refused PipelineExecutionNotStoppableException aws codepipeline stop-pipeline-execution --pipeline-name handbook --pipeline-execution-id "$stopped"
 is 'retried' "$stopped" "$(aws codepipeline retry-stage-execution --pipeline-name handbook --stage-name Publish --pipeline-execution-id "$stopped" --retry-mode ALL_ACTIONS --query pipelineExecutionId --output text)"
 until_so 'it waits for a person again' stage_is handbook Publish 'actionStates[0].latestExecution.status' InProgress
@@ -351,6 +351,34 @@ job=$(aws codepipeline get-pipeline-state --name audit --query "stageStates[?sta
 aws codepipeline put-job-failure-result --job-id "$job" --failure-details 'type=JobFailed,message=Three findings'
 until_so "execution $audited failed" execution_is audit "$audited" Failed
 refused JobNotFoundException aws codepipeline put-job-success-result --job-id "$unknown"
+
+step 'A worker that asks for the jobs of an action type of its own'
+for bucket in walk-releases walk-artifacts walk-site; do aws s3 mb "s3://$bucket"; done
+aws s3api put-bucket-versioning --bucket walk-releases --versioning-configuration Status=Enabled
+pack 1
+aws s3 cp target/shop.zip s3://walk-releases/walk.zip --no-progress
+is 'created' 'Probe' "$(aws codepipeline create-custom-action-type --category Test --provider Probe --action-version 1 --input-artifact-details minimumCount=0,maximumCount=5 --output-artifact-details minimumCount=0,maximumCount=5 --configuration-properties name=Page,required=true,key=true,secret=false name=Secret,required=false,key=false,secret=true --query actionType.id.provider --output text)"
+aws codepipeline create-pipeline --pipeline file://tests/clients/pipelines/walk.json >/dev/null
+is 'what is secret' '****' "$(aws codepipeline get-pipeline --name walk --query 'pipeline.stages[1].actions[1].configuration.Secret' --output text)"
+probe=category=Test,owner=Custom,provider=Probe,version=1
+has_job() { aws codepipeline poll-for-jobs --action-type-id "$probe" --max-batch-size 1 >"$work/jobs" && grep --quiet '"id"' "$work/jobs"; }
+until_so 'a job' has_job
+job=$(json 'd["jobs"][0]["id"]' <"$work/jobs")
+is 'the worker gets the secret' 'hush' "$(json 'd["jobs"][0]["data"]["actionConfiguration"]["configuration"]["Secret"]' <"$work/jobs")"
+refused InvalidNonceException aws codepipeline acknowledge-job --job-id "$job" --nonce another
+is 'taken' 'InProgress' "$(aws codepipeline acknowledge-job --job-id "$job" --nonce "$(json 'd["jobs"][0]["nonce"]' <"$work/jobs")" --query status --output text)"
+aws codepipeline put-job-success-result --job-id "$job" --execution-details summary=Fine
+until_so 'the next stage asks a person' stage_is walk Accept 'actionStates[0].latestExecution.status' InProgress
+
+step 'Tags'
+arn=arn:aws:codepipeline:us-east-1:000000000000:walk
+aws codepipeline tag-resource --resource-arn "$arn" --tags key=team,value=site key=stage,value=prod
+aws codepipeline untag-resource --resource-arn "$arn" --tag-keys stage
+is 'tags' 'team=site' "$(aws codepipeline list-tags-for-resource --resource-arn "$arn" --query 'join(`=`, [tags[0].key, tags[0].value])' --output text)"
+refused ResourceNotFoundException aws codepipeline list-tags-for-resource --resource-arn "$arn-none"
+aws codepipeline delete-pipeline --name walk
+aws codepipeline delete-custom-action-type --category Test --provider Probe --action-version 1
+refused ActionTypeNotFoundException aws codepipeline poll-for-jobs --action-type-id "$probe"
 
 step 'The services behind it, by the same CLI'
 has 'objects' 'index.html' "$(aws s3 ls s3://shop-site)"
