@@ -172,7 +172,7 @@ impl Walk {
 
     async fn create_action_type(&self) -> Outcome<()> {
         step("a custom action type");
-        let details = ArtifactDetails::builder().minimum_count(0).maximum_count(5).build()?;
+        let details = ArtifactDetails::builder().minimum_count(0).maximum_count(5).build();
         let property = |name: &str, is_required: bool| {
             let property = ActionConfigurationProperty::builder().name(name).required(is_required).key(is_required);
             property.secret(!is_required).build()
