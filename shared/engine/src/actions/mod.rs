@@ -62,14 +62,11 @@ async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasRoles>(
     Ok(status)
 }
 
-/// Has `changes` stored only while the stage is still `run`'s. PARALLEL executions have no stage of their own: theirs
-/// are stored only while the execution is as it was read.
+/// Has `changes` stored only while the stage is still `run`'s. PARALLEL executions have no stage of their own: whatever
+/// takes the right to act from them ends their runs and jobs, whose rows the changes carry.
 pub(crate) fn fence(changes: &mut Changes, execution: &Execution, run: &ActionRun) {
-    match execution.mode {
-        ExecutionMode::Parallel => changes.unchanged.push(execution.clone()),
-        ExecutionMode::Superseded | ExecutionMode::Queued => {
-            changes.fences.insert((run.stage.clone(), run.generation));
-        }
+    if execution.mode != ExecutionMode::Parallel {
+        changes.fences.insert((run.stage.clone(), run.generation));
     }
 }
 
