@@ -66,7 +66,8 @@ impl Guarded {
     async fn send(&self, request: Request<String>) -> (StatusCode, String, String) {
         let response = self.http.request(request).await.expect("the system answers");
         let status = response.status();
-        let error_type = response.headers().get("x-amzn-errortype").map(|value| value.to_str().unwrap().to_owned());
+        let error_type =
+            response.headers().get("x-amzn-errortype").map(|value| value.to_str().expect("text").to_owned());
         let body = response.into_body().collect().await.expect("the answer is whole").to_bytes();
         let body = String::from_utf8_lossy(&body).into_owned();
         let json: Value = serde_json::from_str(&body).unwrap_or_default();
@@ -122,7 +123,7 @@ impl Signer {
         let headers: BTreeMap<String, String> = request
             .headers()
             .iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .map(|(name, value)| (name.to_string(), value.to_str().expect("text").to_owned()))
             .collect();
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let body = SignableBody::Bytes(body.as_bytes());
