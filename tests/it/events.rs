@@ -174,7 +174,7 @@ async fn an_alarm_rolls_back_once_and_only_what_it_can_speak_against() {
     let (began, ended) = (time(&second["startTime"]), time(&second["lastUpdateTime"]));
 
     let unknown = world.invoke(ALARM_HANDLER, &red("nobodys-alarm", ended)).await.expect("an alarm event");
-    assert_eq!(unknown, json!({ "judged": 0, "rollbacks": [] }));
+    assert_eq!(unknown, json!({ "judged": 0, "rollbacks": [], "conditions": 0 }));
     let earlier = red(ALARM, began - jiff::SignedDuration::from_secs(60));
     let earlier = world.invoke(ALARM_HANDLER, &earlier).await.expect("an alarm event");
     assert_eq!(earlier["rollbacks"], json!([]), "red before the deploy began");

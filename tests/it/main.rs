@@ -2,6 +2,7 @@
 
 mod access;
 mod bad_input;
+mod conditions;
 mod events;
 mod fenced;
 mod interventions;

@@ -78,8 +78,8 @@ fn gate_answers() -> Vec<String> {
 }
 
 fn condition_answers() -> Vec<String> {
-    use ConditionOutput::{Fail, Proceed, Skip, Wait};
-    let all = [Proceed, Skip, Fail, Wait { seconds: 1, since: 1 }];
+    use domain::ConditionAnswer::{Fail, Proceed, Skip, Wait};
+    let all: [ConditionOutput; 4] = [Proceed, Skip, Fail, Wait { seconds: 1, since: 1 }];
     match all[0] {
         Proceed | Skip | Fail | Wait { .. } => tags(&all),
     }

@@ -1,28 +1,27 @@
 //! Runs of actions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use domain::{ActionRun, ArtifactLocation, ExecutionId, PipelineName, mask};
 use engine::{
     HasStore,
     ports::{Page, PageRequest, Store},
 };
-use protocol::{
-    ErrorCode,
-    wire::{
-        actions::{
-            ActionExecutionDetail, ActionExecutionFilter, ActionExecutionInput, ActionExecutionOutput,
-            ActionExecutionResult, ArtifactDetail, ListActionExecutionsInput, ListActionExecutionsOutput, S3Location,
-            StartTimeRange,
-        },
-        state::ErrorDetails,
+use protocol::wire::{
+    actions::{
+        ActionExecutionDetail, ActionExecutionInput, ActionExecutionOutput, ActionExecutionResult, ArtifactDetail,
+        ListActionExecutionsInput, ListActionExecutionsOutput, S3Location, StartTimeRange,
     },
+    state::ErrorDetails,
 };
 
-use crate::{executions::missing, failure::Failure, paging::Listing};
+use crate::{
+    executions::missing,
+    failure::Failure,
+    paging::Listing,
+    runs::{Filter, READ_AT_ONCE, latest},
+};
 
-/// Runs read at once while looking for the latest of each action: the most that a page of the store holds.
-const READ_AT_ONCE: u32 = 1000;
 /// Reads while doing so: an execution has at most 1000 actions (spec 1.3), and each retry adds as many runs.
 const READS_MAX: usize = 10;
 
@@ -55,60 +54,26 @@ pub(crate) async fn list<W: HasStore>(
     })
 }
 
-/// Which runs are asked for.
-struct Filter {
-    execution: Option<ExecutionId>,
-    range: StartTimeRange,
-}
-
-impl Filter {
-    fn of(filter: ActionExecutionFilter) -> Result<Self, Failure> {
-        let Some(latest) = filter.latest_in_pipeline_execution else {
-            return Ok(Self { execution: filter.pipeline_execution_id, range: StartTimeRange::All });
-        };
-        let id = latest.pipeline_execution_id;
-        if filter.pipeline_execution_id.is_some_and(|other| other != id) {
-            let message = "The filter names two executions: give pipelineExecutionId or latestInPipelineExecution.";
-            return Err(Failure::refused(ErrorCode::ValidationException, message));
-        }
-        Ok(Self { execution: Some(id), range: latest.start_time_range })
-    }
-}
-
 /// The newest run of each action in `execution`. Which one that is shows only among all of them, so each page reads
-/// the list from its beginning. The cursor holds the newest run of all as the first page saw it, and the last run
-/// shown: what starts meanwhile belongs to no page, or a retry would take the run of its action from a later one.
+/// the list from its beginning.
 async fn list_latest<W: HasStore>(
     world: &W,
     listing: &Listing,
     pipeline: &PipelineName,
     execution: ExecutionId,
 ) -> Result<Page<ActionRun>, Failure> {
-    let cursor = listing.after.as_deref().and_then(|cursor| cursor.split_once(CURSOR_PARTS));
-    let (mut latest, mut seen) = (Vec::new(), BTreeSet::new());
-    let mut after = None;
+    let (mut runs, mut after) = (Vec::new(), None);
     for _ in 0..READS_MAX {
         let request = PageRequest { limit: READ_AT_ONCE, after };
         let page = world.store().list_action_runs(pipeline, Some(execution), request).await?;
-        let there = page.items.into_iter().filter(|run| cursor.is_none_or(|(newest, _)| place(run).as_str() <= newest));
-        latest.extend(there.filter(|run| seen.insert((run.stage.clone(), run.action.clone()))));
+        runs.extend(page.items);
         after = page.next;
         if after.is_none() {
             break;
         }
     }
-    let newest = cursor.map(|(newest, _)| newest.to_owned()).or_else(|| latest.first().map(place)).unwrap_or_default();
-    if let Some((_, shown)) = cursor {
-        latest.retain(|run| place(run).as_str() < shown);
-    }
-    let limit = listing.limit as usize;
-    let next = (latest.len() > limit).then(|| format!("{newest}{CURSOR_PARTS}{}", place(&latest[limit - 1])));
-    latest.truncate(limit);
-    Ok(Page { items: latest, next })
+    Ok(latest(runs, listing, |run| (run.stage.clone(), run.action.clone()), place))
 }
-
-/// Between the parts of a cursor; places have none.
-const CURSOR_PARTS: char = '|';
 
 /// Orders runs as the store lists them: by start, then by id.
 fn place(run: &ActionRun) -> String {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     action_types, actions, approvals, catalogue, executions, failure::Failure, jobs, paging::Listing, pipelines,
-    revisions, rollback, state, tags, transitions, webhooks,
+    revisions, rollback, rules, state, tags, targets, transitions, webhooks,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -92,8 +92,16 @@ where
         O::DeleteWebhook => write(webhooks::delete(world, read(input)?).await?),
         O::RegisterWebhookWithThirdParty => write(webhooks::register(world, read(input)?).await?),
         O::DeregisterWebhookWithThirdParty => write(webhooks::deregister(world, read(input)?).await?),
-        O::ListRuleExecutions | O::ListRuleTypes | O::OverrideStageCondition => not_served(operation),
-        O::ListDeployActionExecutionTargets => not_served(operation),
+        O::ListRuleExecutions => {
+            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(rules::list(world, &listing, read(input)?).await?)
+        }
+        O::OverrideStageCondition => write(rules::override_condition(world, read(input)?, caller).await?),
+        O::ListDeployActionExecutionTargets => {
+            Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(targets::list(world, read(input)?).await?)
+        }
+        O::ListRuleTypes => not_served(operation),
     }
 }
 

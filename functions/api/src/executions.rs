@@ -45,7 +45,7 @@ pub(crate) async fn start<W: HasStore + HasMachines + HasObjects>(
 }
 
 /// StopPipelineExecution.
-pub(crate) async fn stop<W: HasStore + HasMachines + HasAlarms>(
+pub(crate) async fn stop<W: HasStore + HasMachines + HasAlarms + HasObjects>(
     world: &W,
     input: StopPipelineExecutionInput,
     caller: &str,

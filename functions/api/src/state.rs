@@ -1,8 +1,8 @@
 //! GetPipelineState: what dashboards, command lines and approval bots poll. One request to the store.
 
 use domain::{
-    ActionIndex, ActionRun, ActionStatus, ExecutionId, ExecutionMode, ExecutionType, LatestRun, PipelineView,
-    StageIndex, StageStatus,
+    ActionIndex, ActionRun, ActionStatus, ConditionKind, ExecutionId, ExecutionMode, ExecutionType, LatestRun,
+    PipelineView, StageIndex, StageStatus,
 };
 use engine::HasStore;
 use protocol::wire::state::{
@@ -10,7 +10,7 @@ use protocol::wire::state::{
     RetryStageMetadata, StageExecution, StageState, TransitionState,
 };
 
-use crate::failure::Failure;
+use crate::{conditions::condition_state, failure::Failure};
 
 /// GetPipelineState. A PARALLEL pipeline shows no executions, since its stages have no latest one (spec 2.3).
 pub(crate) async fn get<W: HasStore>(
@@ -52,9 +52,9 @@ fn stage_state(view: &PipelineView, index: &StageIndex, region: &str) -> StageSt
         action_states: Some(actions.collect()),
         retry_stage_metadata: latest.as_ref().and_then(retries),
         latest_execution: latest.map(|latest| stage_execution(latest.execution, latest.status, latest.execution_type)),
-        before_entry_condition_state: None,
-        on_success_condition_state: None,
-        on_failure_condition_state: None,
+        before_entry_condition_state: condition_state(view, index, ConditionKind::BeforeEntry),
+        on_success_condition_state: condition_state(view, index, ConditionKind::OnSuccess),
+        on_failure_condition_state: condition_state(view, index, ConditionKind::OnFailure),
     }
 }
 

@@ -1,17 +1,17 @@
 //! Evaluates the conditions on the way into a stage and out of it.
 //!
-//! **May touch**: the table and pipeline definitions (to read), CloudWatch alarms (to read).
+//! **May touch**: the table, pipeline definitions (to read), CloudWatch alarms (to read), Step Functions (to end a wait).
 //!
-//! **Architecture invariants**: writes nothing; what a rule says is in `engine`, this is its door.
+//! **Architecture invariants**: what a rule says is in `domain`, what is read for it in `engine`; this is its door.
 
 use contract::{ConditionInput, ConditionOutput};
-use engine::{EngineError, HasAlarms, HasObjects, HasStore};
+use engine::{EngineError, HasAlarms, HasMachines, HasObjects, HasStore};
 
-/// Handles `EvaluateCondition` of the `stage-run` machine.
+/// Handles `EvaluateCondition` and `WaitForCondition` of the `stage-run` machine.
 ///
 /// # Errors
-/// `Unavailable`, which the machine retries; `InvalidInput` and `Broken`, which it does not.
-pub async fn handle<W: HasStore + HasObjects + HasAlarms>(
+/// `Contended` and `Unavailable`, which the machine retries; `InvalidInput` and `Broken`, which it does not.
+pub async fn handle<W: HasStore + HasObjects + HasAlarms + HasMachines>(
     world: &W,
     input: ConditionInput,
 ) -> Result<ConditionOutput, EngineError> {

@@ -43,8 +43,8 @@ fn log(done: &Reconciled) {
             judged.evidence.reason
         );
     }
-    if done.effects + done.executions + done.watches_ended > 0 {
-        let Reconciled { effects, executions, watches_ended, .. } = done;
-        tracing::info!(effects, executions, watches_ended, "finished what was left behind");
+    if done.effects + done.executions + done.watches_ended + done.conditions > 0 {
+        let Reconciled { effects, executions, watches_ended, conditions, .. } = done;
+        tracing::info!(effects, executions, watches_ended, conditions, "finished what was left behind");
     }
 }

@@ -9,8 +9,9 @@
 mod errors;
 mod tasks;
 
+pub use domain::ConditionKind;
 pub use errors::ErrorName;
 pub use tasks::{
-    ActionInput, ActionOperation, ActionOutput, ConditionInput, ConditionKind, ConditionOutput, ExecutionInput,
-    FailureInput, FailureOutput, GateInput, GateOutput,
+    ActionInput, ActionOperation, ActionOutput, ConditionInput, ConditionOutput, ExecutionInput, FailureInput,
+    FailureOutput, GateInput, GateOutput,
 };

@@ -1,7 +1,8 @@
 //! Inputs and outputs of the tasks.
 
 use domain::{
-    ActionName, ActionStatus, ExecutionId, FailureAnswer, GateAnswer, Generation, PipelineName, StageName, StageReport,
+    ActionName, ActionStatus, ConditionAnswer, ConditionKind, ExecutionId, FailureAnswer, GateAnswer, Generation,
+    PipelineName, StageName, StageReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +77,7 @@ pub struct ActionOutput {
     pub status: ActionStatus,
 }
 
-/// `EvaluateCondition` -> evaluate-condition.
+/// `EvaluateCondition`, `WaitForCondition` -> evaluate-condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConditionInput {
@@ -90,38 +91,23 @@ pub struct ConditionInput {
     pub generation: Generation,
     /// Which condition.
     pub condition: ConditionKind,
+    /// Run of the stage in this execution.
+    #[serde(default = "first")]
+    pub attempt: u32,
     /// When it was first looked at, seconds since the epoch; absent at the first look.
     #[serde(default)]
     pub since: Option<i64>,
+    /// Task token of `WaitForCondition`; answered with a [`ConditionOutput`] when the wait ends before its time.
+    #[serde(default)]
+    pub token: Option<String>,
 }
 
-/// When a condition is evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ConditionKind {
-    /// Before the stage's actions.
-    BeforeEntry,
-    /// After all of them succeeded.
-    OnSuccess,
+fn first() -> u32 {
+    1
 }
 
-/// What a condition says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "next", rename_all_fields = "camelCase")]
-pub enum ConditionOutput {
-    /// Go on.
-    Proceed,
-    /// Skip the stage.
-    Skip,
-    /// The stage fails.
-    Fail,
-    /// Look again later.
-    Wait {
-        /// In how many seconds.
-        seconds: u32,
-        /// When it was first looked at, seconds since the epoch.
-        since: i64,
-    },
-}
+/// What a condition says. Answers the token of `WaitForCondition`.
+pub type ConditionOutput = ConditionAnswer;
 
 /// `SettleFailure` -> evaluate-rollback: a stage failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

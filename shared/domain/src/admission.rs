@@ -120,6 +120,11 @@ fn take(
         });
     }
     board.record(id, "StageEntered", Some(&index.name), String::new());
+    let gated = index.has_entry_condition || index.has_success_condition;
+    if execution_type == ExecutionType::Rollback && gated {
+        let why = "A rollback passes the stage's entry and success conditions: they would block the cure.";
+        board.record(id, "ConditionsSkipped", Some(&index.name), why.to_owned());
+    }
     Ok(())
 }
 

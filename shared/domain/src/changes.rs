@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionRun, ActionStatus, Evidence, Execution, ExecutionId, GateAnswer, Generation, Job, PipelineName, PipelineView,
-    Rejected, Slot, StageName, StageState, Success, Watch, derived_uuid,
+    ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Evidence, Execution, ExecutionId, GateAnswer, Generation,
+    Job, PipelineName, PipelineView, Rejected, RuleRun, Slot, StageName, StageState, Success, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -36,6 +36,10 @@ pub struct Changes {
     pub jobs: Vec<Job>,
     /// Places among the executions under way that are taken.
     pub slots: Vec<Slot>,
+    /// Conditions.
+    pub conditions: Vec<ConditionRun>,
+    /// Rules that were evaluated.
+    pub rules: Vec<RuleRun>,
     /// Stages that must still be at this generation for the changes to be stored.
     pub fences: BTreeSet<(StageName, Generation)>,
     /// Executions that must still be as they were read for the changes to be stored.
@@ -112,6 +116,13 @@ pub enum Effect {
         /// How it ended.
         status: ActionStatus,
     },
+    /// End a condition's wait: tell the stage's state machine what the condition says.
+    AnswerCondition {
+        /// Step Functions task token.
+        token: String,
+        /// What it says.
+        answer: ConditionAnswer,
+    },
     /// Keep the state machine's patience: the worker is alive and goes on in a new job.
     ExtendAction {
         /// Step Functions task token.
@@ -156,6 +167,7 @@ impl Effect {
             Self::StartMachine { name, .. } => ("StartMachine", name.clone()),
             Self::AnswerGate { token, .. } => ("AnswerGate", token.clone()),
             Self::AnswerAction { token, .. } => ("AnswerAction", token.clone()),
+            Self::AnswerCondition { token, .. } => ("AnswerCondition", token.clone()),
             Self::ExtendAction { job, .. } => ("ExtendAction", job.to_string()),
             Self::InvokeJob { job } => ("InvokeJob", job.to_string()),
             Self::AbandonRuns { execution, attempt, .. } => ("AbandonRuns", format!("{execution} {attempt}")),

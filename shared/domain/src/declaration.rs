@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionName, ExecutionMode, PipelineName, PipelineType, RetryMode, StageName};
+use crate::{ActionName, ConditionKind, ExecutionMode, PipelineName, PipelineType, RetryMode, StageName};
 
 /// A whole pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -317,5 +317,15 @@ impl StageDeclaration {
     /// The action called `name`.
     pub fn action(&self, name: &ActionName) -> Option<&ActionDeclaration> {
         self.actions.iter().find(|action| action.name == *name)
+    }
+
+    /// The condition of this kind; a stage has at most one.
+    pub fn condition(&self, kind: ConditionKind) -> Option<&Condition> {
+        let conditions = match kind {
+            ConditionKind::BeforeEntry => self.before_entry.as_ref().map(|entry| &entry.conditions),
+            ConditionKind::OnSuccess => self.on_success.as_ref().map(|success| &success.conditions),
+            ConditionKind::OnFailure => self.on_failure.as_ref().map(|failure| &failure.conditions),
+        };
+        conditions.and_then(|conditions| conditions.first())
     }
 }

@@ -281,7 +281,7 @@ impl Execution {
 
     /// The generation under which it acts on `stage`. PARALLEL executions share stages without a lock, so nothing but
     /// their own retries takes the right to act from them: theirs is the number of their state machine.
-    pub(crate) fn generation_in(&self, stage: &StageState) -> Generation {
+    pub fn generation_in(&self, stage: &StageState) -> Generation {
         match self.mode {
             ExecutionMode::Parallel => Generation(self.attempt.into()),
             ExecutionMode::Superseded | ExecutionMode::Queued => stage.generation,

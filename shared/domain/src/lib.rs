@@ -8,6 +8,7 @@
 mod action_type;
 mod admission;
 mod changes;
+mod condition;
 mod custom_type;
 mod declaration;
 mod execution;
@@ -25,6 +26,7 @@ mod records;
 mod retry;
 mod revision;
 mod rollback;
+mod rule;
 mod secrets;
 mod slot;
 mod stage;
@@ -41,6 +43,9 @@ mod webhook;
 pub use action_type::{ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind};
 pub use admission::admit_waiting;
 pub use changes::{Changes, Effect, Record, Waiting};
+pub use condition::{
+    ConditionAnswer, ConditionKind, ConditionOrder, ConditionRun, LOST, Override, RuleRun, RuleState, check_overridable,
+};
 pub use custom_type::{
     CUSTOM_TYPES_MAX, CustomType, CustomTypeCount, CustomTypeError, check_queryable_value, declare_custom_type,
 };
@@ -62,7 +67,7 @@ pub use ids::{
 pub use job::{Addressee, Job, JobEvent, JobQueue, JobStatus, job_table};
 pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
-pub use pipeline::{ActionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
+pub use pipeline::{ActionIndex, ConditionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
 pub use plan::{ActionStep, action_groups, kept_actions, remaining_groups};
 pub use records::{Success, Watch};
 pub use retry::{NotRetryable, RetryOrder, retry_stage};
@@ -70,12 +75,13 @@ pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pi
 pub use rollback::{
     Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
+pub use rule::{AlarmDemand, Finding, RuleVerdict, judge_alarm};
 pub use secrets::{MASK, mask};
 pub use slot::{CONCURRENT_EXECUTIONS_MAX, Slot, free_slot, needs_slot};
 pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};
 pub use status::{
-    ActionStatus, ExecutionMode, ExecutionStatus, ExecutionType, PipelineType, RetryMode, RetryTrigger, StageStatus,
-    TriggerType,
+    ActionStatus, ConditionStatus, ExecutionMode, ExecutionStatus, ExecutionType, PipelineType, RetryMode,
+    RetryTrigger, StageStatus, TriggerType,
 };
 pub use stop::{NotStoppable, StopOrder, stop_execution};
 pub use structure::{StructureError, StructureErrorKind, validate_structure};

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionDeclaration, ActionName, ActionRun, ActionTypeId, Catalogue, Execution, ExecutionMode, FailureConditions,
-    Generation, Phase, PipelineDeclaration, PipelineName, PipelineVariable, StageDeclaration, StageName, StageState,
-    Waiting, fingerprint, gate::is_outdated,
+    ActionDeclaration, ActionName, ActionRun, ActionTypeId, Catalogue, ConditionKind, ConditionRun, Execution,
+    ExecutionMode, FailureConditions, Generation, Phase, PipelineDeclaration, PipelineName, PipelineVariable,
+    StageDeclaration, StageName, StageState, Waiting, fingerprint, gate::is_outdated,
 };
 
 /// The pipeline's own row: which version is current, where its declaration is, and an index of its stages.
@@ -69,6 +69,22 @@ pub struct StageIndex {
     /// Alarms observed after the stage was left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watches: Vec<WatchRule>,
+    /// Its conditions, for those who show them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<ConditionIndex>,
+}
+
+/// One condition in the index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConditionIndex {
+    /// When it is evaluated.
+    pub kind: ConditionKind,
+    /// What its failure leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// Names of its rules.
+    pub rules: Vec<String>,
 }
 
 /// One action in the index.
@@ -163,7 +179,13 @@ impl StageIndex {
                     minutes: rule.configuration.get("WaitTime").and_then(|time| time.parse().ok()).unwrap_or(0),
                 })
                 .collect(),
+            conditions: CONDITION_KINDS.iter().filter_map(|kind| ConditionIndex::new(stage, *kind)).collect(),
         }
+    }
+
+    /// The condition of this kind, if the stage declares one.
+    pub fn condition(&self, kind: ConditionKind) -> Option<&ConditionIndex> {
+        self.conditions.iter().find(|condition| condition.kind == kind)
     }
 
     /// The action called `name`.
@@ -196,6 +218,18 @@ impl ActionIndex {
     }
 }
 
+/// In the order in which they are evaluated.
+const CONDITION_KINDS: [ConditionKind; 3] =
+    [ConditionKind::BeforeEntry, ConditionKind::OnSuccess, ConditionKind::OnFailure];
+
+impl ConditionIndex {
+    fn new(stage: &StageDeclaration, kind: ConditionKind) -> Option<Self> {
+        let condition = stage.condition(kind)?;
+        let rules = condition.rules.iter().map(|rule| rule.name.clone()).collect();
+        Some(Self { kind, result: condition.result.clone(), rules })
+    }
+}
+
 fn is_true(value: Option<&String>) -> bool {
     value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
@@ -211,6 +245,8 @@ pub struct PipelineView {
     pub actions: Vec<ActionRun>,
     /// Executions that wait before a stage, in order of arrival.
     pub waiting: Vec<Waiting>,
+    /// Latest evaluation of each condition.
+    pub conditions: Vec<ConditionRun>,
 }
 
 impl PipelineView {
@@ -239,6 +275,11 @@ impl PipelineView {
     /// Executions that wait before `stage`, in order of arrival.
     pub fn waiting_for<'a>(&'a self, stage: &'a StageName) -> impl Iterator<Item = &'a Waiting> {
         self.waiting.iter().filter(move |waiting| waiting.stage == *stage)
+    }
+
+    /// The latest evaluation of a condition of `stage`.
+    pub fn condition(&self, stage: &StageName, kind: ConditionKind) -> Option<&ConditionRun> {
+        self.conditions.iter().find(|run| run.stage == *stage && run.kind == kind)
     }
 }
 
@@ -273,6 +314,7 @@ pub(crate) mod tests {
             has_success_condition: false,
             success_result: None,
             watches: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
@@ -295,6 +337,7 @@ pub(crate) mod tests {
             stages: BTreeMap::new(),
             actions: Vec::new(),
             waiting: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 }

@@ -102,6 +102,26 @@ wire_enum! {
 }
 
 wire_enum! {
+    /// Status of a condition.
+    ConditionStatus {
+        /// Its rules are being evaluated.
+        InProgress = "InProgress",
+        /// A rule failed.
+        Failed = "Failed",
+        /// A rule could not be evaluated.
+        Errored = "Errored",
+        /// All rules succeeded.
+        Succeeded = "Succeeded",
+        /// Its execution lost the stage.
+        Cancelled = "Cancelled",
+        /// Given up by a stop.
+        Abandoned = "Abandoned",
+        /// A person let the stage go on.
+        Overridden = "Overridden",
+    }
+}
+
+wire_enum! {
     /// What kind of execution it is.
     ExecutionType {
         /// Started by a change or a person.

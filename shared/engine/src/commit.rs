@@ -1,7 +1,9 @@
 //! Commit, then act: changes become one transaction that also stores the effects; the effects are performed after it.
 
 use contract::{ActionOutput, ExecutionInput};
-use domain::{ActionRun, Changes, Effect, Execution, GateAnswer, Job, PipelineName, Rejected, StageState};
+use domain::{
+    ActionRun, Changes, ConditionRun, Effect, Execution, GateAnswer, Job, PipelineName, Rejected, StageState,
+};
 use serde_json::json;
 
 use crate::{
@@ -67,6 +69,11 @@ pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(imp
     for job in &changes.jobs {
         writes.extend(job_writes(job));
     }
+    for run in &changes.conditions {
+        writes.extend(condition_writes(run));
+    }
+    let rules = changes.rules.iter().cloned();
+    writes.extend(rules.map(|run| Write::Put(Row::RuleRun(run), Precondition::None)));
     // Of two who decided for the same place, one is refused.
     let slots = changes.slots.iter().cloned();
     writes.extend(slots.map(|slot| Write::Put(Row::Slot(slot), Precondition::Absent)));
@@ -119,6 +126,17 @@ fn job_writes(job: &Job) -> Vec<Write> {
     if let Some(row) = QueuedJob::of(job) {
         let row = Row::QueuedJob(row);
         writes.push(if job.status.is_waiting() { Write::Put(row, Precondition::None) } else { Write::Delete(row) });
+    }
+    writes
+}
+
+/// The mark says that a condition waits: it is made with the token that ends the wait, and goes with the end.
+fn condition_writes(run: &ConditionRun) -> Vec<Write> {
+    let mut writes = vec![put_versioned(Row::Condition(run.clone()), run.version)];
+    if run.is_open() {
+        writes.push(Write::Put(Row::OpenCondition(run.clone()), Precondition::None));
+    } else if run.token.is_some() {
+        writes.push(Write::Delete(Row::OpenCondition(run.clone())));
     }
     writes
 }
@@ -193,6 +211,7 @@ pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effe
         Effect::AnswerAction { token, status } => {
             machines.answer(token, &json!(ActionOutput { status: *status })).await
         }
+        Effect::AnswerCondition { token, answer } => machines.answer(token, &json!(answer)).await,
         Effect::ExtendAction { token, .. } => machines.heartbeat(token).await,
         Effect::AbandonRuns { .. }
         | Effect::CancelWaiting { .. }

@@ -2,8 +2,9 @@
 
 use contract::{ConditionKind, FailureInput, FailureOutput};
 use domain::{
-    ActionName, ActionRun, ActionStatus, Execution, FailureDecision, PipelineView, Rejected, StageFailure, StageIndex,
-    StageOutcome, action_groups, decide_failure, remaining_groups, settle_failure,
+    ActionName, ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, FailureDecision, PipelineView,
+    Rejected, RuleRun, StageFailure, StageIndex, StageOutcome, action_groups, decide_failure, remaining_groups,
+    settle_failure,
 };
 
 use crate::{
@@ -45,7 +46,7 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
         let runs = latest_runs(&view, input);
         let mut succeeded = succeeded(&runs);
         succeeded.extend(outcome.kept.iter().cloned());
-        let decision = decide(world, input, index, &view, &execution, &runs).await?;
+        let Decided { decision, condition, rules } = decide(world, input, index, &view, &execution, &runs).await?;
         let chosen = match decision {
             FailureDecision::Rollback => choose_target(world, &view, index, execution.id).await?,
             _ => Err(String::new()),
@@ -57,7 +58,7 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             execution: input.execution_id,
             stage: &input.stage,
             generation: input.generation,
-            summary: summary(&runs, input),
+            summary: summary(&runs, input, failed_condition(&view, input)),
             succeeded: &succeeded,
             decision,
             target: chosen.as_ref().map_err(Clone::clone),
@@ -65,48 +66,73 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             rollback_id: world.new_execution_id(),
             alarms: &alarms,
         };
-        let (answer, changes) = match settle_failure(&view, &executions, &failure, world.now()) {
+        let (answer, mut changes) = match settle_failure(&view, &executions, &failure, world.now()) {
             // Checked above on the same view: the run held the stage, so a row it needs was missing.
             Err(Rejected::Stale) => return Err(EngineError::Contended),
             other => other.map_err(reread)?,
         };
+        changes.conditions.extend(condition);
+        changes.rules.extend(rules);
         commit(world, &input.pipeline, changes).await?;
         Ok(answer)
     })
     .await
 }
 
+/// What to do about a failure, and the evaluation of the `onFailure` condition that it rests on.
+struct Decided {
+    decision: FailureDecision,
+    condition: Option<ConditionRun>,
+    rules: Vec<RuleRun>,
+}
+
+impl From<FailureDecision> for Decided {
+    fn from(decision: FailureDecision) -> Self {
+        Self { decision, condition: None, rules: Vec::new() }
+    }
+}
+
 /// What to do about the failure: what the condition that failed says, else what `onFailure` asks for.
-async fn decide<W: HasAlarms>(
+async fn decide<W: HasStore + HasObjects + HasAlarms>(
     world: &W,
     input: &FailureInput,
     index: &StageIndex,
     view: &PipelineView,
     execution: &Execution,
     runs: &[&ActionRun],
-) -> Result<FailureDecision, EngineError> {
+) -> Result<Decided, EngineError> {
     if !view.lets_begin(execution) {
-        return Ok(FailureDecision::Stop("Nothing more is begun in this execution.".to_owned()));
+        return Ok(FailureDecision::Stop("Nothing more is begun in this execution.".to_owned()).into());
     }
     if input.condition == Some(ConditionKind::BeforeEntry) {
-        return Ok(FailureDecision::Stop("The entry condition failed; nothing was deployed.".to_owned()));
+        return Ok(FailureDecision::Stop("Nothing was deployed.".to_owned()).into());
     }
-    if gate_wants_rollback(input, index) && execution.rollback.is_none() {
-        return Ok(FailureDecision::Rollback);
+    if execution.rollback.is_some() {
+        return Ok(decide_failure(None, execution, &index.name, false).into());
     }
-    let asked = match &index.on_failure {
-        None => None,
-        Some(declared) => match failure_conditions(world, declared, execution).await? {
-            None => return Ok(FailureDecision::Stop("The onFailure condition is not met.".to_owned())),
-            asked => asked,
-        },
+    if gate_wants_rollback(input, view, index) {
+        return Ok(FailureDecision::Rollback.into());
+    }
+    let conditions = failure_conditions(world, input, view, index, execution).await?;
+    let asked = conditions.asked.transpose();
+    let decision = match asked {
+        Err(not_met) => FailureDecision::Stop(not_met),
+        Ok(asked) => decide_failure(asked.as_ref(), execution, &index.name, approval_rejected(runs)),
     };
-    Ok(decide_failure(asked.as_ref(), execution, &index.name, approval_rejected(runs)))
+    Ok(Decided { decision, condition: conditions.run, rules: conditions.rules })
 }
 
-/// A failed success condition with result ROLLBACK rolls back whatever `onFailure` says (spec 4.1).
-fn gate_wants_rollback(input: &FailureInput, index: &StageIndex) -> bool {
-    input.condition == Some(ConditionKind::OnSuccess) && index.success_result.as_deref() == Some("ROLLBACK")
+/// A failed success condition with result ROLLBACK rolls back whatever `onFailure` says (spec 4.1). One that could not
+/// be evaluated speaks against nothing that was deployed.
+fn gate_wants_rollback(input: &FailureInput, view: &PipelineView, index: &StageIndex) -> bool {
+    let failed = failed_condition(view, input).is_none_or(|run| run.status == ConditionStatus::Failed);
+    input.condition == Some(ConditionKind::OnSuccess) && index.success_result.as_deref() == Some("ROLLBACK") && failed
+}
+
+/// The evaluation that failed the stage, if it was one.
+fn failed_condition<'a>(view: &'a PipelineView, input: &FailureInput) -> Option<&'a ConditionRun> {
+    let run = view.condition(&input.stage, input.condition?)?;
+    (run.execution == input.execution_id && run.generation == input.generation).then_some(run)
 }
 
 /// The retry was stored, but its answer was lost: give it again.
@@ -135,9 +161,11 @@ fn approval_rejected(runs: &[&ActionRun]) -> bool {
     !rejections.is_empty() && failures.is_empty()
 }
 
-fn summary(runs: &[&ActionRun], input: &FailureInput) -> String {
-    if let Some(condition) = input.condition {
-        return format!("The {condition:?} condition of stage {} failed.", input.stage);
+fn summary(runs: &[&ActionRun], input: &FailureInput, condition: Option<&ConditionRun>) -> String {
+    if let Some(kind) = input.condition {
+        let why = condition.and_then(|run| run.summary.as_deref()).unwrap_or("no reason is known");
+        let why = why.trim_end_matches('.');
+        return format!("The {} condition of stage {} failed: {why}.", kind.as_str(), input.stage);
     }
     let failed = runs.iter().filter(|run| run.status == ActionStatus::Failed);
     let texts: Vec<String> = failed

@@ -38,7 +38,7 @@ mod world;
 pub use actions::run_action;
 pub use approvals::{Approval, put_approval};
 pub use commit::{TRIES_MAX, commit};
-pub use condition::evaluate_condition;
+pub use condition::{evaluate_condition, look_at_conditions, override_condition};
 pub use custom_types::{catalogue, create_custom_type, delete_custom_type};
 pub use definitions::load_declaration;
 pub use deliveries::{Delivered, Delivery, deliver};

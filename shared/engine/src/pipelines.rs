@@ -173,6 +173,7 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
         // them leaves a pipeline that can be deleted again.
         let mut rows: Vec<Write> = view.stages.values().map(|stage| Write::Delete(Row::Stage(stage.clone()))).collect();
         rows.extend(view.actions.iter().map(|run| Write::Delete(Row::LatestAction(run.clone()))));
+        rows.extend(view.conditions.iter().map(|run| Write::Delete(Row::Condition(run.clone()))));
         let mut answers = Vec::new();
         for waiting in &view.waiting {
             let answer = GateAnswer::End { status: ExecutionStatus::Cancelled };

@@ -8,6 +8,7 @@ use crate::{
     actions::let_go,
     alarms, commit,
     commit::{forget, perform_and_forget, reread, until_stored},
+    condition::look_at_open,
     gate::{load_into, load_waiting},
     jobs::invoke_and_forget,
     pipelines::cancel_and_forget,
@@ -37,6 +38,8 @@ pub struct Reconciled {
     pub judged: Vec<Judged>,
     /// Watches that had ended.
     pub watches_ended: usize,
+    /// Conditions that waited and are decided.
+    pub conditions: usize,
     /// Artifacts a rollback would need and that are gone.
     pub artifacts_gone: Vec<String>,
 }
@@ -56,6 +59,7 @@ where
     let mut done = Reconciled::default();
     redeliver(world, if patient { now - EFFECT_AGE_MIN } else { now }, &mut done).await?;
     look_at_watches(world, now, &mut done).await?;
+    done.conditions = look_at_open(world, |_| true).await?;
     look_at_executions(world, if patient { now - EXECUTION_AGE_MIN } else { now }, &mut done).await?;
     Ok(done)
 }

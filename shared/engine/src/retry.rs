@@ -41,8 +41,8 @@ pub async fn retry_stage_execution<W: HasStore + HasMachines + HasAlarms>(
         let alarms = alarms::snapshot(world, std::iter::once(index)).await;
         let order = RetryOrder { execution: id, stage, mode, succeeded: &succeeded, by: caller, alarms: &alarms };
         let executions = BTreeMap::from([(id, execution)]);
-        let mut changes =
-            retry_stage(&view, &executions, &order, world.now()).map_err(|why| refuse(stage, id, &why))?;
+        let mut changes = retry_stage(&view, &executions, &order, world.now())
+            .map_err(|why| refuse(stage, id, &why, "StageNotRetryableException"))?;
         if let Some(execution) = changes.executions.get_mut(&id) {
             take_slot(world, &view.index, execution, &mut changes.slots).await?;
         }
@@ -74,14 +74,13 @@ async fn succeeded<W: HasStore>(
     }
 }
 
-fn refuse(stage: &StageName, id: ExecutionId, why: &NotRetryable) -> EngineError {
+/// The refusal of a retry; `cannot` is the exception of what can never succeed.
+pub(crate) fn refuse(stage: &StageName, id: ExecutionId, why: &NotRetryable, cannot: &'static str) -> EngineError {
     let exception = match why {
         NotRetryable::Stale => return EngineError::Contended,
         NotRetryable::Busy => "ConflictException",
         NotRetryable::NotLatest { .. } => "NotLatestPipelineExecutionException",
-        NotRetryable::NeverEntered | NotRetryable::NotFailed(_) | NotRetryable::Outdated { .. } => {
-            "StageNotRetryableException"
-        }
+        NotRetryable::NeverEntered | NotRetryable::NotFailed(_) | NotRetryable::Outdated { .. } => cannot,
     };
     EngineError::refused(exception, format!("Stage '{stage}' cannot be retried in execution '{id}'. {why}"))
 }

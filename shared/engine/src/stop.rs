@@ -3,15 +3,15 @@
 use domain::{ExecutionId, NotStoppable, Phase, PipelineName, StageName, StopOrder, StopTrigger};
 
 use crate::{
-    EngineError, HasAlarms, HasMachines, HasStore, alarms, commit, commit::until_stored, gate::load_waiting,
-    ports::Store, rollback::load_view,
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, alarms, commit, commit::until_stored,
+    condition::look_at_open_of, gate::load_waiting, ports::Store, rollback::load_view,
 };
 
 /// Stops an execution. Where its actions are abandoned they are when this returns; else it goes on until they end.
 ///
 /// # Errors
 /// Refusals `PipelineNotFoundException`, `PipelineExecutionNotStoppableException`, `DuplicatedStopRequestException`.
-pub async fn stop_execution<W: HasStore + HasMachines + HasAlarms>(
+pub async fn stop_execution<W: HasStore + HasMachines + HasAlarms + HasObjects>(
     world: &W,
     pipeline: &PipelineName,
     id: ExecutionId,
@@ -38,7 +38,9 @@ pub async fn stop_execution<W: HasStore + HasMachines + HasAlarms>(
         let changes = domain::stop_execution(&view, &executions, &order, world.now()).map_err(|why| refuse(id, why))?;
         commit(world, pipeline, changes).await
     })
-    .await
+    .await?;
+    look_at_open_of(world, id).await;
+    Ok(())
 }
 
 fn refuse(id: ExecutionId, why: NotStoppable) -> EngineError {

@@ -20,10 +20,15 @@ pub struct Settings {
 impl Settings {
     /// ARN of an alarm declared by name or already by ARN.
     pub fn alarm_arn(&self, alarm: &str) -> String {
+        self.alarm_arn_in(&self.region, alarm)
+    }
+
+    /// ARN of an alarm of another region, declared by name or already by ARN.
+    pub fn alarm_arn_in(&self, region: &str, alarm: &str) -> String {
         if alarm.starts_with("arn:") {
             return alarm.to_owned();
         }
-        format!("arn:aws:cloudwatch:{}:{}:alarm:{alarm}", self.region, self.account)
+        format!("arn:aws:cloudwatch:{region}:{}:alarm:{alarm}", self.account)
     }
 
     /// ARN of a pipeline (spec 1.1).

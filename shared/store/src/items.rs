@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::ExecutionMode;
 use engine::ports::{Row, StoreError};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -47,6 +48,8 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
         Row::Watch(row) | Row::OpenWatch(row) => to_item(row),
         Row::Job(row) => to_item(row),
         Row::QueuedJob(row) => to_item(row),
+        Row::Condition(row) | Row::OpenCondition(row) => to_item(row),
+        Row::RuleRun(row) => to_item(row),
         Row::Record(row) => to_item(row),
         Row::Effect(row) => to_item(row),
         Row::CustomType(row) => to_item(row),
@@ -106,6 +109,9 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
         Row::ActionRun(_) => "ActionRun",
         Row::Job(_) => "Job",
         Row::QueuedJob(_) => "QueuedJob",
+        Row::Condition(_) => "Condition",
+        Row::OpenCondition(_) => "OpenCondition",
+        Row::RuleRun(_) => "RuleRun",
         Row::Record(_) => "Record",
         Row::Effect(_) => "Effect",
         Row::CustomType(_) => "CustomType",
@@ -130,6 +136,7 @@ pub(crate) fn version_of(row: &Row) -> Option<u64> {
         Row::Job(row) => Some(row.version),
         Row::CustomType(row) => Some(row.version),
         Row::CustomTypeCount(row) => Some(row.version),
+        Row::Condition(row) => Some(row.version),
         Row::Start(row) => Some(row.version),
         Row::Webhook(row) => Some(row.version),
         Row::Tags(row) => Some(row.version),
@@ -137,6 +144,8 @@ pub(crate) fn version_of(row: &Row) -> Option<u64> {
         | Row::Waiting(_)
         | Row::OpenExecution(_)
         | Row::QueuedJob(_)
+        | Row::OpenCondition(_)
+        | Row::RuleRun(_)
         | Row::Record(_)
         | Row::Effect(_)
         | Row::Slot(_)
@@ -155,6 +164,9 @@ fn expires_at(row: &Row) -> Option<i64> {
     match row {
         Row::Execution(row) => after(row.started_at, HISTORY_S),
         Row::ActionRun(row) => after(row.started_at, HISTORY_S),
+        // In PARALLEL mode it is history of its execution.
+        Row::Condition(row) if row.mode == ExecutionMode::Parallel => after(row.started_at, HISTORY_S),
+        Row::RuleRun(row) => after(row.started_at, HISTORY_S),
         Row::Success(row) => after(row.at, HISTORY_S),
         Row::Record(row) => after(row.at, HISTORY_S),
         Row::Watch(row) | Row::OpenWatch(row) => after(row.until, WATCH_S),
@@ -171,6 +183,8 @@ fn expires_at(row: &Row) -> Option<i64> {
         | Row::LatestAction(_)
         | Row::Waiting(_)
         | Row::OpenExecution(_)
+        | Row::Condition(_)
+        | Row::OpenCondition(_)
         | Row::Effect(_)
         | Row::Source(_)
         | Row::Webhook(_)

@@ -4,8 +4,8 @@
 //! stays unambiguous as long as text of others (ARNs, object keys, rule names) stands last, which it does.
 
 use domain::{
-    ActionRun, ActionTypeId, ExecutionId, JobQueue, PipelineName, Record, Slot, StageName, TaggedResource, Watch,
-    WebhookName,
+    ActionRun, ActionTypeId, ConditionKind, ExecutionId, ExecutionMode, JobQueue, PipelineName, Record, RuleRun, Slot,
+    StageName, TaggedResource, Watch, WebhookName,
 };
 use engine::ports::{PendingEffect, QueuedJob, Row, SourceBinding};
 use jiff::Timestamp;
@@ -61,6 +61,17 @@ impl Key {
             Row::ActionRun(run) => Self::action_run(run),
             Row::Job(job) => Self::job(job.id),
             Row::QueuedJob(row) => Self::queued_job(row),
+            Row::Condition(run) if run.mode == ExecutionMode::Parallel => {
+                Self::condition(run.execution, &run.stage, run.kind)
+            }
+            Row::Condition(run) => {
+                Self::new(pipeline(&run.pipeline), format!("CONDITION#{}#{}", run.stage, run.kind.as_str()))
+            }
+            Row::OpenCondition(run) => Self::new(
+                OPEN,
+                format!("CONDITION#{}#{}#{}#{}", run.pipeline, run.execution, run.stage, run.kind.as_str()),
+            ),
+            Row::RuleRun(run) => Self::rule_run(run),
             Row::Record(record) => Self::record(record, position),
             // Whoever performed an effect knows what it is, not when it was decided.
             Row::Effect(pending) => Self::new(OUTBOX, pending.effect.id()),
@@ -100,6 +111,11 @@ impl Key {
         Self::new(queue(&row.queue), format!("{}#{}", instant(row.created_at), row.job.hyphenated()))
     }
 
+    /// The latest evaluation of a condition in a PARALLEL execution.
+    pub(crate) fn condition(execution: ExecutionId, stage: &StageName, kind: ConditionKind) -> Self {
+        Self::new(history(execution), format!("CONDITION#{stage}#{}", kind.as_str()))
+    }
+
     /// What `cause` started. A client's token or an object key can be longer than a sort key (1024 bytes).
     pub(crate) fn start(pipeline: &PipelineName, cause: &str) -> Self {
         Self::new(format!("START#{pipeline}"), hex::encode(Sha256::digest(cause)))
@@ -131,6 +147,10 @@ impl Key {
         Self::new(actions(&run.pipeline), format!("{}#{}#{}", run.execution, instant(run.started_at), run.id))
     }
 
+    fn rule_run(run: &RuleRun) -> Self {
+        Self::new(rules(&run.pipeline), format!("{}#{}#{}", run.execution, instant(run.started_at), run.state.id))
+    }
+
     fn record(record: &Record, position: usize) -> Self {
         // Equal records of one transaction differ by position, of different transactions by what they say or when.
         let text = serde_json::to_string(record).unwrap_or_default();
@@ -152,7 +172,7 @@ impl Key {
 }
 
 impl Range {
-    /// A pipeline's row, stages, latest actions and waiting executions.
+    /// A pipeline's row, stages, latest actions, latest conditions and waiting executions.
     pub(crate) fn pipeline(name: &PipelineName) -> Self {
         Self::all(pipeline(name))
     }
@@ -185,6 +205,21 @@ impl Range {
     /// Custom action types.
     pub(crate) fn custom_types() -> Self {
         Self { partition: ACTION_TYPES.to_owned(), prefix: "TYPE#".to_owned() }
+    }
+
+    /// Evaluations of rules, by start of the execution and then of the evaluation.
+    pub(crate) fn rule_runs(pipeline: &PipelineName, execution: Option<ExecutionId>) -> Self {
+        Self { partition: rules(pipeline), prefix: execution.map(|id| format!("{id}#")).unwrap_or_default() }
+    }
+
+    /// Conditions of a PARALLEL execution.
+    pub(crate) fn conditions(execution: ExecutionId) -> Self {
+        Self { partition: history(execution), prefix: "CONDITION#".to_owned() }
+    }
+
+    /// Open conditions of all pipelines.
+    pub(crate) fn open_conditions() -> Self {
+        Self { partition: OPEN.to_owned(), prefix: "CONDITION#".to_owned() }
     }
 
     /// Watches of an alarm.
@@ -263,6 +298,10 @@ fn queue(queue: &JobQueue) -> String {
     let ActionTypeId { category, owner, provider, version } = &queue.action_type;
     let value = queue.value.as_deref().unwrap_or_default();
     format!("JOBS#{owner}#{category}#{provider}#{version}#{value}")
+}
+
+fn rules(pipeline: &PipelineName) -> String {
+    format!("RULES#{pipeline}")
 }
 
 fn alarm(arn: &str) -> String {

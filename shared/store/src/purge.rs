@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::{DeleteRequest, ReturnConsumedCapacity, WriteRequest};
-use domain::{Execution, ExecutionId, PipelineName, StageName};
+use domain::{Execution, ExecutionId, ExecutionMode, PipelineName, StageName};
 use engine::ports::StoreError;
 
 use crate::errors::store_error;
@@ -40,6 +40,10 @@ impl Table {
         for execution in &doomed {
             self.purge_range(&Range::records(execution.id), None).await?;
             self.purge_range(&Range::action_runs(pipeline, Some(execution.id)), None).await?;
+            self.purge_range(&Range::rule_runs(pipeline, Some(execution.id)), None).await?;
+            if execution.mode == ExecutionMode::Parallel {
+                self.purge_range(&Range::conditions(execution.id), None).await?;
+            }
         }
         self.remove(doomed.iter().map(|execution| Key::execution(pipeline, execution.id)).collect()).await?;
         Ok(is_last)

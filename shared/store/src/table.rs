@@ -7,9 +7,9 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
-    ActionExecutionId, ActionRun, ActionTypeId, CustomType, CustomTypeCount, Execution, ExecutionId, Job, JobQueue,
-    PipelineIndex, PipelineName, PipelineView, Record, Slot, StageName, StageState, Success, TaggedResource, Watch,
-    Webhook, WebhookName,
+    ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Execution,
+    ExecutionId, Job, JobQueue, PipelineIndex, PipelineName, PipelineView, Record, RuleRun, Slot, StageName,
+    StageState, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
     OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding,
@@ -69,7 +69,7 @@ impl Store for Table {
         let items = self.items(&Part::all(&range, Direction::Forward), None, None).await?;
         let mut index: Option<PipelineIndex> = None;
         let mut stages = BTreeMap::new();
-        let (mut actions, mut waiting) = (Vec::new(), Vec::new());
+        let (mut actions, mut waiting, mut conditions) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
             match text(&item, TYPE) {
                 "Pipeline" if text(&item, SK) == META => index = Some(row(item)?),
@@ -79,13 +79,14 @@ impl Store for Table {
                 }
                 "LatestAction" => actions.push(row(item)?),
                 "Waiting" => waiting.push(row(item)?),
+                "Condition" => conditions.push(row(item)?),
                 other => {
                     let sort = text(&item, SK);
                     return Err(StoreError::Broken(format!("the item {sort} of pipeline {name} has type '{other}'")));
                 }
             }
         }
-        Ok(index.map(|index| PipelineView { index, stages, actions, waiting }))
+        Ok(index.map(|index| PipelineView { index, stages, actions, waiting, conditions }))
     }
 
     async fn list_pipelines(&self, page: PageRequest) -> Result<Page<PipelineSummary>, StoreError> {
@@ -131,6 +132,28 @@ impl Store for Table {
         page: PageRequest,
     ) -> Result<Page<ActionRun>, StoreError> {
         self.page(&Range::action_runs(pipeline, execution), Direction::Backward, page).await
+    }
+
+    async fn load_condition(
+        &self,
+        execution: ExecutionId,
+        stage: &StageName,
+        kind: ConditionKind,
+    ) -> Result<Option<ConditionRun>, StoreError> {
+        self.get(&Key::condition(execution, stage, kind)).await
+    }
+
+    async fn open_conditions(&self, page: PageRequest) -> Result<Page<ConditionRun>, StoreError> {
+        self.page(&Range::open_conditions(), Direction::Forward, page).await
+    }
+
+    async fn list_rule_runs(
+        &self,
+        pipeline: &PipelineName,
+        execution: Option<ExecutionId>,
+        page: PageRequest,
+    ) -> Result<Page<RuleRun>, StoreError> {
+        self.page(&Range::rule_runs(pipeline, execution), Direction::Backward, page).await
     }
 
     async fn load_job(&self, id: Uuid) -> Result<Option<Job>, StoreError> {

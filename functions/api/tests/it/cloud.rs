@@ -2,10 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 
-use domain::AlarmChange;
+use domain::{AlarmChange, AlarmState};
 use engine::ports::{Alarms, Clock, CloudError, Credentials, Functions, MachineStatus, Machines, Roles};
 use jiff::{SignedDuration, Timestamp};
 use runtime::ManualClock;
@@ -43,12 +46,38 @@ impl Machines for Told {
     }
 }
 
-/// An account without alarms.
-pub(crate) struct NoAlarms;
+/// Alarms that stand as a test sets them, and that may be read unless it says otherwise.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SetAlarms {
+    states: Arc<Mutex<BTreeMap<String, AlarmState>>>,
+    pub(crate) denied: Arc<AtomicBool>,
+}
 
-impl Alarms for NoAlarms {
-    async fn describe(&self, _: &[String]) -> Result<Vec<AlarmChange>, CloudError> {
-        Ok(Vec::new())
+impl SetAlarms {
+    pub(crate) fn set(&self, name: &str, state: AlarmState) {
+        self.states.lock().unwrap().insert(alarm_arn(name), state);
+    }
+}
+
+pub(crate) fn alarm_arn(name: &str) -> String {
+    format!("arn:aws:cloudwatch:eu-west-1:111122223333:alarm:{name}")
+}
+
+impl Alarms for SetAlarms {
+    async fn describe(&self, names: &[String]) -> Result<Vec<AlarmChange>, CloudError> {
+        if self.denied.load(SeqCst) {
+            return Err(CloudError::Denied("cloudwatch:DescribeAlarms".to_owned()));
+        }
+        let states = self.states.lock().unwrap();
+        let known = states.iter().filter(|(arn, _)| names.contains(arn));
+        Ok(known
+            .map(|(arn, state)| AlarmChange {
+                arn: arn.clone(),
+                state: *state,
+                since: Timestamp::UNIX_EPOCH,
+                reason: String::new(),
+            })
+            .collect())
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use store::Table;
 
 use crate::{
-    cloud::{AnyRole, Invoked, NoAlarms, SteadyClock, Told},
+    cloud::{AnyRole, Invoked, SetAlarms, SteadyClock, Told},
     objects::MemoryObjects,
 };
 
@@ -23,9 +23,10 @@ pub(crate) const ANA: &str = "arn:aws:iam::111122223333:user/AKIDANA";
 pub(crate) const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
 pub(crate) struct Bench {
-    pub(crate) world: World<Table, Told, NoAlarms, Invoked, MemoryObjects, AnyRole>,
+    pub(crate) world: World<Table, Told, SetAlarms, Invoked, MemoryObjects, AnyRole>,
     pub(crate) objects: MemoryObjects,
     pub(crate) invoked: Invoked,
+    pub(crate) alarms: SetAlarms,
     tokens: AtomicUsize,
 }
 
@@ -60,16 +61,16 @@ impl Bench {
         let client = aws_sdk_dynamodb::Client::new(&config.sdk_config_at(&endpoint));
         store::create_table(&client, &config.table).await.unwrap();
         let settings = Settings { account: config.account, region: config.region, bucket: config.bucket };
-        let (objects, invoked) = (MemoryObjects::default(), Invoked::default());
+        let (objects, invoked, alarms) = (MemoryObjects::default(), Invoked::default(), SetAlarms::default());
         objects.store("uploads", "app.zip", "release 1");
         let world = World::new(clock, SeededEntropy::new(7), settings)
             .with_store(Table::new(client, config.table))
             .with_machines(Told::default())
-            .with_alarms(NoAlarms)
+            .with_alarms(alarms.clone())
             .with_functions(invoked.clone())
             .with_objects(objects.clone())
             .with_roles(AnyRole);
-        Self { world, objects, invoked, tokens: AtomicUsize::new(0) }
+        Self { world, objects, invoked, alarms, tokens: AtomicUsize::new(0) }
     }
 
     /// A bench with the pipeline `shop`, whose first execution has passed it.

@@ -1,5 +1,6 @@
 //! The decisions together, applied to rows as a store would apply them.
 
+mod condition;
 mod digest;
 mod failure;
 mod gate;

@@ -65,6 +65,7 @@ impl Table {
             stages: self.stages.clone(),
             actions: Vec::new(),
             waiting: self.waiting.values().cloned().collect(),
+            conditions: Vec::new(),
         }
     }
 

@@ -3,9 +3,10 @@
 use std::future::Future;
 
 use domain::{
-    ActionExecutionId, ActionName, ActionRun, ActionTypeId, CustomType, CustomTypeCount, Effect, Execution,
-    ExecutionId, ExecutionMode, Generation, Job, JobQueue, PipelineIndex, PipelineName, PipelineType, PipelineView,
-    Record, Slot, StageName, StageState, Success, TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName,
+    ActionExecutionId, ActionName, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount,
+    Effect, Execution, ExecutionId, ExecutionMode, Generation, Job, JobQueue, PipelineIndex, PipelineName,
+    PipelineType, PipelineView, Record, RuleRun, Slot, StageName, StageState, Success, TaggedResource, Tags, Waiting,
+    Watch, Webhook, WebhookName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
-    /// A pipeline. With its stages, latest actions and waiting executions under one key.
+    /// A pipeline. With its stages, latest actions, latest conditions and waiting executions under one key.
     Pipeline(PipelineIndex),
     /// A pipeline's line in the list of pipelines.
     Summary(PipelineSummary),
@@ -40,6 +41,12 @@ pub enum Row {
     Job(Job),
     /// A job that workers can get; those of one queue are one query, oldest first.
     QueuedJob(QueuedJob),
+    /// The latest evaluation of a condition: beside its stage, in PARALLEL mode beside its execution's history.
+    Condition(ConditionRun),
+    /// Marks a condition that waits, for those who look at it again.
+    OpenCondition(ConditionRun),
+    /// An evaluation of a rule; newest first is one query, also of one execution.
+    RuleRun(RuleRun),
     /// A line of an execution's history.
     Record(Record),
     /// A place among the executions under way.
@@ -232,7 +239,7 @@ pub enum StoreError {
 
 /// The table. Every read is strongly consistent.
 pub trait Store: Send + Sync {
-    /// A pipeline with its stages, latest actions and waiting executions; one query.
+    /// A pipeline with its stages, latest actions, latest conditions and waiting executions; one query.
     fn load_pipeline(
         &self,
         name: &PipelineName,
@@ -281,6 +288,26 @@ pub trait Store: Send + Sync {
         execution: Option<ExecutionId>,
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<ActionRun>, StoreError>> + Send;
+
+    /// The latest evaluation of a condition in an execution that is PARALLEL. Others have it in their pipeline's view.
+    fn load_condition(
+        &self,
+        execution: ExecutionId,
+        stage: &StageName,
+        kind: ConditionKind,
+    ) -> impl Future<Output = Result<Option<ConditionRun>, StoreError>> + Send;
+
+    /// Conditions that wait, of all pipelines.
+    fn open_conditions(&self, page: PageRequest)
+    -> impl Future<Output = Result<Page<ConditionRun>, StoreError>> + Send;
+
+    /// Evaluations of rules of a pipeline, or of one execution of it, newest first.
+    fn list_rule_runs(
+        &self,
+        pipeline: &PipelineName,
+        execution: Option<ExecutionId>,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<RuleRun>, StoreError>> + Send;
 
     /// A job.
     fn load_job(&self, id: Uuid) -> impl Future<Output = Result<Option<Job>, StoreError>> + Send;

@@ -48,6 +48,7 @@ pub mod rollback;
 pub mod rules;
 pub mod state;
 pub mod tags;
+pub mod targets;
 pub mod transitions;
 pub mod webhooks;
 

@@ -1,7 +1,8 @@
 //! The state of a pipeline's stages, actions and conditions; overriding a condition.
 
 use domain::{
-    ActionName, ActionStatus, ExecutionId, ExecutionType, PipelineName, RetryTrigger, StageName, StageStatus,
+    ActionName, ActionStatus, ConditionStatus, ExecutionId, ExecutionType, PipelineName, RetryTrigger, StageName,
+    StageStatus,
 };
 
 use super::Epoch;
@@ -133,18 +134,6 @@ wire! {
         pipeline_execution_id: ExecutionId,
         condition_type: ConditionType;
     }
-}
-
-/// Status of a condition's evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub enum ConditionStatus {
-    InProgress,
-    Failed,
-    Errored,
-    Succeeded,
-    Cancelled,
-    Abandoned,
-    Overridden,
 }
 
 /// Which conditions to override.

@@ -3,7 +3,7 @@
 use protocol::Operation;
 use protocol::wire::{
     action_types::*, actions::*, approvals::*, executions::*, jobs::*, pipelines::*, rollback::*, rules::*, state::*,
-    tags::*, transitions::*, webhooks::*,
+    tags::*, targets::*, transitions::*, webhooks::*,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,6 +78,8 @@ fn typed_inputs_and_outputs_lose_nothing() {
         GetPipelineState: GetPipelineStateInput => GetPipelineStateOutput;
         ListActionExecutions: ListActionExecutionsInput => ListActionExecutionsOutput;
         ListActionTypes: ListActionTypesInput => ListActionTypesOutput;
+        ListDeployActionExecutionTargets: ListDeployActionExecutionTargetsInput
+            => ListDeployActionExecutionTargetsOutput;
         ListPipelineExecutions: ListPipelineExecutionsInput => ListPipelineExecutionsOutput;
         ListPipelines: ListPipelinesInput => ListPipelinesOutput;
         ListRollbackCandidates: ListRollbackCandidatesInput => ListRollbackCandidatesOutput;

@@ -47,6 +47,17 @@ async fn runs_are_listed_newest_first_in_all_and_of_one_execution() -> Result<()
 }
 
 #[tokio::test]
+async fn rules_are_listed_newest_first_in_all_and_of_one_execution() -> Result<()> {
+    let world = World::new().await?;
+    world.put([rule_run(1, 1), rule_run(1, 3), rule_run(2, 2), rule_run(2, 4)].map(Row::RuleRun)).await?;
+    let (found, _) = all_pages!(3, |page| world.table.list_rule_runs(&shop(), None, page));
+    assert_eq!(found, [rule_run(2, 4), rule_run(2, 2), rule_run(1, 3), rule_run(1, 1)]);
+    let (found, _) = all_pages!(1, |page| world.table.list_rule_runs(&shop(), Some(execution_id(1)), page));
+    assert_eq!(found, [rule_run(1, 3), rule_run(1, 1)]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn successes_watches_and_effects_are_in_order_of_time() -> Result<()> {
     let world = World::new().await?;
     world.put((1..4).map(|n| Row::Success(success(n)))).await?;

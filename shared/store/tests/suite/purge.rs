@@ -16,6 +16,7 @@ async fn only_what_is_older_goes_in_steps() -> Result<()> {
                 Row::Execution(execution(n)),
                 Row::Success(success(n)),
                 Row::ActionRun(run(n, n)),
+                Row::RuleRun(rule_run(n, n)),
                 Row::Record(record(n, "Started", 1)),
                 Row::Record(record(n, "Ended", 2)),
             ])
@@ -39,11 +40,13 @@ async fn only_what_is_older_goes_in_steps() -> Result<()> {
     assert_eq!(left.items.iter().map(|success| success.execution).collect::<Vec<_>>(), expected);
     let left = world.table.list_action_runs(&shop(), None, page()).await?;
     assert_eq!(left.items.iter().map(|run| run.execution).collect::<Vec<_>>(), expected);
+    let left = world.table.list_rule_runs(&shop(), None, page()).await?;
+    assert_eq!(left.items.iter().map(|run| run.execution).collect::<Vec<_>>(), expected);
     assert_eq!(world.table.list_records(execution_id(before - 1), page()).await?.items, []);
     assert_eq!(world.table.list_records(execution_id(before), page()).await?.items.len(), 2);
     assert!(world.table.load_pipeline(&shop()).await?.is_some());
     assert_eq!(world.table.slots_of(&shop(), at(1)).await?, []);
     assert_eq!(world.table.slots_of(&shop(), at(2)).await?, [slot(2, 0, before)]);
-    assert_eq!(world.items().await?.len(), 5 * 5 + 3);
+    assert_eq!(world.items().await?.len(), 5 * 6 + 3);
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use domain::{
-    ActionRun, CustomType, CustomTypeCount, Execution, Job, PipelineIndex, StageState, Success, TaggedResource, Watch,
-    Webhook,
+    ActionRun, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Execution, Job, PipelineIndex, StageState,
+    Success, TaggedResource, Watch, Webhook,
 };
 use engine::ports::{PageRequest, ResourceTags, Row, StartMarker, Store, Write};
 use uuid::Uuid;
@@ -26,15 +26,18 @@ async fn a_pipeline_comes_back_whole() -> Result<()> {
             Row::LatestAction(run(1, 1)),
             Row::Waiting(waiting("Deploy", 10)),
             Row::Waiting(waiting("Deploy", 9)),
+            Row::Condition(condition(1, "QUEUED")),
             // Neither belongs to the pipeline `shop`.
             Row::Stage(StageState::new("shop2".parse()?, deploy())),
             Row::Execution(execution(1)),
+            Row::Condition(condition(2, "PARALLEL")),
         ])
         .await?;
     let view = one_request!(world, world.table.load_pipeline(&shop())).unwrap();
     assert_eq!(view.index, PipelineIndex { version: 1, ..pipeline() });
     assert_eq!(view.stages.into_values().collect::<Vec<_>>(), [StageState { version: 1, ..stage() }]);
     assert_eq!(view.actions, [ActionRun { version: 1, ..run(1, 1) }]);
+    assert_eq!(view.conditions, [ConditionRun { version: 1, ..condition(1, "QUEUED") }]);
     assert_eq!(view.waiting, [waiting("Deploy", 9), waiting("Deploy", 10)]);
     assert!(world.table.load_pipeline(&"shop2".parse()?).await?.is_none(), "a stage alone is no pipeline");
     Ok(())
@@ -51,6 +54,7 @@ async fn single_rows_come_back_by_one_read() -> Result<()> {
             Row::ActionRun(run(1, 2)),
             Row::ActionRun(run(2, 3)),
             Row::Job(job()),
+            Row::Condition(condition(1, "PARALLEL")),
             Row::Start(marker(&cause)),
             Row::Webhook(webhook("push")),
             Row::Tags(tags()),
@@ -62,6 +66,8 @@ async fn single_rows_come_back_by_one_read() -> Result<()> {
     assert_eq!(found, Some(ActionRun { version: 1, ..run(1, 1) }));
     let found = one_request!(world, world.table.load_job(Uuid::from_u128(7)));
     assert_eq!(found, Some(Job { version: 1, ..job() }));
+    let found = one_request!(world, world.table.load_condition(execution_id(1), &deploy(), ConditionKind::BeforeEntry));
+    assert_eq!(found, Some(ConditionRun { version: 1, ..condition(1, "PARALLEL") }));
     assert_eq!(
         one_request!(world, world.table.load_start(&shop(), &cause)),
         Some(StartMarker { version: 1, ..marker(&cause) })
@@ -97,6 +103,8 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
             Row::Watch(watch("errors", 60)),
             Row::Watch(watch("slow", 60)),
             Row::OpenWatch(watch("errors", 60)),
+            Row::OpenCondition(condition(1, "QUEUED")),
+            Row::RuleRun(rule_run(1, 1)),
             Row::Record(record(1, "StageEntered", 1)),
             Row::Effect(effect(1)),
             Row::Source(source(key)),
@@ -115,6 +123,8 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
     let stored = |rule| Watch { version: 1, ..watch(rule, 60) };
     assert_eq!(one_request!(world, table.watches_of(ALARM)), [stored("errors"), stored("slow")]);
     assert_eq!(one_request!(world, table.open_watches(page())).items, [stored("errors")]);
+    assert_eq!(one_request!(world, table.open_conditions(page())).items, [condition(1, "QUEUED")]);
+    assert_eq!(one_request!(world, table.list_rule_runs(&shop(), None, page())).items, [rule_run(1, 1)]);
     assert_eq!(one_request!(world, table.list_records(execution_id(1), page())).items, [record(1, "StageEntered", 1)]);
     assert_eq!(one_request!(world, table.pending_effects(page())).items, [effect(1)]);
     assert_eq!(one_request!(world, table.sources_of("uploads", key)), [source(key)]);
@@ -184,6 +194,8 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
             Row::Watch(watch("errors", 60)),
             Row::OpenWatch(watch("errors", 60)),
             Row::Job(job()),
+            Row::RuleRun(rule_run(1, 1)),
+            Row::OpenCondition(condition(1, "PARALLEL")),
             Row::Start(marker("token")),
             Row::Slot(slot(1, 9, 1)),
             Row::Effect(effect(1)),
@@ -201,6 +213,8 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
         ("LatestAction", None),
         ("Effect", None),
         ("Webhook", None),
+        ("OpenCondition", None),
+        ("RuleRun", Some(second(1) + 366 * day)),
         ("Execution", Some(second(1) + 366 * day)),
         ("ActionRun", Some(second(1) + 366 * day)),
         ("Success", Some(second(1) + 366 * day)),

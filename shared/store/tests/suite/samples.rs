@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "samples are well formed, or the suite fails at once")]
 
 use domain::{
-    ActionExecutionId, ActionRun, ActionTypeId, CustomType, Effect, Execution, ExecutionId, Generation, Job, JobQueue,
-    PipelineIndex, PipelineName, Record, Slot, StageName, StageState, Success, TaggedResource, Waiting, Watch, Webhook,
+    ActionExecutionId, ActionRun, ActionTypeId, ConditionRun, CustomType, Effect, Execution, ExecutionId, Generation,
+    Job, JobQueue, PipelineIndex, PipelineName, Record, RuleRun, Slot, StageName, StageState, Success, TaggedResource,
+    Waiting, Watch, Webhook,
 };
 use engine::ports::{
     OpenExecution, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding, StartMarker,
@@ -184,6 +185,32 @@ pub(crate) fn custom_type(version: &str) -> CustomType {
         },
         "createdAt": at(0), "deletedAt": at(1),
     }))
+}
+
+pub(crate) fn condition(n: u64, mode: &str) -> ConditionRun {
+    from(json!({
+        "pipeline": "shop", "stage": "Deploy", "kind": "BeforeEntry", "execution": execution_id(n), "mode": mode,
+        "generation": 4, "attempt": 1, "result": "FAIL", "status": "InProgress", "summary": "red", "startedAt": at(1),
+        "changedAt": at(2), "token": "token", "alarms": [ALARM], "rules": [rule_state(n)],
+    }))
+}
+
+fn rule_state(n: u64) -> Value {
+    json!({
+        "name": "errors", "id": Uuid::from_u128(n.into()), "status": "InProgress", "changedAt": at(2),
+        "summary": "red", "errorCode": "ConfigurationError", "entityUrl": "https://", "updatedBy": "ana",
+    })
+}
+
+pub(crate) fn rule_run(execution: u64, n: u64) -> RuleRun {
+    let mut run = json!({
+        "pipeline": "shop", "execution": execution_id(execution), "pipelineVersion": 3, "stage": "Deploy",
+        "kind": "OnSuccess", "ruleType": {"category": "Rule", "provider": "CloudWatchAlarm"},
+        "startedAt": at(n.cast_signed()), "roleArn": "role", "region": "eu-west-1",
+        "configuration": {"AlarmName": "errors", "Empty": ""}, "resolvedConfiguration": {"AlarmName": "errors"},
+    });
+    run.as_object_mut().unwrap().extend(rule_state(n).as_object().unwrap().clone());
+    from(run)
 }
 
 /// A record with evidence.

@@ -1,0 +1,46 @@
+//! ListDeployActionExecutionTargets.
+
+use serde_json::json;
+
+use crate::world::{Bench, NOBODY, shop};
+
+#[tokio::test]
+async fn no_action_here_deploys_to_targets_of_its_own() {
+    let (bench, _) = Bench::with_release().await;
+    let runs = bench.ok("ListActionExecutions", json!({"pipelineName": "shop"})).await;
+    let id = &runs["actionExecutionDetails"][0]["actionExecutionId"];
+    for input in [
+        json!({"pipelineName": "shop", "actionExecutionId": id}),
+        json!({"actionExecutionId": id}),
+        json!({"actionExecutionId": id, "filters": [{"name": "TARGET_STATUS", "values": ["Failed"]}], "maxResults": 1}),
+    ] {
+        assert_eq!(bench.ok("ListDeployActionExecutionTargets", input).await, json!({"targets": []}));
+    }
+}
+
+#[tokio::test]
+async fn targets_of_what_is_not_there_are_refused() {
+    let (bench, _) = Bench::with_release().await;
+    let mut blog = shop();
+    blog["name"] = json!("blog");
+    bench.ok("CreatePipeline", json!({"pipeline": blog})).await;
+    let runs = bench.ok("ListActionExecutions", json!({"pipelineName": "shop"})).await;
+    let id = &runs["actionExecutionDetails"][0]["actionExecutionId"];
+    bench
+        .refuses(
+            "ListDeployActionExecutionTargets",
+            &[
+                (json!({"actionExecutionId": NOBODY}), "ActionExecutionNotFoundException", NOBODY),
+                (json!({"actionExecutionId": "no id"}), "ActionExecutionNotFoundException", "no id"),
+                (
+                    json!({"pipelineName": "blog", "actionExecutionId": id}),
+                    "ActionExecutionNotFoundException",
+                    "no action execution",
+                ),
+                (json!({"pipelineName": "none", "actionExecutionId": id}), "PipelineNotFoundException", "'none'"),
+                (json!({"actionExecutionId": id, "nextToken": "x"}), "InvalidNextTokenException", "token"),
+                (json!({"pipelineName": "shop"}), "ValidationException", "actionExecutionId"),
+            ],
+        )
+        .await;
+}

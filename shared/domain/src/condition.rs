@@ -1,0 +1,350 @@
+//! Conditions of a stage (spec 4): what their rules found makes the condition, and a person can end its wait.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    ActionStatus, ConditionIndex, ConditionStatus, ExecutionId, ExecutionMode, Finding, Generation, PipelineName,
+    RuleTypeId, RuleVerdict, StageName, StageState, derived_uuid,
+};
+
+/// When a condition is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ConditionKind {
+    /// Before the stage's actions.
+    BeforeEntry,
+    /// After all of them succeeded.
+    OnSuccess,
+    /// After the stage failed.
+    OnFailure,
+}
+
+impl ConditionKind {
+    /// As people say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BeforeEntry => "entry",
+            Self::OnSuccess => "success",
+            Self::OnFailure => "failure",
+        }
+    }
+}
+
+/// What a condition says to the stage's state machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "next", rename_all_fields = "camelCase")]
+pub enum ConditionAnswer {
+    /// Go on.
+    Proceed,
+    /// Skip the stage.
+    Skip,
+    /// The stage fails.
+    Fail,
+    /// Nothing is decided: ask again when the time is over, or when the wait was ended.
+    Wait {
+        /// In how many seconds at the latest.
+        seconds: u32,
+        /// When the condition was first looked at, seconds since the epoch.
+        since: i64,
+    },
+}
+
+/// The latest evaluation of one condition of a stage: what clients see of it, beside the stage's row.
+///
+/// Its row is what decides about the condition: whoever changes it demands the version it read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConditionRun {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its stage.
+    pub stage: StageName,
+    /// Which of the stage's conditions.
+    pub kind: ConditionKind,
+    /// The execution it is evaluated for.
+    pub execution: ExecutionId,
+    /// The execution's mode: PARALLEL executions have their conditions side by side.
+    pub mode: ExecutionMode,
+    /// Generation of the stage it is evaluated under.
+    pub generation: Generation,
+    /// Run of the stage in the execution.
+    pub attempt: u32,
+    /// What its failure leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// Status of the condition.
+    pub status: ConditionStatus,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// When it was first looked at.
+    pub started_at: Timestamp,
+    /// When its status changed last.
+    pub changed_at: Timestamp,
+    /// Step Functions task token to answer when its wait ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// ARNs of the alarms it looks at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
+    /// Its rules, as declared.
+    pub rules: Vec<RuleState>,
+    /// Row version, for conditional writes.
+    #[serde(default)]
+    pub version: u64,
+}
+
+/// The latest evaluation of one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleState {
+    /// The rule.
+    pub name: String,
+    /// Id of the rule's execution. Derived from what it evaluates, so that looking twice is one execution.
+    pub id: Uuid,
+    /// Status of the rule.
+    pub status: ActionStatus,
+    /// When its status changed last.
+    pub changed_at: Timestamp,
+    /// What it found, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Kind of error, such as `ConfigurationError`, where it could not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// Where a person sees what it looks at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity_url: Option<String>,
+    /// Who ended it, where that was a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_by: Option<String>,
+}
+
+/// One evaluation of a rule, as the history keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleRun {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its execution.
+    pub execution: ExecutionId,
+    /// Version of the pipeline the execution started in.
+    pub pipeline_version: u32,
+    /// Its stage.
+    pub stage: StageName,
+    /// Which of the stage's conditions it belongs to.
+    pub kind: ConditionKind,
+    /// Its type.
+    pub rule_type: RuleTypeId,
+    /// When the evaluation began.
+    pub started_at: Timestamp,
+    /// Role it runs as: its own, or the pipeline's.
+    pub role_arn: String,
+    /// Region of what it looks at.
+    pub region: String,
+    /// As declared.
+    #[serde(default)]
+    pub configuration: BTreeMap<String, String>,
+    /// With references resolved.
+    #[serde(default)]
+    pub resolved_configuration: BTreeMap<String, String>,
+    /// How it stands.
+    #[serde(flatten)]
+    pub state: RuleState,
+}
+
+/// Longest summary of a condition or a rule that is kept, in characters. CodePipeline allows 2048; a pipeline shows
+/// up to 150 conditions of 5 rules in one read.
+const SUMMARY_CHARS_MAX: usize = 500;
+
+/// For whom a condition is evaluated.
+#[derive(Debug, Clone)]
+pub struct ConditionOrder<'a> {
+    /// The pipeline.
+    pub pipeline: &'a PipelineName,
+    /// The stage.
+    pub stage: &'a StageName,
+    /// Which of its conditions.
+    pub kind: ConditionKind,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// The execution's mode.
+    pub mode: ExecutionMode,
+    /// Generation of the stage.
+    pub generation: Generation,
+    /// Run of the stage in the execution.
+    pub attempt: u32,
+}
+
+impl ConditionRun {
+    /// An evaluation that begins at `since`. It takes the row of the one before, which was read at `version`.
+    pub fn new(
+        order: &ConditionOrder<'_>,
+        result: Option<&str>,
+        rules: &[&str],
+        since: Timestamp,
+        version: u64,
+    ) -> Self {
+        let rule = |name: &&str| RuleState {
+            name: (*name).to_owned(),
+            id: derived_uuid(&[
+                "rule",
+                &order.execution.to_string(),
+                order.stage.as_str(),
+                &order.generation.0.to_string(),
+                &order.attempt.to_string(),
+                order.kind.as_str(),
+                name,
+            ]),
+            status: ActionStatus::InProgress,
+            changed_at: since,
+            summary: None,
+            error_code: None,
+            entity_url: None,
+            updated_by: None,
+        };
+        Self {
+            pipeline: order.pipeline.clone(),
+            stage: order.stage.clone(),
+            kind: order.kind,
+            execution: order.execution,
+            mode: order.mode,
+            generation: order.generation,
+            attempt: order.attempt,
+            result: result.map(str::to_owned),
+            status: ConditionStatus::InProgress,
+            summary: None,
+            started_at: since,
+            changed_at: since,
+            token: None,
+            alarms: Vec::new(),
+            rules: rules.iter().map(rule).collect(),
+            version,
+        }
+    }
+
+    /// Whether this evaluation is the one `order` asks for.
+    pub fn is_of(&self, order: &ConditionOrder<'_>) -> bool {
+        let same_place = self.stage == *order.stage && self.kind == order.kind;
+        same_place
+            && self.execution == order.execution
+            && self.generation == order.generation
+            && self.attempt == order.attempt
+    }
+
+    /// Whether nothing is decided yet.
+    pub fn is_open(&self) -> bool {
+        self.status == ConditionStatus::InProgress
+    }
+
+    /// Takes in what each rule found at one look. Any failed rule makes the condition Failed; without one, any rule that
+    /// could not tell makes it Errored; all must succeed (spec 4.1). Returns until when at the latest nothing changes by
+    /// itself, while it waits.
+    pub fn apply(&mut self, findings: &[Finding], now: Timestamp) -> Option<Timestamp> {
+        for (rule, finding) in self.rules.iter_mut().zip(findings) {
+            let (status, code) = match &finding.verdict {
+                RuleVerdict::Succeeded => (ActionStatus::Succeeded, None),
+                RuleVerdict::Failed => (ActionStatus::Failed, None),
+                RuleVerdict::Errored(code) => (ActionStatus::Failed, Some((*code).to_owned())),
+                RuleVerdict::Pending(_) => (ActionStatus::InProgress, None),
+            };
+            // What a rule says while it waits may change in words alone; that is no change.
+            if (rule.status, &rule.error_code) != (status, &code) || rule.summary.is_none() {
+                rule.status = status;
+                rule.error_code = code;
+                rule.summary = Some(shortened(&finding.text));
+                rule.changed_at = now;
+            }
+        }
+        let decisive = |is: fn(&RuleVerdict) -> bool| findings.iter().find(|finding| is(&finding.verdict));
+        let failed = decisive(|verdict| *verdict == RuleVerdict::Failed);
+        let errored = decisive(|verdict| matches!(verdict, RuleVerdict::Errored(_)));
+        let until = findings.iter().filter_map(Finding::pending_until).min();
+        match (failed, errored, until) {
+            (Some(finding), _, _) => self.end(ConditionStatus::Failed, &finding.text, None, now),
+            (None, Some(finding), _) => self.end(ConditionStatus::Errored, &finding.text, None, now),
+            (None, None, None) => self.end(ConditionStatus::Succeeded, "All rules succeeded.", None, now),
+            (None, None, Some(_)) => {
+                let waiting = findings.iter().find(|finding| finding.pending_until().is_some());
+                self.summary = self.summary.take().or(waiting.map(|finding| shortened(&finding.text)));
+            }
+        }
+        until.filter(|_| self.is_open())
+    }
+
+    /// Ends the condition; rules that are still running are abandoned. `by` is the person who ended it, if one did.
+    pub fn end(&mut self, status: ConditionStatus, why: &str, by: Option<&str>, now: Timestamp) {
+        self.status = status;
+        self.summary = Some(shortened(why));
+        self.changed_at = now;
+        for rule in self.rules.iter_mut().filter(|rule| rule.status == ActionStatus::InProgress) {
+            rule.status = ActionStatus::Abandoned;
+            rule.changed_at = now;
+            rule.updated_by = by.map(str::to_owned);
+        }
+    }
+
+    /// What an ended condition says. Only a failure leads to the declared result: what could not be evaluated, or was
+    /// given up, fails the stage and nothing more.
+    pub fn answer(&self) -> ConditionAnswer {
+        match self.status {
+            ConditionStatus::Succeeded | ConditionStatus::Overridden => ConditionAnswer::Proceed,
+            ConditionStatus::Failed if self.result.as_deref() == Some("SKIP") => ConditionAnswer::Skip,
+            _ => ConditionAnswer::Fail,
+        }
+    }
+
+    /// The condition as it stands while `stage` is as it is: who lost the stage is evaluated no more.
+    #[must_use]
+    pub fn seen_in(&self, stage: &StageState) -> Self {
+        let mut seen = self.clone();
+        if self.is_open() && !stage.is_held_by(self.execution, self.generation) {
+            seen.end(ConditionStatus::Cancelled, LOST, None, self.changed_at);
+        }
+        seen
+    }
+}
+
+/// Why a condition ends whose execution is not in its stage any more.
+pub const LOST: &str = "The execution is not in the stage any more.";
+
+fn shortened(text: &str) -> String {
+    text.chars().take(SUMMARY_CHARS_MAX).collect()
+}
+
+/// What overriding a condition does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Override {
+    /// It ends the condition's wait.
+    EndWait,
+    /// The condition has failed the stage: the execution goes into it again.
+    Resume,
+}
+
+/// What overriding a condition does (spec 4.2).
+///
+/// # Errors
+/// Why a person cannot override it.
+pub fn check_overridable(declared: Option<&ConditionIndex>, run: Option<&ConditionRun>) -> Result<Override, String> {
+    let Some(declared) = declared else {
+        return Err("The stage declares no such condition.".to_owned());
+    };
+    if declared.result.as_deref() == Some("SKIP") {
+        return Err("The condition's result is SKIP, which cannot be overridden.".to_owned());
+    }
+    let Some(run) = run else {
+        return Err("The condition is not being evaluated for this execution.".to_owned());
+    };
+    match run.status {
+        ConditionStatus::InProgress => Ok(Override::EndWait),
+        ConditionStatus::Failed | ConditionStatus::Errored => Ok(Override::Resume),
+        ConditionStatus::Overridden => Err("The condition has been overridden already.".to_owned()),
+        ConditionStatus::Succeeded => Err("The condition has succeeded: there is nothing to override.".to_owned()),
+        ConditionStatus::Cancelled | ConditionStatus::Abandoned => {
+            Err(format!("The condition has ended ({}) with its execution in the stage.", run.status))
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What rules say, what that makes of a condition, and what ends it.
+
+use super::{at, id, stage};
+use crate::{
+    ActionStatus, AlarmChange, AlarmDemand, AlarmState, ConditionAnswer, ConditionIndex, ConditionKind, ConditionOrder,
+    ConditionRun, ConditionStatus, ExecutionMode, Finding, Generation, Occupant, Override, RuleVerdict, StageState,
+    check_overridable, judge_alarm,
+};
+
+use ConditionKind::{BeforeEntry, OnFailure, OnSuccess};
+
+fn demand(kind: ConditionKind, states: &str) -> AlarmDemand<'_> {
+    AlarmDemand { kind, name: "errors", states, wait_minutes: 1, since: at(0) }
+}
+
+fn alarm(state: AlarmState) -> AlarmChange {
+    AlarmChange { arn: "arn".to_owned(), state, since: at(0), reason: String::new() }
+}
+
+#[test]
+fn entry_waits_for_good_success_demands_staying_good_and_a_failure_shows_in_the_alarm() {
+    use AlarmState::{Alarm, InsufficientData, Ok};
+    let pending = RuleVerdict::Pending(at(60));
+    for (kind, states, state, now, expected) in [
+        (BeforeEntry, "", Ok, 0, RuleVerdict::Succeeded),
+        (BeforeEntry, "", InsufficientData, 0, RuleVerdict::Succeeded),
+        (BeforeEntry, "", Alarm, 0, pending.clone()),
+        (BeforeEntry, "", Alarm, 59, pending.clone()),
+        (BeforeEntry, "", Alarm, 60, RuleVerdict::Failed),
+        (BeforeEntry, "OK", InsufficientData, 60, RuleVerdict::Failed),
+        (BeforeEntry, "OK, ALARM", Alarm, 0, RuleVerdict::Succeeded),
+        (OnSuccess, "", Ok, 0, pending.clone()),
+        (OnSuccess, "", Ok, 60, RuleVerdict::Succeeded),
+        (OnSuccess, "", Alarm, 0, RuleVerdict::Failed),
+        (OnSuccess, "", Alarm, 60, RuleVerdict::Failed),
+        (OnFailure, "", Alarm, 0, RuleVerdict::Succeeded),
+        (OnFailure, "", Ok, 0, RuleVerdict::Failed),
+        (OnFailure, "OK", Ok, 0, RuleVerdict::Succeeded),
+    ] {
+        let found = judge_alarm(&demand(kind, states), &alarm(state), at(now)).verdict;
+        assert_eq!(found, expected, "{kind:?} '{states}' {state} at {now}");
+    }
+    let unreadable = judge_alarm(&demand(OnSuccess, ""), &alarm(AlarmState::Unreadable), at(0)).verdict;
+    assert!(matches!(unreadable, RuleVerdict::Errored(_)), "{unreadable:?}");
+}
+
+#[test]
+fn a_rule_waits_no_longer_than_its_own_limit() {
+    let waits = || Finding::pending(at(3600), "It waits.");
+    assert_eq!(waits().limited(at(0), None, at(1)), waits());
+    assert_eq!(waits().limited(at(0), Some(5), at(1)).pending_until(), Some(at(300)));
+    assert_eq!(waits().limited(at(0), Some(90), at(1)).pending_until(), Some(at(3600)));
+    assert_eq!(waits().limited(at(0), Some(5), at(300)).verdict, RuleVerdict::Failed);
+    let done = Finding::succeeded("Good.");
+    assert_eq!(done.clone().limited(at(0), Some(5), at(900)), done);
+}
+
+fn run(result: &str, rules: &[&str]) -> ConditionRun {
+    let (pipeline, stage) = ("shop".parse().unwrap(), stage("Deploy"));
+    let order = ConditionOrder {
+        pipeline: &pipeline,
+        stage: &stage,
+        kind: BeforeEntry,
+        execution: id(1),
+        mode: ExecutionMode::Queued,
+        generation: Generation(4),
+        attempt: 1,
+    };
+    ConditionRun::new(&order, Some(result), rules, at(0), 7)
+}
+
+#[test]
+fn any_failure_decides_then_any_error_and_all_must_succeed() {
+    use ActionStatus::{Abandoned, Failed, InProgress, Succeeded};
+    use ConditionStatus as Condition;
+    let good = || Finding::succeeded("good");
+    let bad = || Finding::failed("bad");
+    let error = || Finding::errored("PermissionError", "error");
+    let waits = |until| Finding::pending(at(until), "waits");
+    for (findings, status, rules, until) in [
+        (vec![good(), good()], Condition::Succeeded, [Succeeded, Succeeded], None),
+        (vec![good(), bad()], Condition::Failed, [Succeeded, Failed], None),
+        (vec![error(), bad()], Condition::Failed, [Failed, Failed], None),
+        (vec![error(), good()], Condition::Errored, [Failed, Succeeded], None),
+        (vec![waits(9), bad()], Condition::Failed, [Abandoned, Failed], None),
+        (vec![waits(9), error()], Condition::Errored, [Abandoned, Failed], None),
+        (vec![waits(9), good()], Condition::InProgress, [InProgress, Succeeded], Some(at(9))),
+        (vec![waits(9), waits(5)], Condition::InProgress, [InProgress, InProgress], Some(at(5))),
+    ] {
+        let mut run = run("FAIL", &["a", "b"]);
+        let next = run.apply(&findings, at(1));
+        assert_eq!((run.status, next), (status, until), "{findings:?}");
+        assert_eq!(run.rules.iter().map(|rule| rule.status).collect::<Vec<_>>(), rules, "{findings:?}");
+    }
+}
+
+#[test]
+fn a_wait_that_goes_on_changes_nothing_and_what_changes_is_dated() {
+    let mut run = run("FAIL", &["a", "b"]);
+    run.apply(&[Finding::pending(at(9), "first words"), Finding::succeeded("good")], at(1));
+    let before = run.clone();
+    run.apply(&[Finding::pending(at(9), "other words"), Finding::succeeded("still good")], at(2));
+    assert_eq!(run, before);
+    run.apply(&[Finding::succeeded("good"), Finding::succeeded("good")], at(3));
+    let changed: Vec<_> = run.rules.iter().map(|rule| rule.changed_at).collect();
+    assert_eq!((run.changed_at, changed), (at(3), vec![at(3), at(1)]));
+}
+
+#[test]
+fn only_a_failure_leads_to_the_declared_result() {
+    use ConditionStatus::{Abandoned, Cancelled, Errored, Failed, Overridden, Succeeded};
+    for (result, status, answer) in [
+        ("FAIL", Succeeded, ConditionAnswer::Proceed),
+        ("FAIL", Overridden, ConditionAnswer::Proceed),
+        ("FAIL", Failed, ConditionAnswer::Fail),
+        ("SKIP", Failed, ConditionAnswer::Skip),
+        ("SKIP", Errored, ConditionAnswer::Fail),
+        ("SKIP", Abandoned, ConditionAnswer::Fail),
+        ("SKIP", Cancelled, ConditionAnswer::Fail),
+    ] {
+        let mut run = run(result, &["a"]);
+        run.end(status, "why", None, at(1));
+        assert_eq!(run.answer(), answer, "{result} {status}");
+    }
+}
+
+#[test]
+fn whoever_ends_a_condition_is_named_by_the_rules_that_ran() {
+    let mut run = run("FAIL", &["a", "b"]);
+    run.apply(&[Finding::pending(at(9), "waits"), Finding::succeeded("good")], at(1));
+    run.end(ConditionStatus::Overridden, "by ana", Some("ana"), at(2));
+    let rules: Vec<_> = run.rules.iter().map(|rule| (rule.status, rule.updated_by.as_deref())).collect();
+    assert_eq!(rules, [(ActionStatus::Abandoned, Some("ana")), (ActionStatus::Succeeded, None)]);
+}
+
+#[test]
+fn a_condition_is_seen_as_cancelled_once_its_execution_lost_the_stage() {
+    let run = run("FAIL", &["a"]);
+    let mut held = StageState::new("shop".parse().unwrap(), stage("Deploy"));
+    held.generation = Generation(4);
+    held.occupant = Some(Occupant {
+        execution: id(1),
+        execution_type: crate::ExecutionType::Standard,
+        entered_at: at(0),
+        alarms: std::collections::BTreeMap::new(),
+    });
+    assert_eq!(run.seen_in(&held), run);
+    held.generation = Generation(5);
+    let seen = run.seen_in(&held);
+    assert_eq!((seen.status, seen.rules[0].status), (ConditionStatus::Cancelled, ActionStatus::Abandoned));
+}
+
+#[test]
+fn what_waits_or_has_failed_the_stage_is_overridden_and_nothing_else() {
+    use ConditionStatus::{Abandoned, Cancelled, Errored, Failed, InProgress, Overridden, Succeeded};
+    let declared = |result: &str| ConditionIndex { kind: BeforeEntry, result: Some(result.into()), rules: Vec::new() };
+    let (fail, skip) = (declared("FAIL"), declared("SKIP"));
+    for (declared, status, how) in [
+        (Some(&fail), Some(InProgress), Some(Override::EndWait)),
+        (Some(&fail), Some(Failed), Some(Override::Resume)),
+        (Some(&fail), Some(Errored), Some(Override::Resume)),
+        (Some(&skip), Some(InProgress), None),
+        (Some(&skip), Some(Failed), None),
+        (None, Some(InProgress), None),
+        (Some(&fail), None, None),
+        (Some(&fail), Some(Succeeded), None),
+        (Some(&fail), Some(Overridden), None),
+        (Some(&fail), Some(Cancelled), None),
+        (Some(&fail), Some(Abandoned), None),
+    ] {
+        let run = status.map(|status| ConditionRun { status, ..run("FAIL", &["a"]) });
+        let checked = check_overridable(declared, run.as_ref());
+        assert_eq!(checked.clone().ok(), how, "{status:?}: {checked:?}");
+        assert!(checked.err().is_none_or(|why| why.ends_with('.')), "{status:?}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Conditions on the way into a stage and out of it (spec 4): looked at by the stage's state machine, again while they
+//! wait, and overridden by people.
+
+mod failure;
+mod open;
+mod overriding;
+mod rules;
+
+use contract::{ConditionInput, ConditionOutput};
+use domain::{
+    Changes, ConditionKind, ConditionOrder, ConditionRun, ConditionStatus, Effect, Execution, ExecutionMode,
+    PipelineDeclaration, PipelineView, RuleRun, StageName,
+};
+use jiff::Timestamp;
+
+pub(crate) use failure::failure_conditions;
+pub use open::look_at_conditions;
+pub(crate) use open::{look_at_open, look_at_open_of};
+pub use overriding::override_condition;
+
+use self::{
+    open::ended_rules,
+    rules::{Examined, examine, rule_runs},
+};
+use crate::{
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, commit,
+    commit::{perform_on_machines, until_stored},
+    definitions::load_declaration,
+    ports::Store,
+};
+
+/// Evaluates a condition for the stage's state machine: all its rules must succeed. What is decided is stored once; a
+/// wait is stored once, with the token that ends it.
+///
+/// # Errors
+/// [`EngineError::Contended`] and [`EngineError::Unavailable`]: evaluate again later.
+pub async fn evaluate_condition<W: HasStore + HasObjects + HasAlarms + HasMachines>(
+    world: &W,
+    input: &ConditionInput,
+) -> Result<ConditionOutput, EngineError> {
+    let since = input.since.and_then(|since| Timestamp::from_second(since).ok());
+    let asked = Asked { input: input.clone(), since, by: input.token.as_deref().map_or(By::Machine, By::Wait) };
+    let answer = until_stored(async || look(world, &asked).await).await?;
+    if let Some(token) = &input.token
+        && !matches!(answer, ConditionOutput::Wait { .. })
+    {
+        // No outbox: until this is done the invocation has not succeeded, so it is repeated, finds the end and answers.
+        let answer = Effect::AnswerCondition { token: token.clone(), answer: answer.clone() };
+        perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
+    }
+    Ok(answer)
+}
+
+/// A look at a condition.
+struct Asked<'a> {
+    input: ConditionInput,
+    since: Option<Timestamp>,
+    by: By<'a>,
+}
+
+/// Who looks.
+#[derive(Clone, Copy, PartialEq)]
+enum By<'a> {
+    /// The state machine, which is told the answer at once.
+    Machine,
+    /// The state machine, which waits for this token to be answered.
+    Wait(&'a str),
+    /// Somebody else, while the state machine waits.
+    Other,
+}
+
+/// Looks at a condition, stores what has changed, and says how it stands.
+async fn look<W: HasStore + HasObjects + HasAlarms + HasMachines>(
+    world: &W,
+    asked: &Asked<'_>,
+) -> Result<ConditionOutput, EngineError> {
+    let input = &asked.input;
+    let view = world.store().load_pipeline(&input.pipeline).await?;
+    let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
+    let (Some(view), Some(execution)) = (view, execution) else {
+        return Ok(ConditionOutput::Fail);
+    };
+    // What a failure leads to is decided by whoever settles it: nothing, where this is not the execution's to say.
+    if !view.lets_act(&execution, &input.stage, input.generation) {
+        return Ok(ConditionOutput::Fail);
+    }
+    let order = order(input, &execution);
+    let stored = load_run(world, &view, &execution, &input.stage, input.condition).await?;
+    let before = stored.as_ref().filter(|run| run.is_of(&order));
+    if let Some(ended) = before.filter(|run| !run.is_open()) {
+        return Ok(ended.answer());
+    }
+    if !view.lets_begin(&execution) {
+        if let Some(run) = before {
+            give_up(world, run.clone(), ConditionStatus::Abandoned, asked.by).await?;
+        }
+        return Ok(ConditionOutput::Fail);
+    }
+    let declaration = load_declaration(world, &view.index).await?;
+    let Some(mut run) = before.cloned().or_else(|| begin(&order, &declaration, stored.as_ref(), asked, world.now()))
+    else {
+        return Ok(ConditionOutput::Proceed);
+    };
+    let (now, examined) = (world.now(), examine(world, &run, &declaration, &execution).await?);
+    let until = take_in(&mut run, &examined, now);
+    if let By::Wait(token) = asked.by {
+        run.token = Some(token.to_owned());
+    }
+    // Until somebody waits for it, an undecided condition is nothing to store.
+    if before != Some(&run) && (!run.is_open() || run.token.is_some()) {
+        store(world, &view, &execution, &declaration, before, &run, &examined, asked.by).await?;
+    }
+    Ok(match until {
+        None => run.answer(),
+        Some(until) => ConditionOutput::Wait {
+            seconds: u32::try_from(until.as_second() - now.as_second()).unwrap_or(0).max(1),
+            since: run.started_at.as_second(),
+        },
+    })
+}
+
+fn order<'a>(input: &'a ConditionInput, execution: &Execution) -> ConditionOrder<'a> {
+    ConditionOrder {
+        pipeline: &input.pipeline,
+        stage: &input.stage,
+        kind: input.condition,
+        execution: input.execution_id,
+        mode: execution.mode,
+        generation: input.generation,
+        attempt: input.attempt,
+    }
+}
+
+/// A new evaluation; none where the stage has no such condition, or only rules that watch it after it was left.
+fn begin(
+    order: &ConditionOrder<'_>,
+    declaration: &PipelineDeclaration,
+    stored: Option<&ConditionRun>,
+    asked: &Asked<'_>,
+    now: Timestamp,
+) -> Option<ConditionRun> {
+    let condition = declaration.stage(order.stage)?.condition(order.kind)?;
+    let blocking = condition.rules.iter().filter(|rule| {
+        order.kind != ConditionKind::OnSuccess || rule.configuration.get("Watch").is_none_or(|watch| watch != "true")
+    });
+    let rules: Vec<&str> = blocking.map(|rule| rule.name.as_str()).collect();
+    if rules.is_empty() {
+        return None;
+    }
+    // Whole seconds, as the state machine keeps them.
+    let since = asked.since.or_else(|| Timestamp::from_second(now.as_second()).ok()).unwrap_or(now);
+    let version = stored.map_or(0, |row| row.version);
+    Some(ConditionRun::new(order, condition.result.as_deref(), &rules, since, version))
+}
+
+/// The stored evaluation of a condition, of this execution or in its stead of an earlier one.
+async fn load_run<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    execution: &Execution,
+    stage: &StageName,
+    kind: ConditionKind,
+) -> Result<Option<ConditionRun>, EngineError> {
+    if execution.mode == ExecutionMode::Parallel {
+        return Ok(world.store().load_condition(execution.id, stage, kind).await?);
+    }
+    Ok(view.condition(stage, kind).cloned())
+}
+
+/// Lets the evaluation take in what its rules found.
+fn take_in(run: &mut ConditionRun, examined: &[Examined<'_>], now: Timestamp) -> Option<Timestamp> {
+    for (rule, examined) in run.rules.iter_mut().zip(examined) {
+        rule.entity_url.clone_from(&examined.entity_url);
+    }
+    run.alarms = examined.iter().filter_map(|examined| examined.alarm.clone()).collect();
+    let findings: Vec<_> = examined.iter().map(|examined| examined.finding.clone()).collect();
+    run.apply(&findings, now)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one transaction, named once")]
+async fn store<W: HasStore + HasMachines>(
+    world: &W,
+    view: &PipelineView,
+    execution: &Execution,
+    declaration: &PipelineDeclaration,
+    before: Option<&ConditionRun>,
+    run: &ConditionRun,
+    examined: &[Examined<'_>],
+    by: By<'_>,
+) -> Result<(), EngineError> {
+    let rules = rule_runs(world, execution, declaration, before, run, examined);
+    commit(world, &view.index.name, changes(run.clone(), rules, by)).await
+}
+
+/// Ends a condition of an execution that begins nothing more: a stop was asked for, or the pipeline was updated.
+async fn give_up<W: HasStore + HasMachines>(
+    world: &W,
+    mut run: ConditionRun,
+    status: ConditionStatus,
+    by: By<'_>,
+) -> Result<(), EngineError> {
+    run.end(status, "Nothing more is begun in this execution.", None, world.now());
+    let rules = ended_rules(world, &run).await?;
+    let pipeline = run.pipeline.clone();
+    commit(world, &pipeline, changes(run, rules, by)).await
+}
+
+/// A condition that has changed, with what follows from its end. Deciding about it belongs to whoever holds this
+/// generation of the stage; PARALLEL executions have no lock to hold.
+fn changes(run: ConditionRun, rules: Vec<RuleRun>, by: By<'_>) -> Changes {
+    let mut changes = Changes { rules, ..Changes::default() };
+    if let (By::Other, false, Some(token)) = (by, run.is_open(), &run.token) {
+        changes.effects.push(Effect::AnswerCondition { token: token.clone(), answer: run.answer() });
+    }
+    if run.mode != ExecutionMode::Parallel {
+        changes.fences.insert((run.stage.clone(), run.generation));
+    }
+    changes.conditions.push(run);
+    changes
+}
