@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Official clients, as they are, against the local process: each on a fresh one on a free port. Ends with 0 only if all went well.
 #
-#   tests/clients/run.sh [CLIENT..]     CLIENT is signing, strict, boto3, js or rust; all of them unless given
+#   tests/clients/run.sh [CLIENT..]     CLIENT is conformance, signing, strict, boto3, js or rust; all of them
+#                                      unless given
 #
 # Installs what it needs below target/ (by pip, npm and cargo), in the versions pinned here. LASTGOOD_LOCAL is the local
 # process, target/debug/local unless set.
@@ -10,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 local_binary=${LASTGOOD_LOCAL:-target/debug/local}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-readonly PYTHON=target/clients/python JS=target/clients/js
+readonly PYTHON=target/ci/python JS=target/clients/js
 readonly LOOKS_MAX=100
 readonly LOOK_EVERY_S=0.2
 
@@ -126,6 +127,14 @@ strict() {
   rm target/clients.keys
 }
 
+# Every constraint of the service model broken once, in both protocols.
+conformance() {
+  install_python
+  start_local
+  "$PYTHON/bin/python" tests/clients/conformance.py
+  stop_local
+}
+
 boto3() {
   install_python
   start_local
@@ -148,13 +157,13 @@ rust_sdk() {
   stop_local
 }
 
-(($# > 0)) || set -- signing strict boto3 js rust
+(($# > 0)) || set -- conformance signing strict boto3 js rust
 for client; do
   printf '== %s\n' "$client"
   case $client in
-    signing | strict | boto3 | js) "$client" ;;
+    conformance | signing | strict | boto3 | js) "$client" ;;
     rust) rust_sdk ;;
-    *) fail "there is no client '$client'; there are signing, strict, boto3, js and rust" ;;
+    *) fail "there is no client '$client'; there are conformance, signing, strict, boto3, js and rust" ;;
   esac
 done
 echo "All clients went well, after ${SECONDS} s."

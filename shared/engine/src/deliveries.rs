@@ -113,7 +113,7 @@ async fn judge_and_start<W: HasStore + HasObjects + HasMachines>(
     let request = StartRequest {
         pipeline: definition.target_pipeline.clone(),
         trigger: Trigger { trigger_type: TriggerType::Webhook, trigger_detail: Some(arn) },
-        cause: definition.delivery_cause(delivery.id, delivery.body),
+        cause: webhook.delivery_cause(delivery.id, delivery.body),
         order: None,
         pins: BTreeMap::new(),
         variables: BTreeMap::new(),

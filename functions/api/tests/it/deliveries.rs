@@ -102,7 +102,9 @@ async fn a_push_starts_the_pipeline_once_however_often_it_is_delivered() {
     assert_eq!(noted.get("errorCode"), None);
     assert_eq!(executions(&bench).await.len(), 2);
 
-    let later = starts(&bench, github(&hook, "push", "d-2", PUSH)).await;
+    let replayed = github(&hook, "push", "d-2", PUSH);
+    assert_eq!(starts(&bench, replayed).await, one, "recorded, and sent under another number");
+    let later = starts(&bench, github(&hook, "push", "d-3", &format!("{PUSH}\n"))).await;
     assert_ne!(later, one, "a delivery of its own");
     let noted = listed(&bench).await;
     assert_eq!(noted[0]["lastTriggered"], time_in(&later));

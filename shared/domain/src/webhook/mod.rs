@@ -120,6 +120,29 @@ pub struct Webhook {
     pub version: u64,
 }
 
+impl Webhook {
+    /// Identity of a delivery: equal ones start one execution. `None` where deliveries cannot be told from each other,
+    /// so that each is its own.
+    ///
+    /// A signed delivery is known by its body: GitHub numbers deliveries and repeats the number when it delivers again,
+    /// but signs the body alone, so whoever recorded a delivery cannot make it count anew by another number. Bodies of
+    /// different events differ, since they hold commits and times. What is not signed is known by number and body.
+    /// A webhook made anew, with a URL of its own, has seen nothing yet.
+    pub fn delivery_cause(&self, delivery_id: Option<&str>, body: &[u8]) -> Option<String> {
+        let id = match self.definition.authentication {
+            WebhookAuthentication::GithubHmac => "",
+            WebhookAuthentication::Ip | WebhookAuthentication::Unauthenticated => delivery_id?,
+        };
+        let mut digest = Sha256::new();
+        for part in [self.url_key.expose().as_bytes(), id.as_bytes(), body] {
+            // The length keeps the parts apart.
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        Some(format!("webhook {} {}", self.definition.name, hex::encode(digest.finalize())))
+    }
+}
+
 /// Why a delivery did not do what it should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -209,24 +232,5 @@ impl WebhookDefinition {
             *secret = Secret::new(REDACTED);
         }
         self
-    }
-
-    /// Identity of a delivery: equal ones start one execution. `None` where deliveries cannot be told from each other,
-    /// so that each is its own.
-    ///
-    /// GitHub numbers its deliveries and repeats the number when it delivers again. The number is not signed and the
-    /// body is, hence both. A signed body without a number is known by the body alone: whoever recorded a delivery
-    /// cannot make it count anew by leaving the number out.
-    pub fn delivery_cause(&self, delivery_id: Option<&str>, body: &[u8]) -> Option<String> {
-        if delivery_id.is_none() && self.authentication != WebhookAuthentication::GithubHmac {
-            return None;
-        }
-        let id = delivery_id.unwrap_or_default();
-        let mut digest = Sha256::new();
-        // The length keeps id and body apart.
-        digest.update((id.len() as u64).to_be_bytes());
-        digest.update(id);
-        digest.update(body);
-        Some(format!("webhook {} {}", self.name, hex::encode(digest.finalize())))
     }
 }

@@ -218,14 +218,22 @@ fn paths_that_are_none_or_ask_too_much_are_refused() {
 }
 
 #[test]
-fn deliveries_are_known_by_number_and_body() {
-    let cause = |id, body: &str| signed().delivery_cause(id, body.as_bytes()).unwrap();
+fn signed_deliveries_are_known_by_their_body_and_others_by_number_and_body() {
+    let made = |definition: WebhookDefinition, url_key: &str| {
+        put_webhook(definition, None, Secret::new(url_key)).unwrap()
+    };
+    let signed_one = made(signed(), "k");
+    let cause = |id, body: &str| signed_one.delivery_cause(id, body.as_bytes()).unwrap();
+    for number in [Some("d1"), Some("d2"), Some(""), None] {
+        assert_eq!(cause(number, "x"), cause(Some("d1"), "x"), "recorded, and sent with number {number:?}");
+    }
+    assert_ne!(cause(Some("d1"), "x"), cause(Some("d1"), "y"));
+    assert_ne!(cause(None, "x"), made(signed(), "other").delivery_cause(None, b"x").unwrap(), "made anew");
+
+    let open = made(definition("UNAUTHENTICATED", json!({})), "k");
+    let cause = |id, body: &str| open.delivery_cause(id, body.as_bytes());
+    assert_eq!(cause(None, "x"), None);
     assert_eq!(cause(Some("d1"), "x"), cause(Some("d1"), "x"));
     assert_ne!(cause(Some("d1"), "x"), cause(Some("d2"), "x"));
-    assert_ne!(cause(Some("d1"), "x"), cause(Some("d1"), "y"));
     assert_ne!(cause(Some("d1"), "x"), cause(Some("d"), "1x"));
-    assert_eq!(cause(None, "x"), cause(None, "x"));
-    let open = definition("UNAUTHENTICATED", json!({}));
-    assert_eq!(open.delivery_cause(None, b"x"), None);
-    assert!(open.delivery_cause(Some("d1"), b"x").is_some());
 }

@@ -19,8 +19,8 @@ use crate::world::{Bench, event, shop};
 use chance::Chance;
 use inputs::Inputs;
 
-/// Enough to meet every operation in both codecs a few hundred times.
-const REQUESTS: u64 = 20_000;
+/// Enough to meet every operation in both codecs a few dozen times.
+const REQUESTS: u64 = 5_000;
 const SEED: u64 = 20_261_126;
 /// Requests to one world: its table grows with each execution that is started.
 const REQUESTS_PER_WORLD: u64 = 5_000;
