@@ -10,11 +10,13 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
     match operation {
         O::CreatePipeline => &[
             "An absent `pipelineType` is `V2`, not `V1`: rollback, conditions and variables need it.",
+            "Where a variable has no default, the first execution is recorded as Failed: nobody could give the value.",
             "Roles are checked when an action runs, not when the pipeline is stored.",
             "Actions of providers that Lastgood does not run are stored, and fail when they are reached; \
              `ReportCompatibility` names them beforehand.",
         ],
         O::UpdatePipeline => &[
+            "A running execution whose action fails after the update ends Cancelled and does not roll back.",
             "Targets of a rollback survive an update that leaves their stage's actions alone.",
             "A pipeline that is not there is `ResourceNotFoundException`, which the model does not declare for this \
              operation but the service is known to answer.",
@@ -31,6 +33,43 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::ListPipelineExecutions => &[
             "`succeededInStage` means that the stage succeeded and still does the same, whatever the pipeline's version.",
         ],
+        O::StartPipelineExecution => &[
+            "A client token stands for its execution for 7 days, also with other parameters: a client that retries must get the same answer.",
+            "Texts about variables, revisions and the limit are ours, since CodePipeline's are not public.",
+        ],
+        O::PutActionRevision => &[
+            "`revisionId` of an S3 source is the object version to take, so that the run takes exactly what was told.",
+            "`newRevision` is false for 7 days after a put or an upload started that revision. `revisionChangeId` and `created` are not kept.",
+            "An action that is no Source action is a `ValidationException`, since it exists.",
+        ],
+        O::StopPipelineExecution => &[
+            "Abandoning is complete when the call returns, so a second stop finds `Stopped` and is refused as not stoppable; \
+             `DuplicatedStopRequestException` is for waiting twice.",
+            "An unknown execution is not stoppable: the operation declares no not-found error for it.",
+            "A stage whose last action and checks all succeeded while stopping counts as live: that revision is deployed.",
+        ],
+        O::RetryStageExecution => &[
+            "A stage that is in progress is a `ConflictException`; it fails only when its whole group of actions has ended.",
+            "An unknown execution is not retryable: the operation declares no not-found error for it.",
+            "`FAILED_ACTIONS` runs everything after the first group that did not wholly succeed, since later actions may depend on it.",
+        ],
+        O::PutWebhook => &[
+            "The URL is under the host that the caller reached, and lasts until DeleteWebhook.",
+            "Filters are RFC 9535 JSONPath with one `..` at most and no functions: a stranger's payload must not make a path expensive.",
+            "A target action outside the Source stage is a `ValidationException`.",
+        ],
+        O::ListWebhooks => {
+            &["`errorCode` is the HTTP status that the sender got; it is gone after the next delivery that is fine."]
+        }
+        O::TagResource | O::UntagResource | O::ListTagsForResource => &[
+            "An ARN of another account or region, or of a stage or an action, is an `InvalidArnException`: nothing there has tags here.",
+        ],
+        O::ListActionExecutions => {
+            &["`Latest` shows the runs as they were at the first page, so that a retry moves no item."]
+        }
+        O::DeletePipeline => {
+            &["Webhooks stay; their deliveries are refused until there is a pipeline of that name again."]
+        }
         O::AcknowledgeThirdPartyJob
         | O::GetThirdPartyJobDetails
         | O::PollForThirdPartyJobs
@@ -42,7 +81,6 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::AcknowledgeJob
         | O::CreateCustomActionType
         | O::DeleteCustomActionType
-        | O::DeletePipeline
         | O::DeleteWebhook
         | O::DisableStageTransition
         | O::EnableStageTransition
@@ -50,26 +88,16 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         | O::GetJobDetails
         | O::GetPipeline
         | O::GetPipelineExecution
-        | O::ListActionExecutions
         | O::ListActionTypes
         | O::ListDeployActionExecutionTargets
         | O::ListPipelines
         | O::ListRuleExecutions
         | O::ListRuleTypes
-        | O::ListTagsForResource
-        | O::ListWebhooks
         | O::OverrideStageCondition
         | O::PollForJobs
-        | O::PutActionRevision
         | O::PutApprovalResult
         | O::PutJobFailureResult
         | O::PutJobSuccessResult
-        | O::PutWebhook
-        | O::RetryStageExecution
-        | O::StartPipelineExecution
-        | O::StopPipelineExecution
-        | O::TagResource
-        | O::UntagResource
         | O::UpdateActionType
         | O::ListRollbackCandidates => &[],
     }

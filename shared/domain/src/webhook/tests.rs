@@ -219,9 +219,8 @@ fn paths_that_are_none_or_ask_too_much_are_refused() {
 
 #[test]
 fn signed_deliveries_are_known_by_their_body_and_others_by_number_and_body() {
-    let made = |definition: WebhookDefinition, url_key: &str| {
-        put_webhook(definition, None, Secret::new(url_key)).unwrap()
-    };
+    let made =
+        |definition: WebhookDefinition, url_key: &str| put_webhook(definition, None, Secret::new(url_key)).unwrap();
     let signed_one = made(signed(), "k");
     let cause = |id, body: &str| signed_one.delivery_cause(id, body.as_bytes()).unwrap();
     for number in [Some("d1"), Some("d2"), Some(""), None] {
