@@ -1,6 +1,7 @@
 //! Automation of this repository, as `cargo xtask`.
 
 mod bench;
+mod import;
 mod lint;
 mod model;
 mod package;
@@ -29,6 +30,8 @@ enum Command {
         /// botocore's codepipeline/2015-07-09/service-2.json, unpacked
         service_model: PathBuf,
     },
+    /// Print a pipeline as the input of `create-pipeline`: from get-pipeline, or from a CloudFormation template
+    Import(import::Options),
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lint => lint::run(),
         Command::Package(options) => package::run(&options),
         Command::Model { service_model } => model::run(&service_model),
+        Command::Import(options) => import::run(&options),
         Command::Bench(Bench::Release(options)) => bench::run(&options),
         Command::Bench(Bench::Api(options)) => bench::api::run(&options),
     }
