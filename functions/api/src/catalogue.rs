@@ -1,12 +1,15 @@
-//! What pipelines can be made of: the types of actions.
+//! What pipelines can be made of: the types of actions and of rules.
 
 use std::ops::RangeInclusive;
 
-use domain::{ActionProperty, ActionTypeInfo, Catalogue};
-use engine::HasStore;
-use protocol::wire::actions::{
-    ActionConfigurationProperty, ActionType, ActionTypeSettings, ArtifactDetails, ListActionTypesInput,
-    ListActionTypesOutput,
+use domain::{ActionProperty, ActionTypeInfo, Catalogue, RULE_TYPES, RuleTypeId, RuleTypeInfo};
+use engine::{HasBasics, HasStore};
+use protocol::wire::{
+    actions::{
+        ActionConfigurationProperty, ActionType, ActionTypeSettings, ArtifactDetails, ListActionTypesInput,
+        ListActionTypesOutput,
+    },
+    rules::{ListRuleTypesInput, ListRuleTypesOutput, RuleType},
 };
 
 use crate::{failure::Failure, paging::Listing};
@@ -37,6 +40,36 @@ pub(crate) async fn list_action_types<W: HasStore>(
         action_types: types.into_iter().map(action_type).collect(),
         next_token: listing.token(next)?,
     })
+}
+
+/// ListRuleTypes: every rule that a condition may hold, whether or not it is evaluated. All are AWS's.
+pub(crate) fn list_rule_types<W: HasBasics>(world: &W, input: ListRuleTypesInput) -> ListRuleTypesOutput {
+    let is_here = input.region_filter.is_none_or(|region| region == world.settings().region);
+    ListRuleTypesOutput { rule_types: RULE_TYPES.iter().filter(|_| is_here).map(rule_type).collect() }
+}
+
+fn rule_type(info: &RuleTypeInfo) -> RuleType {
+    let key = |required: bool| {
+        move |name: &&str| ActionProperty {
+            name: (*name).to_owned(),
+            required,
+            key: required,
+            ..ActionProperty::default()
+        }
+    };
+    let required = info.required_keys.iter().map(key(true));
+    let optional = info.optional_keys.iter().map(key(false));
+    RuleType {
+        id: RuleTypeId {
+            category: "Rule".to_owned(),
+            owner: Some("AWS".to_owned()),
+            provider: info.provider.to_owned(),
+            version: Some("1".to_owned()),
+        },
+        input_artifact_details: artifact_details(&info.inputs),
+        settings: Some(ActionTypeSettings::default()),
+        rule_configuration_properties: Some(required.chain(optional).map(property).collect()),
+    }
 }
 
 /// Where a type is in the list; a page goes on behind the last one shown.

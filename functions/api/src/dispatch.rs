@@ -6,8 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    action_types, actions, approvals, catalogue, executions, failure::Failure, jobs, paging::Listing, pipelines,
-    revisions, rollback, rules, state, tags, targets, transitions, webhooks,
+    action_types, actions, approvals, catalogue, compatibility, executions, failure::Failure, jobs, paging::Listing,
+    pipelines, revisions, rollback, rules, state, tags, targets, transitions, webhooks,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -61,6 +61,7 @@ where
             let listing = Listing::of(operation, &input, PAGE_CANDIDATES)?;
             write(rollback::list_candidates(world, &listing, read(input)?).await?)
         }
+        O::ReportCompatibility => write(compatibility::report(world, read(input)?).await?),
         O::TagResource => write(tags::add(world, read(input)?).await?),
         O::UntagResource => write(tags::remove(world, read(input)?).await?),
         O::ListTagsForResource => {
@@ -101,13 +102,8 @@ where
             Listing::of(operation, &input, PAGE_ITEMS)?;
             write(targets::list(world, read(input)?).await?)
         }
-        O::ListRuleTypes => not_served(operation),
+        O::ListRuleTypes => write(catalogue::list_rule_types(world, read(input)?)),
     }
-}
-
-fn not_served(operation: Operation) -> Result<Value, Failure> {
-    let message = format!("{} is not served by this version of Lastgood.", operation.name());
-    Err(Failure::refused(ErrorCode::UnknownOperationException, message))
 }
 
 /// The input as its type. It has passed the model, so a failure is a defect, not the caller's fault.

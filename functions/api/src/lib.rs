@@ -10,6 +10,7 @@ mod action_types;
 mod actions;
 mod approvals;
 mod catalogue;
+mod compatibility;
 mod conditions;
 mod deliveries;
 mod dispatch;

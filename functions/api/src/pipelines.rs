@@ -1,6 +1,6 @@
 //! Pipelines themselves.
 
-use engine::{HasAlarms, HasMachines, HasObjects, HasStore, ports::Store};
+use engine::{HasAlarms, HasMachines, HasObjects, HasRoles, HasStore, ports::Store};
 use protocol::wire::pipelines::{
     CreatePipelineInput, CreatePipelineOutput, DeletePipelineInput, GetPipelineInput, GetPipelineOutput,
     ListPipelinesOutput, PipelineMetadata, PipelineSummary, UpdatePipelineInput, UpdatePipelineOutput,
@@ -9,7 +9,7 @@ use protocol::wire::pipelines::{
 use crate::{failure::Failure, paging::Listing, tags};
 
 /// CreatePipeline.
-pub(crate) async fn create<W: HasStore + HasObjects + HasMachines>(
+pub(crate) async fn create<W: HasStore + HasObjects + HasMachines + HasRoles>(
     world: &W,
     input: CreatePipelineInput,
     caller: &str,
@@ -35,7 +35,7 @@ pub(crate) async fn get<W: HasStore + HasObjects>(
 }
 
 /// UpdatePipeline.
-pub(crate) async fn update<W: HasStore + HasObjects + HasMachines + HasAlarms>(
+pub(crate) async fn update<W: HasStore + HasObjects + HasMachines + HasAlarms + HasRoles>(
     world: &W,
     input: UpdatePipelineInput,
 ) -> Result<UpdatePipelineOutput, Failure> {

@@ -11,7 +11,8 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::CreatePipeline => &[
             "An absent `pipelineType` is `V2`, not `V1`: rollback, conditions and variables need it.",
             "Where a variable has no default, the first execution is recorded as Failed: nobody could give the value.",
-            "Roles are checked when an action runs, not when the pipeline is stored.",
+            "The pipeline's role is assumed once, as CodePipeline does: its trust policy has to name Lastgood's function.",
+            "An action in another region than Lastgood's is stored, and fails when it is reached: nothing would run it there.",
             "Actions of providers that Lastgood does not run are stored, and fail when they are reached; \
              `ReportCompatibility` names them beforehand.",
         ],
@@ -20,6 +21,14 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             "Targets of a rollback survive an update that leaves their stage's actions alone.",
             "A pipeline that is not there is `ResourceNotFoundException`, which the model does not declare for this \
              operation but the service is known to answer.",
+        ],
+        O::ListActionTypes => &[
+            "Lists what a pipeline may hold, and not all of it is run: `ReportCompatibility` says what is not.",
+            "Of a provider's optional configuration keys the common ones are listed; others are kept as well.",
+        ],
+        O::ListRuleTypes => &[
+            "Lists what a condition may hold, and not all of it is evaluated: `ReportCompatibility` says what is not.",
+            "`Watch` of `CloudWatchAlarm` is Lastgood's own: the alarm is observed after the stage was left.",
         ],
         O::RollbackStage => &[
             "A target of an older pipeline version is accepted while the stage still does the same.",
@@ -88,17 +97,16 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         | O::GetJobDetails
         | O::GetPipeline
         | O::GetPipelineExecution
-        | O::ListActionTypes
         | O::ListDeployActionExecutionTargets
         | O::ListPipelines
         | O::ListRuleExecutions
-        | O::ListRuleTypes
         | O::OverrideStageCondition
         | O::PollForJobs
         | O::PutApprovalResult
         | O::PutJobFailureResult
         | O::PutJobSuccessResult
         | O::UpdateActionType
-        | O::ListRollbackCandidates => &[],
+        | O::ListRollbackCandidates
+        | O::ReportCompatibility => &[],
     }
 }

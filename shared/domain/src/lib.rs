@@ -8,6 +8,7 @@
 mod action_type;
 mod admission;
 mod changes;
+mod compatibility;
 mod condition;
 mod custom_type;
 mod declaration;
@@ -27,6 +28,7 @@ mod retry;
 mod revision;
 mod rollback;
 mod rule;
+mod rule_type;
 mod secrets;
 mod slot;
 mod stage;
@@ -43,6 +45,7 @@ mod webhook;
 pub use action_type::{ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind};
 pub use admission::admit_waiting;
 pub use changes::{Changes, Effect, Record, Waiting};
+pub use compatibility::{Difference, Severity, differences};
 pub use condition::{
     ConditionAnswer, ConditionKind, ConditionOrder, ConditionRun, LOST, Override, RuleRun, RuleState, check_overridable,
 };
@@ -76,6 +79,7 @@ pub use rollback::{
     Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
 pub use rule::{AlarmDemand, Finding, RuleVerdict, judge_alarm};
+pub use rule_type::{RULE_TYPES, RuleTypeInfo, find_rule_type};
 pub use secrets::{MASK, mask};
 pub use slot::{CONCURRENT_EXECUTIONS_MAX, Slot, free_slot, needs_slot};
 pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};

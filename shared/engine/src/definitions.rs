@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     EngineError, HasObjects,
-    ports::{Missing, ObjectAt, Objects, ObjectsError, PutOptions},
+    ports::{Definition, Missing, ObjectAt, Objects, ObjectsError, PutOptions},
 };
 
 /// Largest declaration, in bytes: 1000 actions with 1000-character values fit; API Gateway takes 10 MB.
@@ -45,8 +45,24 @@ pub async fn load_declaration<W: HasObjects>(
     world: &W,
     index: &PipelineIndex,
 ) -> Result<PipelineDeclaration, EngineError> {
-    let broken = |why: &str| EngineError::Broken(format!("the definition of pipeline '{}' {why}", index.name));
-    let at = ObjectAt::new(&world.settings().bucket, &index.definition_key);
+    load(world, &definition(index)).await
+}
+
+/// Where the current declaration of a pipeline is.
+pub(crate) fn definition(index: &PipelineIndex) -> Definition {
+    Definition {
+        pipeline: index.name.clone(),
+        pipeline_version: index.pipeline_version,
+        key: index.definition_key.clone(),
+        digest: index.definition_digest.clone(),
+        created_at: index.created_at,
+    }
+}
+
+/// The declaration that is there.
+pub(crate) async fn load<W: HasObjects>(world: &W, stored: &Definition) -> Result<PipelineDeclaration, EngineError> {
+    let broken = |why: &str| EngineError::Broken(format!("the definition of pipeline '{}' {why}", stored.pipeline));
+    let at = ObjectAt::new(&world.settings().bucket, &stored.key);
     let info = match world.objects().head(&at, None).await {
         Err(ObjectsError::NotFound(Missing::Object | Missing::Deleted, _)) => {
             return Err(broken("is gone"));
@@ -57,11 +73,11 @@ pub async fn load_declaration<W: HasObjects>(
         return Err(broken("has an impossible size"));
     }
     let body = world.objects().read(&info.pin(&at), 0..info.size).await?;
-    if hex::encode(Sha256::digest(&body)) != index.definition_digest {
+    if hex::encode(Sha256::digest(&body)) != stored.digest {
         return Err(broken("was altered: its digest does not match"));
     }
     let mut declaration: PipelineDeclaration =
         serde_json::from_slice(&body).map_err(|_| broken("cannot be understood"))?;
-    declaration.version = Some(index.pipeline_version);
+    declaration.version = Some(stored.pipeline_version);
     Ok(declaration)
 }

@@ -8,23 +8,30 @@ use domain::{
 };
 
 use crate::{
-    EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
+    EngineError, HasAlarms, HasMachines, HasObjects, HasRoles, HasStore,
     actions::let_go,
     commit,
     commit::{forget, perform_and_forget, reread, until_stored},
     custom_types::catalogue_for,
     definitions,
     gate::load_into,
-    ports::{PendingEffect, PipelineSummary, Precondition, Row, SourceBinding, Store, Write},
+    ports::{
+        CloudError, Definition, PageRequest, PendingEffect, PipelineSummary, Precondition, Roles, Row, SourceBinding,
+        Store, Write,
+    },
     start::{first_execution, not_found},
     tags::{tag_new, untag_removed},
 };
 
+/// CodePipeline's limit for an account in a region (spec 1.10).
+const PIPELINES_MAX: u32 = 1000;
+
 /// Creates a pipeline and starts its first execution (spec 2.4).
 ///
 /// # Errors
-/// Refusals: the structure's exceptions of spec 1.9, `TooManyTagsException`, `PipelineNameInUseException`.
-pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
+/// Refusals: the structure's exceptions of spec 1.9, `TooManyTagsException`, `PipelineNameInUseException`,
+/// `LimitExceededException`.
+pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
     world: &W,
     mut declaration: PipelineDeclaration,
     tags: Tags,
@@ -34,6 +41,8 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
     validate_structure(&declaration, &catalogue, &world.settings().region)?;
     declaration.mark_secrets(&catalogue);
     let tags = tag_new(world, TaggedResource::pipeline(&declaration.name), tags)?;
+    check_role(world, &declaration.role_arn).await?;
+    check_limit(world, &declaration.name).await?;
     declaration.version = Some(1);
     let stored = definitions::store(world, &declaration, 1).await?;
     let now = world.now();
@@ -43,6 +52,7 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
     writes.push(Write::Put(Row::Summary(summary(&index)), Precondition::None));
     writes.extend(bindings(&declaration).into_iter().map(|row| Write::Put(row, Precondition::None)));
     writes.push(tags);
+    writes.push(Write::Put(Row::Definition(definitions::definition(&index)), Precondition::None));
     writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(0)));
     match world.store().commit(writes).await {
         Err(crate::ports::StoreError::Contended) => {
@@ -68,13 +78,14 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines>(
 ///
 /// # Errors
 /// Refusals: the structure's exceptions of spec 1.9, `ResourceNotFoundException`.
-pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms>(
+pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms + HasRoles>(
     world: &W,
     mut declaration: PipelineDeclaration,
 ) -> Result<PipelineDeclaration, EngineError> {
     let catalogue = catalogue_for(world, &declaration).await?;
     validate_structure(&declaration, &catalogue, &world.settings().region)?;
     declaration.mark_secrets(&catalogue);
+    check_role(world, &declaration.role_arn).await?;
     until_stored(async || {
         let mut declaration = declaration.clone();
         let Some(view) = world.store().load_pipeline(&declaration.name).await? else {
@@ -94,6 +105,7 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms>
         let mut writes = vec![Write::Put(Row::Summary(summary(&index)), Precondition::None)];
         writes.extend(before.into_iter().filter(|row| !after.contains(row)).map(Write::Delete));
         writes.extend(after.into_iter().map(|row| Write::Put(row, Precondition::None)));
+        writes.push(Write::Put(Row::Definition(definitions::definition(&index)), Precondition::None));
         writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(view.index.version)));
         if view.waiting.is_empty() {
             world.store().commit(writes).await?;
@@ -174,6 +186,9 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
         let mut rows: Vec<Write> = view.stages.values().map(|stage| Write::Delete(Row::Stage(stage.clone()))).collect();
         rows.extend(view.actions.iter().map(|run| Write::Delete(Row::LatestAction(run.clone()))));
         rows.extend(view.conditions.iter().map(|run| Write::Delete(Row::Condition(run.clone()))));
+        rows.extend((1..=view.index.pipeline_version).map(|pipeline_version| {
+            Write::Delete(Row::Definition(Definition { pipeline_version, ..definitions::definition(&view.index) }))
+        }));
         let mut answers = Vec::new();
         for waiting in &view.waiting {
             let answer = GateAnswer::End { status: ExecutionStatus::Cancelled };
@@ -206,7 +221,7 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
     Ok(())
 }
 
-/// A pipeline's declaration, its secrets hidden, and its row. `version` other than the current one is not kept readable yet.
+/// A pipeline's declaration, in its current version unless another is asked for, and its row. Secrets are masked.
 ///
 /// # Errors
 /// Refusals `PipelineNotFoundException`, `PipelineVersionNotFoundException`.
@@ -218,15 +233,48 @@ pub async fn get_pipeline<W: HasStore + HasObjects>(
     let Some(view) = world.store().load_pipeline(name).await? else {
         return Err(not_found(&world.settings().account, name.as_str()));
     };
-    if version.is_some_and(|version| version != view.index.pipeline_version) {
-        let message = format!(
-            "Pipeline '{name}' has no version {}; current is {}.",
-            version.unwrap_or(0),
-            view.index.pipeline_version
-        );
-        return Err(EngineError::refused("PipelineVersionNotFoundException", message));
+    let index = view.index;
+    let stored = match version.filter(|version| *version != index.pipeline_version) {
+        None => definitions::definition(&index),
+        Some(version) => older(world, &index, version).await?,
+    };
+    let declaration = definitions::load(world, &stored).await?;
+    Ok((declaration.masked(), index))
+}
+
+async fn older<W: HasStore>(world: &W, index: &PipelineIndex, version: u32) -> Result<Definition, EngineError> {
+    let stored = world.store().load_definition(&index.name, version).await?;
+    // A version beyond the current one, or of another creation, is of an earlier pipeline of this name.
+    let ours = |stored: &Definition| version < index.pipeline_version && stored.created_at == index.created_at;
+    stored.filter(ours).ok_or_else(|| {
+        let (name, current) = (&index.name, index.pipeline_version);
+        let message = format!("Pipeline '{name}' has no version {version}; current is {current}.");
+        EngineError::refused("PipelineVersionNotFoundException", message)
+    })
+}
+
+/// Actions run as the pipeline's role, so one that cannot be assumed is said at once (spec 1.1).
+async fn check_role<W: HasRoles>(world: &W, role_arn: &str) -> Result<(), EngineError> {
+    match world.roles().assume(role_arn, "lastgood").await {
+        Ok(_) => Ok(()),
+        Err(error @ CloudError::Unavailable(_)) => Err(error.into()),
+        // CodePipeline's text; Terraform tries again where it reads "not authorized", since roles take a while to spread.
+        Err(_) => Err(EngineError::refused(
+            "InvalidStructureException",
+            format!("CodePipeline is not authorized to perform AssumeRole on role {role_arn}"),
+        )),
     }
-    Ok((definitions::load_declaration(world, &view.index).await?.masked(), view.index))
+}
+
+/// Two creations at once may together pass the limit by one; it guards nothing that would break.
+async fn check_limit<W: HasStore>(world: &W, name: &PipelineName) -> Result<(), EngineError> {
+    let first = PageRequest { limit: PIPELINES_MAX, after: None };
+    let pipelines = world.store().list_pipelines(first).await?.items;
+    if pipelines.len() < PIPELINES_MAX as usize || pipelines.iter().any(|pipeline| pipeline.name == *name) {
+        return Ok(());
+    }
+    let message = format!("There are {PIPELINES_MAX} pipelines, the most there can be. Delete one that is not used.");
+    Err(EngineError::refused("LimitExceededException", message))
 }
 
 fn summary(index: &PipelineIndex) -> PipelineSummary {

@@ -6,6 +6,7 @@
 use crate::{
     ErrorCode,
     wire::{
+        compatibility::{ReportCompatibilityInput, ReportCompatibilityOutput},
         described::{Described, OperationDescription, doc},
         rollback::{ListRollbackCandidatesInput, ListRollbackCandidatesOutput},
     },
@@ -44,6 +45,13 @@ extensions! {
             ValidationException, PipelineNotFoundException, StageNotFoundException, InvalidNextTokenException,
         ],
         pages candidates;
+
+    /// Tells what a pipeline of CodePipeline's would do otherwise here, and creates nothing.
+    ///
+    /// It names what `CreatePipeline` would refuse, actions and rules that are kept but not run, and what works in another
+    /// way. A declaration that breaks a constraint is refused as `CreatePipeline` refuses it.
+    ReportCompatibility: ReportCompatibilityInput => ReportCompatibilityOutput,
+        refuses with [ValidationException];
 }
 
 /// What an error means, for those the operations above refuse with.

@@ -64,7 +64,7 @@ operations! {
         RetryStageExecution, RollbackStage, StartPipelineExecution, StopPipelineExecution, TagResource, UntagResource,
         UpdateActionType, UpdatePipeline,
     }
-    Lastgood { ListRollbackCandidates }
+    Lastgood { ListRollbackCandidates, ReportCompatibility }
 }
 
 impl Operation {

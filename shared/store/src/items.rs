@@ -39,6 +39,7 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
     let members = match row {
         Row::Pipeline(row) => to_item(row),
         Row::Summary(row) => to_item(row),
+        Row::Definition(row) => to_item(row),
         Row::Stage(row) => to_item(row),
         Row::LatestAction(row) | Row::ActionRun(row) => to_item(row),
         Row::Waiting(row) => to_item(row),
@@ -98,6 +99,7 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
     match row {
         Row::Pipeline(_) => "Pipeline",
         Row::Summary(_) => "PipelineSummary",
+        Row::Definition(_) => "Definition",
         Row::Stage(_) => "Stage",
         Row::LatestAction(_) => "LatestAction",
         Row::Waiting(_) => "Waiting",
@@ -141,6 +143,7 @@ pub(crate) fn version_of(row: &Row) -> Option<u64> {
         Row::Webhook(row) => Some(row.version),
         Row::Tags(row) => Some(row.version),
         Row::Summary(_)
+        | Row::Definition(_)
         | Row::Waiting(_)
         | Row::OpenExecution(_)
         | Row::QueuedJob(_)
@@ -179,6 +182,7 @@ fn expires_at(row: &Row) -> Option<i64> {
         | Row::CustomType(_)
         | Row::CustomTypeCount(_)
         | Row::Summary(_)
+        | Row::Definition(_)
         | Row::Stage(_)
         | Row::LatestAction(_)
         | Row::Waiting(_)

@@ -43,6 +43,7 @@ impl Key {
         match row {
             Row::Pipeline(index) => Self::new(pipeline(&index.name), META),
             Row::Summary(summary) => Self::new(PIPELINES, &summary.name),
+            Row::Definition(row) => Self::definition(&row.pipeline, row.pipeline_version),
             Row::Stage(stage) => Self::new(pipeline(&stage.pipeline), format!("STAGE#{}", stage.name)),
             Row::LatestAction(run) => {
                 Self::new(pipeline(&run.pipeline), format!("ACTION#{}#{}", run.stage, run.action))
@@ -83,6 +84,11 @@ impl Key {
             Row::Webhook(webhook) => Self::webhook(&webhook.definition.name),
             Row::Tags(tags) => Self::tags(&tags.resource),
         }
+    }
+
+    /// Where a version of a declaration is.
+    pub(crate) fn definition(pipeline: &PipelineName, version: u32) -> Self {
+        Self::new(format!("DEFINITIONS#{pipeline}"), format!("{version:010}"))
     }
 
     /// An execution. Its id is a UUID of version 7, whose text sorts by time.

@@ -12,8 +12,8 @@ use domain::{
     StageState, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
-    OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding,
-    StartMarker, Store, StoreError, Write,
+    Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, ResourceTags,
+    SourceBinding, StartMarker, Store, StoreError, Write,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -91,6 +91,14 @@ impl Store for Table {
 
     async fn list_pipelines(&self, page: PageRequest) -> Result<Page<PipelineSummary>, StoreError> {
         self.page(&Range::pipelines(), Direction::Forward, page).await
+    }
+
+    async fn load_definition(
+        &self,
+        pipeline: &PipelineName,
+        pipeline_version: u32,
+    ) -> Result<Option<Definition>, StoreError> {
+        self.get(&Key::definition(pipeline, pipeline_version)).await
     }
 
     async fn load_execution(&self, pipeline: &PipelineName, id: ExecutionId) -> Result<Option<Execution>, StoreError> {

@@ -48,6 +48,25 @@ async fn types_are_filtered_by_owner_and_region() {
 }
 
 #[tokio::test]
+async fn the_six_rule_types_are_listed() {
+    let bench = Bench::new().await;
+    let all = bench.ok("ListRuleTypes", json!({"ruleOwnerFilter": "AWS", "regionFilter": "eu-west-1"})).await;
+    let types = all["ruleTypes"].as_array().unwrap();
+    let providers: Vec<_> = types.iter().map(|one| one["id"]["provider"].as_str().unwrap()).collect();
+    let expected = ["CloudWatchAlarm", "CodeBuild", "Commands", "DeploymentWindow", "LambdaInvoke", "VariableCheck"];
+    assert_eq!(providers, expected);
+    let name = json!({"name": "AlarmName", "required": true, "key": true, "secret": false});
+    assert_eq!(types[0]["ruleConfigurationProperties"][0], name);
+    assert_eq!(
+        types[0]["id"],
+        json!({"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"})
+    );
+    assert_eq!(types[4]["inputArtifactDetails"], json!({"minimumCount": 0, "maximumCount": 5}));
+    assert_eq!(bench.ok("ListRuleTypes", json!({"regionFilter": "us-east-1"})).await, json!({"ruleTypes": []}));
+    bench.refuses("ListRuleTypes", &[(json!({"ruleOwnerFilter": "Custom"}), "ValidationException", "enum")]).await;
+}
+
+#[tokio::test]
 async fn an_action_that_is_not_run_fails_when_its_turn_comes_and_says_so() {
     let bench = Bench::new().await;
     let mut pipeline = shop();

@@ -93,10 +93,14 @@ impl Functions for Invoked {
 }
 
 /// Roles that anyone may assume.
+/// Any role can be assumed but `closed`.
 pub(crate) struct AnyRole;
 
 impl Roles for AnyRole {
-    async fn assume(&self, _: &str, _: &str) -> Result<Credentials, CloudError> {
+    async fn assume(&self, role_arn: &str, _: &str) -> Result<Credentials, CloudError> {
+        if role_arn.ends_with("/closed") {
+            return Err(CloudError::Denied(format!("{role_arn} trusts nobody")));
+        }
         Ok(Credentials {
             access_key_id: "id".to_owned(),
             secret_access_key: "secret".to_owned(),

@@ -7,6 +7,7 @@ mod actions;
 mod catalogue;
 mod cloud;
 mod conditions;
+mod definitions;
 mod deliveries;
 mod executions;
 mod fuzz;

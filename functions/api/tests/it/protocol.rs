@@ -36,14 +36,6 @@ async fn malformed_requests_are_refused_in_the_protocols_form() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_says_so() {
-    let bench = Bench::new().await;
-    let message = "ListRuleTypes is not served by this version of Lastgood.";
-    let refused = bench.refused("ListRuleTypes", json!({})).await;
-    assert_eq!(refused, ("UnknownOperationException".to_owned(), message.to_owned()));
-}
-
-#[tokio::test]
 async fn bodies_travel_as_text_or_in_base64() {
     let bench = Bench::new().await;
     let json = ApiEvent {

@@ -7,6 +7,7 @@ use contract::{ActionInput, ActionOperation, GateInput};
 use domain::{ActionStatus, ExecutionId, ExecutionStatus, GateAnswer, PipelineName, StageReport, StageResult};
 use dynoxide::Database;
 use engine::{HasMachines, Settings, World, ports::Clock};
+use protocol::{Operation, Service};
 use runtime::{Config, SeededEntropy};
 use serde_json::{Value, json};
 use store::Table;
@@ -228,7 +229,8 @@ impl Bench {
 
 /// A call of `operation` by AWS JSON 1.1, signed by Ana's key.
 pub(crate) fn json_call(operation: &str, body: String) -> ApiEvent {
-    let service = if operation == "ListRollbackCandidates" { "Lastgood_20261201" } else { "CodePipeline_20150709" };
+    let ours = Operation::find(Service::Lastgood, operation).is_some();
+    let service = if ours { Service::Lastgood } else { Service::CodePipeline }.target();
     let headers = [
         ("x-amz-target", format!("{service}.{operation}")),
         ("content-type", "application/x-amz-json-1.1".to_owned()),

@@ -81,18 +81,7 @@ fn check_members(action: &ActionDeclaration, info: &ActionTypeInfo, region: &str
     Validation.unless(RUN_ORDERS.contains(&action.run_order), || {
         format!("runOrder of action '{name}' is {}. Use {}", action.run_order, range(&RUN_ORDERS))
     })?;
-    // The Commands action is not in the catalogue.
-    let of_commands_actions = [
-        ("commands", action.commands.is_empty()),
-        ("outputVariables", action.output_variables.is_empty()),
-        ("environmentVariables", action.environment_variables.is_empty()),
-        ("files of output artifacts", action.output_artifacts.iter().all(|artifact| artifact.files.is_empty())),
-    ];
-    for (member, absent) in of_commands_actions {
-        InvalidActionDeclaration.unless(absent, || {
-            format!("Action '{name}' declares {member}, which only Commands actions have. Remove them")
-        })?;
-    }
+    check_commands(action, info)?;
     let own_region = action.region.as_deref().is_none_or(|own| own == region);
     InvalidActionDeclaration.unless(info.id.category != "Source" || own_region, || {
         format!(
@@ -111,6 +100,28 @@ fn check_members(action: &ActionDeclaration, info: &ActionTypeInfo, region: &str
     Validation.unless(TIMEOUT_MINUTES.contains(&minutes), || {
         format!("timeoutInMinutes of action '{name}' is {minutes}. Use {}", range(&TIMEOUT_MINUTES))
     })
+}
+
+/// What belongs to actions that run commands.
+fn check_commands(action: &ActionDeclaration, info: &ActionTypeInfo) -> Result<(), StructureError> {
+    let name = &action.name;
+    if (info.id.owner.as_str(), info.id.provider.as_str()) == ("AWS", "Commands") {
+        // CodePipeline's text.
+        return InvalidActionDeclaration
+            .unless(!action.commands.is_empty(), || format!("Action {name} must have a non-empty commands field"));
+    }
+    let of_commands_actions = [
+        ("commands", action.commands.is_empty()),
+        ("outputVariables", action.output_variables.is_empty()),
+        ("environmentVariables", action.environment_variables.is_empty()),
+        ("files of output artifacts", action.output_artifacts.iter().all(|artifact| artifact.files.is_empty())),
+    ];
+    for (member, absent) in of_commands_actions {
+        InvalidActionDeclaration.unless(absent, || {
+            format!("Action '{name}' declares {member}, which only Commands actions have. Remove them")
+        })?;
+    }
+    Ok(())
 }
 
 pub(super) fn range<T: std::fmt::Display>(range: &RangeInclusive<T>) -> String {

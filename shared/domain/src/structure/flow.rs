@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{StructureError, StructureErrorKind, first_duplicate};
 use crate::variables::{Target, references};
-use crate::{ActionDeclaration, PipelineDeclaration};
+use crate::{ActionDeclaration, InputArtifact, PipelineDeclaration};
 
 use StructureErrorKind::{InvalidActionDeclaration, InvalidStructure};
 
@@ -53,7 +53,13 @@ impl<'a> Flow<'a> {
     /// Checks that every action finds what it reads and refers to.
     pub(super) fn check_actions(&self, declaration: &PipelineDeclaration) -> Result<(), StructureError> {
         actions(declaration).try_for_each(|(at, action)| {
-            self.check_inputs(action, at)?;
+            self.check_inputs(&action.input_artifacts, at).map_err(|artifact| {
+                let name = &action.name;
+                InvalidActionDeclaration.error(format!(
+                    "Input Artifact Bundle {artifact} in action {name} is not declared as Output Artifact Bundle in \
+                     any of the preceding actions"
+                ))
+            })?;
             let referrer = match action.action_type_id.category.as_str() {
                 "Source" => Referrer::SourceAction,
                 _ => Referrer::Other,
@@ -65,14 +71,11 @@ impl<'a> Flow<'a> {
         })
     }
 
-    fn check_inputs(&self, action: &ActionDeclaration, at: Position) -> Result<(), StructureError> {
+    /// The first of `inputs` that nothing makes before `at`.
+    pub(super) fn check_inputs<'i>(&self, inputs: &'i [InputArtifact], at: Position) -> Result<(), &'i str> {
         let is_made = |name: &str| self.artifacts.get(name).is_some_and(|made| *made < at);
-        match action.input_artifacts.iter().find(|input| !is_made(&input.name)) {
-            Some(missing) => Err(InvalidActionDeclaration.error(format!(
-                "Input Artifact Bundle {} in action {} is not declared as Output Artifact Bundle in any of the \
-                 preceding actions",
-                missing.name, action.name
-            ))),
+        match inputs.iter().find(|input| !is_made(&input.name)) {
+            Some(missing) => Err(&missing.name),
             None => Ok(()),
         }
     }

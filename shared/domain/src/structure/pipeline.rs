@@ -13,6 +13,9 @@ const STAGES_MAX: usize = 50;
 const ACTIONS_PER_STAGE_MAX: usize = 100;
 const ACTIONS_PER_PIPELINE_MAX: usize = 1000;
 
+/// All triggers together, as JSON.
+const TRIGGERS_BYTES_MAX: usize = 200 * 1024;
+
 const SOURCE: &str = "Source";
 
 pub(super) fn check_stages(declaration: &PipelineDeclaration) -> Result<(), StructureError> {
@@ -104,13 +107,17 @@ pub(super) fn check_triggers(declaration: &PipelineDeclaration) -> Result<(), St
         .filter(|action| action.action_type_id.provider == "CodeStarSourceConnection")
         .map(|action| action.name.as_str())
         .collect();
+    let bytes: usize = declaration.triggers.iter().map(|trigger| trigger.to_string().len()).sum();
+    // Our wording, here and for two triggers of a source.
+    InvalidStructure.unless(bytes <= TRIGGERS_BYTES_MAX, || {
+        format!("The triggers of the pipeline take {bytes} bytes. They can take up to {TRIGGERS_BYTES_MAX}")
+    })?;
     let sources =
         || declaration.triggers.iter().map(|trigger| trigger["gitConfiguration"]["sourceActionName"].as_str());
     InvalidStructure.unless(sources().all(|name| name.is_some_and(|name| connections.contains(name))), || {
         "Triggers for connections must reference a CodeStarSourceConnection action.".into()
     })?;
     match first_duplicate(sources().flatten()) {
-        // Our wording.
         Some(name) => Err(InvalidStructure
             .error(format!("Source action '{name}' has more than one trigger. Put all filters into one trigger"))),
         None => Ok(()),

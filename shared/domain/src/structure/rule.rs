@@ -7,7 +7,7 @@ use super::condition::{Context, Kind};
 use super::configuration::{check_keys, check_one_of, has_reference, is_given};
 use super::flow::Referrer;
 use super::{StructureError, StructureErrorKind};
-use crate::{RuleDeclaration, RuleTypeId};
+use crate::{RULE_TYPES, RuleDeclaration, RuleTypeId, RuleTypeInfo, find_rule_type};
 
 use StructureErrorKind::{InvalidStageDeclaration, Validation};
 
@@ -15,40 +15,25 @@ use StructureErrorKind::{InvalidStageDeclaration, Validation};
 const WAIT_MINUTES: RangeInclusive<u32> = 1..=86_400;
 const ALARM_STATES: &[&str] = &["ALARM", "OK", "INSUFFICIENT_DATA"];
 
-/// A rule that is run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Provider {
-    CloudWatchAlarm,
-    VariableCheck,
-}
-
-impl Provider {
-    const AVAILABLE: &str = "CloudWatchAlarm, VariableCheck";
-
-    fn find(id: &RuleTypeId) -> Option<Self> {
-        let owner = id.owner.as_deref().unwrap_or("AWS");
-        let version = id.version.as_deref().unwrap_or("1");
-        match (id.category.as_str(), owner, id.provider.as_str(), version) {
-            ("Rule", "AWS", "CloudWatchAlarm", "1") => Some(Self::CloudWatchAlarm),
-            ("Rule", "AWS", "VariableCheck", "1") => Some(Self::VariableCheck),
-            _ => None,
-        }
-    }
-}
-
 pub(super) fn check(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclaration) -> Result<(), StructureError> {
     let subject = format!("Rule '{}' in {}", rule.name, context.place());
-    let provider = Provider::find(&rule.rule_type_id).ok_or_else(|| unavailable(&subject, &rule.rule_type_id))?;
-    // LambdaInvoke could skip too, but is not available.
-    InvalidStageDeclaration.unless(result != Some("SKIP") || provider == Provider::VariableCheck, || {
+    let info = find_rule_type(&rule.rule_type_id).ok_or_else(|| unavailable(&subject, &rule.rule_type_id))?;
+    InvalidStageDeclaration.unless(result != Some("SKIP") || info.may_skip, || {
         format!("{subject} cannot be used with the result SKIP. Use LambdaInvoke or VariableCheck rules, or FAIL")
     })?;
-    check_members(&subject, rule)?;
-    check_configuration(context, result, rule, provider)
+    check_members(&subject, rule, info)?;
+    context.flow.check_inputs(&rule.input_artifacts, context.position()).map_err(|name| {
+        InvalidStageDeclaration.error(format!(
+            "{subject} reads the artifact '{name}', which no action \
+             that runs earlier makes"
+        ))
+    })?;
+    check_configuration(context, result, rule, info)
         .map_err(|problem| InvalidStageDeclaration.error(format!("{subject} {problem}")))
 }
 
 fn unavailable(subject: &str, id: &RuleTypeId) -> StructureError {
+    let available: Vec<_> = RULE_TYPES.iter().map(|info| info.provider).collect();
     InvalidStageDeclaration.error(format!(
         "{subject} has the RuleType (Category: '{}', Provider: '{}', Owner: '{}', Version: '{}'), which is not \
          available. Use one of {}",
@@ -56,19 +41,25 @@ fn unavailable(subject: &str, id: &RuleTypeId) -> StructureError {
         id.provider,
         id.owner.as_deref().unwrap_or("AWS"),
         id.version.as_deref().unwrap_or("1"),
-        Provider::AVAILABLE,
+        available.join(", "),
     ))
 }
 
-fn check_members(subject: &str, rule: &RuleDeclaration) -> Result<(), StructureError> {
-    for (member, absent) in
-        [("commands", rule.commands.is_empty()), ("inputArtifacts", rule.input_artifacts.is_empty())]
-    {
-        InvalidStageDeclaration.unless(absent, || {
-            let provider = &rule.rule_type_id.provider;
-            format!("{subject} declares {member}, which {provider} rules do not have. Remove them")
-        })?;
-    }
+fn check_members(subject: &str, rule: &RuleDeclaration, info: &RuleTypeInfo) -> Result<(), StructureError> {
+    let provider = info.provider;
+    InvalidStageDeclaration.unless(info.has_commands() || rule.commands.is_empty(), || {
+        format!("{subject} declares commands, which {provider} rules do not have. Remove them")
+    })?;
+    InvalidStageDeclaration.unless(!info.has_commands() || !rule.commands.is_empty(), || {
+        format!("{subject} must have a non-empty commands field")
+    })?;
+    let count = rule.input_artifacts.len();
+    InvalidStageDeclaration.unless(count == 0 || *info.inputs.end() > 0, || {
+        format!("{subject} declares inputArtifacts, which {provider} rules do not have. Remove them")
+    })?;
+    InvalidStageDeclaration.unless(info.inputs.contains(&count), || {
+        format!("{subject} declares {count} input artifacts. Declare {}", range(&info.inputs))
+    })?;
     match rule.timeout_in_minutes {
         Some(minutes) if !TIMEOUT_MINUTES.contains(&minutes) => {
             Err(Validation
@@ -82,20 +73,18 @@ fn check_configuration(
     context: &Context<'_>,
     result: Option<&str>,
     rule: &RuleDeclaration,
-    provider: Provider,
+    info: &RuleTypeInfo,
 ) -> Result<(), String> {
     let configuration = &rule.configuration;
-    match provider {
-        Provider::CloudWatchAlarm => {
-            check_keys(configuration, &["AlarmName"], &["AlarmStates", "WaitTime", "Watch"])?;
+    check_keys(configuration, info.required_keys, info.optional_keys)?;
+    match info.provider {
+        "CloudWatchAlarm" => {
             check_wait_time(configuration.get("WaitTime"))?;
             check_alarm_states(configuration.get("AlarmStates"))?;
             check_watch(context, result, rule)?;
         }
-        Provider::VariableCheck => {
-            check_keys(configuration, &["Variable", "Value", "Operator"], &[])?;
-            check_one_of(configuration, "Operator", &["EQ", "NE", "CONTAINS", "MATCHES"])?;
-        }
+        "VariableCheck" => check_one_of(configuration, "Operator", &["EQ", "NE", "CONTAINS", "MATCHES"])?,
+        _ => {}
     }
     context
         .flow

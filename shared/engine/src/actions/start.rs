@@ -133,7 +133,8 @@ async fn record<W: HasStore + HasMachines>(
         None
     };
     let info = custom.map(|custom| custom.info);
-    if let Err(why) = prepare(&mut run, execution, action, info) {
+    let region = &world.settings().region;
+    if let Err(why) = prepare(&mut run, execution, action, info, region) {
         run.status = ActionStatus::Failed;
         run.error_code = Some("ConfigurationError".to_owned());
         run.error_message = Some(why);
@@ -151,6 +152,7 @@ fn prepare(
     execution: &Execution,
     action: &ActionDeclaration,
     custom: Option<ActionTypeInfo>,
+    region: &str,
 ) -> Result<(), String> {
     let id = &action.action_type_id;
     if action_kind(id).is_none() {
@@ -159,6 +161,12 @@ fn prepare(
              that it runs, such as a Lambda function (Invoke) or a custom action with a job worker of yours, or leave \
              this stage to CodePipeline.",
             id.category, id.provider, id.owner, id.version
+        ));
+    }
+    if let Some(elsewhere) = action.region.as_ref().filter(|own| *own != region) {
+        return Err(format!(
+            "The action is to run in {elsewhere}, and Lastgood runs actions in its own region alone, {region}. Remove \
+             the action's region, or run this stage by a Lastgood in {elsewhere}."
         ));
     }
     let execution_id = execution.id.to_string();

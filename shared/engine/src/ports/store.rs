@@ -19,6 +19,8 @@ pub enum Row {
     Pipeline(PipelineIndex),
     /// A pipeline's line in the list of pipelines.
     Summary(PipelineSummary),
+    /// Where one version of a pipeline's declaration is.
+    Definition(Definition),
     /// A stage.
     Stage(StageState),
     /// Latest run of an action, beside its stage.
@@ -83,6 +85,22 @@ pub struct PipelineSummary {
     pub created_at: Timestamp,
     /// When its current version was stored.
     pub updated_at: Timestamp,
+}
+
+/// Where one version of a pipeline's declaration is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Definition {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The version.
+    pub pipeline_version: u32,
+    /// S3 key of its declaration.
+    pub key: String,
+    /// SHA-256 of that object.
+    pub digest: String,
+    /// When the pipeline was created, which tells it from an earlier one of its name.
+    pub created_at: Timestamp,
 }
 
 /// An execution that has not ended.
@@ -250,6 +268,13 @@ pub trait Store: Send + Sync {
         &self,
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<PipelineSummary>, StoreError>> + Send;
+
+    /// Where a version of a pipeline's declaration is.
+    fn load_definition(
+        &self,
+        pipeline: &PipelineName,
+        pipeline_version: u32,
+    ) -> impl Future<Output = Result<Option<Definition>, StoreError>> + Send;
 
     /// An execution.
     fn load_execution(

@@ -40,6 +40,7 @@ pub mod action_types;
 pub mod actions;
 pub mod approvals;
 pub mod borrowed;
+pub mod compatibility;
 mod epoch;
 pub mod executions;
 pub mod jobs;

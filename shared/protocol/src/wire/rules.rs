@@ -1,11 +1,13 @@
-//! Rule executions.
+//! Rule executions and rule types.
 
 use std::collections::BTreeMap;
 
 use domain::{ActionStatus, ExecutionId, PipelineName, RuleTypeId, StageName};
 
 use super::Epoch;
-use super::actions::{ActionExecutionFilter, ArtifactDetail};
+use super::actions::{
+    ActionConfigurationProperty, ActionExecutionFilter, ActionTypeSettings, ArtifactDetail, ArtifactDetails,
+};
 use super::state::ErrorDetails;
 
 wire! {
@@ -43,6 +45,21 @@ wire! {
         role_arn: String,
         region: String,
         input_artifacts: Vec<ArtifactDetail>,
+    }
+
+    /// ListRuleTypes.
+    #[derive(Default)]
+    ListRuleTypesInput { ; rule_owner_filter: String, region_filter: String }
+
+    /// ListRuleTypes' answer.
+    ListRuleTypesOutput { rule_types: Vec<RuleType>; }
+
+    /// A rule type and what it takes.
+    RuleType {
+        id: RuleTypeId,
+        input_artifact_details: ArtifactDetails;
+        settings: ActionTypeSettings,
+        rule_configuration_properties: Vec<ActionConfigurationProperty>,
     }
 
     /// What an evaluation found.

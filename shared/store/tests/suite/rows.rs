@@ -49,6 +49,7 @@ async fn single_rows_come_back_by_one_read() -> Result<()> {
     let cause = "x".repeat(5000);
     world
         .put([
+            Row::Definition(definition(2)),
             Row::Execution(execution(1)),
             Row::ActionRun(run(1, 1)),
             Row::ActionRun(run(1, 2)),
@@ -60,6 +61,8 @@ async fn single_rows_come_back_by_one_read() -> Result<()> {
             Row::Tags(tags()),
         ])
         .await?;
+    assert_eq!(one_request!(world, world.table.load_definition(&shop(), 2)), Some(definition(2)));
+    assert_eq!(world.table.load_definition(&shop(), 1).await?, None);
     let found = one_request!(world, world.table.load_execution(&shop(), execution_id(1)));
     assert_eq!(found, Some(Execution { version: 1, ..execution(1) }));
     let found = one_request!(world, world.table.load_action_run(&shop(), execution_id(1), run_id(1)));

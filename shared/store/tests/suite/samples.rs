@@ -8,7 +8,7 @@ use domain::{
     Waiting, Watch, Webhook,
 };
 use engine::ports::{
-    OpenExecution, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding, StartMarker,
+    Definition, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding, StartMarker,
 };
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -65,6 +65,13 @@ fn kind() -> Value {
 
 fn action_type() -> Value {
     json!({"category": "Deploy", "owner": "AWS", "provider": "S3", "version": "1"})
+}
+
+pub(crate) fn definition(version: u32) -> Definition {
+    from(json!({
+        "pipeline": "shop", "pipelineVersion": version, "key": "definitions/shop/2", "digest": "00",
+        "createdAt": at(0),
+    }))
 }
 
 pub(crate) fn summary(name: &str) -> PipelineSummary {

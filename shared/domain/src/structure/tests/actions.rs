@@ -124,6 +124,87 @@ fn each_action_by_itself() {
 }
 
 #[test]
+fn actions_that_run_commands() {
+    fn commands(pipeline: &mut Value, members: Value) {
+        let action = action(pipeline, 1);
+        action["actionTypeId"] = type_id("Compute", "Commands");
+        action["configuration"] = json!({});
+        action["inputArtifacts"] = json!([{"name": "Package"}]);
+        action.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    }
+    run(&[
+        accepted("every member", |p| {
+            commands(
+                p,
+                json!({"commands": ["make", "make dist"], "outputVariables": ["TAG"], "namespace": "Made",
+                    "environmentVariables": [{"name": "KEY", "value": "key", "type": "SECRETS_MANAGER"}],
+                    "outputArtifacts": [{"name": "Dist", "files": ["dist/**"]}]}),
+            );
+        }),
+        refused("none", |p| commands(p, json!({})), INVALID, "Action Build must have a non-empty commands field"),
+        refused(
+            "in V1",
+            |p| {
+                commands(p, json!({"commands": ["make"]}));
+                p["pipelineType"] = json!("V1");
+                p["variables"] = json!([]);
+            },
+            INVALID,
+            "Commands Action can only be used with V2 pipelines.",
+        ),
+    ]);
+}
+
+#[test]
+fn types_that_are_not_run_are_kept_with_every_key() {
+    fn deploy(pipeline: &mut Value, owner: &str, provider: &str, configuration: Value) {
+        let action = action(pipeline, 1);
+        action["actionTypeId"] = json!({"category": "Deploy", "owner": owner, "provider": provider, "version": "1"});
+        action["configuration"] = configuration;
+        action["inputArtifacts"] = json!([{"name": "Package"}]);
+    }
+    run(&[
+        accepted("unknown keys", |p| {
+            deploy(p, "AWS", "ECS", json!({"ClusterName": "c", "ServiceName": "s", "FileName": "i.json", "New": "x"}));
+        }),
+        refused(
+            "missing key",
+            |p| deploy(p, "AWS", "ECS", json!({"ClusterName": "c"})),
+            INVALID,
+            "Action configuration for action 'Build' is missing required configuration 'ServiceName'",
+        ),
+        accepted("another region", |p| {
+            p["artifactStores"] = json!({"us-east-1": p["artifactStore"], "eu-west-1": p["artifactStore"]});
+            p["artifactStore"] = Value::Null;
+            deploy(p, "AWS", "CodeDeploy", json!({"ApplicationName": "a", "DeploymentGroupName": "g"}));
+            action(p, 1)["region"] = json!("eu-west-1");
+        }),
+        refused(
+            "another region of a third party",
+            |p| {
+                p["artifactStores"] = json!({"us-east-1": p["artifactStore"], "eu-west-1": p["artifactStore"]});
+                p["artifactStore"] = Value::Null;
+                let keys = json!({"ClientId": "c", "SkillId": "s", "ClientSecret": "x", "RefreshToken": "y"});
+                deploy(p, "ThirdParty", "AlexaSkillsKit", keys);
+                action(p, 1)["region"] = json!("eu-west-1");
+            },
+            INVALID,
+            "Action 'Build' can only run in the region of the pipeline: its type is not of AWS. Remove its region",
+        ),
+        refused(
+            "V2 alone",
+            |p| {
+                deploy(p, "AWS", "EKS", json!({"ClusterName": "c"}));
+                p["pipelineType"] = json!("V1");
+                p["variables"] = json!([]);
+            },
+            INVALID,
+            "EKS Action can only be used with V2 pipelines.",
+        ),
+    ]);
+}
+
+#[test]
 fn configuration_of_actions() {
     fn source(pipeline: &mut Value) -> &mut Value {
         &mut pipeline["stages"][0]["actions"][0]["configuration"]

@@ -171,6 +171,16 @@ fn variables_triggers_and_stores() {
             "Source action 'App' has more than one trigger. Put all filters into one trigger",
         ),
         refused(
+            "long triggers",
+            |p| {
+                p["stages"][0]["actions"][0]["actionTypeId"]["provider"] = json!("CodeStarSourceConnection");
+                let pattern = "x".repeat(255);
+                p["triggers"] = json!(vec![json!({"gitConfiguration": {"push": vec![pattern; 8]}}); 99]);
+            },
+            structure,
+            "The triggers of the pipeline take 207405 bytes. They can take up to 204800",
+        ),
+        refused(
             "one store, two regions",
             |p| action(p, 1)["region"] = json!("eu-west-1"),
             structure,

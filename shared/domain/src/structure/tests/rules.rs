@@ -18,10 +18,10 @@ fn rules_are_checked() {
     run(&[
         refused(
             "unavailable rule",
-            |p| success(p, rule("DeploymentWindow", json!({"Cron": "x"}))),
+            |p| success(p, rule("Banana", json!({}))),
             INVALID,
             subject(
-                "has the RuleType (Category: 'Rule', Provider: 'DeploymentWindow', Owner: 'AWS', Version: '1'), which is not available. Use one of CloudWatchAlarm, VariableCheck",
+                "has the RuleType (Category: 'Rule', Provider: 'Banana', Owner: 'AWS', Version: '1'), which is not available. Use one of CloudWatchAlarm, CodeBuild, Commands, DeploymentWindow, LambdaInvoke, VariableCheck",
             ),
         ),
         refused(
@@ -33,7 +33,7 @@ fn rules_are_checked() {
             },
             INVALID,
             subject(
-                "has the RuleType (Category: 'Rule', Provider: 'CloudWatchAlarm', Owner: 'AWS', Version: '2'), which is not available. Use one of CloudWatchAlarm, VariableCheck",
+                "has the RuleType (Category: 'Rule', Provider: 'CloudWatchAlarm', Owner: 'AWS', Version: '2'), which is not available. Use one of CloudWatchAlarm, CodeBuild, Commands, DeploymentWindow, LambdaInvoke, VariableCheck",
             ),
         ),
         accepted("owner and version left out", |p| {
@@ -143,6 +143,65 @@ fn rules_are_checked() {
             },
             INVALID,
             "Rule 'R' in beforeEntry of stage 'Deploy' has a configuration key 'Variable' that refers to #{Smoke.X}, but no action that runs earlier has the namespace 'Smoke'",
+        ),
+    ]);
+}
+
+#[test]
+fn every_rule_type_has_its_own_demands() {
+    fn success(pipeline: &mut Value, provider: &str, members: Value) {
+        let mut declared = rule(provider, json!({}));
+        declared.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        set(pipeline, "onSuccess", condition("FAIL", declared));
+    }
+    let subject = |problem: &str| format!("Rule 'R' in onSuccess of stage 'Deploy' {problem}");
+    let missing = |key: &str| subject(&format!("is missing required configuration '{key}'"));
+    run(&[
+        accepted("window", |p| {
+            let configuration = json!({"Cron": "0 0 9-17 ? * MON-FRI *", "TimeZone": "PST"});
+            success(p, "DeploymentWindow", json!({"configuration": configuration}));
+        }),
+        refused("window without times", |p| success(p, "DeploymentWindow", json!({})), INVALID, missing("Cron")),
+        accepted("function", |p| {
+            let configuration = json!({"FunctionName": "smoke", "UserParameters": "#{variables.Env}"});
+            success(
+                p,
+                "LambdaInvoke",
+                json!({"configuration": configuration, "inputArtifacts": [{"name": "Package"}]}),
+            );
+        }),
+        refused("no function", |p| success(p, "LambdaInvoke", json!({})), INVALID, missing("FunctionName")),
+        accepted("skip by a function", |p| {
+            set(p, "beforeEntry", condition("SKIP", rule("LambdaInvoke", json!({"FunctionName": "smoke"}))));
+        }),
+        accepted("commands", |p| {
+            success(p, "Commands", json!({"commands": ["make test"], "inputArtifacts": [{"name": "Package"}]}));
+        }),
+        refused(
+            "no commands",
+            |p| success(p, "Commands", json!({})),
+            INVALID,
+            subject("must have a non-empty commands field"),
+        ),
+        accepted("build", |p| {
+            let configuration = json!({"ProjectName": "checks", "PrimarySource": "Package"});
+            success(p, "CodeBuild", json!({"configuration": configuration, "inputArtifacts": [{"name": "Package"}]}));
+        }),
+        refused("no project", |p| success(p, "CodeBuild", json!({})), INVALID, missing("ProjectName")),
+        refused(
+            "artifact of nobody",
+            |p| success(p, "Commands", json!({"commands": ["ls"], "inputArtifacts": [{"name": "Other"}]})),
+            INVALID,
+            subject("reads the artifact 'Other', which no action that runs earlier makes"),
+        ),
+        refused(
+            "too many artifacts",
+            |p| {
+                let many = json!(vec![json!({"name": "Package"}); 6]);
+                success(p, "LambdaInvoke", json!({"configuration": {"FunctionName": "x"}, "inputArtifacts": many}));
+            },
+            INVALID,
+            subject("declares 6 input artifacts. Declare 0 to 5"),
         ),
     ]);
 }

@@ -1,0 +1,208 @@
+//! What a pipeline of CodePipeline's does otherwise in Lastgood, said before it is created.
+
+use crate::secrets::MASK;
+use crate::{
+    ActionDeclaration, Catalogue, Condition, ExecutionMode, PipelineDeclaration, RuleDeclaration, StageDeclaration,
+    find_rule_type, validate_structure,
+};
+
+/// How much a difference matters, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The pipeline cannot be created.
+    Refused,
+    /// It can be created, and this part of it fails or starts nothing.
+    Unsupported,
+    /// This part works in another way.
+    Different,
+    /// This part is kept and has no effect.
+    Ignored,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Where in the declaration, as CodePipeline's validation errors spell it: `pipeline.stages.1.member.name`.
+    pub path: String,
+    /// What is different, and what can be done about it.
+    pub message: String,
+}
+
+/// Everything that `declaration` would do otherwise in `region` of `account`, in the order of the declaration.
+pub fn differences(
+    declaration: &PipelineDeclaration,
+    catalogue: &Catalogue,
+    region: &str,
+    account: &str,
+) -> Vec<Difference> {
+    let mut report = Report { findings: Vec::new(), catalogue, region, account };
+    if let Err(error) = validate_structure(declaration, catalogue, region) {
+        let message = format!("CreatePipeline would answer {}: {}", error.kind.exception(), error.message);
+        report.add(Severity::Refused, "pipeline", message);
+    }
+    report.pipeline(declaration);
+    for (index, stage) in declaration.stages.iter().enumerate() {
+        report.stage(stage, &format!("pipeline.stages.{}.member", index + 1));
+    }
+    report.findings
+}
+
+struct Report<'a> {
+    findings: Vec<Difference>,
+    catalogue: &'a Catalogue,
+    region: &'a str,
+    account: &'a str,
+}
+
+impl Report<'_> {
+    fn add(&mut self, severity: Severity, path: impl Into<String>, message: impl Into<String>) {
+        self.findings.push(Difference { severity, path: path.into(), message: message.into() });
+    }
+
+    fn pipeline(&mut self, declaration: &PipelineDeclaration) {
+        self.role(&declaration.role_arn, "pipeline.roleArn");
+        if declaration.version.is_some() {
+            let message = "Versions are counted anew: the pipeline begins at version 1.";
+            self.add(Severity::Ignored, "pipeline.version", message);
+        }
+        if declaration.execution_mode == ExecutionMode::Parallel {
+            let message = "A PARALLEL pipeline has no stage that can be rolled back, neither by RollbackStage nor by an \
+                           alarm. Use QUEUED or SUPERSEDED where a stage has to go back.";
+            self.add(Severity::Different, "pipeline.executionMode", message);
+        }
+        for other in declaration.artifact_stores.iter().flatten().map(|(region, _)| region) {
+            if other != self.region {
+                let message =
+                    format!("The artifact store of {other} is not used: actions run in {} alone.", self.region);
+                self.add(Severity::Ignored, format!("pipeline.artifactStores.{other}.member"), message);
+            }
+        }
+        for index in 1..=declaration.triggers.len() {
+            let message = "Git triggers are kept but start nothing. Start the pipeline by an upload to its S3 source, by \
+                           StartPipelineExecution or by a webhook.";
+            self.add(Severity::Unsupported, format!("pipeline.triggers.{index}.member"), message);
+        }
+    }
+
+    fn stage(&mut self, stage: &StageDeclaration, path: &str) {
+        for (index, action) in stage.actions.iter().enumerate() {
+            self.action(action, &format!("{path}.actions.{}.member", index + 1));
+        }
+        let conditions = |conditions: &Option<crate::StageConditions>| {
+            conditions.iter().flat_map(|declared| declared.conditions.clone()).collect::<Vec<_>>()
+        };
+        let of_failure = stage.on_failure.iter().flat_map(|declared| declared.conditions.clone()).collect();
+        let kinds = [
+            ("beforeEntry", conditions(&stage.before_entry)),
+            ("onSuccess", conditions(&stage.on_success)),
+            ("onFailure", of_failure),
+        ];
+        for (kind, conditions) in kinds {
+            for (index, condition) in conditions.iter().enumerate() {
+                self.condition(condition, &format!("{path}.{kind}.conditions.{}.member", index + 1));
+            }
+        }
+    }
+
+    fn action(&mut self, action: &ActionDeclaration, path: &str) {
+        let id = &action.action_type_id;
+        let (provider, owner) = (&id.provider, &id.owner);
+        let Some(info) = self.catalogue.find(id) else {
+            let message = match owner.as_str() {
+                "Custom" => format!("There is no custom action type {provider}. Create it first."),
+                _ => format!("{owner} has no {} action type {provider} of version {}.", id.category, id.version),
+            };
+            self.add(Severity::Refused, format!("{path}.actionTypeId"), message);
+            return;
+        };
+        let (secrets, is_run): (Vec<_>, _) = (info.secret_keys().map(str::to_owned).collect(), info.kind.is_some());
+        if !is_run {
+            let message = format!(
+                "{} actions of {provider} are kept but not run yet: the action fails when its turn comes. Put a Lambda \
+                 function (Invoke) or a custom action with a job worker of yours in its place.",
+                id.category
+            );
+            self.add(Severity::Unsupported, format!("{path}.actionTypeId"), message);
+        }
+        if let Some(elsewhere) = action.region.as_ref().filter(|own| *own != self.region) {
+            let message = format!(
+                "Actions run in {} alone: this one, of {elsewhere}, fails when its turn comes. Run it by a Lastgood in \
+                 {elsewhere}.",
+                self.region
+            );
+            self.add(Severity::Unsupported, format!("{path}.region"), message);
+        }
+        if let Some(role) = &action.role_arn {
+            self.role(role, &format!("{path}.roleArn"));
+        }
+        for key in secrets.iter().filter(|key| action.configuration.get(*key).is_some_and(|value| value == MASK)) {
+            let message =
+                format!("'{MASK}' stands for a value that CodePipeline does not tell. Write the value itself.");
+            self.add(Severity::Different, format!("{path}.configuration.{key}.member"), message);
+        }
+        self.settings(action, path);
+    }
+
+    fn settings(&mut self, action: &ActionDeclaration, path: &str) {
+        let setting = |key: &str| action.configuration.get(key).map(String::as_str);
+        let id = &action.action_type_id;
+        match (id.category.as_str(), id.provider.as_str()) {
+            ("Source", "S3") if setting("PollForSourceChanges") != Some("false") => {
+                let message = "Sources are not polled. Let the bucket send its events (EventBridge or an S3 \
+                               notification), then each upload starts the pipeline.";
+                self.add(Severity::Different, format!("{path}.configuration.PollForSourceChanges.member"), message);
+            }
+            ("Approval", "Manual") if setting("NotificationArn").is_some() => {
+                let message = "Nothing is published to the topic. The waiting approval shows in GetPipelineState.";
+                self.add(Severity::Ignored, format!("{path}.configuration.NotificationArn.member"), message);
+            }
+            _ => {}
+        }
+    }
+
+    /// A role of another account, or one that nobody prepared.
+    fn role(&mut self, role_arn: &str, path: &str) {
+        let message = if role_arn.split(':').nth(4) == Some(self.account) {
+            "Lastgood's functions assume the role, so its trust policy has to name them. Actions on S3 use the \
+             permissions of those functions."
+                .to_owned()
+        } else {
+            format!(
+                "The role is not of account {}. Let its trust policy name Lastgood's functions there.",
+                self.account
+            )
+        };
+        self.add(Severity::Different, path, message);
+    }
+
+    fn condition(&mut self, condition: &Condition, path: &str) {
+        for (index, rule) in condition.rules.iter().enumerate() {
+            self.rule(rule, &format!("{path}.rules.{}.member", index + 1));
+        }
+    }
+
+    fn rule(&mut self, rule: &RuleDeclaration, path: &str) {
+        let provider = &rule.rule_type_id.provider;
+        match find_rule_type(&rule.rule_type_id) {
+            None => {
+                let message = format!("There is no rule type {provider} of that owner and version.");
+                self.add(Severity::Refused, format!("{path}.ruleTypeId"), message);
+            }
+            Some(info) if !info.is_run => {
+                let message = format!("{provider} rules are kept but not evaluated yet: the rule counts as failed.");
+                self.add(Severity::Unsupported, format!("{path}.ruleTypeId"), message);
+            }
+            Some(_) => {}
+        }
+        if let Some(elsewhere) = rule.region.as_ref().filter(|own| *own != self.region) {
+            let message = format!("Rules look at {} alone, not at {elsewhere}.", self.region);
+            self.add(Severity::Ignored, format!("{path}.region"), message);
+        }
+        if rule.role_arn.is_some() {
+            let message = "Rules use the permissions of Lastgood's functions.";
+            self.add(Severity::Ignored, format!("{path}.roleArn"), message);
+        }
+    }
+}
