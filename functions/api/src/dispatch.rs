@@ -6,8 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    action_types, actions, approvals, catalogue, compatibility, executions, failure::Failure, jobs, paging::Listing,
-    pipelines, revisions, rollback, rules, state, tags, targets, transitions, webhooks,
+    action_types, actions, approvals, catalogue, compatibility, decisions, executions, failure::Failure, holds, jobs,
+    paging::Listing, pipelines, preview, revisions, rollback, rules, state, tags, targets, transitions, webhooks,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -68,6 +68,16 @@ where
             let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
             write(tags::list(world, &listing, read(input)?).await?)
         }
+        O::PreviewRollback => write(preview::preview(world, read(input)?, caller).await?),
+        O::ListRollbackDecisions => {
+            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(decisions::list(world, &listing, read(input)?).await?)
+        }
+        O::ListHolds => {
+            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(holds::list(world, &listing, read(input)?).await?)
+        }
+        O::ReleaseHold => write(holds::release(world, read(input)?, caller).await?),
         O::EnableStageTransition => write(transitions::enable(world, read(input)?, caller).await?),
         O::DisableStageTransition => write(transitions::disable(world, read(input)?, caller).await?),
         O::PutApprovalResult => write(approvals::put(world, read(input)?).await?),

@@ -197,16 +197,6 @@ impl std::fmt::Display for Cursor {
 
 fn detail(execution: Execution) -> PipelineExecution {
     let rollback_metadata = rollback_metadata(&execution);
-    let revisions = execution.revisions.into_iter().map(|revision| ArtifactRevision {
-        name: Some(revision.artifact_name),
-        revision_id: Some(revision.revision_id),
-        revision_change_identifier: revision.revision_change_identifier,
-        revision_summary: revision.revision_summary,
-        created: revision.created.map(Into::into),
-        revision_url: None,
-    });
-    let variables = execution.variables.into_iter();
-    let variables = variables.map(|(name, resolved_value)| ResolvedPipelineVariable { name, resolved_value });
     PipelineExecution {
         pipeline_name: execution.pipeline,
         pipeline_version: execution.pipeline_version,
@@ -215,8 +205,8 @@ fn detail(execution: Execution) -> PipelineExecution {
         execution_mode: execution.mode,
         execution_type: execution.execution_type,
         status_summary: execution.status_summary,
-        artifact_revisions: Some(revisions.collect()),
-        variables: Some(variables.collect()),
+        artifact_revisions: Some(artifact_revisions(execution.revisions)),
+        variables: Some(resolved_variables(execution.variables)),
         trigger: Some(trigger(execution.trigger)),
         rollback_metadata,
     }
@@ -236,6 +226,25 @@ fn summary(execution: Execution) -> PipelineExecutionSummary {
         trigger: Some(trigger(execution.trigger)),
         stop_trigger: execution.stop.map(|stop| StopExecutionTrigger { reason: stop.reason }),
     }
+}
+
+/// What the Source actions of an execution took, by artifact.
+pub(crate) fn artifact_revisions(revisions: Vec<domain::SourceRevision>) -> Vec<ArtifactRevision> {
+    let revisions = revisions.into_iter().map(|revision| ArtifactRevision {
+        name: Some(revision.artifact_name),
+        revision_id: Some(revision.revision_id),
+        revision_change_identifier: revision.revision_change_identifier,
+        revision_summary: revision.revision_summary,
+        created: revision.created.map(Into::into),
+        revision_url: None,
+    });
+    revisions.collect()
+}
+
+/// The pipeline-level variables of an execution.
+pub(crate) fn resolved_variables(variables: BTreeMap<String, String>) -> Vec<ResolvedPipelineVariable> {
+    let variables = variables.into_iter();
+    variables.map(|(name, resolved_value)| ResolvedPipelineVariable { name, resolved_value }).collect()
 }
 
 /// What the Source actions of an execution took.

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::{
     ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Evidence, Execution, ExecutionId, GateAnswer, Generation,
-    Job, PipelineName, PipelineView, Rejected, RuleRun, Slot, StageName, StageState, Success, Watch, derived_uuid,
+    Job, OpenHold, PipelineName, PipelineView, Rejected, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun,
+    Slot, StageName, StageState, Success, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -44,8 +45,14 @@ pub struct Changes {
     pub fences: BTreeSet<(StageName, Generation)>,
     /// Executions that must still be as they were read for the changes to be stored.
     pub unchanged: Vec<Execution>,
+    /// Holds that begin.
+    pub holds: Vec<OpenHold>,
+    /// Holds that end.
+    pub holds_ended: Vec<OpenHold>,
     /// What happened, for the history.
     pub records: Vec<Record>,
+    /// What was decided about going back.
+    pub decisions: Vec<RollbackDecision>,
     /// What to do afterwards.
     pub effects: Vec<Effect>,
 }
@@ -250,6 +257,26 @@ impl<'a> Board<'a> {
             event: event.to_owned(),
             stage: stage.cloned(),
             detail,
+            evidence: None,
+        });
+    }
+
+    pub(crate) fn decide(
+        &mut self,
+        stage: &StageName,
+        cause: &RollbackCause,
+        execution: ExecutionId,
+        undone: Option<ExecutionId>,
+        outcome: RollbackOutcome,
+    ) {
+        self.changes.decisions.push(RollbackDecision {
+            pipeline: self.view.index.name.clone(),
+            stage: stage.clone(),
+            at: self.now,
+            execution,
+            cause: cause.clone(),
+            undone,
+            outcome,
             evidence: None,
         });
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionType,
     FailureConditions, Generation, Phase, PhaseEvent, PipelineView, Rejected, RetryMode, RetryTrigger, RollbackCause,
-    RollbackOrder, StageName, StageStatus, Success, action_groups,
+    RollbackOrder, RollbackOutcome, StageName, StageStatus, Success, action_groups,
     admission::admit_into,
     changes::Board,
     gate::{self, is_outdated},
@@ -159,9 +159,29 @@ pub fn settle_failure(
                 newer: failure.newer,
             },
         )?,
-        _ => admit_into(&mut board, failure.stage, failure.alarms)?,
+        _ => {
+            if let Some(reason) = declined(&board, failure) {
+                let (cause, undone) = (RollbackCause::StageFailed, failure.execution);
+                let outcome = RollbackOutcome::Declined { reason };
+                board.decide(failure.stage, &cause, undone, Some(undone), outcome);
+            }
+            admit_into(&mut board, failure.stage, failure.alarms)?;
+        }
     }
     Ok((FailureAnswer::End, board.into_changes()))
+}
+
+/// Why the stage does not go back, where it had to or declares that it would.
+fn declined(board: &Board<'_>, failure: &StageFailure<'_>) -> Option<String> {
+    match (&failure.decision, &failure.target) {
+        (FailureDecision::Rollback, Err(why)) => Some(why.clone()),
+        (FailureDecision::Stop(why), _) => {
+            let (_, index) = board.view.index.stage(failure.stage)?;
+            let declared = index.on_failure.as_ref()?.result.as_deref() == Some("ROLLBACK");
+            declared.then(|| why.clone())
+        }
+        _ => None,
+    }
 }
 
 fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> Result<FailureAnswer, Rejected> {

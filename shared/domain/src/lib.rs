@@ -11,6 +11,7 @@ mod changes;
 mod compatibility;
 mod condition;
 mod custom_type;
+mod decision;
 mod declaration;
 mod execution;
 mod failure;
@@ -23,6 +24,7 @@ mod links;
 mod phase;
 mod pipeline;
 mod plan;
+mod preview;
 mod records;
 mod retry;
 mod revision;
@@ -52,6 +54,7 @@ pub use condition::{
 pub use custom_type::{
     CUSTOM_TYPES_MAX, CustomType, CustomTypeCount, CustomTypeError, check_queryable_value, declare_custom_type,
 };
+pub use decision::{RollbackDecision, RollbackOutcome};
 pub use declaration::{
     ActionDeclaration, ActionTypeId, ArtifactStore, BlockerDeclaration, Condition, EncryptionKey, EnvironmentVariable,
     FailureConditions, InputArtifact, OutputArtifact, PipelineDeclaration, PipelineVariable, RetryConfiguration,
@@ -72,7 +75,10 @@ pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
 pub use pipeline::{ActionIndex, ConditionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
 pub use plan::{ActionStep, action_groups, kept_actions, remaining_groups};
-pub use records::{Success, Watch};
+pub use preview::{
+    ActionPreview, Difference, ExpectedDuration, RollbackPlan, at_fault, expect_duration, preview_actions,
+};
+pub use records::{OpenHold, Success, Watch};
 pub use retry::{NotRetryable, RetryOrder, retry_stage};
 pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pin_sources};
 pub use rollback::{
@@ -90,7 +96,7 @@ pub use status::{
 pub use stop::{NotStoppable, StopOrder, stop_execution};
 pub use structure::{StructureError, StructureErrorKind, validate_structure};
 pub use tags::{TAGS_MAX, TagError, TaggedResource, Tags, check_key, check_tags, merge_tags};
-pub use transition::{disable_transition, enable_transition};
+pub use transition::{disable_transition, enable_transition, release_hold};
 pub use variables::{ResolveError, Scope, resolve_configuration};
 pub use webhook::{
     FilterMiss, InvalidWebhook, Secret, Sender, Unauthentic, Webhook, WebhookAuthConfiguration, WebhookAuthentication,

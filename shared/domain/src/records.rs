@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AlarmState, ExecutionId, Generation, PipelineName, StageName};
+use crate::{AlarmState, ExecutionId, Generation, Hold, PipelineName, StageName, StageState};
 
 /// A standard execution succeeded in a stage. Newest first, these are the candidates for an automatic rollback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,4 +54,24 @@ pub struct Watch {
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,
+}
+
+/// A hold in the list of those that stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenHold {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its stage.
+    pub stage: StageName,
+    /// The hold.
+    pub hold: Hold,
+}
+
+impl OpenHold {
+    /// The hold on `stage`, if there is one.
+    pub fn on(stage: &StageState) -> Option<Self> {
+        let hold = stage.inbound.hold.clone()?;
+        Some(Self { pipeline: stage.pipeline.clone(), stage: stage.name.clone(), hold })
+    }
 }

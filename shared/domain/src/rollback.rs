@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, Phase, PhaseEvent, PipelineIndex, Rejected,
-    RollbackOf, StageIndex, StageName, StageStatus, Success, TransitionState, Trigger, TriggerType,
+    Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, OpenHold, Phase, PhaseEvent, PipelineIndex,
+    Rejected, RollbackOf, RollbackOutcome, StageIndex, StageName, StageStatus, Success, TransitionState, Trigger,
+    TriggerType,
     changes::{Board, Effect},
 };
 
@@ -197,8 +198,10 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
             changed_by: Some("lastgood".to_owned()),
             changed_at: Some(now),
             disabled_reason: Some(hold_reason(order)),
-            hold: Some(Hold { rollback: order.id, since: now }),
+            hold: Some(Hold { rollback: order.id, target: order.target.id, cause: order.cause.clone(), since: now }),
         };
+        let held = OpenHold::on(stage);
+        board.changes.holds.extend(held);
     }
     let detail = format!("Brings back execution {}.", order.target.id);
     board.record(order.id, "RollbackStarted", Some(order.stage), detail);
@@ -206,6 +209,8 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
         let detail = format!("Rollback {} brings back execution {}.", order.id, order.target.id);
         board.record(undone, "RolledBack", Some(order.stage), detail);
     }
+    let outcome = RollbackOutcome::Started { rollback: order.id, target: order.target.id };
+    board.decide(order.stage, &order.cause, order.undone.unwrap_or(order.id), order.undone, outcome);
     board.changes.effects.push(Effect::StartMachine {
         pipeline: execution.pipeline.clone(),
         execution: order.id,

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AlarmSnapshot, ExecutionId, ExecutionType, Generation, PipelineName, RetryTrigger, StageName, StageStatus,
+    AlarmSnapshot, ExecutionId, ExecutionType, Generation, PipelineName, RetryTrigger, RollbackCause, StageName,
+    StageStatus,
 };
 
 /// The row of a stage. Its conditional write is the lock: nothing else decides who is inside.
@@ -112,6 +113,10 @@ pub struct TransitionState {
 pub struct Hold {
     /// The rollback.
     pub rollback: ExecutionId,
+    /// The execution it brings back.
+    pub target: ExecutionId,
+    /// Why it was started.
+    pub cause: RollbackCause,
     /// Since when.
     pub since: Timestamp,
 }

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    AlarmSnapshot, Changes, Execution, ExecutionId, PipelineView, Rejected, StageName, TransitionState,
-    admission::admit_into, changes::Board,
+    AlarmSnapshot, Changes, Execution, ExecutionId, OpenHold, PipelineView, Rejected, RollbackCause, RollbackOutcome,
+    StageName, TransitionState, admission::admit_into, changes::Board,
 };
+
+/// What is noted of a hold that ends because its transition was enabled.
+const ENABLED: &str = "The transition was enabled.";
 
 /// Lets executions into `stage` again, lifts a rollback's hold, and admits the first that waits.
 ///
@@ -21,7 +24,37 @@ pub fn enable_transition(
     alarms: &BTreeMap<String, AlarmSnapshot>,
     now: Timestamp,
 ) -> Result<Changes, Rejected> {
-    let mut board = Board::new(view, executions, now);
+    open(Board::new(view, executions, now), stage, by, ENABLED, alarms)
+}
+
+/// Lifts a rollback's hold, and with it opens the transition as [`enable_transition`] does.
+///
+/// # Errors
+/// [`Rejected::AlreadyDone`] where the stage is not held; [`Rejected::Stale`] as for [`enable_transition`].
+pub fn release_hold(
+    view: &PipelineView,
+    executions: &BTreeMap<ExecutionId, Execution>,
+    stage: &StageName,
+    by: &str,
+    comment: &str,
+    alarms: &BTreeMap<String, AlarmSnapshot>,
+    now: Timestamp,
+) -> Result<Changes, Rejected> {
+    if view.stage(stage).inbound.hold.is_none() {
+        return Err(Rejected::AlreadyDone);
+    }
+    open(Board::new(view, executions, now), stage, by, comment, alarms)
+}
+
+fn open(
+    mut board: Board<'_>,
+    stage: &StageName,
+    by: &str,
+    comment: &str,
+    alarms: &BTreeMap<String, AlarmSnapshot>,
+) -> Result<Changes, Rejected> {
+    let now = board.now;
+    let held = OpenHold::on(board.stage(stage));
     let inbound = &mut board.stage(stage).inbound;
     if !inbound.enabled {
         *inbound = TransitionState {
@@ -31,6 +64,14 @@ pub fn enable_transition(
             disabled_reason: None,
             hold: None,
         };
+    }
+    if let Some(held) = held {
+        let rollback = held.hold.rollback;
+        board.record(rollback, "HoldReleased", Some(stage), format!("By {by}: {comment}"));
+        let cause = RollbackCause::Manual { by: by.to_owned() };
+        let outcome = RollbackOutcome::HoldReleased { rollback, comment: comment.to_owned() };
+        board.decide(stage, &cause, rollback, None, outcome);
+        board.changes.holds_ended.push(held);
     }
     admit_into(&mut board, stage, alarms)?;
     Ok(board.into_changes())

@@ -10,7 +10,8 @@ use crate::{
     EngineError, HasBasics, HasMachines, HasStore,
     actions::abandon_runs,
     ports::{
-        CloudError, Machines, OpenExecution, PendingEffect, Precondition, QueuedJob, Row, Store, WRITES_MAX, Write,
+        CloudError, DecisionList, Machines, OpenExecution, PendingEffect, Precondition, QueuedJob, Row, Store,
+        WRITES_MAX, Write,
     },
 };
 
@@ -79,6 +80,15 @@ pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(imp
     writes.extend(slots.map(|slot| Write::Put(Row::Slot(slot), Precondition::Absent)));
     let records = changes.records.iter().cloned();
     writes.extend(records.map(|record| Write::Put(Row::Record(record), Precondition::None)));
+    for held in &changes.holds {
+        // A later rollback's hold takes the place of an earlier one's.
+        writes.push(Write::Put(Row::Hold(held.clone()), Precondition::None));
+    }
+    writes.extend(changes.holds_ended.iter().cloned().map(|held| Write::Delete(Row::Hold(held))));
+    for decision in &changes.decisions {
+        let rows = DecisionList::all_of(decision).into_iter().map(|list| Row::Decision(list, decision.clone()));
+        writes.extend(rows.map(|row| Write::Put(row, Precondition::None)));
+    }
     let since = world.now();
     let effects = changes.effects.iter().cloned();
     writes.extend(effects.map(|effect| Write::Put(Row::Effect(PendingEffect { since, effect }), Precondition::None)));

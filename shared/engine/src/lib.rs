@@ -19,6 +19,7 @@ mod gate;
 mod jobs;
 mod pipelines;
 pub mod ports;
+mod preview;
 mod reconcile;
 mod retry;
 mod revisions;
@@ -50,14 +51,15 @@ pub use jobs::{
     poll_for_jobs, succeed_job,
 };
 pub use pipelines::{create_pipeline, delete_pipeline, get_pipeline, update_pipeline};
+pub use preview::{RollbackPreview, TargetPreview, preview_rollback};
 pub use reconcile::{Reconciled, reconcile};
 pub use retry::retry_stage_execution;
 pub use revisions::{ActionRevision, put_action_revision, start_with_revisions};
-pub use rollback::{Candidate, list_candidates, load_view, rollback_stage};
+pub use rollback::{Candidate, StoredArtifact, find_stage, list_candidates, load_view, rollback_stage};
 pub use start::{CauseOrder, StartRequest, Started, start_execution};
 pub use stop::stop_execution;
 pub use tags::{list_tags, tag_resource, untag_resource};
-pub use transitions::{Side, disable, enable};
+pub use transitions::{Side, disable, enable, release_hold};
 pub use trigger::{Upload, object_uploaded};
 pub use watch::{Judged, alarm_changed};
 pub use webhooks::{WEBHOOKS_MAX, delete_webhook, list_webhooks, put_webhook};

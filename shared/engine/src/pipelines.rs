@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Effect, ExecutionId, ExecutionStatus, GateAnswer, PipelineDeclaration, PipelineIndex, PipelineName, Rejected,
-    TaggedResource, Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
+    Effect, ExecutionId, ExecutionStatus, GateAnswer, OpenHold, PipelineDeclaration, PipelineIndex, PipelineName,
+    Rejected, TaggedResource, Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
 };
 
 use crate::{
@@ -189,6 +189,8 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
         rows.extend((1..=view.index.pipeline_version).map(|pipeline_version| {
             Write::Delete(Row::Definition(Definition { pipeline_version, ..definitions::definition(&view.index) }))
         }));
+        let held = view.stages.values().filter_map(OpenHold::on);
+        rows.extend(held.map(|held| Write::Delete(Row::Hold(held))));
         let mut answers = Vec::new();
         for waiting in &view.waiting {
             let answer = GateAnswer::End { status: ExecutionStatus::Cancelled };

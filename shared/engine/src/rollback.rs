@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    Choice, Execution, ExecutionId, Ineligible, PipelineName, PipelineView, Rejected, RollbackCause, RollbackOrder,
-    StageIndex, StageName, Success, choose_automatic, ineligible_because, start_rollback,
+    ArtifactLocation, Choice, Execution, ExecutionId, Ineligible, PipelineName, PipelineView, Rejected, RollbackCause,
+    RollbackOrder, StageIndex, StageName, Success, choose_automatic, ineligible_because, start_rollback,
 };
 use futures::{StreamExt, stream};
 
@@ -12,7 +12,7 @@ use crate::{
     EngineError, HasMachines, HasObjects, HasStore, commit,
     commit::until_stored,
     gate::load_into,
-    ports::{ObjectAt, Objects, ObjectsError, Page, PageRequest, Store},
+    ports::{ObjectAt, ObjectInfo, Objects, ObjectsError, Page, PageRequest, Store},
     start::not_found,
 };
 
@@ -83,21 +83,44 @@ pub(crate) async fn artifacts_gone<W: HasObjects>(
     stage: &StageIndex,
     execution: &Execution,
 ) -> Result<Vec<String>, EngineError> {
-    let mut gone = Vec::new();
+    let found = look_at_artifacts(world, stage, execution).await?;
+    Ok(found.into_iter().filter(|artifact| artifact.object.is_none()).map(|artifact| artifact.name).collect())
+}
+
+/// An artifact that a stage reads, as an execution has it.
+#[derive(Debug, Clone)]
+pub struct StoredArtifact {
+    /// Its name.
+    pub name: String,
+    /// Where it was put; absent if the execution never had it.
+    pub at: Option<ArtifactLocation>,
+    /// What is there; absent where it is gone.
+    pub object: Option<ObjectInfo>,
+}
+
+/// The artifacts that `stage` reads, as `execution` has them.
+///
+/// # Errors
+/// As [`artifacts_gone`].
+pub(crate) async fn look_at_artifacts<W: HasObjects>(
+    world: &W,
+    stage: &StageIndex,
+    execution: &Execution,
+) -> Result<Vec<StoredArtifact>, EngineError> {
+    let mut found = Vec::new();
     for name in stage.inputs() {
-        let there = match execution.artifacts.get(name) {
-            None => false,
+        let at = execution.artifacts.get(name).cloned();
+        let object = match &at {
+            None => None,
             Some(at) => match world.objects().head(&ObjectAt::new(&at.bucket, &at.key), None).await {
-                Ok(_) => true,
-                Err(ObjectsError::NotFound(..)) => false,
+                Ok(info) => Some(info),
+                Err(ObjectsError::NotFound(..)) => None,
                 Err(error) => return Err(error.into()),
             },
         };
-        if !there {
-            gone.push(name.to_owned());
-        }
+        found.push(StoredArtifact { name: name.to_owned(), at, object });
     }
-    Ok(gone)
+    Ok(found)
 }
 
 /// The execution an automatic rollback brings back: the newest that can be, older than `undone`; or why there is none.
@@ -143,20 +166,35 @@ pub async fn rollback_stage<W: HasStore + HasMachines + HasObjects>(
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let index = find_stage(&view, stage)?;
-        let Some(execution) = world.store().load_execution(pipeline, target).await? else {
-            let message = format!("Pipeline '{pipeline}' has no execution '{target}'.");
-            return Err(EngineError::refused("PipelineExecutionNotFoundException", message));
-        };
+        let execution = load_target(world, pipeline, target).await?;
         let candidate = candidate(world, &view, index, execution).await?;
         if let Some(reason) = candidate.reasons.first() {
             return Err(refuse(stage, target, reason));
         }
-        let live = view.stage(stage).live;
-        let undone = live.filter(|live| live.revision_of != target).map(|live| live.deployed_by);
         let cause = RollbackCause::Manual { by: caller.to_owned() };
-        start(world, &view, &candidate.execution, stage, undone, cause).await
+        start(world, &view, &candidate.execution, stage, undone_by(&view, stage, target), cause).await
     })
     .await
+}
+
+/// What a rollback to `target` undoes: what is live, unless that is the target's own revision.
+pub(crate) fn undone_by(view: &PipelineView, stage: &StageName, target: ExecutionId) -> Option<ExecutionId> {
+    view.stage(stage).live.filter(|live| live.revision_of != target).map(|live| live.deployed_by)
+}
+
+/// The execution that a caller names.
+///
+/// # Errors
+/// Refusal `PipelineExecutionNotFoundException`.
+pub(crate) async fn load_target<W: HasStore>(
+    world: &W,
+    pipeline: &PipelineName,
+    target: ExecutionId,
+) -> Result<Execution, EngineError> {
+    world.store().load_execution(pipeline, target).await?.ok_or_else(|| {
+        let message = format!("Pipeline '{pipeline}' has no execution '{target}'.");
+        EngineError::refused("PipelineExecutionNotFoundException", message)
+    })
 }
 
 /// Decides and stores a rollback that no failure is being settled for.
@@ -232,7 +270,11 @@ pub async fn load_view<W: HasStore>(world: &W, pipeline: &PipelineName) -> Resul
     view.ok_or_else(|| not_found(&world.settings().account, pipeline.as_str()))
 }
 
-pub(crate) fn find_stage<'a>(view: &'a PipelineView, stage: &StageName) -> Result<&'a StageIndex, EngineError> {
+/// The stage called `stage`.
+///
+/// # Errors
+/// Refusal `StageNotFoundException`.
+pub fn find_stage<'a>(view: &'a PipelineView, stage: &StageName) -> Result<&'a StageIndex, EngineError> {
     view.index.stage(stage).map(|(_, stage)| stage).ok_or_else(|| {
         let message = format!("Pipeline '{}' has no stage '{stage}'.", view.index.name);
         EngineError::refused("StageNotFoundException", message)

@@ -1,6 +1,6 @@
 //! Opening and closing the way into a stage.
 
-use domain::{PipelineName, PipelineView, StageName};
+use domain::{OpenHold, PipelineName, PipelineView, StageName};
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
@@ -39,6 +39,39 @@ pub async fn enable<W: HasStore + HasMachines + HasAlarms>(
         let alarms = alarms::snapshot(world, std::iter::once(index)).await;
         let changes = domain::enable_transition(&view, &executions, &stage, caller, &alarms, world.now());
         commit(world, pipeline, changes.map_err(reread)?).await
+    })
+    .await
+}
+
+/// Lifts the hold of a rollback on `stage`, and lets the first that waits in; the hold that was lifted.
+///
+/// A stage that an update took out of the pipeline may still be held, and can be released.
+///
+/// # Errors
+/// Refusals `PipelineNotFoundException`, `StageNotFoundException`, `ResourceNotFoundException` where nothing is held.
+pub async fn release_hold<W: HasStore + HasMachines + HasAlarms>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+    comment: &str,
+    caller: &str,
+) -> Result<OpenHold, EngineError> {
+    until_stored(async || {
+        let view = load_view(world, pipeline).await?;
+        let Some(held) = OpenHold::on(&view.stage(stage)) else {
+            find_stage(&view, stage)?;
+            let message = format!(
+                "Stage '{stage}' of pipeline '{pipeline}' is not held by a rollback. A transition that a person disabled \
+                 is enabled with EnableStageTransition."
+            );
+            return Err(EngineError::refused("ResourceNotFoundException", message));
+        };
+        let index = view.index.stage(stage).map(|(_, index)| index);
+        let executions = load_waiting(world, &view, std::iter::once(stage)).await?;
+        let alarms = alarms::snapshot(world, index.into_iter()).await;
+        let changes = domain::release_hold(&view, &executions, stage, caller, comment, &alarms, world.now());
+        commit(world, pipeline, changes.map_err(reread)?).await?;
+        Ok(held)
     })
     .await
 }

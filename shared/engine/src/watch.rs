@@ -1,7 +1,8 @@
 //! An alarm changed: does it speak against a deploy, and is that deploy taken back?
 
 use domain::{
-    AlarmChange, Evidence, ExecutionId, PipelineName, Record, RollbackCause, StageName, Verdict, Watch, judge,
+    AlarmChange, Evidence, ExecutionId, PipelineName, Record, RollbackCause, RollbackDecision, RollbackOutcome,
+    StageName, Verdict, Watch, judge,
 };
 
 use crate::{
@@ -75,10 +76,23 @@ async fn judge_watch<W: HasStore + HasMachines + HasObjects>(
             changes
         }
         Err(why) => {
-            judged.no_rollback = Some(why);
-            domain::Changes::default()
+            judged.no_rollback = Some(why.clone());
+            let decision = RollbackDecision {
+                pipeline: watch.pipeline.clone(),
+                stage: watch.stage.clone(),
+                at: world.now(),
+                execution: watch.execution,
+                cause,
+                undone: Some(watch.execution),
+                outcome: RollbackOutcome::Declined { reason: why },
+                evidence: None,
+            };
+            domain::Changes { decisions: vec![decision], ..domain::Changes::default() }
         }
     };
+    for decision in &mut changes.decisions {
+        decision.evidence = Some(judged.evidence.clone());
+    }
     let outcome = match (&judged.rollback, &judged.no_rollback) {
         (Some(id), _) => format!("Rollback {id} starts."),
         (None, why) => format!("No rollback: {}", why.as_deref().unwrap_or_default()),

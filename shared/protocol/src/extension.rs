@@ -7,7 +7,10 @@ use crate::{
     ErrorCode,
     wire::{
         compatibility::{ReportCompatibilityInput, ReportCompatibilityOutput},
+        decisions::{ListRollbackDecisionsInput, ListRollbackDecisionsOutput},
         described::{Described, OperationDescription, doc},
+        holds::{ListHoldsInput, ListHoldsOutput, ReleaseHoldInput, ReleaseHoldOutput},
+        preview::{PreviewRollbackInput, PreviewRollbackOutput},
         rollback::{ListRollbackCandidatesInput, ListRollbackCandidatesOutput},
     },
 };
@@ -35,6 +38,14 @@ macro_rules! extensions {
 }
 
 extensions! {
+    /// Lists the holds that stand: stages that a rollback closed for new executions until a person has looked, by
+    /// pipeline and stage.
+    ///
+    /// A rollback by hand or because of an alarm holds its stage, so that what waits does not bring the bad revision back.
+    ListHolds: ListHoldsInput => ListHoldsOutput,
+        refuses with [ValidationException, PipelineNotFoundException, InvalidNextTokenException],
+        pages holds;
+
     /// Lists the past executions of a pipeline, newest first, and says of each whether a stage can go back to it or why
     /// not.
     ///
@@ -52,6 +63,36 @@ extensions! {
     /// way. A declaration that breaks a constraint is refused as `CreatePipeline` refuses it.
     ReportCompatibility: ReportCompatibilityInput => ReportCompatibilityOutput,
         refuses with [ValidationException];
+    /// Lists what was decided about going back, newest first: rollbacks with their cause, those that were due but had
+    /// nothing to go back to, and holds that a person lifted.
+    ///
+    /// Decisions that rest on an alarm carry the evidence they were judged by. Without a stage or an execution, those of
+    /// the whole pipeline are listed.
+    ListRollbackDecisions: ListRollbackDecisionsInput => ListRollbackDecisionsOutput,
+        refuses with [
+            ValidationException, PipelineNotFoundException, StageNotFoundException,
+            PipelineExecutionNotFoundException, InvalidNextTokenException,
+        ],
+        pages decisions;
+
+    /// Tells what `RollbackStage` would do, and starts nothing.
+    ///
+    /// The decision is the one that `RollbackStage` takes: called with the same target before anything else changes, it
+    /// starts exactly this, or is refused for these reasons.
+    PreviewRollback: PreviewRollbackInput => PreviewRollbackOutput,
+        refuses with [
+            ValidationException, PipelineNotFoundException, StageNotFoundException,
+            PipelineExecutionNotFoundException,
+        ];
+
+    /// Lifts the hold of a rollback on a stage, and lets the first that waits in. The comment is kept with the decision.
+    ///
+    /// `EnableStageTransition` of CodePipeline's API lifts a hold as well, without a comment.
+    ReleaseHold: ReleaseHoldInput => ReleaseHoldOutput,
+        refuses with [
+            ValidationException, PipelineNotFoundException, StageNotFoundException, ResourceNotFoundException,
+            ConflictException,
+        ];
 }
 
 /// What an error means, for those the operations above refuse with.
@@ -64,6 +105,7 @@ pub fn meaning(error: ErrorCode) -> Option<&'static str> {
         ErrorCode::InvalidNextTokenException => {
             "The token is not one that this operation gave out for the same parameters."
         }
+        ErrorCode::ResourceNotFoundException => "What is named does not exist.",
         ErrorCode::ConflictException => "The pipeline is busy with another change. Try again in a moment.",
         _ => return None,
     })

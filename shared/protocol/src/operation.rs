@@ -64,7 +64,9 @@ operations! {
         RetryStageExecution, RollbackStage, StartPipelineExecution, StopPipelineExecution, TagResource, UntagResource,
         UpdateActionType, UpdatePipeline,
     }
-    Lastgood { ListRollbackCandidates, ReportCompatibility }
+    Lastgood {
+        ListHolds, ListRollbackCandidates, ListRollbackDecisions, PreviewRollback, ReleaseHold, ReportCompatibility,
+    }
 }
 
 impl Operation {

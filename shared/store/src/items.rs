@@ -52,6 +52,8 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
         Row::Condition(row) | Row::OpenCondition(row) => to_item(row),
         Row::RuleRun(row) => to_item(row),
         Row::Record(row) => to_item(row),
+        Row::Hold(row) => to_item(row),
+        Row::Decision(_, row) => to_item(row),
         Row::Effect(row) => to_item(row),
         Row::CustomType(row) => to_item(row),
         Row::CustomTypeCount(row) => to_item(row),
@@ -115,6 +117,8 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
         Row::OpenCondition(_) => "OpenCondition",
         Row::RuleRun(_) => "RuleRun",
         Row::Record(_) => "Record",
+        Row::Hold(_) => "Hold",
+        Row::Decision(..) => "Decision",
         Row::Effect(_) => "Effect",
         Row::CustomType(_) => "CustomType",
         Row::CustomTypeCount(_) => "CustomTypeCount",
@@ -150,6 +154,8 @@ pub(crate) fn version_of(row: &Row) -> Option<u64> {
         | Row::OpenCondition(_)
         | Row::RuleRun(_)
         | Row::Record(_)
+        | Row::Hold(_)
+        | Row::Decision(..)
         | Row::Effect(_)
         | Row::Slot(_)
         | Row::Source(_) => None,
@@ -172,6 +178,7 @@ fn expires_at(row: &Row) -> Option<i64> {
         Row::RuleRun(row) => after(row.started_at, HISTORY_S),
         Row::Success(row) => after(row.at, HISTORY_S),
         Row::Record(row) => after(row.at, HISTORY_S),
+        Row::Decision(_, row) => after(row.at, HISTORY_S),
         Row::Watch(row) | Row::OpenWatch(row) => after(row.until, WATCH_S),
         Row::Job(row) => after(row.created_at, JOB_S),
         // As long as its execution.
@@ -189,6 +196,7 @@ fn expires_at(row: &Row) -> Option<i64> {
         | Row::OpenExecution(_)
         | Row::Condition(_)
         | Row::OpenCondition(_)
+        | Row::Hold(_)
         | Row::Effect(_)
         | Row::Source(_)
         | Row::Webhook(_)

@@ -4,10 +4,10 @@
 //! stays unambiguous as long as text of others (ARNs, object keys, rule names) stands last, which it does.
 
 use domain::{
-    ActionRun, ActionTypeId, ConditionKind, ExecutionId, ExecutionMode, JobQueue, PipelineName, Record, RuleRun, Slot,
-    StageName, TaggedResource, Watch, WebhookName,
+    ActionRun, ActionTypeId, ConditionKind, ExecutionId, ExecutionMode, JobQueue, PipelineName, Record,
+    RollbackDecision, RuleRun, Slot, StageName, TaggedResource, Watch, WebhookName,
 };
-use engine::ports::{PendingEffect, QueuedJob, Row, SourceBinding};
+use engine::ports::{DecisionList, PendingEffect, QueuedJob, Row, SourceBinding};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -74,6 +74,8 @@ impl Key {
             ),
             Row::RuleRun(run) => Self::rule_run(run),
             Row::Record(record) => Self::record(record, position),
+            Row::Hold(held) => Self::new(OPEN, format!("{}{}", holds(Some(&held.pipeline)), held.stage)),
+            Row::Decision(list, decision) => Self::decision(list, decision),
             // Whoever performed an effect knows what it is, not when it was decided.
             Row::Effect(pending) => Self::new(OUTBOX, pending.effect.id()),
             Row::Slot(slot) => Self::slot(slot),
@@ -166,6 +168,12 @@ impl Key {
 
     fn slot(slot: &Slot) -> Self {
         Self::new(slots(&slot.pipeline), format!("{}#{:02}", instant(slot.pipeline_created_at), slot.number))
+    }
+
+    fn decision(list: &DecisionList, decision: &RollbackDecision) -> Self {
+        let text = serde_json::to_string(decision).unwrap_or_default();
+        let Range { partition, prefix } = Range::decisions(list);
+        Self::new(partition, format!("{prefix}{}#{}", instant(decision.at), digest(&[&text])))
     }
 
     fn source(binding: &SourceBinding) -> Self {
@@ -263,6 +271,22 @@ impl Range {
         Self { partition: history(execution), prefix: "RECORD#".to_owned() }
     }
 
+    /// Decisions about going back, by time.
+    pub(crate) fn decisions(list: &DecisionList) -> Self {
+        match list {
+            DecisionList::Pipeline(pipeline) => Self::all(format!("DECISIONS#{pipeline}")),
+            DecisionList::Stage(pipeline, stage) => Self::all(format!("DECISIONS#{pipeline}#{stage}")),
+            DecisionList::Execution(execution) => {
+                Self { partition: history(*execution), prefix: "DECISION#".to_owned() }
+            }
+        }
+    }
+
+    /// Holds of a pipeline or of all, by pipeline and stage.
+    pub(crate) fn holds(pipeline: Option<&PipelineName>) -> Self {
+        Self { partition: OPEN.to_owned(), prefix: holds(pipeline) }
+    }
+
     /// Effects to perform, in no order that means anything.
     pub(crate) fn outbox() -> Self {
         Self::all(OUTBOX.to_owned())
@@ -320,6 +344,10 @@ fn history(execution: ExecutionId) -> String {
 
 fn slots(pipeline: &PipelineName) -> String {
     format!("SLOTS#{pipeline}")
+}
+
+fn holds(pipeline: Option<&PipelineName>) -> String {
+    pipeline.map_or_else(|| "HOLD#".to_owned(), |pipeline| format!("HOLD#{pipeline}#"))
 }
 
 fn sources(bucket: &str, key: &str) -> String {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::{DeleteRequest, ReturnConsumedCapacity, WriteRequest};
 use domain::{Execution, ExecutionId, ExecutionMode, PipelineName, StageName};
+use domain::{Execution, ExecutionId, PipelineName, StageName};
 use engine::ports::StoreError;
+use engine::ports::{DecisionList, StoreError};
 
 use crate::errors::store_error;
 use crate::items::{Item, PK, SK, row, text};
@@ -36,9 +38,13 @@ impl Table {
         let stages: BTreeSet<&StageName> = doomed.iter().flat_map(|execution| execution.stages.keys()).collect();
         for stage in stages {
             self.purge_range(&Range::successes(pipeline, stage), Some(before)).await?;
+            let decided = DecisionList::Stage(pipeline.clone(), stage.clone());
+            self.purge_range(&Range::decisions(&decided), Some(before)).await?;
         }
+        self.purge_range(&Range::decisions(&DecisionList::Pipeline(pipeline.clone())), Some(before)).await?;
         for execution in &doomed {
             self.purge_range(&Range::records(execution.id), None).await?;
+            self.purge_range(&Range::decisions(&DecisionList::Execution(execution.id)), None).await?;
             self.purge_range(&Range::action_runs(pipeline, Some(execution.id)), None).await?;
             self.purge_range(&Range::rule_runs(pipeline, Some(execution.id)), None).await?;
             if execution.mode == ExecutionMode::Parallel {

@@ -8,12 +8,12 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Execution,
-    ExecutionId, Job, JobQueue, PipelineIndex, PipelineName, PipelineView, Record, RuleRun, Slot, StageName,
-    StageState, Success, TaggedResource, Watch, Webhook, WebhookName,
+    ExecutionId, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RollbackDecision, RuleRun,
+    Slot, StageName, StageState, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
-    Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, ResourceTags,
-    SourceBinding, StartMarker, Store, StoreError, Write,
+    DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob,
+    ResourceTags, SourceBinding, StartMarker, Store, StoreError, Write,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -222,6 +222,22 @@ impl Store for Table {
 
     async fn list_records(&self, execution: ExecutionId, page: PageRequest) -> Result<Page<Record>, StoreError> {
         self.page(&Range::records(execution), Direction::Forward, page).await
+    }
+
+    async fn list_decisions(
+        &self,
+        list: &DecisionList,
+        page: PageRequest,
+    ) -> Result<Page<RollbackDecision>, StoreError> {
+        self.page(&Range::decisions(list), Direction::Backward, page).await
+    }
+
+    async fn list_holds(
+        &self,
+        pipeline: Option<&PipelineName>,
+        page: PageRequest,
+    ) -> Result<Page<OpenHold>, StoreError> {
+        self.page(&Range::holds(pipeline), Direction::Forward, page).await
     }
 
     /// Effects are kept by what they are, and sorted here. The outbox is empty while all is well; of a long one the

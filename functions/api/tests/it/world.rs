@@ -176,6 +176,16 @@ impl Bench {
         (StageReport { stage, generation, status: StageResult::Succeeded }, done)
     }
 
+    /// How many state machine executions were started.
+    pub(crate) fn machines_started(&self) -> usize {
+        self.world.machines().started.lock().unwrap().len()
+    }
+
+    /// How many tokens of state machines were answered.
+    pub(crate) fn machines_answered(&self) -> usize {
+        self.world.machines().answers.lock().unwrap().len()
+    }
+
     fn token(&self) -> String {
         format!("token {}", self.tokens.fetch_add(1, SeqCst))
     }

@@ -4,6 +4,7 @@ mod condition;
 mod digest;
 mod failure;
 mod gate;
+mod preview;
 mod retry;
 mod rollback;
 mod stop;

@@ -1,5 +1,7 @@
 use super::{id, manual, stage, table::Table, waiting_before};
-use crate::{ExecutionMode, Rejected, StageResult, disable_transition, enable_transition};
+use crate::{
+    Changes, ExecutionMode, Rejected, RollbackOutcome, StageResult, disable_transition, enable_transition, release_hold,
+};
 
 fn disable(table: &mut Table, name: &str) {
     let changes = disable_transition(&table.view(), &stage(name), "ana", "incident 7", table.now());
@@ -11,6 +13,11 @@ fn enable(table: &mut Table, name: &str) -> Vec<String> {
     let changes =
         enable_transition(&table.view(), &table.executions, &stage(name), "bob", &table.alarms, table.now()).unwrap();
     table.answers(changes).into_keys().collect()
+}
+
+fn release(table: &Table, name: &str, comment: &str) -> Result<Changes, Rejected> {
+    let name = stage(name);
+    release_hold(&table.view(), &table.executions, &name, "bob", comment, &table.alarms, table.now())
 }
 
 #[test]
@@ -64,8 +71,13 @@ fn a_hold_stays_one_until_it_is_lifted() {
     disable(&mut table, "Deploy");
     assert_eq!(table.stage("Deploy").inbound.hold, hold);
     table.release(2, "Source");
-    assert!(enable(&mut table, "Deploy").is_empty(), "the rollback is inside");
+    let changes = release(&table, "Deploy", "rebuilt").unwrap();
+    assert_eq!(changes.holds_ended.iter().map(|held| held.hold.rollback).collect::<Vec<_>>(), [id(100)]);
+    let outcome = RollbackOutcome::HoldReleased { rollback: id(100), comment: "rebuilt".into() };
+    assert_eq!(changes.decisions.iter().map(|decision| &decision.outcome).collect::<Vec<_>>(), [&outcome]);
+    assert!(table.answers(changes).is_empty(), "the rollback is inside");
     assert_eq!(table.stage("Deploy").inbound.hold, None);
+    assert_eq!(release(&table, "Deploy", "rebuilt"), Err(Rejected::AlreadyDone));
     table.ask(100, "r", None);
     let answers = table.finish(100, "Deploy", StageResult::Succeeded, "r2");
     assert!(answers.contains_key("Source 2"));

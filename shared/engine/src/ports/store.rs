@@ -4,9 +4,9 @@ use std::future::Future;
 
 use domain::{
     ActionExecutionId, ActionName, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount,
-    Effect, Execution, ExecutionId, ExecutionMode, Generation, Job, JobQueue, PipelineIndex, PipelineName,
-    PipelineType, PipelineView, Record, RuleRun, Slot, StageName, StageState, Success, TaggedResource, Tags, Waiting,
-    Watch, Webhook, WebhookName,
+    Effect, Execution, ExecutionId, ExecutionMode, Generation, Job, JobQueue, OpenHold, PipelineIndex, PipelineName,
+    PipelineType, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, StageState, Success,
+    TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,10 @@ pub enum Row {
     Record(Record),
     /// A place among the executions under way.
     Slot(Slot),
+    /// A hold in the list of those that stand.
+    Hold(OpenHold),
+    /// A decision about going back, in one of the lists it belongs to.
+    Decision(DecisionList, RollbackDecision),
     /// An effect that is still to be performed.
     Effect(PendingEffect),
     /// A custom action type, deleted ones too; all of them are one query.
@@ -195,6 +199,27 @@ pub struct ResourceTags {
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,
+}
+
+/// A list that decisions about going back are kept in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DecisionList {
+    /// All of a pipeline.
+    Pipeline(PipelineName),
+    /// Those of a stage.
+    Stage(PipelineName, StageName),
+    /// Those that concern an execution.
+    Execution(ExecutionId),
+}
+
+impl DecisionList {
+    /// Every list that `decision` belongs to.
+    pub fn all_of(decision: &RollbackDecision) -> Vec<Self> {
+        let pipeline = decision.pipeline.clone();
+        let mut lists = vec![Self::Pipeline(pipeline.clone()), Self::Stage(pipeline, decision.stage.clone())];
+        lists.extend(decision.concerns().into_iter().map(Self::Execution));
+        lists
+    }
 }
 
 /// What must be true of a row for a write to happen.
@@ -407,6 +432,20 @@ pub trait Store: Send + Sync {
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<Record>, StoreError>> + Send;
 
+    /// Decisions about going back, newest first.
+    fn list_decisions(
+        &self,
+        list: &DecisionList,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<RollbackDecision>, StoreError>> + Send;
+
+    /// Holds that stand, of one pipeline or all, by pipeline and stage.
+    fn list_holds(
+        &self,
+        pipeline: Option<&PipelineName>,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<OpenHold>, StoreError>> + Send;
+
     /// Effects that are still to be performed, oldest first.
     fn pending_effects(
         &self,
@@ -416,7 +455,7 @@ pub trait Store: Send + Sync {
     /// Stores all writes or none. At most [`WRITES_MAX`] of them, each of another row.
     fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Removes up to a few hundred executions, runs, records and successes, and all places, of a pipeline that are older than
+    /// Removes up to a few hundred executions, runs, records, decisions and successes, and all places, of a pipeline that are older than
     /// `before`; `true` when none are left.
     fn purge_history(
         &self,

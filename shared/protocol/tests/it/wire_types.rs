@@ -2,8 +2,8 @@
 
 use protocol::Operation;
 use protocol::wire::{
-    action_types::*, actions::*, approvals::*, executions::*, jobs::*, pipelines::*, rollback::*, rules::*, state::*,
-    tags::*, targets::*, transitions::*, webhooks::*,
+    action_types::*, actions::*, approvals::*, decisions::*, executions::*, holds::*, jobs::*, pipelines::*,
+    preview::*, rollback::*, rules::*, state::*, tags::*, targets::*, transitions::*, webhooks::*,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -80,20 +80,24 @@ fn typed_inputs_and_outputs_lose_nothing() {
         ListActionTypes: ListActionTypesInput => ListActionTypesOutput;
         ListDeployActionExecutionTargets: ListDeployActionExecutionTargetsInput
             => ListDeployActionExecutionTargetsOutput;
+        ListHolds: ListHoldsInput => ListHoldsOutput;
         ListPipelineExecutions: ListPipelineExecutionsInput => ListPipelineExecutionsOutput;
         ListPipelines: ListPipelinesInput => ListPipelinesOutput;
         ListRollbackCandidates: ListRollbackCandidatesInput => ListRollbackCandidatesOutput;
+        ListRollbackDecisions: ListRollbackDecisionsInput => ListRollbackDecisionsOutput;
         ListRuleExecutions: ListRuleExecutionsInput => ListRuleExecutionsOutput;
         ListTagsForResource: ListTagsForResourceInput => ListTagsForResourceOutput;
         ListWebhooks: ListWebhooksInput => ListWebhooksOutput;
         OverrideStageCondition: OverrideStageConditionInput;
         PollForJobs: PollForJobsInput => PollForJobsOutput;
+        PreviewRollback: PreviewRollbackInput => PreviewRollbackOutput;
         PutActionRevision: PutActionRevisionInput => PutActionRevisionOutput;
         PutApprovalResult: PutApprovalResultInput => PutApprovalResultOutput;
         PutJobFailureResult: PutJobFailureResultInput;
         PutJobSuccessResult: PutJobSuccessResultInput;
         PutWebhook: PutWebhookInput => PutWebhookOutput;
         RegisterWebhookWithThirdParty: RegisterWebhookWithThirdPartyInput => RegisterWebhookWithThirdPartyOutput;
+        ReleaseHold: ReleaseHoldInput => ReleaseHoldOutput;
         RetryStageExecution: RetryStageExecutionInput => RetryStageExecutionOutput;
         RollbackStage: RollbackStageInput => RollbackStageOutput;
         StartPipelineExecution: StartPipelineExecutionInput => StartPipelineExecutionOutput;

@@ -1,7 +1,7 @@
 //! Pages and order.
 
 use anyhow::Result;
-use engine::ports::{Page, PageRequest, Row, Store, StoreError};
+use engine::ports::{DecisionList, Page, PageRequest, Row, Store, StoreError};
 
 use crate::samples::*;
 use crate::world::{World, one_request};
@@ -73,6 +73,46 @@ async fn successes_watches_and_effects_are_in_order_of_time() -> Result<()> {
     assert_eq!(found.iter().map(|found| found.since).collect::<Vec<_>>(), [5, 40, 300].map(at));
     let (found, _) = all_pages!(2, |page| world.table.open_executions(page));
     assert_eq!(found.len(), 2, "watches are not among open executions");
+    Ok(())
+}
+
+#[tokio::test]
+async fn decisions_are_listed_newest_first_by_pipeline_stage_and_execution() -> Result<()> {
+    let world = World::new().await?;
+    for decision in [decision(1, 10), decision(2, 300), decision(1, 40)] {
+        let rows = DecisionList::all_of(&decision).into_iter().map(|list| Row::Decision(list, decision.clone()));
+        world.put(rows).await?;
+    }
+    // Beside the decisions of an execution lies its history.
+    world.put([Row::Record(record(1, "Started", 10))]).await?;
+    let stage = |name: &str| DecisionList::Stage(shop(), name.parse().unwrap());
+    for (list, expected) in [
+        (DecisionList::Pipeline(shop()), &[300, 40, 10][..]),
+        (stage("Deploy"), &[300, 40, 10]),
+        (stage("Verify"), &[]),
+        (DecisionList::Pipeline("shop2".parse()?), &[]),
+        (DecisionList::Execution(execution_id(1)), &[40, 10]),
+        (DecisionList::Execution(execution_id(99)), &[300, 40, 10]),
+    ] {
+        let (found, _) = all_pages!(2, |page| world.table.list_decisions(&list, page));
+        let found: Vec<_> = found.into_iter().map(|decision| decision.at).collect();
+        assert_eq!(found, expected.iter().map(|second| at(*second)).collect::<Vec<_>>(), "{list:?}");
+        one_request!(world, world.table.list_decisions(&list, PageRequest { limit: 1, after: None }));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn holds_are_listed_in_all_and_of_one_pipeline() -> Result<()> {
+    let world = World::new().await?;
+    let held = [hold("shop", "Deploy"), hold("shop", "Verify"), hold("shop2", "Deploy")];
+    world.put(held.iter().rev().cloned().map(Row::Hold)).await?;
+    world.put([Row::OpenExecution(open_execution(1)), Row::OpenWatch(watch("errors", 60))]).await?;
+    let (found, sizes) = all_pages!(2, |page| world.table.list_holds(None, page));
+    assert_eq!((&found[..], &sizes[..]), (&held[..], &[2, 1][..]));
+    let name = shop();
+    let (found, _) = all_pages!(2, |page| world.table.list_holds(Some(&name), page));
+    assert_eq!(found, held[..2]);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The history of a deleted pipeline goes, and nothing else.
 
 use anyhow::Result;
-use engine::ports::{PageRequest, Row, Store};
+use engine::ports::{DecisionList, PageRequest, Row, Store};
 
 use crate::samples::*;
 use crate::world::World;
@@ -19,6 +19,9 @@ async fn only_what_is_older_goes_in_steps() -> Result<()> {
                 Row::RuleRun(rule_run(n, n)),
                 Row::Record(record(n, "Started", 1)),
                 Row::Record(record(n, "Ended", 2)),
+                Row::Decision(DecisionList::Pipeline(shop()), decision(n, 3)),
+                Row::Decision(DecisionList::Stage(shop(), deploy()), decision(n, 3)),
+                Row::Decision(DecisionList::Execution(execution_id(n)), decision(n, 3)),
             ])
             .await?;
     }
@@ -47,6 +50,6 @@ async fn only_what_is_older_goes_in_steps() -> Result<()> {
     assert!(world.table.load_pipeline(&shop()).await?.is_some());
     assert_eq!(world.table.slots_of(&shop(), at(1)).await?, []);
     assert_eq!(world.table.slots_of(&shop(), at(2)).await?, [slot(2, 0, before)]);
-    assert_eq!(world.items().await?.len(), 5 * 6 + 3);
+    assert_eq!(world.items().await?.len(), 5 * 9 + 3);
     Ok(())
 }

@@ -5,7 +5,7 @@ use domain::{
     ActionRun, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Execution, Job, PipelineIndex, StageState,
     Success, TaggedResource, Watch, Webhook,
 };
-use engine::ports::{PageRequest, ResourceTags, Row, StartMarker, Store, Write};
+use engine::ports::{DecisionList, PageRequest, ResourceTags, Row, StartMarker, Store, Write};
 use uuid::Uuid;
 
 use crate::samples::*;
@@ -109,6 +109,7 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
             Row::OpenCondition(condition(1, "QUEUED")),
             Row::RuleRun(rule_run(1, 1)),
             Row::Record(record(1, "StageEntered", 1)),
+            Row::Hold(hold("shop", "Deploy")),
             Row::Effect(effect(1)),
             Row::Source(source(key)),
             Row::Webhook(webhook("push")),
@@ -129,6 +130,7 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
     assert_eq!(one_request!(world, table.open_conditions(page())).items, [condition(1, "QUEUED")]);
     assert_eq!(one_request!(world, table.list_rule_runs(&shop(), None, page())).items, [rule_run(1, 1)]);
     assert_eq!(one_request!(world, table.list_records(execution_id(1), page())).items, [record(1, "StageEntered", 1)]);
+    assert_eq!(one_request!(world, table.list_holds(None, page())).items, [hold("shop", "Deploy")]);
     assert_eq!(one_request!(world, table.pending_effects(page())).items, [effect(1)]);
     assert_eq!(one_request!(world, table.sources_of("uploads", key)), [source(key)]);
     assert_eq!(table.sources_of("uploads", "other").await?, []);
@@ -194,6 +196,8 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
             Row::LatestAction(run(1, 1)),
             Row::Success(success(1)),
             Row::Record(record(1, "Started", 1)),
+            Row::Decision(DecisionList::Pipeline(shop()), decision(1, 1)),
+            Row::Hold(hold("shop", "Deploy")),
             Row::Watch(watch("errors", 60)),
             Row::OpenWatch(watch("errors", 60)),
             Row::Job(job()),
@@ -222,6 +226,8 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
         ("ActionRun", Some(second(1) + 366 * day)),
         ("Success", Some(second(1) + 366 * day)),
         ("Record", Some(second(1) + 366 * day)),
+        ("Decision", Some(second(1) + 366 * day)),
+        ("Hold", None),
         ("Watch", Some(second(60) + day)),
         ("OpenWatch", Some(second(60) + day)),
         ("Job", Some(second(5) + 61 * day)),

@@ -4,8 +4,8 @@
 
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionRun, CustomType, Effect, Execution, ExecutionId, Generation,
-    Job, JobQueue, PipelineIndex, PipelineName, Record, RuleRun, Slot, StageName, StageState, Success, TaggedResource,
-    Waiting, Watch, Webhook,
+    Job, JobQueue, OpenHold, PipelineIndex, PipelineName, Record, RollbackDecision, RuleRun, Slot, StageName,
+    StageState, Success, TaggedResource, Waiting, Watch, Webhook,
 };
 use engine::ports::{
     Definition, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding, StartMarker,
@@ -229,6 +229,27 @@ pub(crate) fn record(execution: u64, event: &str, second: i64) -> Record {
             "alarm": {"arn": ALARM, "state": "ALARM", "since": at(4), "reason": "why"},
             "from": at(0), "until": at(9),
         },
+    }))
+}
+
+pub(crate) fn hold(pipeline: &str, stage: &str) -> OpenHold {
+    from(json!({
+        "pipeline": pipeline, "stage": stage,
+        "hold": {
+            "rollback": execution_id(2), "target": execution_id(0), "since": at(1),
+            "cause": domain::RollbackCause::Manual { by: "ana".into() },
+        },
+    }))
+}
+
+/// A rollback that undoes execution `undone`.
+pub(crate) fn decision(undone: u64, second: i64) -> RollbackDecision {
+    from(json!({
+        "pipeline": "shop", "stage": "Deploy", "at": at(second), "execution": execution_id(undone),
+        "undone": execution_id(undone),
+        "cause": domain::RollbackCause::Alarm { alarm_arn: ALARM.into(), reason: "red".into() },
+        "outcome": domain::RollbackOutcome::Started { rollback: execution_id(99), target: execution_id(0) },
+        "evidence": record(undone, "AlarmJudged", second).evidence,
     }))
 }
 
