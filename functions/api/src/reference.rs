@@ -106,7 +106,11 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         | O::PutJobFailureResult
         | O::PutJobSuccessResult
         | O::UpdateActionType
+        | O::ListHolds
         | O::ListRollbackCandidates
+        | O::ListRollbackDecisions
+        | O::PreviewRollback
+        | O::ReleaseHold
         | O::ReportCompatibility => &[],
     }
 }

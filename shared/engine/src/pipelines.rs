@@ -53,6 +53,7 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
     writes.extend(bindings(&declaration).into_iter().map(|row| Write::Put(row, Precondition::None)));
     writes.push(tags);
     writes.push(Write::Put(Row::Definition(definitions::definition(&index)), Precondition::None));
+    writes.push(Write::Put(Row::Head(index.clone()), Precondition::None));
     writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(0)));
     match world.store().commit(writes).await {
         Err(crate::ports::StoreError::Contended) => {
@@ -106,6 +107,7 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms 
         writes.extend(before.into_iter().filter(|row| !after.contains(row)).map(Write::Delete));
         writes.extend(after.into_iter().map(|row| Write::Put(row, Precondition::None)));
         writes.push(Write::Put(Row::Definition(definitions::definition(&index)), Precondition::None));
+        writes.push(Write::Put(Row::Head(index.clone()), Precondition::None));
         writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(view.index.version)));
         if view.waiting.is_empty() {
             world.store().commit(writes).await?;
@@ -207,6 +209,7 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
         for answer in &answers {
             perform_and_forget(world, answer).await;
         }
+        writes.push(Write::Delete(Row::Head(view.index.clone())));
         writes.push(Write::Delete(Row::Pipeline(view.index)));
         world.store().commit(writes).await?;
         Ok(Some(before))

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ArtifactLocation, Choice, Execution, ExecutionId, Ineligible, PipelineName, PipelineView, Rejected, RollbackCause,
-    RollbackOrder, StageIndex, StageName, Success, choose_automatic, ineligible_because, start_rollback,
+    ArtifactLocation, Choice, Execution, ExecutionId, Ineligible, PipelineIndex, PipelineName, PipelineView, Rejected,
+    RollbackCause, RollbackOrder, StageIndex, StageName, Success, choose_automatic, ineligible_because, start_rollback,
 };
 use futures::{StreamExt, stream};
 
@@ -45,12 +45,15 @@ pub async fn list_candidates<W: HasStore + HasObjects>(
     stage: &StageName,
     page: PageRequest,
 ) -> Result<Page<Candidate>, EngineError> {
-    let view = load_view(world, pipeline).await?;
-    let index = find_stage(&view, stage)?;
-    let executions = world.store().list_executions(pipeline, page).await?;
-    let view = &view;
+    // One request for the first page, which people look at, whatever the history's length; one more for those after it.
+    let (head, executions) = world.store().list_executions_with_head(pipeline, page).await?;
+    let index = match head {
+        Some(head) => head,
+        None => load_view(world, pipeline).await?.index,
+    };
+    let (index, stage) = (&index, find_in(&index, stage)?);
     let items = stream::iter(executions.items)
-        .map(async |execution| candidate(world, view, index, execution).await)
+        .map(async |execution| candidate(world, index, stage, execution).await)
         .buffered(HEADS_PARALLEL_MAX)
         .collect::<Vec<_>>()
         .await
@@ -61,14 +64,14 @@ pub async fn list_candidates<W: HasStore + HasObjects>(
 
 async fn candidate<W: HasObjects>(
     world: &W,
-    view: &PipelineView,
+    index: &PipelineIndex,
     stage: &StageIndex,
     execution: Execution,
 ) -> Result<Candidate, EngineError> {
-    let mut reasons = ineligible_because(&view.index, stage, &execution, &[], Choice::Manual);
+    let mut reasons = ineligible_because(index, stage, &execution, &[], Choice::Manual);
     if reasons.is_empty() {
         let gone = artifacts_gone(world, stage, &execution).await?;
-        reasons = ineligible_because(&view.index, stage, &execution, &gone, Choice::Manual);
+        reasons = ineligible_because(index, stage, &execution, &gone, Choice::Manual);
     }
     let revoked_by = execution.stages.get(&stage.name).and_then(|outcome| outcome.revoked_by);
     Ok(Candidate { execution, reasons, revoked_by })
@@ -167,7 +170,7 @@ pub async fn rollback_stage<W: HasStore + HasMachines + HasObjects>(
         let view = load_view(world, pipeline).await?;
         let index = find_stage(&view, stage)?;
         let execution = load_target(world, pipeline, target).await?;
-        let candidate = candidate(world, &view, index, execution).await?;
+        let candidate = candidate(world, &view.index, index, execution).await?;
         if let Some(reason) = candidate.reasons.first() {
             return Err(refuse(stage, target, reason));
         }
@@ -275,8 +278,12 @@ pub async fn load_view<W: HasStore>(world: &W, pipeline: &PipelineName) -> Resul
 /// # Errors
 /// Refusal `StageNotFoundException`.
 pub fn find_stage<'a>(view: &'a PipelineView, stage: &StageName) -> Result<&'a StageIndex, EngineError> {
-    view.index.stage(stage).map(|(_, stage)| stage).ok_or_else(|| {
-        let message = format!("Pipeline '{}' has no stage '{stage}'.", view.index.name);
+    find_in(&view.index, stage)
+}
+
+fn find_in<'a>(index: &'a PipelineIndex, stage: &StageName) -> Result<&'a StageIndex, EngineError> {
+    index.stage(stage).map(|(_, stage)| stage).ok_or_else(|| {
+        let message = format!("Pipeline '{}' has no stage '{stage}'.", index.name);
         EngineError::refused("StageNotFoundException", message)
     })
 }

@@ -37,7 +37,7 @@ const WATCH_S: i64 = DAY_S;
 /// The item of `row` as it is to be stored under `key`: rows with a version at the next one.
 pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
     let members = match row {
-        Row::Pipeline(row) => to_item(row),
+        Row::Pipeline(row) | Row::Head(row) => to_item(row),
         Row::Summary(row) => to_item(row),
         Row::Definition(row) => to_item(row),
         Row::Stage(row) => to_item(row),
@@ -100,6 +100,7 @@ pub(crate) fn text<'a>(item: &'a Item, attribute: &str) -> &'a str {
 pub(crate) fn row_type(row: &Row) -> &'static str {
     match row {
         Row::Pipeline(_) => "Pipeline",
+        Row::Head(_) => "Head",
         Row::Summary(_) => "PipelineSummary",
         Row::Definition(_) => "Definition",
         Row::Stage(_) => "Stage",
@@ -146,7 +147,8 @@ pub(crate) fn version_of(row: &Row) -> Option<u64> {
         Row::Start(row) => Some(row.version),
         Row::Webhook(row) => Some(row.version),
         Row::Tags(row) => Some(row.version),
-        Row::Summary(_)
+        Row::Head(_)
+        | Row::Summary(_)
         | Row::Definition(_)
         | Row::Waiting(_)
         | Row::OpenExecution(_)
@@ -188,6 +190,7 @@ fn expires_at(row: &Row) -> Option<i64> {
         Row::Pipeline(_)
         | Row::CustomType(_)
         | Row::CustomTypeCount(_)
+        | Row::Head(_)
         | Row::Summary(_)
         | Row::Definition(_)
         | Row::Stage(_)

@@ -33,6 +33,8 @@ const OUTBOX: &str = "OUTBOX";
 const WEBHOOKS: &str = "WEBHOOKS";
 /// Sort key of a pipeline's own row, and of what is about all action types.
 pub(crate) const META: &str = "META";
+/// Sort key of a pipeline's row among its executions: after every id, so that it comes first where the newest do.
+pub(crate) const HEAD: &str = "~";
 /// Hexadecimal digits of a digest inside a sort key: 64 bits tell apart what else has the same key.
 const DIGEST_DIGITS: usize = 16;
 
@@ -42,6 +44,7 @@ impl Key {
     pub(crate) fn of(row: &Row, position: usize) -> Self {
         match row {
             Row::Pipeline(index) => Self::new(pipeline(&index.name), META),
+            Row::Head(index) => Self::new(executions(&index.name), HEAD),
             Row::Summary(summary) => Self::new(PIPELINES, &summary.name),
             Row::Definition(row) => Self::definition(&row.pipeline, row.pipeline_version),
             Row::Stage(stage) => Self::new(pipeline(&stage.pipeline), format!("STAGE#{}", stage.name)),

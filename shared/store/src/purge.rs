@@ -10,7 +10,7 @@ use engine::ports::{DecisionList, StoreError};
 
 use crate::errors::store_error;
 use crate::items::{Item, PK, SK, row, text};
-use crate::keys::{Key, Range};
+use crate::keys::{HEAD, Key, Range};
 use crate::query::{Direction, Filter, Part};
 use crate::table::Table;
 use crate::usage::Operation;
@@ -29,7 +29,9 @@ impl Table {
     pub(crate) async fn purge(&self, pipeline: &PipelineName, before: ExecutionId) -> Result<bool, StoreError> {
         let range = Range::executions(pipeline);
         let oldest = self.items(&Part::all(&range, Direction::Forward), Some(EXECUTIONS_PER_CALL + 1), None).await?;
-        let mut doomed = oldest.into_iter().map(row).collect::<Result<Vec<Execution>, _>>()?;
+        // A pipeline made anew under the name has its row among them.
+        let executions = oldest.into_iter().filter(|item| text(item, SK) != HEAD);
+        let mut doomed = executions.map(row).collect::<Result<Vec<Execution>, _>>()?;
         doomed.retain(|execution| execution.id < before);
         let is_last = doomed.len() <= EXECUTIONS_PER_CALL;
         doomed.truncate(EXECUTIONS_PER_CALL);

@@ -54,6 +54,13 @@ pub(crate) fn page_limit(request: &PageRequest) -> Result<usize, StoreError> {
     Ok(request.limit as usize)
 }
 
+/// The page that `items` are, of which one more than `limit` tells that another follows.
+pub(crate) fn page_of<T: DeserializeOwned>(mut items: Vec<Item>, limit: usize) -> Result<Page<T>, StoreError> {
+    let next = (items.len() > limit).then(|| text(&items[limit - 1], SK).to_owned());
+    items.truncate(limit);
+    Ok(Page { items: items.into_iter().map(row).collect::<Result<_, _>>()?, next })
+}
+
 impl Table {
     /// The row under `key`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
@@ -84,10 +91,8 @@ impl Table {
             return Err(StoreError::Broken("the page token does not belong to this list".to_owned()));
         }
         // One more than asked for tells whether another page follows, without a request of its own.
-        let mut items = self.items(&Part::all(range, direction), Some(limit + 1), request.after).await?;
-        let next = (items.len() > limit).then(|| text(&items[limit - 1], SK).to_owned());
-        items.truncate(limit);
-        Ok(Page { items: items.into_iter().map(row).collect::<Result<_, _>>()?, next })
+        let items = self.items(&Part::all(range, direction), Some(limit + 1), request.after).await?;
+        page_of(items, limit)
     }
 
     /// All rows of `part`.

@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::items::{SK, TYPE, row, text};
-use crate::keys::{Key, META, Range, effect_order};
-use crate::query::{Direction, Filter, Part, page_limit};
+use crate::keys::{HEAD, Key, META, Range, effect_order};
+use crate::query::{Direction, Filter, Part, page_limit, page_of};
 use crate::usage::{Counters, Usage};
 
 /// Most effects read at once: tens of megabytes where each holds the plan of a large stage.
@@ -106,7 +106,25 @@ impl Store for Table {
     }
 
     async fn list_executions(&self, pipeline: &PipelineName, page: PageRequest) -> Result<Page<Execution>, StoreError> {
+        let page = PageRequest { after: page.after.or_else(|| Some(HEAD.to_owned())), ..page };
         self.page(&Range::executions(pipeline), Direction::Backward, page).await
+    }
+
+    async fn list_executions_with_head(
+        &self,
+        pipeline: &PipelineName,
+        page: PageRequest,
+    ) -> Result<(Option<PipelineIndex>, Page<Execution>), StoreError> {
+        if page.after.is_some() {
+            return Ok((None, self.list_executions(pipeline, page).await?));
+        }
+        let limit = page_limit(&page)?;
+        let range = Range::executions(pipeline);
+        // The head, and one more execution than asked for, which tells whether another page follows.
+        let mut items = self.items(&Part::all(&range, Direction::Backward), Some(limit + 2), None).await?;
+        let has_head = items.first().is_some_and(|item| text(item, SK) == HEAD);
+        let head = has_head.then(|| row(items.remove(0))).transpose()?;
+        Ok((head, page_of(items, limit)?))
     }
 
     async fn list_successes(

@@ -1,8 +1,13 @@
 //! Going back by hand.
 
+use domain::ExecutionId;
+use engine::{
+    HasStore,
+    ports::{Precondition, Row, Store, Write},
+};
 use serde_json::{Value, json};
 
-use crate::world::{ANA, Bench, Driven, NOBODY, id, shop};
+use crate::world::{ANA, Bench, Driven, NOBODY, id, shop, shop_name};
 
 fn rollback(stage: &str, target: impl ToString) -> Value {
     json!({"pipelineName": "shop", "stageName": stage, "targetPipelineExecutionId": target.to_string()})
@@ -84,6 +89,30 @@ async fn a_changed_stage_makes_its_successes_outdated() {
     bench.ok("UpdatePipeline", json!({"pipeline": shop()})).await;
     let back = id(&bench.ok("RollbackStage", rollback("Prod", good)).await["pipelineExecutionId"]);
     assert!(matches!(bench.drive(back, None).await, Driven::Working(_)));
+}
+
+#[tokio::test]
+async fn candidates_are_one_request_however_long_the_history() {
+    let (bench, first) = Bench::with_release().await;
+    let row = bench.world.store().load_execution(&shop_name(), first).await.unwrap().unwrap();
+    let input = json!({"pipelineName": "shop", "stageName": "Prod", "maxResults": 10});
+    let mut costs = Vec::new();
+    for length in [20, 2000] {
+        let older = (costs.len() as u128 * 10_000..).take(length).map(|n| {
+            let execution = domain::Execution { id: ExecutionId(uuid::Uuid::from_u128(n)), ..row.clone() };
+            Write::Put(Row::Execution(execution), Precondition::None)
+        });
+        let older: Vec<Write> = older.collect();
+        for chunk in older.chunks(100) {
+            bench.world.store().commit(chunk.to_vec()).await.unwrap();
+        }
+        let before = bench.world.store().usage();
+        let page = bench.ok("ListRollbackCandidates", input.clone()).await;
+        assert_eq!(page["candidates"].as_array().unwrap().len(), 10);
+        let after = bench.world.store().usage();
+        costs.push((after.requests() - before.requests(), after.read_units() - before.read_units()));
+    }
+    assert_eq!((costs[0].0, costs[0]), (1, costs[1]));
 }
 
 #[tokio::test]

@@ -141,6 +141,9 @@ fn the_expected_duration_is_the_median_of_successes() {
             entered_at: at(10),
             left_at: Some(at(10 + seconds)),
             revoked_by: None,
+            attempt: 1,
+            auto_retried: false,
+            kept: Vec::new(),
         };
         row.stages.insert(stage("Deploy"), outcome);
         row

@@ -17,6 +17,8 @@ use uuid::Uuid;
 pub enum Row {
     /// A pipeline. With its stages, latest actions, latest conditions and waiting executions under one key.
     Pipeline(PipelineIndex),
+    /// The same row once more, at the head of the pipeline's executions: what rollbacks can go back to is one query.
+    Head(PipelineIndex),
     /// A pipeline's line in the list of pipelines.
     Summary(PipelineSummary),
     /// Where one version of a pipeline's declaration is.
@@ -314,6 +316,13 @@ pub trait Store: Send + Sync {
         pipeline: &PipelineName,
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<Execution>, StoreError>> + Send;
+
+    /// Executions of a pipeline, newest first; on the first page with the pipeline's own row, if it is there.
+    fn list_executions_with_head(
+        &self,
+        pipeline: &PipelineName,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<(Option<PipelineIndex>, Page<Execution>), StoreError>> + Send;
 
     /// Successes of a stage, newest first.
     fn list_successes(

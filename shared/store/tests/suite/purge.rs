@@ -27,6 +27,7 @@ async fn only_what_is_older_goes_in_steps() -> Result<()> {
     }
     world.put([Row::Pipeline(pipeline()), Row::Job(job())]).await?;
     world.put([Row::Slot(slot(1, 0, before - 1)), Row::Slot(slot(2, 0, before))]).await?;
+    world.put([Row::Pipeline(pipeline()), Row::Head(pipeline()), Row::Job(job())]).await?;
 
     let mut calls = 1;
     while !world.table.purge_history(&shop(), execution_id(before)).await? {

@@ -181,6 +181,25 @@ async fn custom_types_come_back_alone_and_together() -> Result<()> {
     assert_eq!(one_request!(world, world.table.load_custom_type(&custom_id("2"))), Some(stored("2")));
     assert_eq!(one_request!(world, world.table.load_custom_type_count()), CustomTypeCount { version: 1, ..count });
     assert_eq!(world.table.load_custom_type(&custom_id("3")).await?, None);
+async fn executions_come_with_their_pipelines_row_by_one_query() -> Result<()> {
+    let world = World::new().await?;
+    let first = |limit| PageRequest { limit, after: None };
+    let (head, found) = one_request!(world, world.table.list_executions_with_head(&shop(), first(2)));
+    assert_eq!((head, found.items.len(), found.next), (None, 0, None));
+    world.put((0..3).map(|n| Row::Execution(execution(n)))).await?;
+    let (head, found) = one_request!(world, world.table.list_executions_with_head(&shop(), first(2)));
+    assert_eq!((head, found.items.len(), found.next.is_some()), (None, 2, true), "without a head");
+    world.put([Row::Head(pipeline())]).await?;
+    for (limit, more) in [(2, true), (3, false), (100, false)] {
+        let (head, found) = one_request!(world, world.table.list_executions_with_head(&shop(), first(limit)));
+        assert_eq!(head, Some(pipeline()));
+        let plain = one_request!(world, world.table.list_executions(&shop(), first(limit)));
+        assert_eq!((found.next.is_some(), &found), (more, &plain));
+    }
+    let next = world.table.list_executions(&shop(), first(2)).await?.next;
+    let after = PageRequest { limit: 2, after: next };
+    let (head, found) = one_request!(world, world.table.list_executions_with_head(&shop(), after));
+    assert_eq!((head, found.items.iter().map(|row| row.id).collect::<Vec<_>>()), (None, vec![execution_id(0)]));
     Ok(())
 }
 
