@@ -4,8 +4,8 @@
     tests/clients/extensions.py [BINARY]     BINARY is the local process, target/debug/local unless given
 
 Starts the local process on a free port with data of its own, brings a pipeline through two releases and a rollback, and
-asks every operation through both clients, which have to say the same. Needs boto3 (extensions-requirements.txt); AWS_CLI
-names the AWS CLI (requirements.txt), `aws` unless given. Ends with 0 only if all was as told.
+asks every operation through both clients, which have to say the same. Needs boto3 (requirements.txt); AWS_CLI
+names the AWS CLI, `aws` unless given. Ends with 0 only if all was as told.
 """
 
 import datetime

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Official clients, as they are, against the local process: each on a fresh one on a free port. Ends with 0 only if all went well.
 #
-#   tests/clients/run.sh [CLIENT..]     CLIENT is conformance, signing, strict, boto3, js or rust; all of them
-#                                      unless given
+#   tests/clients/run.sh [CLIENT..]     CLIENT is conformance, signing, strict, boto3, extensions, js or rust;
+#                                      all of them unless given
 #
 # Installs what it needs below target/ (by pip, npm and cargo), in the versions pinned here. LASTGOOD_LOCAL is the local
 # process, target/debug/local unless set.
@@ -142,6 +142,11 @@ boto3() {
   stop_local
 }
 
+extensions() {
+  install_python
+  AWS_CLI=$PYTHON/bin/aws "$PYTHON/bin/python" tests/clients/extensions.py "$local_binary"
+}
+
 js() {
   install_js
   start_local
@@ -157,13 +162,13 @@ rust_sdk() {
   stop_local
 }
 
-(($# > 0)) || set -- conformance signing strict boto3 js rust
+(($# > 0)) || set -- conformance signing strict boto3 extensions js rust
 for client; do
   printf '== %s\n' "$client"
   case $client in
-    conformance | signing | strict | boto3 | js) "$client" ;;
+    conformance | signing | strict | boto3 | extensions | js) "$client" ;;
     rust) rust_sdk ;;
-    *) fail "there is no client '$client'; there are conformance, signing, strict, boto3, js and rust" ;;
+    *) fail "there is no client '$client'; there are conformance, signing, strict, boto3, extensions, js and rust" ;;
   esac
 done
 echo "All clients went well, after ${SECONDS} s."

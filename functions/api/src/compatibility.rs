@@ -1,6 +1,6 @@
 //! What a pipeline of CodePipeline's does otherwise in Lastgood.
 
-use domain::{Difference, Severity};
+use domain::{Deviation, Severity};
 use engine::HasStore;
 use protocol::wire::compatibility::{
     CompatibilityFinding, FindingSeverity, ReportCompatibilityInput, ReportCompatibilityOutput,
@@ -19,7 +19,7 @@ pub(crate) async fn report<W: HasStore>(
     Ok(ReportCompatibilityOutput { findings: findings.into_iter().map(finding).collect() })
 }
 
-fn finding(finding: Difference) -> CompatibilityFinding {
+fn finding(finding: Deviation) -> CompatibilityFinding {
     let severity = match finding.severity {
         Severity::Refused => FindingSeverity::Refused,
         Severity::Unsupported => FindingSeverity::Unsupported,

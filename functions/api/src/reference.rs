@@ -36,9 +36,10 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
              bad night nobody wants to wait for a deploy that hangs.",
             "The inbound transition is held until a person opens it, or the queue would bring the bad revision back.",
         ],
-        O::GetPipelineState => {
-            &["`created` of a revision is when the action took it: one request answers the whole state."]
-        }
+        O::GetPipelineState => &[
+            "PARALLEL pipelines show no executions of conditions.",
+            "`created` of a revision is when the action took it: one request answers the whole state.",
+        ],
         O::ListPipelineExecutions => &[
             "`succeededInStage` means that the stage succeeded and still does the same, whatever the pipeline's version.",
         ],
@@ -79,6 +80,38 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::DeletePipeline => {
             &["Webhooks stay; their deliveries are refused until there is a pipeline of that name again."]
         }
+        O::CreateCustomActionType => &[
+            "A type of that name that is in use is a `ValidationException`, also when identical: the model declares no other error.",
+            "URL templates may name only properties that are declared, required and not secret.",
+        ],
+        O::DeleteCustomActionType => &[
+            "Actions of a deleted type fail when they begin; jobs that are queued wait until the type is there again or they time out.",
+        ],
+        O::GetActionType => &[
+            "Describes the types that run here, with a job worker as executor. Custom types are in ListActionTypes: the model's pattern of `owner` does not allow them here.",
+        ],
+        O::UpdateActionType => &[
+            "Nothing can be updated: the model lets it name types of AWS and partners only, and those of Lastgood do not change.",
+        ],
+        O::PollForJobs => &[
+            "One job unless asked for more, 50 at most. A job that is not acknowledged is offered again after 30 seconds.",
+        ],
+        O::GetJobDetails => {
+            &["Knows the jobs of Lambda actions too. Ended jobs come without credentials: whoever is done needs none."]
+        }
+        O::PutJobSuccessResult | O::PutJobFailureResult => &[
+            "A worker has to acknowledge its job first, else the answer is an `InvalidJobStateException`: who lost a job cannot end it.",
+        ],
+        O::OverrideStageCondition => &[
+            "An unknown execution is a `NotLatestPipelineExecutionException`: the operation declares no not-found error for it.",
+            "A second override is a `ConditionNotOverridableException`, since nothing is left to override.",
+        ],
+        O::ListRuleExecutions => {
+            &["`externalExecutionId` and its URL are absent: alarms and variables have no run of their own."]
+        }
+        O::ListDeployActionExecutionTargets => &[
+            "Targets are always empty: no provider here has any. An id is looked for among the pipeline's newest 1000 runs.",
+        ],
         O::AcknowledgeThirdPartyJob
         | O::GetThirdPartyJobDetails
         | O::PollForThirdPartyJobs
@@ -88,24 +121,13 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             &["Nobody is called: enter the URL of PutWebhook at the provider by hand."]
         }
         O::AcknowledgeJob
-        | O::CreateCustomActionType
-        | O::DeleteCustomActionType
         | O::DeleteWebhook
         | O::DisableStageTransition
         | O::EnableStageTransition
-        | O::GetActionType
-        | O::GetJobDetails
         | O::GetPipeline
         | O::GetPipelineExecution
-        | O::ListDeployActionExecutionTargets
         | O::ListPipelines
-        | O::ListRuleExecutions
-        | O::OverrideStageCondition
-        | O::PollForJobs
         | O::PutApprovalResult
-        | O::PutJobFailureResult
-        | O::PutJobSuccessResult
-        | O::UpdateActionType
         | O::ListHolds
         | O::ListRollbackCandidates
         | O::ListRollbackDecisions

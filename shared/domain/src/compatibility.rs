@@ -21,7 +21,7 @@ pub enum Severity {
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct Deviation {
     /// How much it matters.
     pub severity: Severity,
     /// Where in the declaration, as CodePipeline's validation errors spell it: `pipeline.stages.1.member.name`.
@@ -36,7 +36,7 @@ pub fn differences(
     catalogue: &Catalogue,
     region: &str,
     account: &str,
-) -> Vec<Difference> {
+) -> Vec<Deviation> {
     let mut report = Report { findings: Vec::new(), catalogue, region, account };
     if let Err(error) = validate_structure(declaration, catalogue, region) {
         let message = format!("CreatePipeline would answer {}: {}", error.kind.exception(), error.message);
@@ -50,7 +50,7 @@ pub fn differences(
 }
 
 struct Report<'a> {
-    findings: Vec<Difference>,
+    findings: Vec<Deviation>,
     catalogue: &'a Catalogue,
     region: &'a str,
     account: &'a str,
@@ -58,7 +58,7 @@ struct Report<'a> {
 
 impl Report<'_> {
     fn add(&mut self, severity: Severity, path: impl Into<String>, message: impl Into<String>) {
-        self.findings.push(Difference { severity, path: path.into(), message: message.into() });
+        self.findings.push(Deviation { severity, path: path.into(), message: message.into() });
     }
 
     fn pipeline(&mut self, declaration: &PipelineDeclaration) {

@@ -47,7 +47,7 @@ mod webhook;
 pub use action_type::{ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind};
 pub use admission::admit_waiting;
 pub use changes::{Changes, Effect, Record, Waiting};
-pub use compatibility::{Difference, Severity, differences};
+pub use compatibility::{Deviation, Severity, differences};
 pub use condition::{
     ConditionAnswer, ConditionKind, ConditionOrder, ConditionRun, LOST, Override, RuleRun, RuleState, check_overridable,
 };

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::{DeleteRequest, ReturnConsumedCapacity, WriteRequest};
 use domain::{Execution, ExecutionId, ExecutionMode, PipelineName, StageName};
-use domain::{Execution, ExecutionId, PipelineName, StageName};
-use engine::ports::StoreError;
 use engine::ports::{DecisionList, StoreError};
 
 use crate::errors::store_error;

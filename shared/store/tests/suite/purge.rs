@@ -51,6 +51,6 @@ async fn only_what_is_older_goes_in_steps() -> Result<()> {
     assert!(world.table.load_pipeline(&shop()).await?.is_some());
     assert_eq!(world.table.slots_of(&shop(), at(1)).await?, []);
     assert_eq!(world.table.slots_of(&shop(), at(2)).await?, [slot(2, 0, before)]);
-    assert_eq!(world.items().await?.len(), 5 * 9 + 3);
+    assert_eq!(world.items().await?.len(), 5 * 9 + 4);
     Ok(())
 }

@@ -181,6 +181,10 @@ async fn custom_types_come_back_alone_and_together() -> Result<()> {
     assert_eq!(one_request!(world, world.table.load_custom_type(&custom_id("2"))), Some(stored("2")));
     assert_eq!(one_request!(world, world.table.load_custom_type_count()), CustomTypeCount { version: 1, ..count });
     assert_eq!(world.table.load_custom_type(&custom_id("3")).await?, None);
+    Ok(())
+}
+
+#[tokio::test]
 async fn executions_come_with_their_pipelines_row_by_one_query() -> Result<()> {
     let world = World::new().await?;
     let first = |limit| PageRequest { limit, after: None };

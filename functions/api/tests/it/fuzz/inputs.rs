@@ -106,7 +106,7 @@ impl Inputs {
             Some(pattern) if pattern.contains(":codepipeline:") => SAMPLES[7],
             Some("[0-9]{12}") => SAMPLES[2],
             Some("AWS|ThirdParty") => SAMPLES[3],
-            _ => *chance.one_of(&SAMPLES),
+            _ => SAMPLES[chance.below(SAMPLES.len())],
         };
         let least = usize::try_from(shape["min"].as_u64().unwrap_or(0)).unwrap();
         sample.to_owned() + &"a".repeat(least.saturating_sub(sample.len()))

@@ -138,7 +138,7 @@ pub(crate) fn bytes(body: &mut Vec<u8>, chance: &mut Chance) {
 /// Changes the address, a header, or the claim how the body is encoded.
 pub(crate) fn headers(event: &mut ApiEvent, chance: &mut Chance) {
     match chance.below(6) {
-        0 => event.raw_path.push_str(*chance.one_of(&TEXTS)),
+        0 => event.raw_path.push_str(TEXTS[chance.below(TEXTS.len())]),
         1 => event.raw_path = (*chance.one_of(&TEXTS)).to_owned(),
         2 => event.headers.clear(),
         3 => {
