@@ -136,9 +136,12 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// The settings of every profile, in the order of the file.
-fn sections(text: &str) -> Result<Vec<(String, BTreeMap<String, String>)>, String> {
-    let mut sections: Vec<(String, BTreeMap<String, String>)> = Vec::new();
+/// A profile's name and its settings.
+type Section = (String, BTreeMap<String, String>);
+
+/// Every profile, in the order of the file.
+fn sections(text: &str) -> Result<Vec<Section>, String> {
+    let mut sections: Vec<Section> = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let (number, line) = (number + 1, line.trim());
         if line.is_empty() || line.starts_with(['#', ';']) {
