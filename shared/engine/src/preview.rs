@@ -68,7 +68,7 @@ pub async fn preview_rollback<W: HasStore + HasObjects>(
         let expected = expect_duration(stage, &past.items);
         let chosen = match target {
             Some(target) => Ok(load_target(world, pipeline, target).await?),
-            None => choose(world, &view, index).await?,
+            None => Box::pin(choose(world, &view, index)).await?,
         };
         let execution = match chosen {
             Ok(execution) => execution,
@@ -76,8 +76,9 @@ pub async fn preview_rollback<W: HasStore + HasObjects>(
                 return Ok(RollbackPreview { reasons: vec![why], target: None, plan: None, waiting, expected });
             }
         };
-        let target = look_at(world, &view, index, execution).await?;
-        let (reasons, plan) = decide(world, &view, index, &target, caller).await?;
+        // Boxed, since these futures together are too large for the stack of a thread.
+        let target = Box::pin(look_at(world, &view, index, execution)).await?;
+        let (reasons, plan) = Box::pin(decide(world, &view, index, &target, caller)).await?;
         Ok(RollbackPreview { reasons, target: Some(target), plan, waiting, expected })
     })
     .await

@@ -84,7 +84,8 @@ impl Bench {
     }
 
     pub(crate) async fn send(&self, event: ApiEvent) -> ApiReply {
-        let reply = api::handle(&self.world, event).await.unwrap();
+        // Boxed, as below: a test of many calls would not fit on the stack of its thread.
+        let reply = Box::pin(api::handle(&self.world, event)).await.unwrap();
         assert!(reply.headers.contains_key("x-amzn-requestid"), "{reply:?}");
         reply
     }
@@ -140,7 +141,7 @@ impl Bench {
                 machine: None,
                 finished,
             };
-            engine::pass_gate(&self.world, &input).await.unwrap();
+            Box::pin(engine::pass_gate(&self.world, &input)).await.unwrap();
             let answer = self.world.machines().answers.lock().unwrap().remove(&token);
             match answer.map(|answer| serde_json::from_value(answer).unwrap()) {
                 None => return Driven::Waiting,
@@ -170,7 +171,7 @@ impl Bench {
                 action: step.name,
                 token: Some(self.token()),
             };
-            let output = engine::run_action(&self.world, &input, &|| false).await.unwrap();
+            let output = Box::pin(engine::run_action(&self.world, &input, &|| false)).await.unwrap();
             done &= output.status == ActionStatus::Succeeded;
         }
         (StageReport { stage, generation, status: StageResult::Succeeded }, done)
