@@ -76,7 +76,7 @@ pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
 pub use pipeline::{ActionIndex, ConditionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
 pub use plan::{ActionStep, action_groups, kept_actions, remaining_groups};
 pub use preview::{
-    ActionPreview, Difference, ExpectedDuration, RollbackPlan, at_fault, expect_duration, preview_actions,
+    ActionPreview, ConfigurationChange, ExpectedDuration, RollbackPlan, at_fault, expect_duration, preview_actions,
 };
 pub use records::{OpenHold, Success, Watch};
 pub use retry::{NotRetryable, RetryOrder, retry_stage};

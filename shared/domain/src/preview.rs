@@ -58,12 +58,12 @@ pub struct ActionPreview {
     /// The execution whose run it is compared with.
     pub compared_with: Option<ExecutionId>,
     /// Keys whose values are others than in that run.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<ConfigurationChange>,
 }
 
 /// A configuration value that would change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct ConfigurationChange {
     /// The key.
     pub key: String,
     /// Its value in what is live.
@@ -101,11 +101,15 @@ pub fn preview_actions(stage: &StageDeclaration, target: &Execution, live: &[Act
     actions.into_iter().map(preview).collect()
 }
 
-fn differences(live: &BTreeMap<String, String>, planned: &BTreeMap<String, String>) -> Vec<Difference> {
+fn differences(live: &BTreeMap<String, String>, planned: &BTreeMap<String, String>) -> Vec<ConfigurationChange> {
     let keys: std::collections::BTreeSet<&String> = live.keys().chain(planned.keys()).collect();
     let differing = keys.into_iter().filter(|key| live.get(*key) != planned.get(*key));
     differing
-        .map(|key| Difference { key: key.clone(), live: live.get(key).cloned(), planned: planned.get(key).cloned() })
+        .map(|key| ConfigurationChange {
+            key: key.clone(),
+            live: live.get(key).cloned(),
+            planned: planned.get(key).cloned(),
+        })
         .collect()
 }
 

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use super::{at, execution, id, manual, stage, table::Table};
 use crate::{
-    ActionRun, ActionStatus, Difference, Execution, ExecutionMode, ExpectedDuration, RollbackOutcome, RollbackPlan,
-    StageDeclaration, StageOutcome, StageStatus, at_fault, expect_duration, preview_actions,
+    ActionRun, ActionStatus, ConfigurationChange, Execution, ExecutionMode, ExpectedDuration, RollbackOutcome,
+    RollbackPlan, StageDeclaration, StageOutcome, StageStatus, at_fault, expect_duration, preview_actions,
 };
 
 fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -118,7 +118,7 @@ fn actions_are_shown_in_order_with_what_would_change() {
     assert_eq!(actions.iter().map(|action| action.name.as_str()).collect::<Vec<_>>(), ["First", "Same", "Last"]);
     let [first, same, last] = &actions[..] else { unreachable!() };
     assert_eq!(first.resolved, Ok(map(&[("UserParameters", "v1 #{codepipeline.PipelineExecutionId}")])));
-    let difference = |key: &str, live: Option<&str>, planned: Option<&str>| Difference {
+    let difference = |key: &str, live: Option<&str>, planned: Option<&str>| ConfigurationChange {
         key: key.to_owned(),
         live: live.map(str::to_owned),
         planned: planned.map(str::to_owned),
