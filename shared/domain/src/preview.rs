@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     ActionName, ActionRun, ActionTypeId, Changes, Execution, ExecutionId, Occupant, PipelineView, Scope,
     StageDeclaration, StageName, StageState, StageStatus, Success, resolve_configuration,
+    secrets::{MASK, mask},
 };
 
 /// Stands for the id that the rollback has when it is started.
@@ -73,7 +74,7 @@ pub struct ConfigurationChange {
 }
 
 /// The actions of `stage` in the order in which they would run with what `target` carried. `live` are runs of the
-/// stage's actions by what is live, newest first.
+/// stage's actions by what is live, newest first. Secrets are masked; that one changes is told.
 pub fn preview_actions(stage: &StageDeclaration, target: &Execution, live: &[ActionRun]) -> Vec<ActionPreview> {
     let resolve = |configuration: &BTreeMap<String, String>, id: &str| {
         let scope = Scope { execution_id: id, variables: &target.variables, outputs: &target.outputs };
@@ -88,14 +89,25 @@ pub fn preview_actions(stage: &StageDeclaration, target: &Execution, live: &[Act
             let planned = resolve(&action.configuration, &run.execution.to_string()).ok()?;
             Some(differences(&run.resolved_configuration, &planned))
         });
+        let secret_keys: Vec<String> =
+            action.secret_keys.iter().chain(run.into_iter().flat_map(|run| &run.secret_keys)).cloned().collect();
+        let masked = |mut configuration: BTreeMap<String, String>| {
+            mask(&mut configuration, &secret_keys);
+            configuration
+        };
+        let hidden = |change: ConfigurationChange| {
+            let is_secret = secret_keys.contains(&change.key);
+            let shown = |value: Option<String>| value.map(|value| if is_secret { MASK.to_owned() } else { value });
+            ConfigurationChange { live: shown(change.live), planned: shown(change.planned), key: change.key }
+        };
         ActionPreview {
             name: action.name.clone(),
             run_order: action.run_order,
             action_type: action.action_type_id.clone(),
-            configuration: action.configuration.clone(),
-            resolved: resolve(&action.configuration, OWN_ID),
+            configuration: masked(action.configuration.clone()),
+            resolved: resolve(&action.configuration, OWN_ID).map(masked),
             compared_with: run.map(|run| run.execution),
-            differences: differences.unwrap_or_default(),
+            differences: differences.unwrap_or_default().into_iter().map(hidden).collect(),
         }
     };
     actions.into_iter().map(preview).collect()

@@ -132,6 +132,22 @@ fn actions_are_shown_in_order_with_what_would_change() {
 }
 
 #[test]
+fn secrets_are_masked_and_their_change_is_told() {
+    let mut declared = declared();
+    for action in &mut declared.actions {
+        action.secret_keys = vec!["UserParameters".to_owned()];
+    }
+    let mut target = execution(1, ExecutionMode::Queued);
+    target.variables = map(&[("colour", "green")]);
+    let actions = preview_actions(&declared, &target, &[run("Same", &[("UserParameters", "red")])]);
+    let same = actions.iter().find(|action| action.name.as_str() == "Same").unwrap();
+    let masked = map(&[("UserParameters", "****")]);
+    assert_eq!((&same.configuration, &same.resolved), (&masked, &Ok(masked.clone())));
+    let [change] = &same.differences[..] else { panic!("{same:?}") };
+    assert_eq!((change.live.as_deref(), change.planned.as_deref()), (Some("****"), Some("****")));
+}
+
+#[test]
 fn the_expected_duration_is_the_median_of_successes() {
     let took = |n: u128, status: StageStatus, seconds: i64| {
         let mut row = execution(n, ExecutionMode::Queued);
