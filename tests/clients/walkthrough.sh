@@ -257,6 +257,10 @@ is 'release 4, taken back: only by hand' 'True' "$(candidate "$worse" "['revoked
 has 'a rollback' 'It is itself a rollback' "$(candidate "$rollback" "['reasons'][0]")"
 is 'succeeded in Deploy, by the AWS filter' 'True' \
   "$(aws codepipeline list-pipeline-executions --pipeline-name shop --filter succeededInStage={stageName=Deploy} --query "contains(pipelineExecutionSummaries[].pipelineExecutionId, '$first')" --output text)"
+# The same by the CLI, once it knows the model.
+export AWS_DATA_PATH=$PWD/infra/clients/botocore
+has 'aws lastgood' "$first" "$(aws lastgood list-rollback-candidates --pipeline-name shop --stage-name Deploy)"
+unset AWS_DATA_PATH
 is 'the AWS filter leaves out the failed one' 'False' \
   "$(aws codepipeline list-pipeline-executions --pipeline-name shop --filter succeededInStage={stageName=Deploy} --query "contains(pipelineExecutionSummaries[].pipelineExecutionId, '$failed')" --output text)"
 

@@ -11,7 +11,7 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::CreatePipeline => &[
             "An absent `pipelineType` is `V2`, not `V1`: rollback, conditions and variables need it.",
             "Where a variable has no default, the first execution is recorded as Failed: nobody could give the value.",
-            "The pipeline's role is assumed once, as CodePipeline does: its trust policy has to name Lastgood's function.",
+            "The pipeline's role is assumed once, as CodePipeline does: its trust policy has to name the function `api`.",
             "An action in another region than Lastgood's is stored, and fails when it is reached: nothing would run it there.",
             "Actions of providers that Lastgood does not run are stored, and fail when they are reached; \
              `ReportCompatibility` names them beforehand.",
@@ -112,6 +112,21 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::ListDeployActionExecutionTargets => &[
             "Targets are always empty: no provider here has any. An id is looked for among the pipeline's newest 1000 runs.",
         ],
+        O::GetPipeline => {
+            &["`metadata` is always that of the current version. The text about a version that is not there is ours."]
+        }
+        O::EnableStageTransition => {
+            &["Lifts a rollback's hold as well, and records it as a decision, so today's tools suffice."]
+        }
+        O::PreviewRollback => &[
+            "CodePipeline has none. `#{codepipeline.PipelineExecutionId}` stays a reference: the rollback has no id yet.",
+        ],
+        O::ReleaseHold => &[
+            "CodePipeline has none: its queue brings the bad revision back. Where nothing is held the answer is a `ResourceNotFoundException`.",
+        ],
+        O::ListRollbackDecisions => {
+            &["CodePipeline has none. Rollbacks that were due and had nothing to go back to are listed too."]
+        }
         O::AcknowledgeThirdPartyJob
         | O::GetThirdPartyJobDetails
         | O::PollForThirdPartyJobs
@@ -123,16 +138,11 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::AcknowledgeJob
         | O::DeleteWebhook
         | O::DisableStageTransition
-        | O::EnableStageTransition
-        | O::GetPipeline
         | O::GetPipelineExecution
         | O::ListPipelines
         | O::PutApprovalResult
         | O::ListHolds
         | O::ListRollbackCandidates
-        | O::ListRollbackDecisions
-        | O::PreviewRollback
-        | O::ReleaseHold
         | O::ReportCompatibility => &[],
     }
 }

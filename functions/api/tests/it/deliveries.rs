@@ -319,7 +319,8 @@ async fn a_webhook_outlives_its_pipeline_and_says_what_is_missing() {
     let mut demanding = shop();
     demanding["variables"] = json!([{"name": "Color", "defaultValue": "green"}, {"name": "Region"}]);
     bench.ok("UpdatePipeline", json!({ "pipeline": demanding })).await;
-    assert_eq!(deliver(&bench, github(&hook, "push", "d-2", PUSH)).await.0, 422);
+    let another = github(&hook, "push", "d-2", &format!("{PUSH}\n"));
+    assert_eq!(deliver(&bench, another).await.0, 422);
     assert!(listed(&bench).await[0]["errorMessage"].as_str().unwrap().contains("'Region'"));
 }
 
