@@ -28,7 +28,8 @@ pub(super) async fn all(api: &CodePipeline) -> anyhow::Result<Vec<Call>> {
     let newest = api.call("ListPipelineExecutions", json!({ "pipelineName": PIPELINE, "maxResults": 1 })).await?;
     let execution = newest["pipelineExecutionSummaries"][0]["pipelineExecutionId"].as_str().context("no execution")?;
     let arn = format!("arn:aws:codepipeline:{}:{}:{PIPELINE}", local::REGION, local::ACCOUNT);
-    let pipeline = json!({ "pipelineName": PIPELINE });
+    // Pages that are full with the short history too: what is compared is the same answer.
+    let pipeline = json!({ "pipelineName": PIPELINE, "maxResults": 10 });
     let transition = json!({ "pipelineName": PIPELINE, "stageName": DEPLOY, "transitionType": "Inbound" });
     let mut disable = transition.clone();
     disable["reason"] = "benchmark".into();
@@ -50,7 +51,7 @@ pub(super) async fn all(api: &CodePipeline) -> anyhow::Result<Vec<Call>> {
         ("EnableStageTransition", transition),
         ("UpdatePipeline", json!({ "pipeline": declaration(false) })),
     ];
-    let ours = [("ListRollbackCandidates", json!({ "pipelineName": PIPELINE, "stageName": DEPLOY }))];
+    let ours = [("ListRollbackCandidates", json!({ "pipelineName": PIPELINE, "stageName": DEPLOY, "maxResults": 10 }))];
     let call = |service: &str, (name, input): (&str, Value)| Call { target: format!("{service}.{name}"), input };
     let ours = ours.map(|one| call("Lastgood_20261201", one));
     Ok(theirs.map(|one| call("CodePipeline_20150709", one)).into_iter().chain(ours).collect())
