@@ -14,7 +14,7 @@ use protocol::wire::{
 
 use crate::{failure::Failure, paging::Listing};
 
-/// ListActionTypes: every type that a pipeline may hold, whether or not it is run. Custom types come last.
+/// ListActionTypes: every type that a pipeline may hold, whether or not it is run, in the order of [`place`].
 pub(crate) async fn list_action_types<W: HasStore>(
     world: &W,
     listing: &Listing,
@@ -30,9 +30,10 @@ pub(crate) async fn list_action_types<W: HasStore>(
     let mut types: Vec<_> = catalogue
         .all()
         .filter(|info| is_here && owner.as_ref().is_none_or(|owner| *owner == info.id.owner))
-        .skip_while(|info| listing.after.as_ref().is_some_and(|after| place(info) != *after))
-        .skip(usize::from(listing.after.is_some()))
+        // By place, since the last type shown may have been deleted meanwhile.
+        .filter(|info| listing.after.as_ref().is_none_or(|after| place(info) > *after))
         .collect();
+    types.sort_by_cached_key(|info| place(info));
     let limit = listing.limit as usize;
     let next = (types.len() > limit).then(|| place(types[limit - 1]));
     types.truncate(limit);

@@ -60,9 +60,12 @@ pub fn stop_execution(
         _ => execution.advance(&PhaseEvent::RequestStop, now)?,
     }
     execution.updated_at = now;
-    let StopTrigger { by, reason } = &order.trigger;
+    let by = &order.trigger.by;
+    // Who gives up a stop that waits may leave it to the first to say why.
+    let first = execution.stop.take().and_then(|first| first.reason);
+    let reason = order.trigger.reason.clone().or(first);
     execution.status_summary = Some(reason.clone().unwrap_or_else(|| format!("Stopped by {by}.")));
-    execution.stop = Some(order.trigger.clone());
+    execution.stop = Some(StopTrigger { by: by.clone(), reason: reason.clone() });
     let inside = match &execution.phase {
         Phase::Stopping { stage } => Some(stage.clone()),
         _ => None,

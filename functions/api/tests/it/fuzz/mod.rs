@@ -46,6 +46,8 @@ async fn whatever_is_sent_is_answered_as_the_model_says() {
                 ),
             }
         }
+        // Shown with --nocapture: a long search tells how far it is.
+        println!("{} of {requests} requests", requests.min((world + 1) * REQUESTS_PER_WORLD));
     }
     println!("{requests} requests from seed {seed}: {answers:#?}");
     assert!(answers.contains_key("output") && answers.contains_key("ValidationException"), "{answers:?}");
