@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context;
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use axum::serve::ListenerExt as _;
 use engine::ports::Entropy;
 use jiff::SignedDuration;
 use local_cloudwatch::CloudWatch;
@@ -194,6 +195,10 @@ fn with_key(sdk: aws_types::SdkConfig, secret: &str) -> aws_types::SdkConfig {
 
 async fn serve(listener: TcpListener, services: Services) {
     let router = front::router(services).into_make_service_with_connect_info::<SocketAddr>();
+    // An answer in two segments would wait 40 ms for the client to acknowledge the first.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!("the local address is served no more: {error}");
     }
