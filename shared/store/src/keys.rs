@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// Partition and sort key of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
+pub struct Key {
     pub(crate) partition: String,
     pub(crate) sort: String,
 }

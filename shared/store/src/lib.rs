@@ -6,10 +6,14 @@
 //! a condition, only `items` knows how a row becomes an item. No clock, no environment, no release logic: what a row
 //! means and whether it is still of interest is the caller's business (DynamoDB's TTL removes old rows late).
 
+mod backend;
 mod commit;
+mod dynamodb;
 mod errors;
 mod items;
 mod keys;
+#[cfg(feature = "memory")]
+mod memory;
 mod precondition;
 mod purge;
 mod query;
@@ -17,6 +21,9 @@ mod schema;
 mod table;
 mod usage;
 
+pub use dynamodb::DynamoDb;
+#[cfg(feature = "memory")]
+pub use memory::{Change, Memory};
 pub use schema::{TableError, create_table};
 pub use table::Table;
 pub use usage::{Operation, OperationUsage, Usage};

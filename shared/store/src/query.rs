@@ -1,14 +1,10 @@
 //! Reading one row, and ranges of rows page by page.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use engine::ports::{Page, PageRequest, StoreError};
-use serde::de::DeserializeOwned;
 
-use crate::errors::store_error;
-use crate::items::{Item, SK, key_item, row, text};
+use crate::backend::{Backend, Stored};
 use crate::keys::{Key, Range};
 use crate::table::Table;
-use crate::usage::Operation;
 
 /// Most items on a page, so that a page stays within a few of DynamoDB's (1 MB each).
 const PAGE_ITEMS_MAX: u32 = 1000;
@@ -31,7 +27,7 @@ pub(crate) struct Filter {
 
 /// A part of a range.
 #[derive(Debug, Clone)]
-pub(crate) struct Part<'a> {
+pub struct Part<'a> {
     pub(crate) range: &'a Range,
     pub(crate) direction: Direction,
     pub(crate) filter: Option<Filter>,
@@ -55,32 +51,20 @@ pub(crate) fn page_limit(request: &PageRequest) -> Result<usize, StoreError> {
 }
 
 /// The page that `items` are, of which one more than `limit` tells that another follows.
-pub(crate) fn page_of<T: DeserializeOwned>(mut items: Vec<Item>, limit: usize) -> Result<Page<T>, StoreError> {
-    let next = (items.len() > limit).then(|| text(&items[limit - 1], SK).to_owned());
+pub(crate) fn page_of<B: Backend, T: Stored>(mut items: Vec<B::Item>, limit: usize) -> Result<Page<T>, StoreError> {
+    let next = (items.len() > limit).then(|| B::key(&items[limit - 1]).sort);
     items.truncate(limit);
-    Ok(Page { items: items.into_iter().map(row).collect::<Result<_, _>>()?, next })
+    Ok(Page { items: items.into_iter().map(B::row).collect::<Result<_, _>>()?, next })
 }
 
-impl Table {
+impl<B: Backend> Table<B> {
     /// The row under `key`.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
-        self.counters().request(Operation::GetItem);
-        let output = self
-            .client()
-            .get_item()
-            .table_name(self.name())
-            .set_key(Some(key_item(key)))
-            .consistent_read(true)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(store_error)?;
-        self.counters().consumed(Operation::GetItem, output.consumed_capacity.as_ref());
-        output.item.map(row).transpose()
+    pub(crate) async fn get<T: Stored>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        self.backend.get(key).await?.map(B::row).transpose()
     }
 
     /// A page of the rows of `range`.
-    pub(crate) async fn page<T: DeserializeOwned>(
+    pub(crate) async fn page<T: Stored>(
         &self,
         range: &Range,
         direction: Direction,
@@ -91,73 +75,12 @@ impl Table {
             return Err(StoreError::Broken("the page token does not belong to this list".to_owned()));
         }
         // One more than asked for tells whether another page follows, without a request of its own.
-        let items = self.items(&Part::all(range, direction), Some(limit + 1), request.after).await?;
-        page_of(items, limit)
+        let items = self.backend.items(&Part::all(range, direction), Some(limit + 1), request.after).await?;
+        page_of::<B, T>(items, limit)
     }
 
     /// All rows of `part`.
-    pub(crate) async fn all<T: DeserializeOwned>(&self, part: &Part<'_>) -> Result<Vec<T>, StoreError> {
-        self.items(part, None, None).await?.into_iter().map(row).collect()
-    }
-
-    /// Items of `part` after the sort key `after`, up to `limit` of them: one request for each megabyte.
-    pub(crate) async fn items(
-        &self,
-        part: &Part<'_>,
-        limit: Option<usize>,
-        after: Option<String>,
-    ) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::new();
-        let mut start = after.map(|sort| key_item(&Key { partition: part.range.partition.clone(), sort }));
-        loop {
-            let missing = limit.map(|limit| limit - items.len());
-            let (found, last) = self.query(part, missing, start).await?;
-            items.extend(found);
-            if last.is_none() || limit.is_some_and(|limit| items.len() >= limit) {
-                return Ok(items);
-            }
-            start = last;
-        }
-    }
-
-    async fn query(
-        &self,
-        part: &Part<'_>,
-        limit: Option<usize>,
-        start: Option<Item>,
-    ) -> Result<(Vec<Item>, Option<Item>), StoreError> {
-        let Part { range, direction, filter, keys_only } = part;
-        let mut request = self
-            .client()
-            .query()
-            .table_name(self.name())
-            .consistent_read(true)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .scan_index_forward(*direction == Direction::Forward)
-            .set_exclusive_start_key(start)
-            .expression_attribute_values(":partition", AttributeValue::S(range.partition.clone()));
-        request = if range.prefix.is_empty() {
-            request.key_condition_expression("PK = :partition")
-        } else {
-            request
-                .key_condition_expression("PK = :partition AND begins_with(SK, :prefix)")
-                .expression_attribute_values(":prefix", AttributeValue::S(range.prefix.clone()))
-        };
-        if let Some(filter) = filter {
-            request = request
-                .filter_expression(format!("#member {} :value", filter.comparison))
-                .expression_attribute_names("#member", filter.member)
-                .expression_attribute_values(":value", AttributeValue::S(filter.value.clone()));
-        } else {
-            // DynamoDB's limit counts items before they are filtered.
-            request = request.set_limit(limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)));
-        }
-        if *keys_only {
-            request = request.projection_expression("PK, SK");
-        }
-        self.counters().request(Operation::Query);
-        let output = request.send().await.map_err(store_error)?;
-        self.counters().consumed(Operation::Query, output.consumed_capacity.as_ref());
-        Ok((output.items.unwrap_or_default(), output.last_evaluated_key))
+    pub(crate) async fn all<T: Stored>(&self, part: &Part<'_>) -> Result<Vec<T>, StoreError> {
+        self.backend.items(part, None, None).await?.into_iter().map(B::row).collect()
     }
 }

@@ -18,20 +18,20 @@ use engine::ports::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::items::{SK, TYPE, row, text};
+use crate::backend::Backend;
+use crate::commit::planned;
+use crate::dynamodb::DynamoDb;
 use crate::keys::{HEAD, Key, META, Range, effect_order};
 use crate::query::{Direction, Filter, Part, page_limit, page_of};
-use crate::usage::{Counters, Usage};
+use crate::usage::Usage;
 
 /// Most effects read at once: tens of megabytes where each holds the plan of a large stage.
 const OUTBOX_READ_MAX: usize = 2000;
 
-/// The DynamoDB table that holds everything. Clones share their counters.
+/// The table that holds everything, in DynamoDB unless said otherwise. Clones share their counters.
 #[derive(Debug, Clone)]
-pub struct Table {
-    client: Client,
-    name: String,
-    counters: Arc<Counters>,
+pub struct Table<B = DynamoDb> {
+    pub(crate) backend: B,
 }
 
 impl Table {
@@ -42,46 +42,34 @@ impl Table {
 
     /// Opens the table called `name`, which must have the shape that [`create_table`](crate::create_table) gives it.
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into(), counters: Arc::default() }
+        Self { backend: DynamoDb { client, name: name.into(), counters: Arc::default() } }
     }
 
     /// What was asked of the table since it was opened.
     pub fn usage(&self) -> Usage {
-        self.counters.usage()
-    }
-
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.counters
+        self.backend.counters.usage()
     }
 }
 
-impl Store for Table {
+impl<B: Backend> Store for Table<B> {
     async fn load_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineView>, StoreError> {
         let range = Range::pipeline(name);
-        let items = self.items(&Part::all(&range, Direction::Forward), None, None).await?;
+        let items = self.backend.items(&Part::all(&range, Direction::Forward), None, None).await?;
         let mut index: Option<PipelineIndex> = None;
         let mut stages = BTreeMap::new();
         let (mut actions, mut waiting, mut conditions) = (Vec::new(), Vec::new(), Vec::new());
         for item in items {
-            match text(&item, TYPE) {
-                "Pipeline" if text(&item, SK) == META => index = Some(row(item)?),
+            match B::kind(&item) {
+                "Pipeline" if B::key(&item).sort == META => index = Some(B::row(item)?),
                 "Stage" => {
-                    let stage: StageState = row(item)?;
+                    let stage: StageState = B::row(item)?;
                     stages.insert(stage.name.clone(), stage);
                 }
-                "LatestAction" => actions.push(row(item)?),
-                "Waiting" => waiting.push(row(item)?),
-                "Condition" => conditions.push(row(item)?),
+                "LatestAction" => actions.push(B::row(item)?),
+                "Waiting" => waiting.push(B::row(item)?),
+                "Condition" => conditions.push(B::row(item)?),
                 other => {
-                    let sort = text(&item, SK);
+                    let sort = B::key(&item).sort;
                     return Err(StoreError::Broken(format!("the item {sort} of pipeline {name} has type '{other}'")));
                 }
             }
@@ -121,10 +109,10 @@ impl Store for Table {
         let limit = page_limit(&page)?;
         let range = Range::executions(pipeline);
         // The head, and one more execution than asked for, which tells whether another page follows.
-        let mut items = self.items(&Part::all(&range, Direction::Backward), Some(limit + 2), None).await?;
-        let has_head = items.first().is_some_and(|item| text(item, SK) == HEAD);
-        let head = has_head.then(|| row(items.remove(0))).transpose()?;
-        Ok((head, page_of(items, limit)?))
+        let mut items = self.backend.items(&Part::all(&range, Direction::Backward), Some(limit + 2), None).await?;
+        let has_head = items.first().is_some_and(|item| B::key(item).sort == HEAD);
+        let head = has_head.then(|| B::row(items.remove(0))).transpose()?;
+        Ok((head, page_of::<B, _>(items, limit)?))
     }
 
     async fn list_successes(
@@ -147,8 +135,8 @@ impl Store for Table {
         let range = Range::action_runs(pipeline, Some(execution));
         let filter = Filter { member: "id", comparison: "=", value: id.to_string() };
         let part = Part { filter: Some(filter), ..Part::all(&range, Direction::Backward) };
-        let found = self.items(&part, Some(1), None).await?;
-        found.into_iter().next().map(row).transpose()
+        let found = self.backend.items(&part, Some(1), None).await?;
+        found.into_iter().next().map(B::row).transpose()
     }
 
     async fn list_action_runs(
@@ -263,8 +251,8 @@ impl Store for Table {
     async fn pending_effects(&self, page: PageRequest) -> Result<Page<PendingEffect>, StoreError> {
         let limit = page_limit(&page)?;
         let range = Range::outbox();
-        let items = self.items(&Part::all(&range, Direction::Forward), Some(OUTBOX_READ_MAX), None).await?;
-        let effects = items.into_iter().map(row).collect::<Result<Vec<PendingEffect>, _>>()?;
+        let items = self.backend.items(&Part::all(&range, Direction::Forward), Some(OUTBOX_READ_MAX), None).await?;
+        let effects = items.into_iter().map(B::row).collect::<Result<Vec<PendingEffect>, _>>()?;
         let ordered: BTreeMap<String, PendingEffect> =
             effects.into_iter().map(|effect| (effect_order(&effect), effect)).collect();
         let from = page.after.map_or(Bound::Unbounded, Bound::Excluded);
@@ -279,7 +267,8 @@ impl Store for Table {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        self.store(writes).await
+        let planned = planned(writes)?;
+        if planned.is_empty() { Ok(()) } else { self.backend.write(planned).await }
     }
 
     async fn purge_history(&self, pipeline: &PipelineName, before: ExecutionId) -> Result<bool, StoreError> {

@@ -1,0 +1,220 @@
+//! Memory, for simulations: the same keys, pages and preconditions, each request at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use engine::ports::{Precondition, Row, StoreError, Write};
+
+use crate::backend::{Backend, Stored};
+use crate::items::{row_type, version_of};
+use crate::keys::{Key, Range};
+use crate::precondition::check_sense;
+use crate::query::{Direction, Filter, Part};
+use crate::table::Table;
+
+type Partition = BTreeMap<String, Row>;
+
+/// A table in memory. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    partitions: BTreeMap<String, Partition>,
+    changes: Vec<Change>,
+}
+
+/// What a write made of a row.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The row before; absent where there was none.
+    pub before: Option<Row>,
+    /// The row now; absent where there is none.
+    pub after: Option<Row>,
+}
+
+/// A row and where it is.
+pub struct Kept(Key, Row);
+
+impl Table<Memory> {
+    /// An empty table.
+    pub fn in_memory() -> Self {
+        Self { backend: Memory::default() }
+    }
+
+    /// Every row, by key: what a scan would find.
+    pub fn rows(&self) -> Vec<Row> {
+        self.backend.lock().partitions.values().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// What was changed since this was asked last, in order.
+    pub fn take_changes(&self) -> Vec<Change> {
+        std::mem::take(&mut self.backend.lock().changes)
+    }
+}
+
+impl State {
+    fn row(&self, key: &Key) -> Option<&Row> {
+        self.partitions.get(&key.partition).and_then(|partition| partition.get(&key.sort))
+    }
+
+    fn set(&mut self, key: Key, after: Option<Row>) {
+        let partition = self.partitions.entry(key.partition).or_default();
+        let before = match after.clone() {
+            Some(row) => partition.insert(key.sort, row),
+            None => partition.remove(&key.sort),
+        };
+        self.changes.push(Change { before, after });
+    }
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // All writes of a transaction are checked before the first is made, so a panic leaves none half-done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Backend for Memory {
+    type Item = Kept;
+
+    async fn get(&self, key: &Key) -> Result<Option<Kept>, StoreError> {
+        Ok(self.lock().row(key).map(|row| Kept(key.clone(), row.clone())))
+    }
+
+    async fn items(
+        &self,
+        part: &Part<'_>,
+        limit: Option<usize>,
+        after: Option<String>,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let state = self.lock();
+        let Some(partition) = state.partitions.get(&part.range.partition) else { return Ok(Vec::new()) };
+        let Range { partition: name, prefix } = part.range;
+        let is_beyond = |sort: &str| match (&after, part.direction) {
+            (None, _) => true,
+            (Some(after), Direction::Forward) => sort > after.as_str(),
+            (Some(after), Direction::Backward) => sort < after.as_str(),
+        };
+        let mut wanted: Vec<(&String, &Row)> = partition
+            .range(prefix.clone()..)
+            .take_while(|(sort, _)| sort.starts_with(prefix))
+            .filter(|(sort, row)| is_beyond(sort) && part.filter.as_ref().is_none_or(|filter| passes(row, filter)))
+            .collect();
+        if part.direction == Direction::Backward {
+            wanted.reverse();
+        }
+        wanted.truncate(limit.unwrap_or(usize::MAX));
+        let key = |sort: &String| Key { partition: name.clone(), sort: sort.clone() };
+        Ok(wanted.into_iter().map(|(sort, row)| Kept(key(sort), row.clone())).collect())
+    }
+
+    async fn write(&self, planned: Vec<(Write, Key)>) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        for (write, key) in &planned {
+            let (row, precondition, is_put) = match write {
+                Write::Put(row, precondition) => (row, *precondition, true),
+                Write::Check(row, precondition) => (row, *precondition, false),
+                Write::Delete(_) => continue,
+            };
+            check_sense(row, precondition, is_put)?;
+            if !holds(precondition, state.row(key)) {
+                return Err(StoreError::Contended);
+            }
+        }
+        for (write, key) in planned {
+            match write {
+                Write::Put(row, _) => state.set(key, Some(at_the_next_version(row))),
+                Write::Delete(_) => state.set(key, None),
+                Write::Check(..) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        for key in keys {
+            state.set(key, None);
+        }
+        Ok(())
+    }
+
+    fn key(item: &Kept) -> Key {
+        item.0.clone()
+    }
+
+    fn kind(item: &Kept) -> &str {
+        row_type(&item.1)
+    }
+
+    fn row<T: Stored>(item: Kept) -> Result<T, StoreError> {
+        let Kept(Key { partition, sort }, row) = item;
+        T::of(row).ok_or_else(|| StoreError::Broken(format!("the item {partition} / {sort} is not what its key says")))
+    }
+}
+
+fn holds(precondition: Precondition, current: Option<&Row>) -> bool {
+    match precondition {
+        Precondition::None => true,
+        Precondition::Absent | Precondition::Version(0) => current.is_none(),
+        Precondition::Version(version) => current.and_then(version_of) == Some(version),
+        Precondition::Generation(generation) => match current {
+            None => generation.0 == 0,
+            Some(Row::Stage(stage)) => stage.generation == generation,
+            Some(_) => false,
+        },
+        Precondition::Run(id) => matches!(current, Some(Row::LatestAction(run)) if run.id == id),
+    }
+}
+
+/// Whether `row` is kept by a filter.
+fn passes(row: &Row, filter: &Filter) -> bool {
+    let value = match (filter.member, row) {
+        ("id", Row::ActionRun(run)) => run.id.to_string(),
+        ("execution", Row::Success(success)) => success.execution.to_string(),
+        ("execution", Row::Slot(slot)) => slot.execution.to_string(),
+        ("execution", Row::Decision(_, decision)) => decision.execution.to_string(),
+        _ => return false,
+    };
+    match filter.comparison {
+        "=" => value == filter.value,
+        "<" => value < filter.value,
+        _ => false,
+    }
+}
+
+fn at_the_next_version(mut row: Row) -> Row {
+    match &mut row {
+        Row::Pipeline(row) => row.version += 1,
+        Row::Stage(row) => row.version += 1,
+        Row::LatestAction(row) | Row::ActionRun(row) => row.version += 1,
+        Row::Execution(row) => row.version += 1,
+        Row::Success(row) => row.version += 1,
+        Row::Watch(row) | Row::OpenWatch(row) => row.version += 1,
+        Row::Job(row) => row.version += 1,
+        Row::CustomType(row) => row.version += 1,
+        Row::CustomTypeCount(row) => row.version += 1,
+        Row::Condition(row) => row.version += 1,
+        Row::Start(row) => row.version += 1,
+        Row::Webhook(row) => row.version += 1,
+        Row::Tags(row) => row.version += 1,
+        Row::Head(_)
+        | Row::Summary(_)
+        | Row::Definition(_)
+        | Row::Waiting(_)
+        | Row::OpenExecution(_)
+        | Row::QueuedJob(_)
+        | Row::OpenCondition(_)
+        | Row::RuleRun(_)
+        | Row::Record(_)
+        | Row::Hold(_)
+        | Row::Decision(..)
+        | Row::Effect(_)
+        | Row::Slot(_)
+        | Row::Source(_) => {}
+    }
+    row
+}
