@@ -18,6 +18,15 @@ use crate::{
 /// Pause after the store failed, so that a full disk does not become a busy loop.
 const STORE_RETRY: SignedDuration = SignedDuration::from_secs(1);
 
+/// Who calls a function.
+#[derive(Debug, Clone)]
+pub(crate) enum Outside {
+    /// A call that nobody waits for.
+    Detached(i64),
+    /// An attempt of a task.
+    Attempt { execution: String, attempt: u64 },
+}
+
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl States {
@@ -47,7 +56,7 @@ impl States {
         }
     }
 
-    fn next_job(&self) -> Option<Job> {
+    pub(crate) fn next_job(&self) -> Option<Job> {
         self.queue().pop_front()
     }
 
@@ -62,7 +71,7 @@ impl States {
         }
     }
 
-    fn try_wake_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) fn try_wake_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let now = self.now();
         let due = self.store().due(now)?;
         for execution in due {
@@ -74,40 +83,43 @@ impl States {
     }
 
     fn perform(&self, job: Job, calls: &mut JoinSet<()>) {
-        match job {
-            Job::Detached { id, function, payload } => {
-                let states = self.clone();
-                calls.spawn(async move {
+        let Some((from, function, payload)) = self.perform_here(job) else { return };
+        let states = self.clone();
+        calls.spawn(async move {
+            let outcome = states.invoke(function, payload).await;
+            match from {
+                Outside::Detached(id) => {
                     // Nobody waits for the answer.
-                    let _ = states.invoke(function, payload).await;
                     let removed = states.store().remove_detached(id);
                     removed.unwrap_or_else(|error| log(&error));
-                });
+                }
+                Outside::Attempt { execution, attempt } => {
+                    states.report(&execution, Event::Returned { attempt, outcome: outcome.map(invoke_result) });
+                }
             }
-            Job::Step { execution, command: Command::Invoke { attempt, function, payload } } => {
-                let states = self.clone();
-                calls.spawn(async move {
-                    let outcome = states.invoke(function, payload).await.map(invoke_result);
-                    states.report(&execution, Event::Returned { attempt, outcome });
-                });
-            }
-            Job::Step { execution, command } => self.perform_here(&execution, command),
-        }
+        });
     }
 
-    /// Commands that need no one outside.
-    fn perform_here(&self, execution: &str, command: Command) {
+    /// Performs what needs no one outside; what does, is given back: a function and what it gets.
+    pub(crate) fn perform_here(&self, job: Job) -> Option<(Outside, String, Value)> {
+        let (execution, command) = match job {
+            Job::Detached { id, function, payload } => return Some((Outside::Detached(id), function, payload)),
+            Job::Step { execution, command } => (execution, command),
+        };
         match command {
-            Command::Invoke { .. } => unreachable!("perform spawns invocations"),
-            Command::Continue => self.report(execution, Event::Continue),
+            Command::Invoke { attempt, function, payload } => {
+                return Some((Outside::Attempt { execution, attempt }, function, payload));
+            }
+            Command::Continue => self.report(&execution, Event::Continue),
             Command::StartChild { attempt, machine, name, input, sync } => {
-                let origin = Origin { parent: execution.to_owned(), attempt, sync };
+                let origin = Origin { parent: execution, attempt, sync };
                 let input = input.to_string();
                 self.start_child(&origin, &machine, &name, &input).unwrap_or_else(|error| log(&error));
             }
             Command::StopChild { arn } => self.report(&arn, abandoned()),
-            Command::Ended => self.tell_parents(execution).unwrap_or_else(|error| log(&error)),
+            Command::Ended => self.tell_parents(&execution).unwrap_or_else(|error| log(&error)),
         }
+        None
     }
 
     /// Starts a child for a call of its parent, or finds the one that was started for it before.
@@ -165,7 +177,7 @@ fn abandoned() -> Event {
 }
 
 /// The result of `lambda:invoke`.
-fn invoke_result(payload: Value) -> Value {
+pub(crate) fn invoke_result(payload: Value) -> Value {
     json!({"ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200})
 }
 

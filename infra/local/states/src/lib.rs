@@ -18,10 +18,12 @@ mod report;
 mod run;
 mod service;
 mod start;
+mod stepping;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use definition::{DefinitionError, check_definition};
 pub use service::{Arn, FunctionError, Functions, PutError, States};
+pub use stepping::{Call, Driven};
 pub use store::{OpenError, StoreError};

@@ -141,7 +141,16 @@ impl States {
         functions: Arc<dyn Functions>,
         states_max: usize,
     ) -> Result<Self, OpenError> {
-        let store = Store::open(dir)?;
+        Self::over(Store::open(dir)?, clock, entropy, functions, states_max)
+    }
+
+    pub(crate) fn over(
+        store: Store,
+        clock: Arc<dyn Timer>,
+        entropy: Arc<dyn Entropy>,
+        functions: Arc<dyn Functions>,
+        states_max: usize,
+    ) -> Result<Self, OpenError> {
         let queue = recovery::in_flight(&store)?;
         let shared = Shared {
             store: Mutex::new(store),

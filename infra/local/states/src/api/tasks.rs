@@ -62,7 +62,8 @@ impl States {
         self.deliver(&request.task_token, |token| Event::Heartbeat { token })
     }
 
-    fn deliver(&self, token: &str, event: impl FnOnce(String) -> Event) -> Answer {
+    /// Gives the execution that waits for `token` an event about it.
+    pub(crate) fn deliver(&self, token: &str, event: impl FnOnce(String) -> Event) -> Answer {
         if token.len() != TOKEN_CHARS || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Refusal::new("InvalidToken", "Invalid Token: 'Invalid token'"));
         }

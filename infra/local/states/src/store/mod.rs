@@ -63,6 +63,11 @@ impl Store {
         Ok(Self { connection: schema::open(dir)? })
     }
 
+    /// A database that nobody else sees.
+    pub(crate) fn in_memory() -> Result<Self, OpenError> {
+        Ok(Self { connection: schema::prepare(Connection::open_in_memory()?)? })
+    }
+
     /// Copies the database as it stands into `dir`: what a process killed at this moment would leave.
     #[cfg(test)]
     pub(crate) fn copy_to(&self, dir: &Path) {

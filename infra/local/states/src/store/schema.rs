@@ -47,11 +47,16 @@ CREATE TABLE detached (id INTEGER PRIMARY KEY AUTOINCREMENT, function TEXT NOT N
 /// Opens the database in `dir`, creating both where they do not exist.
 pub(super) fn open(dir: &Path) -> Result<Connection, OpenError> {
     std::fs::create_dir_all(dir).map_err(OpenError::Directory)?;
-    let mut connection = Connection::open(dir.join(FILE))?;
+    let connection = Connection::open(dir.join(FILE))?;
     // With a write-ahead log, NORMAL survives the death of the process at any moment; only losing power may lose the
     // newest commits, and never consistency.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    prepare(connection)
+}
+
+/// Creates the tables where they do not exist.
+pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > VERSION {
         return Err(OpenError::Newer { found, known: VERSION });
