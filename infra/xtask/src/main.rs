@@ -5,6 +5,7 @@ mod import;
 mod lint;
 mod model;
 mod package;
+mod simulate;
 mod workspace;
 
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ enum Command {
     },
     /// Print a pipeline as the input of `create-pipeline`: from get-pipeline, or from a CloudFormation template
     Import(import::Options),
+    /// Run the whole system in a world that fails as a seed says, again and again, and check it after every step
+    Simulate(simulate::Options),
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -51,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Command::Package(options) => package::run(&options),
         Command::Model { service_model } => model::run(&service_model),
         Command::Import(options) => import::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Bench(Bench::Release(options)) => bench::run(&options),
         Command::Bench(Bench::Api(options)) => bench::api::run(&options),
     }

@@ -1,0 +1,86 @@
+//! That a rollback goes back to the right execution, once.
+
+use domain::{Execution, ExecutionId, ExecutionMode, RollbackCause, RollbackOf, StageIndex, StageName, StageStatus};
+
+use super::{Broken, Checker, holds};
+
+impl Checker {
+    /// The rules of design section 6, worked out from the executions alone.
+    pub(super) fn check_rollback(&self, execution: &Execution) -> Result<(), Broken> {
+        let Some(of) = &execution.rollback else { return Ok(()) };
+        let id = execution.id;
+        let Some(index) = self.pipelines.get(&execution.pipeline) else {
+            return Err(format!("rollback {id} of a pipeline that is not there"));
+        };
+        holds(index.mode != ExecutionMode::Parallel, || format!("rollback {id} in PARALLEL mode"))?;
+        let place = index.stages.iter().position(|stage| stage.name == of.stage);
+        let Some(stage) = place.filter(|place| *place > 0).map(|place| &index.stages[place]) else {
+            return Err(format!("rollback {id} of stage {}", of.stage));
+        };
+        let Some(target) = self.executions.get(&of.target) else {
+            return Err(format!("rollback {id} to nobody knows what"));
+        };
+        let is_manual = matches!(of.cause, RollbackCause::Manual { .. });
+        let can_be = is_candidate(target, stage, is_manual);
+        holds(can_be, || format!("rollback {id} to {}, which cannot be gone back to", of.target))?;
+        if is_manual {
+            return Ok(());
+        }
+        self.check_automatic(execution, of, stage)
+    }
+
+    fn check_automatic(&self, execution: &Execution, of: &RollbackOf, stage: &StageIndex) -> Result<(), Broken> {
+        let id = execution.id;
+        let Some(undone) = of.undone.and_then(|undone| self.executions.get(&undone)) else {
+            return Err(format!("rollback {id} undoes nobody knows what"));
+        };
+        holds(undone.rollback.is_none(), || format!("rollback {id} undoes a rollback by itself"))?;
+        let first = self.undone.get(&key(undone, &of.stage));
+        holds(first.is_none(), || format!("{} is undone by {first:?} and by {id}", undone.id))?;
+        let best = self.best_before(undone, stage);
+        holds(best == Some(of.target), || {
+            format!("rollback {id} of {} goes to {}, the newest good one is {best:?}", undone.id, of.target)
+        })
+    }
+
+    /// The newest success in `stage` that is not taken back and is older than that of `undone`.
+    fn best_before(&self, undone: &Execution, stage: &StageIndex) -> Option<ExecutionId> {
+        let succeeded_at = |execution: &Execution| {
+            let outcome = execution.stages.get(&stage.name)?;
+            (outcome.status == StageStatus::Succeeded).then_some(outcome.left_at).flatten()
+        };
+        let before = succeeded_at(undone);
+        let candidates = self.executions.values().filter(|execution| {
+            execution.pipeline == undone.pipeline && execution.id != undone.id && is_candidate(execution, stage, false)
+        });
+        let older = candidates.filter_map(|execution| Some((succeeded_at(execution)?, execution.id)));
+        older.filter(|(at, _)| before.is_none_or(|before| *at <= before)).max().map(|(_, id)| id)
+    }
+
+    /// Remembers what an automatic rollback undoes.
+    pub(super) fn note_rollback(&mut self, execution: &Execution) {
+        let Some(of) = &execution.rollback else { return };
+        if matches!(of.cause, RollbackCause::Manual { .. }) || self.executions.contains_key(&execution.id) {
+            return;
+        }
+        if let Some(undone) = of.undone.and_then(|undone| self.executions.get(&undone)) {
+            let key = key(undone, &of.stage);
+            self.undone.entry(key).or_insert(execution.id);
+        }
+    }
+}
+
+/// A failure is that of one run of a stage.
+fn key(undone: &Execution, stage: &StageName) -> (ExecutionId, StageName, u32) {
+    (undone.id, stage.clone(), undone.stages.get(stage).map_or(0, |outcome| outcome.attempt))
+}
+
+fn is_candidate(execution: &Execution, stage: &StageIndex, is_manual: bool) -> bool {
+    let outcome = execution.stages.get(&stage.name);
+    execution.rollback.is_none()
+        && outcome.is_some_and(|outcome| {
+            outcome.status == StageStatus::Succeeded
+                && outcome.fingerprint == stage.fingerprint
+                && (is_manual || outcome.revoked_by.is_none())
+        })
+}

@@ -1,0 +1,73 @@
+//! Versioned objects in memory.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use engine::ports::{Missing, ObjectAt, ObjectInfo, ObjectsError, PinnedObject, Written};
+
+/// Versions of each object, oldest first; the number of a version is its place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ObjectsInMemory(Arc<Mutex<BTreeMap<ObjectAt, Vec<Bytes>>>>);
+
+impl ObjectsInMemory {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectAt, Vec<Bytes>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn store(&self, at: &ObjectAt, body: impl Into<Bytes>) -> Written {
+        let mut objects = self.lock();
+        let versions = objects.entry(at.clone()).or_default();
+        versions.push(body.into());
+        written(versions.len())
+    }
+
+    /// Stores unless there is one.
+    pub(crate) fn store_new(&self, at: &ObjectAt, body: Bytes) -> Result<Written, ObjectsError> {
+        if self.newest(at).is_some() {
+            return Err(ObjectsError::AlreadyExists(at.clone()));
+        }
+        Ok(self.store(at, body))
+    }
+
+    /// The newest content.
+    pub(crate) fn newest(&self, at: &ObjectAt) -> Option<Bytes> {
+        self.lock().get(at).and_then(|versions| versions.last().cloned())
+    }
+
+    pub(crate) fn head(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<ObjectInfo, ObjectsError> {
+        let (Written { version_id, etag }, body) = self.find(at, version_id)?;
+        let (size, metadata) = (body.len() as u64, BTreeMap::new());
+        Ok(ObjectInfo { version_id, etag, size, last_modified: None, content_type: None, metadata })
+    }
+
+    pub(crate) fn read(&self, object: &PinnedObject, range: Range<u64>) -> Result<Bytes, ObjectsError> {
+        let (_, body) = self.find(&object.at, object.version_id.as_deref())?;
+        let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(body.len());
+        Ok(body.slice(place(range.start)..place(range.end)))
+    }
+
+    pub(crate) fn copy(&self, from: &PinnedObject, to: &ObjectAt) -> Result<Written, ObjectsError> {
+        let (_, body) = self.find(&from.at, from.version_id.as_deref())?;
+        Ok(self.store(to, body))
+    }
+
+    fn find(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<(Written, Bytes), ObjectsError> {
+        let objects = self.lock();
+        let versions = objects.get(at).ok_or_else(|| ObjectsError::NotFound(Missing::Object, at.clone()))?;
+        let number = match version_id {
+            None => versions.len(),
+            Some(id) => id.trim_start_matches('v').parse().unwrap_or(0),
+        };
+        let body = number.checked_sub(1).and_then(|place| versions.get(place));
+        let body = body.ok_or_else(|| ObjectsError::NotFound(Missing::Version, at.clone()))?;
+        Ok((written(number), body.clone()))
+    }
+}
+
+fn written(number: usize) -> Written {
+    Written { version_id: Some(format!("v{number}")), etag: format!("etag{number}") }
+}

@@ -1,0 +1,253 @@
+//! The ports of the use cases over the services in memory.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use domain::{
+    ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ConditionKind, ConditionRun, CustomType, CustomTypeCount,
+    Execution, ExecutionId, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record,
+    RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
+};
+use engine::ports::{
+    self, CloudError, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
+    OpenExecution, Page, PageRequest, Part, PendingEffect, PinnedObject, PipelineSummary, PutOptions, QueuedJob,
+    ResourceTags, SourceBinding, StartMarker, Store, StoreError, Upload, Write, Written,
+};
+use jiff::Timestamp;
+use local_states::Driven;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Cloud, Service};
+
+/// The table.
+pub(crate) struct Rows(pub(crate) Cloud);
+
+/// Step Functions.
+pub(crate) struct Machines {
+    pub(crate) cloud: Cloud,
+    pub(crate) driven: Driven,
+}
+
+/// CloudWatch.
+pub(crate) struct Alarms(pub(crate) Cloud);
+
+/// Lambda.
+pub(crate) struct Functions(pub(crate) Cloud);
+
+/// S3.
+pub(crate) struct Objects(pub(crate) Cloud);
+
+/// STS.
+pub(crate) struct Roles(pub(crate) Cloud);
+
+fn no_table() -> StoreError {
+    StoreError::Unavailable("simulated".into())
+}
+
+fn no_service() -> CloudError {
+    CloudError::Unavailable("simulated".into())
+}
+
+impl Rows {
+    async fn ask<T>(&self, question: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        self.0.request(Service::DynamoDb, question, no_table).await
+    }
+}
+
+macro_rules! rows {
+    ($(fn $question:ident(&self $(, $name:ident: $of:ty)*) -> $answer:ty;)*) => {
+        $(async fn $question(&self $(, $name: $of)*) -> Result<$answer, StoreError> {
+            self.ask(self.0.table.$question($($name),*)).await
+        })*
+    };
+}
+
+impl Store for Rows {
+    rows! {
+        fn load_pipeline(&self, name: &PipelineName) -> Option<PipelineView>;
+        fn list_pipelines(&self, page: PageRequest) -> Page<PipelineSummary>;
+        fn load_definition(&self, pipeline: &PipelineName, version: u32) -> Option<Definition>;
+        fn load_execution(&self, pipeline: &PipelineName, id: ExecutionId) -> Option<Execution>;
+        fn list_executions(&self, pipeline: &PipelineName, page: PageRequest) -> Page<Execution>;
+        fn list_executions_with_head(&self, pipeline: &PipelineName, page: PageRequest) -> (Option<PipelineIndex>, Page<Execution>);
+        fn load_action_run(&self, pipeline: &PipelineName, execution: ExecutionId, id: ActionExecutionId) -> Option<ActionRun>;
+        fn list_action_runs(&self, pipeline: &PipelineName, execution: Option<ExecutionId>, page: PageRequest) -> Page<ActionRun>;
+        fn load_condition(&self, execution: ExecutionId, stage: &StageName, kind: ConditionKind) -> Option<ConditionRun>;
+        fn open_conditions(&self, page: PageRequest) -> Page<ConditionRun>;
+        fn list_rule_runs(&self, pipeline: &PipelineName, execution: Option<ExecutionId>, page: PageRequest) -> Page<RuleRun>;
+        fn load_job(&self, id: Uuid) -> Option<Job>;
+        fn queued_jobs(&self, queue: &JobQueue, page: PageRequest) -> Page<QueuedJob>;
+        fn load_custom_type(&self, id: &ActionTypeId) -> Option<CustomType>;
+        fn custom_types(&self) -> Vec<CustomType>;
+        fn load_custom_type_count(&self) -> CustomTypeCount;
+        fn watches_of(&self, alarm_arn: &str) -> Vec<Watch>;
+        fn open_watches(&self, page: PageRequest) -> Page<Watch>;
+        fn open_executions(&self, page: PageRequest) -> Page<OpenExecution>;
+        fn slots_of(&self, pipeline: &PipelineName, created_at: Timestamp) -> Vec<Slot>;
+        fn sources_of(&self, bucket: &str, key: &str) -> Vec<SourceBinding>;
+        fn load_start(&self, pipeline: &PipelineName, cause: &str) -> Option<StartMarker>;
+        fn load_webhook(&self, name: &WebhookName) -> Option<Webhook>;
+        fn list_webhooks(&self, page: PageRequest) -> Page<Webhook>;
+        fn load_tags(&self, resource: &TaggedResource) -> Option<ResourceTags>;
+        fn list_records(&self, execution: ExecutionId, page: PageRequest) -> Page<Record>;
+        fn list_decisions(&self, list: &DecisionList, page: PageRequest) -> Page<RollbackDecision>;
+        fn list_holds(&self, pipeline: Option<&PipelineName>, page: PageRequest) -> Page<OpenHold>;
+        fn pending_effects(&self, page: PageRequest) -> Page<PendingEffect>;
+        fn purge_history(&self, pipeline: &PipelineName, before: ExecutionId) -> bool;
+    }
+
+    async fn list_successes(
+        &self,
+        pipeline: &PipelineName,
+        stage: &StageName,
+        page: PageRequest,
+    ) -> Result<Page<Success>, StoreError> {
+        let mut page = self.ask(self.0.table.list_successes(pipeline, stage, page)).await?;
+        if let Some(mutant) = self.0.state().mutant {
+            mutant.spoil_successes(&mut page.items);
+        }
+        Ok(page)
+    }
+
+    async fn commit(&self, mut writes: Vec<Write>) -> Result<(), StoreError> {
+        if let Some(mutant) = self.0.state().mutant {
+            mutant.spoil_writes(&mut writes);
+        }
+        self.ask(self.0.table.commit(writes)).await
+    }
+}
+
+impl Machines {
+    async fn ask<T>(&self, question: impl Future<Output = Result<T, CloudError>>) -> Result<T, CloudError> {
+        self.cloud.request(Service::StepFunctions, question, no_service).await
+    }
+}
+
+impl ports::Machines for Machines {
+    async fn start(&self, name: &str, input: &Value) -> Result<(), CloudError> {
+        self.ask(self.driven.start(name, input)).await
+    }
+
+    async fn answer(&self, token: &str, output: &Value) -> Result<(), CloudError> {
+        self.ask(self.driven.answer(token, output)).await
+    }
+
+    async fn heartbeat(&self, token: &str) -> Result<(), CloudError> {
+        self.ask(self.driven.heartbeat(token)).await
+    }
+
+    async fn status(&self, name: &str) -> Result<Option<MachineStatus>, CloudError> {
+        self.ask(self.driven.status(name)).await
+    }
+}
+
+impl ports::Alarms for Alarms {
+    async fn describe(&self, names: &[String]) -> Result<Vec<AlarmChange>, CloudError> {
+        let look = async {
+            let state = self.0.state();
+            let known = state
+                .alarms
+                .iter()
+                .filter(|(arn, _)| names.iter().any(|name| name == *arn || arn.ends_with(&format!(":alarm:{name}"))));
+            Ok(known
+                .map(|(arn, (state, since))| AlarmChange {
+                    arn: arn.clone(),
+                    state: *state,
+                    since: *since,
+                    reason: "simulated".to_owned(),
+                })
+                .collect())
+        };
+        self.0.request(Service::CloudWatch, look, no_service).await
+    }
+}
+
+impl ports::Functions for Functions {
+    async fn invoke(&self, function: &str, payload: &Value) -> Result<(), CloudError> {
+        let take = async {
+            self.0.state().invoked.push_back((function.to_owned(), payload.clone()));
+            Ok(())
+        };
+        self.0.request(Service::Lambda, take, no_service).await
+    }
+}
+
+impl ports::Roles for Roles {
+    async fn assume(&self, _role_arn: &str, _session: &str) -> Result<Credentials, CloudError> {
+        let give = async {
+            Ok(Credentials {
+                access_key_id: "id".to_owned(),
+                secret_access_key: "secret".to_owned(),
+                session_token: "token".to_owned(),
+                expires_at: Timestamp::MAX,
+            })
+        };
+        self.0.request(Service::Sts, give, no_service).await
+    }
+}
+
+impl Objects {
+    async fn ask<T>(
+        &self,
+        operation: &'static str,
+        at: &ObjectAt,
+        work: impl Future<Output = Result<T, ObjectsError>>,
+    ) -> Result<T, ObjectsError> {
+        let no_objects = || ObjectsError::Unavailable { operation, at: at.clone(), reason: "simulated".to_owned() };
+        self.0.request(Service::S3, work, no_objects).await
+    }
+}
+
+impl ports::Objects for Objects {
+    async fn head(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<ObjectInfo, ObjectsError> {
+        self.ask("HeadObject", at, async { self.0.objects.head(at, version_id) }).await
+    }
+
+    async fn read(&self, object: &PinnedObject, range: Range<u64>) -> Result<Bytes, ObjectsError> {
+        self.ask("GetObject", &object.at, async { self.0.objects.read(object, range) }).await
+    }
+
+    async fn put(&self, at: &ObjectAt, body: Bytes, options: &PutOptions) -> Result<Written, ObjectsError> {
+        let work = async {
+            if options.if_none_match { self.0.objects.store_new(at, body) } else { Ok(self.0.objects.store(at, body)) }
+        };
+        self.ask("PutObject", at, work).await
+    }
+
+    async fn copy(
+        &self,
+        from: &PinnedObject,
+        _size: u64,
+        to: &ObjectAt,
+        _options: &PutOptions,
+    ) -> Result<Written, ObjectsError> {
+        self.ask("CopyObject", to, async { self.0.objects.copy(from, to) }).await
+    }
+
+    async fn is_versioned(&self, bucket: &str) -> Result<bool, ObjectsError> {
+        self.ask("GetBucketVersioning", &ObjectAt::new(bucket, ""), async { Ok(true) }).await
+    }
+
+    // Releases are small: nothing is stored in parts.
+
+    async fn begin_upload(&self, at: &ObjectAt, _: &PutOptions) -> Result<Upload, ObjectsError> {
+        not_simulated("CreateMultipartUpload", at)
+    }
+
+    async fn put_part(&self, upload: &Upload, _: u32, _: Bytes) -> Result<Part, ObjectsError> {
+        not_simulated("UploadPart", &upload.at)
+    }
+
+    async fn complete_upload(&self, upload: &Upload, _: &[Part]) -> Result<Written, ObjectsError> {
+        not_simulated("CompleteMultipartUpload", &upload.at)
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<(), ObjectsError> {
+        not_simulated("AbortMultipartUpload", &upload.at)
+    }
+}
+
+fn not_simulated<T>(operation: &'static str, at: &ObjectAt) -> Result<T, ObjectsError> {
+    Err(ObjectsError::Other { operation, at: at.clone(), reason: "it is not simulated".to_owned() })
+}

@@ -1,0 +1,149 @@
+//! Rules broken on purpose, each at the table: a simulator that does not find them proves nothing.
+
+use std::{fmt, str::FromStr};
+
+use domain::{Effect, Execution, Phase, Success};
+use engine::ports::{Precondition, Row, Write};
+
+/// One broken rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutant {
+    /// Stages are stored whoever changed them meanwhile.
+    StageWithoutPrecondition,
+    /// Executions are stored whoever changed them meanwhile.
+    ExecutionWithoutPrecondition,
+    /// Stages need not have the generation that was decided on.
+    GenerationUnchecked,
+    /// The generation stays when a stage changes hands.
+    GenerationKept,
+    /// A stage is free as soon as somebody is inside.
+    LockReleasedEarly,
+    /// Successes that were taken back do not say so.
+    RevocationForgotten,
+    /// Candidates come oldest first.
+    CandidatesReversed,
+    /// The outbox keeps nothing.
+    OutboxEmpty,
+    /// State machines that are to start are forgotten after a crash.
+    StartForgotten,
+    /// Those who waited stay in the list of those who wait.
+    WaitingKept,
+    /// The reconciler does not know who is under way.
+    OpenForgotten,
+    /// Places are never given back.
+    SlotKept,
+    /// What a token started is forgotten.
+    StartMarkerForgotten,
+    /// Runs of actions are stored whoever changed them meanwhile.
+    RunWithoutPrecondition,
+    /// Jobs are given away whoever has them.
+    JobWithoutPrecondition,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::StageWithoutPrecondition,
+        Self::ExecutionWithoutPrecondition,
+        Self::GenerationUnchecked,
+        Self::GenerationKept,
+        Self::LockReleasedEarly,
+        Self::RevocationForgotten,
+        Self::CandidatesReversed,
+        Self::OutboxEmpty,
+        Self::StartForgotten,
+        Self::WaitingKept,
+        Self::OpenForgotten,
+        Self::SlotKept,
+        Self::StartMarkerForgotten,
+        Self::RunWithoutPrecondition,
+        Self::JobWithoutPrecondition,
+    ];
+
+    pub(crate) fn spoil_successes(self, successes: &mut Vec<Success>) {
+        match self {
+            Self::CandidatesReversed => successes.reverse(),
+            Self::RevocationForgotten => successes.iter_mut().for_each(|success| success.revoked_by = None),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn spoil_writes(self, writes: &mut Vec<Write>) {
+        match self {
+            Self::StageWithoutPrecondition => demand_nothing(writes, |row| matches!(row, Row::Stage(_))),
+            Self::ExecutionWithoutPrecondition => demand_nothing(writes, |row| matches!(row, Row::Execution(_))),
+            Self::RunWithoutPrecondition => {
+                demand_nothing(writes, |row| matches!(row, Row::ActionRun(_) | Row::LatestAction(_)));
+            }
+            Self::JobWithoutPrecondition => demand_nothing(writes, |row| matches!(row, Row::Job(_))),
+            Self::GenerationUnchecked => {
+                writes.retain(|write| !matches!(write, Write::Check(_, Precondition::Generation(_))));
+            }
+            Self::GenerationKept => each_put(writes, |row| {
+                if let Row::Stage(stage) = row {
+                    stage.generation.0 = stage.generation.0.min(1);
+                }
+            }),
+            Self::LockReleasedEarly => each_put(writes, |row| {
+                if let Row::Stage(stage) = row {
+                    stage.occupant = None;
+                }
+            }),
+            Self::RevocationForgotten => each_put(writes, |row| {
+                if let Row::Execution(execution) = row {
+                    forget_revocation(execution);
+                }
+            }),
+            Self::OutboxEmpty => writes.retain(|write| !matches!(write, Write::Put(Row::Effect(_), _))),
+            Self::StartForgotten => writes.retain(|write| match write {
+                Write::Put(Row::Effect(pending), _) => !matches!(pending.effect, Effect::StartMachine { .. }),
+                Write::Put(Row::OpenExecution(_), _) => false,
+                _ => true,
+            }),
+            Self::WaitingKept => writes.retain(|write| !matches!(write, Write::Delete(Row::Waiting(_)))),
+            Self::OpenForgotten => writes.retain(|write| !matches!(write, Write::Put(Row::OpenExecution(_), _))),
+            Self::SlotKept => writes.retain(|write| !matches!(write, Write::Delete(Row::Slot(_)))),
+            Self::StartMarkerForgotten => writes.retain(|write| !matches!(write, Write::Put(Row::Start(_), _))),
+            Self::CandidatesReversed => {}
+        }
+    }
+}
+
+fn forget_revocation(execution: &mut Execution) {
+    if !matches!(execution.phase, Phase::Starting) {
+        execution.stages.values_mut().for_each(|outcome| outcome.revoked_by = None);
+    }
+}
+
+fn demand_nothing(writes: &mut [Write], of: impl Fn(&Row) -> bool) {
+    for write in writes {
+        if let Write::Put(row, precondition) = write
+            && of(row)
+        {
+            *precondition = Precondition::None;
+        }
+    }
+}
+
+fn each_put(writes: &mut [Write], spoil: impl Fn(&mut Row)) {
+    for write in writes {
+        if let Write::Put(row, _) = write {
+            spoil(row);
+        }
+    }
+}
+
+impl fmt::Display for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl FromStr for Mutant {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|mutant| mutant.to_string() == name);
+        found.ok_or_else(|| format!("there is no mutant {name}; there are {:?}", Self::ALL))
+    }
+}
