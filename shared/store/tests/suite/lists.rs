@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use engine::ports::{DecisionList, Page, PageRequest, Row, Store, StoreError};
+use store::Table;
 
 use crate::samples::*;
-use crate::world::{World, one_request};
+use crate::world::{World, on_both_tables, one_request};
 
 /// Reads a list to its end, `limit` at a time, and tells the sizes of its pages.
 macro_rules! all_pages {
@@ -23,9 +24,10 @@ macro_rules! all_pages {
     }};
 }
 
-#[tokio::test]
-async fn executions_are_listed_newest_first_in_pages() -> Result<()> {
-    let world = World::new().await?;
+async fn executions_are_listed_newest_first_in_pages<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     world.put((0..6).map(|n| Row::Execution(execution(n)))).await?;
     let (found, sizes) = all_pages!(4, |page| world.table.list_executions(&shop(), page));
     assert_eq!(found.iter().map(|found| found.id).collect::<Vec<_>>(), [5, 4, 3, 2, 1, 0].map(execution_id));
@@ -35,9 +37,10 @@ async fn executions_are_listed_newest_first_in_pages() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn runs_are_listed_newest_first_in_all_and_of_one_execution() -> Result<()> {
-    let world = World::new().await?;
+async fn runs_are_listed_newest_first_in_all_and_of_one_execution<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     world.put([run(1, 1), run(1, 3), run(2, 2), run(2, 4)].map(Row::ActionRun)).await?;
     let (found, _) = all_pages!(3, |page| world.table.list_action_runs(&shop(), None, page));
     assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), [4, 2, 3, 1].map(run_id));
@@ -46,9 +49,10 @@ async fn runs_are_listed_newest_first_in_all_and_of_one_execution() -> Result<()
     Ok(())
 }
 
-#[tokio::test]
-async fn rules_are_listed_newest_first_in_all_and_of_one_execution() -> Result<()> {
-    let world = World::new().await?;
+async fn rules_are_listed_newest_first_in_all_and_of_one_execution<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     world.put([rule_run(1, 1), rule_run(1, 3), rule_run(2, 2), rule_run(2, 4)].map(Row::RuleRun)).await?;
     let (found, _) = all_pages!(3, |page| world.table.list_rule_runs(&shop(), None, page));
     assert_eq!(found, [rule_run(2, 4), rule_run(2, 2), rule_run(1, 3), rule_run(1, 1)]);
@@ -57,9 +61,10 @@ async fn rules_are_listed_newest_first_in_all_and_of_one_execution() -> Result<(
     Ok(())
 }
 
-#[tokio::test]
-async fn successes_watches_and_effects_are_in_order_of_time() -> Result<()> {
-    let world = World::new().await?;
+async fn successes_watches_and_effects_are_in_order_of_time<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     world.put((1..4).map(|n| Row::Success(success(n)))).await?;
     world.put([300, 5, 40].map(|until| Row::OpenWatch(watch(&format!("until {until}"), until)))).await?;
     world.put([300, 5, 40].map(|since| Row::Effect(effect(since)))).await?;
@@ -102,9 +107,10 @@ async fn decisions_are_listed_newest_first_by_pipeline_stage_and_execution() -> 
     Ok(())
 }
 
-#[tokio::test]
-async fn holds_are_listed_in_all_and_of_one_pipeline() -> Result<()> {
-    let world = World::new().await?;
+async fn holds_are_listed_in_all_and_of_one_pipeline<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     let held = [hold("shop", "Deploy"), hold("shop", "Verify"), hold("shop2", "Deploy")];
     world.put(held.iter().rev().cloned().map(Row::Hold)).await?;
     world.put([Row::OpenExecution(open_execution(1)), Row::OpenWatch(watch("errors", 60))]).await?;
@@ -116,9 +122,10 @@ async fn holds_are_listed_in_all_and_of_one_pipeline() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn records_of_one_instant_keep_the_order_they_were_written_in() -> Result<()> {
-    let world = World::new().await?;
+async fn records_of_one_instant_keep_the_order_they_were_written_in<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     let events: Vec<String> = (0..30).map(|n| format!("Event{}", 29 - n)).collect();
     world.put(events.iter().map(|event| Row::Record(record(1, event, 1)))).await?;
     world.put([Row::Record(record(1, "Earlier", 0)), Row::Record(record(2, "Elsewhere", 0))]).await?;
@@ -145,9 +152,10 @@ async fn the_newest_page_costs_the_same_however_long_the_history() -> Result<()>
     Ok(())
 }
 
-#[tokio::test]
-async fn what_exceeds_a_megabyte_is_read_to_the_end() -> Result<()> {
-    let world = World::new().await?;
+async fn what_exceeds_a_megabyte_is_read_to_the_end<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     let large = |arrival| {
         let mut waiting = waiting("Deploy", arrival);
         waiting.token = "x".repeat(300_000);
@@ -162,9 +170,10 @@ async fn what_exceeds_a_megabyte_is_read_to_the_end() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn page_requests_that_make_no_sense_are_refused() -> Result<()> {
-    let world = World::new().await?;
+async fn page_requests_that_make_no_sense_are_refused<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     for (limit, after, expected) in [
         (0, None, "a page holds 1 to 1000 items, not 0"),
         (1001, None, "a page holds 1 to 1000 items, not 1001"),
@@ -176,4 +185,15 @@ async fn page_requests_that_make_no_sense_are_refused() -> Result<()> {
         assert!(matches!(&refused, StoreError::Broken(why) if why == expected), "{refused:?}");
     }
     Ok(())
+}
+
+on_both_tables! {
+    executions_are_listed_newest_first_in_pages,
+    runs_are_listed_newest_first_in_all_and_of_one_execution,
+    rules_are_listed_newest_first_in_all_and_of_one_execution,
+    successes_watches_and_effects_are_in_order_of_time,
+    holds_are_listed_in_all_and_of_one_pipeline,
+    records_of_one_instant_keep_the_order_they_were_written_in,
+    what_exceeds_a_megabyte_is_read_to_the_end,
+    page_requests_that_make_no_sense_are_refused,
 }

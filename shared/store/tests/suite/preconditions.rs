@@ -3,10 +3,10 @@
 use anyhow::Result;
 use domain::{ActionRun, Execution, Generation, StageState};
 use engine::ports::{PendingEffect, Precondition, Row, Store, StoreError, WRITES_MAX, Write};
-use store::Operation;
+use store::{Operation, Table};
 
 use crate::samples::*;
-use crate::world::World;
+use crate::world::{World, on_both_tables};
 
 fn put(row: Row, precondition: Precondition) -> Vec<Write> {
     vec![Write::Put(row, precondition)]
@@ -22,9 +22,10 @@ fn broken(result: Result<(), StoreError>, expected: &str) {
     assert!(matches!(&result, Err(StoreError::Broken(why)) if why.contains(expected)), "{result:?}");
 }
 
-#[tokio::test]
-async fn each_version_is_stored_over_once() -> Result<()> {
-    let world = World::new().await?;
+async fn each_version_is_stored_over_once<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     let stored = |version| Row::Execution(Execution { version, ..execution(1) });
     world.table.commit(put(stored(0), Precondition::Version(0))).await?;
     contended(world.table.commit(put(stored(0), Precondition::Version(0))).await);
@@ -38,9 +39,10 @@ async fn each_version_is_stored_over_once() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn generations_fence() -> Result<()> {
-    let world = World::new().await?;
+async fn generations_fence<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     let fence = |generation| {
         vec![
             Write::Put(Row::Job(job()), Precondition::None),
@@ -60,9 +62,10 @@ async fn generations_fence() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_older_run_does_not_replace_the_latest_of_its_action() -> Result<()> {
-    let world = World::new().await?;
+async fn an_older_run_does_not_replace_the_latest_of_its_action<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     let of = |n| ActionRun { id: run_id(n), ..run(1, 1) };
     let latest = |n| put(Row::LatestAction(of(n)), Precondition::Run(run_id(n)));
     contended(world.table.commit(latest(1)).await);
@@ -77,9 +80,10 @@ async fn an_older_run_does_not_replace_the_latest_of_its_action() -> Result<()> 
     Ok(())
 }
 
-#[tokio::test]
-async fn checks_demand_versions_and_absence() -> Result<()> {
-    let world = World::new().await?;
+async fn checks_demand_versions_and_absence<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     world.put([Row::Execution(execution(1))]).await?;
     let check = |n, precondition| {
         vec![Write::Put(Row::Job(job()), Precondition::None), Write::Check(Row::Execution(execution(n)), precondition)]
@@ -174,9 +178,10 @@ async fn what_no_transaction_can_hold_is_refused_in_clear_words() -> Result<()> 
     Ok(())
 }
 
-#[tokio::test]
-async fn preconditions_that_can_never_hold_are_mistakes_not_races() -> Result<()> {
-    let world = World::new().await?;
+async fn preconditions_that_can_never_hold_are_mistakes_not_races<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
     let waiting = Row::Waiting(waiting("Deploy", 1));
     broken(world.table.commit(put(waiting, Precondition::Version(1))).await, "Waiting has no version");
     let generation = Precondition::Generation(Generation(1));
@@ -190,7 +195,7 @@ async fn preconditions_that_can_never_hold_are_mistakes_not_races() -> Result<()
 #[tokio::test]
 async fn a_table_that_is_not_there_is_named_as_the_mistake() -> Result<()> {
     let world = World::new().await?;
-    let missing = store::Table::new(world.client.clone(), "missing");
+    let missing = store::Table::new(world.client().clone(), "missing");
     broken(missing.commit(put(Row::Job(job()), Precondition::None)).await, "does not exist");
     broken(missing.commit(put(Row::Job(job()), Precondition::Absent)).await, "does not exist");
     let read = missing.load_job(job().id).await.map(|_| ());
@@ -206,4 +211,12 @@ async fn an_effect_is_forgotten_by_what_it_is_not_by_when_it_was_decided() -> Re
     world.table.commit(vec![Write::Delete(Row::Effect(later))]).await?;
     assert!(world.items().await?.is_empty());
     Ok(())
+}
+
+on_both_tables! {
+    each_version_is_stored_over_once,
+    generations_fence,
+    an_older_run_does_not_replace_the_latest_of_its_action,
+    checks_demand_versions_and_absence,
+    preconditions_that_can_never_hold_are_mistakes_not_races,
 }

@@ -2,13 +2,29 @@
 
 use anyhow::Result;
 use engine::ports::{DecisionList, PageRequest, Row, Store};
+use store::Table;
 
 use crate::samples::*;
 use crate::world::World;
 
 #[tokio::test]
 async fn only_what_is_older_goes_in_steps() -> Result<()> {
-    let world = World::new().await?;
+    let world = purged(World::new().await?).await?;
+    assert_eq!(world.items().await?.len(), 5 * 9 + 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_goes_from_memory_alike() -> Result<()> {
+    let world = purged(World::in_memory()).await?;
+    assert_eq!(world.table.rows().len(), 5 * 9 + 4);
+    Ok(())
+}
+
+async fn purged<B>(world: World<B>) -> Result<World<B>>
+where
+    Table<B>: Store,
+{
     let before = 45;
     for n in 0..50 {
         world
@@ -51,6 +67,5 @@ async fn only_what_is_older_goes_in_steps() -> Result<()> {
     assert!(world.table.load_pipeline(&shop()).await?.is_some());
     assert_eq!(world.table.slots_of(&shop(), at(1)).await?, []);
     assert_eq!(world.table.slots_of(&shop(), at(2)).await?, [slot(2, 0, before)]);
-    assert_eq!(world.items().await?.len(), 5 * 9 + 4);
-    Ok(())
+    Ok(world)
 }

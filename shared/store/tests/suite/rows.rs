@@ -259,7 +259,7 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
     ] {
         assert_eq!(ends[row], end, "{row}");
     }
-    let expiry = world.client.describe_time_to_live().table_name(crate::world::TABLE).send().await?;
+    let expiry = world.client().describe_time_to_live().table_name(crate::world::TABLE).send().await?;
     let description = expiry.time_to_live_description.unwrap();
     assert_eq!(description.attribute_name.as_deref(), Some("expiresAt"));
     Ok(())
@@ -269,7 +269,7 @@ async fn rows_tell_when_they_may_go() -> Result<()> {
 async fn creating_a_table_that_exists_keeps_it() -> Result<()> {
     let world = World::new().await?;
     world.put([Row::Job(job())]).await?;
-    store::create_table(&world.client, crate::world::TABLE).await?;
+    store::create_table(world.client(), crate::world::TABLE).await?;
     assert!(world.table.load_job(job().id).await?.is_some());
     Ok(())
 }

@@ -8,13 +8,34 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::Database;
 use engine::ports::{Precondition, Row, Store, Write};
-use store::{Operation, Table, create_table};
+use store::{DynamoDb, Memory, Operation, Table, create_table};
 
 pub(crate) const TABLE: &str = "lastgood";
 
-pub(crate) struct World {
-    pub(crate) table: Table,
-    pub(crate) client: Client,
+pub(crate) struct World<B = DynamoDb> {
+    pub(crate) table: Table<B>,
+    /// Of DynamoDB, where the table is there.
+    client: Option<Client>,
+}
+
+impl World<Memory> {
+    pub(crate) fn in_memory() -> Self {
+        Self { table: Table::in_memory(), client: None }
+    }
+}
+
+impl<B> World<B>
+where
+    Table<B>: Store,
+{
+    /// Stores rows without a precondition, a transaction's worth at a time.
+    pub(crate) async fn put(&self, rows: impl IntoIterator<Item = Row>) -> Result<()> {
+        let writes: Vec<Write> = rows.into_iter().map(|row| Write::Put(row, Precondition::None)).collect();
+        for chunk in writes.chunks(engine::ports::WRITES_MAX) {
+            self.table.commit(chunk.to_vec()).await?;
+        }
+        Ok(())
+    }
 }
 
 impl World {
@@ -31,16 +52,11 @@ impl World {
             .build();
         let client = Client::from_conf(config);
         create_table(&client, TABLE).await?;
-        Ok(Self { table: Table::new(client.clone(), TABLE), client })
+        Ok(Self { table: Table::new(client.clone(), TABLE), client: Some(client) })
     }
 
-    /// Stores rows without a precondition, a transaction's worth at a time.
-    pub(crate) async fn put(&self, rows: impl IntoIterator<Item = Row>) -> Result<()> {
-        let writes: Vec<Write> = rows.into_iter().map(|row| Write::Put(row, Precondition::None)).collect();
-        for chunk in writes.chunks(engine::ports::WRITES_MAX) {
-            self.table.commit(chunk.to_vec()).await?;
-        }
-        Ok(())
+    pub(crate) fn client(&self) -> &Client {
+        self.client.as_ref().expect("a table in DynamoDB has a client")
     }
 
     /// Requests of one operation so far.
@@ -50,7 +66,7 @@ impl World {
 
     /// Every item of the table, by partition and sort key.
     pub(crate) async fn items(&self) -> Result<Vec<HashMap<String, AttributeValue>>> {
-        Ok(self.client.scan().table_name(TABLE).send().await?.items.unwrap_or_default())
+        Ok(self.client().scan().table_name(TABLE).send().await?.items.unwrap_or_default())
     }
 }
 
@@ -64,3 +80,23 @@ macro_rules! one_request {
     }};
 }
 pub(crate) use one_request;
+
+/// Tests that hold for the table in DynamoDB and for the one in memory.
+macro_rules! on_both_tables {
+    ($($test:ident,)*) => {
+        $(mod $test {
+            use crate::world::World;
+
+            #[tokio::test]
+            async fn in_dynamodb() -> anyhow::Result<()> {
+                super::$test(World::new().await?).await
+            }
+
+            #[tokio::test]
+            async fn in_memory() -> anyhow::Result<()> {
+                super::$test(World::in_memory()).await
+            }
+        })*
+    };
+}
+pub(crate) use on_both_tables;
