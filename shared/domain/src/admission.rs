@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer,
     GateEvent, Occupant, PhaseEvent, PipelineView, Rejected, StageIndex, StageName, StageOutcome, StageState,
-    StageStatus, Waiting, action_groups, changes::Board, gate, remaining_groups,
+    StageStatus, Tokens, Waiting, action_groups, changes::Board, gate, remaining_groups,
 };
 
 /// Lets the first waiting execution into `name` if the stage is free and open. Returns the changes of that alone.
@@ -47,14 +47,14 @@ pub(crate) fn admit_into(
         // and is turned away at its next gate.
         if outdated && queue.get(place + 1).is_none_or(|next| board.was_read(next.execution)) {
             gate::cancel(board, waiting.execution, alarms)?;
-            board.answer(&waiting.token, GateAnswer::End { status: ExecutionStatus::Cancelled });
+            board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Cancelled });
             continue;
         }
         board.changes.waiting_removed.push(waiting.clone());
         take(board, waiting.execution, index, alarms)?;
         let execution = board.execution(waiting.execution)?.clone();
         let answer = run_stage(&execution, board.stage(name), index);
-        board.answer(&waiting.token, answer);
+        board.answer_all(&waiting.token, &answer);
     }
     Ok(())
 }
@@ -152,7 +152,7 @@ fn wait(
     if board.view.index.mode == ExecutionMode::Superseded {
         for older in others.iter().filter(|other| other.execution < id) {
             supersede(board, older.execution, id, &index.name)?;
-            board.answer(&older.token, GateAnswer::End { status: ExecutionStatus::Superseded });
+            board.answer_all(&older.token, &GateAnswer::End { status: ExecutionStatus::Superseded });
         }
         // Requests come in any order: an older release that is late must not take the place of a newer one.
         if let Some(newer) = others.iter().find(|other| other.execution > id) {
@@ -163,12 +163,14 @@ fn wait(
     }
     match own.into_iter().next() {
         // It asks again and keeps its place.
-        Some(own) if own.token == event.token => {}
         Some(own) => {
-            // Whoever lets it in meanwhile writes this row too, so one of the two decides again.
-            board.keep(id)?;
-            board.changes.waiting_added.push(Waiting { token: event.token.to_owned(), ..own.clone() });
-            board.changes.waiting_removed.push(own);
+            let mut again = own.clone();
+            if again.token.add(event.token) {
+                // Whoever lets it in meanwhile writes this row too, so one of the two decides again.
+                board.keep(id)?;
+                board.changes.waiting_added.push(again);
+                board.changes.waiting_removed.push(own);
+            }
         }
         None => {
             let stage = board.stage(&index.name);
@@ -178,7 +180,7 @@ fn wait(
                 stage: index.name.clone(),
                 arrival: stage.arrivals,
                 execution: id,
-                token: event.token.to_owned(),
+                token: Tokens::of(event.token),
                 since: now,
             };
             let why = why_wait(stage);

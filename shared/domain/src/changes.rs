@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Evidence, Execution, ExecutionId, GateAnswer, Generation,
     Job, OpenHold, PipelineName, PipelineView, Rejected, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun,
-    Slot, StageName, StageState, Success, Watch, derived_uuid,
+    Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -69,8 +69,8 @@ pub struct Waiting {
     pub arrival: u64,
     /// The execution.
     pub execution: ExecutionId,
-    /// Step Functions task token to answer when it may go on.
-    pub token: String,
+    /// Step Functions task tokens to answer when it may go on.
+    pub token: Tokens,
     /// Since when.
     pub since: Timestamp,
 }
@@ -279,6 +279,11 @@ impl<'a> Board<'a> {
             outcome,
             evidence: None,
         });
+    }
+
+    /// Answers whoever waits under one of `tokens`.
+    pub(crate) fn answer_all(&mut self, tokens: &Tokens, answer: &GateAnswer) {
+        tokens.iter().for_each(|token| self.answer(token, answer.clone()));
     }
 
     pub(crate) fn answer(&mut self, token: &str, answer: GateAnswer) {

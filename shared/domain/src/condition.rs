@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     ActionStatus, ConditionIndex, ConditionStatus, ExecutionId, ExecutionMode, Finding, Generation, PipelineName,
-    RuleTypeId, RuleVerdict, StageName, StageState, derived_uuid,
+    RuleTypeId, RuleVerdict, StageName, StageState, Tokens, derived_uuid,
 };
 
 /// When a condition is evaluated.
@@ -84,9 +84,9 @@ pub struct ConditionRun {
     pub started_at: Timestamp,
     /// When its status changed last.
     pub changed_at: Timestamp,
-    /// Step Functions task token to answer when its wait ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
+    /// Step Functions task tokens to answer when its wait ends.
+    #[serde(default, skip_serializing_if = "Tokens::is_empty")]
+    pub token: Tokens,
     /// ARNs of the alarms it looks at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
@@ -219,7 +219,7 @@ impl ConditionRun {
             summary: None,
             started_at: since,
             changed_at: since,
-            token: None,
+            token: Tokens::none(),
             alarms: Vec::new(),
             rules: rules.iter().map(rule).collect(),
             version,

@@ -318,7 +318,7 @@ pub fn cancel_outdated(
     }
     cancel(&mut board, id, alarms)?;
     for waiting in view.waiting.iter().filter(|waiting| waiting.execution == id) {
-        board.answer(&waiting.token, GateAnswer::End { status: ExecutionStatus::Cancelled });
+        board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Cancelled });
     }
     Ok(board.into_changes())
 }

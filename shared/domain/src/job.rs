@@ -4,7 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ActionExecutionId, ActionName, ActionTypeId, ExecutionId, Generation, PipelineName, Rejected, StageName};
+use crate::{
+    ActionExecutionId, ActionName, ActionTypeId, ExecutionId, Generation, PipelineName, Rejected, StageName, Tokens,
+};
 
 /// How long a worker may take to acknowledge a job before another one can get it. Its first words say that it has it,
 /// so this covers a batch on a slow line, and one worker's death costs the others no more.
@@ -28,8 +30,8 @@ pub struct Job {
     pub action: ActionName,
     /// Generation of the stage it runs under.
     pub generation: Generation,
-    /// Step Functions task token to answer when the action is done.
-    pub token: String,
+    /// Step Functions task tokens to answer when the action is done.
+    pub token: Tokens,
     /// The Lambda function to invoke; absent for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,

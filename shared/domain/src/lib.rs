@@ -40,6 +40,7 @@ mod structure;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transition;
 mod variables;
 mod webhook;
@@ -96,6 +97,7 @@ pub use status::{
 pub use stop::{NotStoppable, StopOrder, stop_execution};
 pub use structure::{StructureError, StructureErrorKind, validate_structure};
 pub use tags::{TAGS_MAX, TagError, TaggedResource, Tags, check_key, check_tags, merge_tags};
+pub use tokens::Tokens;
 pub use transition::{disable_transition, enable_transition, release_hold};
 pub use variables::{ResolveError, Scope, resolve_configuration};
 pub use webhook::{

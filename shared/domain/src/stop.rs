@@ -85,7 +85,7 @@ pub fn stop_execution(
 fn stop_outside(board: &mut Board<'_>, order: &StopOrder<'_>) -> Result<(), Rejected> {
     let (id, view) = (order.execution, board.view);
     for waiting in view.waiting.iter().filter(|waiting| waiting.execution == id) {
-        board.answer(&waiting.token, GateAnswer::End { status: ExecutionStatus::Stopped });
+        board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Stopped });
     }
     board.remove_waiting(id);
     board.record(id, "ExecutionStopped", None, String::new());

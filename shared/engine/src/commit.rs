@@ -145,7 +145,7 @@ fn condition_writes(run: &ConditionRun) -> Vec<Write> {
     let mut writes = vec![put_versioned(Row::Condition(run.clone()), run.version)];
     if run.is_open() {
         writes.push(Write::Put(Row::OpenCondition(run.clone()), Precondition::None));
-    } else if run.token.is_some() {
+    } else if !run.token.is_empty() {
         writes.push(Write::Delete(Row::OpenCondition(run.clone())));
     }
     writes

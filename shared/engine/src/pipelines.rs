@@ -195,12 +195,14 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
         rows.extend(held.map(|held| Write::Delete(Row::Hold(held))));
         let mut answers = Vec::new();
         for waiting in &view.waiting {
-            let answer = GateAnswer::End { status: ExecutionStatus::Cancelled };
-            let effect = Effect::AnswerGate { token: waiting.token.clone(), answer };
-            let pending = PendingEffect { since: world.now(), effect: effect.clone() };
-            rows.push(Write::Put(Row::Effect(pending), Precondition::None));
+            for token in waiting.token.iter() {
+                let answer = GateAnswer::End { status: ExecutionStatus::Cancelled };
+                let effect = Effect::AnswerGate { token: token.to_owned(), answer };
+                let pending = PendingEffect { since: world.now(), effect: effect.clone() };
+                rows.push(Write::Put(Row::Effect(pending), Precondition::None));
+                answers.push(effect);
+            }
             rows.push(Write::Delete(Row::Waiting(waiting.clone())));
-            answers.push(effect);
         }
         // An answer that is stored before its waiting row goes is given once more, which changes nothing.
         for chunk in rows.chunks(crate::ports::WRITES_MAX) {

@@ -162,9 +162,11 @@ fn check_state(world: &World) -> Result<(), String> {
         };
         holds(in_place, || format!("execution {id} is at no one place"))?;
         if let (Driver::Asking(request), [waiting]) = (&world.drivers[&world.machine_of(*id)], waits.as_slice()) {
-            // A request with a new token that is still on its way replaces the token when it comes.
-            let same = request.token.trim_end_matches('+') == waiting.token.trim_end_matches('+');
-            holds(same, || format!("execution {id} waits for another token"))?;
+            // A request with a new token that is still on its way adds its token when it comes.
+            let same = |token: &str| request.token.trim_end_matches('+') == token.trim_end_matches('+');
+            let is_known = waiting.token.iter().any(|token| token == request.token);
+            let on_its_way = waiting.token.iter().all(|token| same(token) && token.len() < request.token.len());
+            holds(is_known || on_its_way, || format!("execution {id} waits for another token"))?;
         }
         holds(!row.phase.is_ended() || row.stages.values().all(|of| of.status != StageStatus::InProgress), || {
             format!("execution {id} has ended inside")

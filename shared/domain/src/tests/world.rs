@@ -60,7 +60,7 @@ pub(super) struct Budget {
 pub(super) enum Event {
     /// What an execution's machine asks reaches the gate.
     Deliver(Machine),
-    /// What it asked earlier, and was answered, reaches the gate once more.
+    /// What it asked earlier, and was answered or given up, reaches the gate once more.
     DeliverLate(Machine, usize),
     /// Its machine asks the same again with a new token.
     AskAgain(Machine),
@@ -348,7 +348,10 @@ impl World {
             Event::AskAgain(id) => {
                 self.budget.asks_again -= 1;
                 if let Some(Driver::Asking(request)) = self.drivers.get_mut(id) {
+                    // Who was given up may still come to the gate, before or after the new request.
+                    let given_up = request.clone();
                     request.token.push('+');
+                    self.remember(*id, given_up);
                 }
             }
             Event::RunEnds(id, well) => self.end_run(*id, *well),
@@ -423,17 +426,22 @@ impl World {
             GateAnswer::RunStage { stage, generation, attempt, .. } => Driver::Inside { stage, generation, attempt },
             GateAnswer::End { .. } => Driver::Done,
         };
-        let done = next == Driver::Done;
+        let (id, done) = (*id, next == Driver::Done);
         let before = std::mem::replace(driver, next);
         if done {
             // Whatever comes late of an ended execution finds its end.
-            self.answered.remove(id);
+            self.answered.remove(&id);
         } else if let Driver::Asking(request) = before {
-            let answered = self.answered.entry(*id).or_default();
-            answered.push(request);
-            if answered.len() > LATE_MAX {
-                answered.remove(0);
-            }
+            self.remember(id, request);
+        }
+    }
+
+    /// `request` may come late.
+    fn remember(&mut self, id: Machine, request: Request) {
+        let late = self.answered.entry(id).or_default();
+        late.push(request);
+        if late.len() > LATE_MAX {
+            late.remove(0);
         }
     }
 

@@ -72,8 +72,10 @@ pub(crate) async fn let_go<W: HasStore + HasMachines>(
     for run in page.items.iter().filter(running) {
         let Some(job) = open_job(world, run).await? else { continue };
         // There is no row to keep an effect in: until this is done the history is not purged, so it is repeated.
-        let answer = Effect::AnswerAction { token: job.token, status: ActionStatus::Abandoned };
-        perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
+        for token in job.token.iter() {
+            let answer = Effect::AnswerAction { token: token.to_owned(), status: ActionStatus::Abandoned };
+            perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
+        }
     }
     Ok(())
 }

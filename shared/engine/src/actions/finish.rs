@@ -118,7 +118,8 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
             && let Some(job) = world.store().load_job(job).await?
             && let Ok(ended) = job.after(event)
         {
-            changes.effects.push(Effect::AnswerAction { token: ended.token.clone(), status: run.status });
+            let answer = |token: &str| Effect::AnswerAction { token: token.to_owned(), status: run.status };
+            changes.effects.extend(ended.token.iter().map(answer));
             changes.jobs.push(ended);
         }
         let status = run.status;

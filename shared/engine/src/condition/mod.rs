@@ -104,10 +104,10 @@ async fn look<W: HasStore + HasObjects + HasAlarms + HasMachines>(
     let (now, examined) = (world.now(), examine(world, &run, &declaration, &execution).await?);
     let until = take_in(&mut run, &examined, now);
     if let By::Wait(token) = asked.by {
-        run.token = Some(token.to_owned());
+        run.token.add(token);
     }
     // Until somebody waits for it, an undecided condition is nothing to store.
-    if before != Some(&run) && (!run.is_open() || run.token.is_some()) {
+    if before != Some(&run) && (!run.is_open() || !run.token.is_empty()) {
         store(world, &view, &execution, &declaration, before, &run, &examined, asked.by).await?;
     }
     Ok(match until {
@@ -209,8 +209,9 @@ async fn give_up<W: HasStore + HasMachines>(
 /// generation of the stage; PARALLEL executions have no lock to hold.
 fn changes(run: ConditionRun, rules: Vec<RuleRun>, by: By<'_>) -> Changes {
     let mut changes = Changes { rules, ..Changes::default() };
-    if let (By::Other, false, Some(token)) = (by, run.is_open(), &run.token) {
-        changes.effects.push(Effect::AnswerCondition { token: token.clone(), answer: run.answer() });
+    if by == By::Other && !run.is_open() {
+        let answer = |token: &str| Effect::AnswerCondition { token: token.to_owned(), answer: run.answer() };
+        changes.effects.extend(run.token.iter().map(answer));
     }
     if run.mode != ExecutionMode::Parallel {
         changes.fences.insert((run.stage.clone(), run.generation));

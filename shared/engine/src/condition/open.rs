@@ -98,9 +98,9 @@ async fn close_lost<W: HasStore + HasMachines>(world: &W, mark: &ConditionRun) -
     if holds && row.is_some() {
         return Ok(false);
     }
-    if let Some(token) = &mark.token {
+    for token in mark.token.iter() {
         // Before the mark goes: a crash in between leaves it, and this is done again.
-        let answer = Effect::AnswerCondition { token: token.clone(), answer: ConditionOutput::Fail };
+        let answer = Effect::AnswerCondition { token: token.to_owned(), answer: ConditionOutput::Fail };
         perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
     }
     let mut ended = mark.clone();

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use domain::{
     Changes, ConditionKind, ConditionRun, ConditionStatus, Execution, ExecutionId, ExecutionMode, Override,
-    PipelineName, PipelineView, Record, RetryMode, RetryOrder, StageIndex, StageName, check_overridable, retry_stage,
+    PipelineName, PipelineView, Record, RetryMode, RetryOrder, StageIndex, StageName, Tokens, check_overridable,
+    retry_stage,
 };
 
 use super::{By, changes, load_run, open::ended_rules};
@@ -106,7 +107,7 @@ async fn resume<W: HasStore + HasAlarms>(
         run.generation = resumed.generation_in(&stage);
         run.attempt = resumed.stages.get(&index.name).map_or(run.attempt, |outcome| outcome.attempt);
     }
-    run.token = None;
+    run.token = Tokens::none();
     run.end(ConditionStatus::Overridden, &why(caller), Some(caller), world.now());
     changes.conditions.push(run);
     Ok(changes)

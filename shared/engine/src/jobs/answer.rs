@@ -210,7 +210,8 @@ fn continued(
     run.job = Some(next.id);
     run.updated_at = now;
     let mut changes = Changes::default();
-    changes.effects.push(Effect::ExtendAction { token: job.token.clone(), job: next.id });
+    let extend = |token: &str| Effect::ExtendAction { token: token.to_owned(), job: next.id };
+    changes.effects.extend(job.token.iter().map(extend));
     if let Addressee::Function(_) = next.addressee() {
         changes.effects.push(Effect::InvokeJob { job: next.id });
     }

@@ -4,7 +4,7 @@ mod answer;
 mod invoke;
 mod poll;
 
-use domain::{ActionRun, ActionStatus, Addressee, Changes, Effect, Job, JobStatus, derived_uuid};
+use domain::{ActionRun, ActionStatus, Addressee, Changes, Effect, Job, JobStatus, Tokens, derived_uuid};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use crate::{
     ports::Store,
 };
 
-/// Records the job of an action and hands it out. Asked again with a new task token, the job answers to that one.
+/// Records the job of an action and hands it out. Asked again with a new task token, the job answers to that one as well.
 pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles>(
     world: &W,
     token: &str,
@@ -36,7 +36,8 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles
         let mut changes = Changes::default();
         let fresh = before.is_none();
         let job = before.unwrap_or_else(|| Job { kms_key: kms_key.clone(), ..new_job(&run, 0, world.now()) });
-        let job = Job { token: token.to_owned(), ..job };
+        let mut job = job;
+        job.token.add(token);
         let effect = matches!(job.addressee(), Addressee::Function(_)).then_some(Effect::InvokeJob { job: job.id });
         changes.effects.extend(effect.clone());
         fence(&mut changes, &execution, &run);
@@ -74,7 +75,7 @@ fn new_job(run: &ActionRun, number: u32, created_at: Timestamp) -> Job {
         stage: run.stage.clone(),
         action: run.action.clone(),
         generation: run.generation,
-        token: String::new(),
+        token: Tokens::none(),
         function: function.cloned().filter(|_| queue.is_none()),
         status: if queue.is_some() { JobStatus::Queued } else { JobStatus::Created },
         queue,

@@ -1,6 +1,7 @@
 //! Pages and order.
 
 use anyhow::Result;
+use domain::Tokens;
 use engine::ports::{DecisionList, Page, PageRequest, Row, Store, StoreError};
 use store::Table;
 
@@ -158,7 +159,7 @@ where
 {
     let large = |arrival| {
         let mut waiting = waiting("Deploy", arrival);
-        waiting.token = "x".repeat(300_000);
+        waiting.token = Tokens::of("x".repeat(300_000));
         Row::Waiting(waiting)
     };
     world.put([Row::Pipeline(pipeline())]).await?;

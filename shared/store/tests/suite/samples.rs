@@ -5,7 +5,7 @@
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionRun, CustomType, Effect, Execution, ExecutionId, Generation,
     Job, JobQueue, OpenHold, PipelineIndex, PipelineName, Record, RollbackDecision, RuleRun, Slot, StageName,
-    StageState, Success, TaggedResource, Waiting, Watch, Webhook,
+    StageState, Success, TaggedResource, Tokens, Waiting, Watch, Webhook,
 };
 use engine::ports::{
     Definition, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding, StartMarker,
@@ -97,7 +97,7 @@ pub(crate) fn waiting(stage: &str, arrival: u64) -> Waiting {
         stage: stage.parse().unwrap(),
         arrival,
         execution: execution_id(arrival),
-        token: format!("token {arrival}"),
+        token: Tokens::of(format!("token {arrival}")),
         since: at(3),
     }
 }
