@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{AlarmState, Execution, ExecutionId, Phase};
+use domain::{AlarmState, Execution, ExecutionId, Phase, StageStatus};
 use engine::ports::ObjectAt;
 use jiff::{SignedDuration, Timestamp};
 use local_states::{Call, FunctionError};
@@ -109,7 +109,10 @@ impl People {
             "inputArtifactDetails": {"minimumCount": 0, "maximumCount": 1},
             "outputArtifactDetails": {"minimumCount": 0, "maximumCount": 1},
         });
-        let mut first = vec![ask(Asked::Other, "CreateCustomActionType", custom), Later::Poll];
+        let mut first = vec![ask(Asked::Other, "CreateCustomActionType", custom)];
+        if self.declarations.values().any(|declaration| declaration.to_string().contains(provider)) {
+            first.push(Later::Poll);
+        }
         for (name, declaration) in self.declarations.clone() {
             self.cloud.state().alarms.insert(
                 pipelines::alarm_arn(pipelines::alarm(&name)),
@@ -259,8 +262,9 @@ impl People {
                 ("RetryStageExecution", input)
             }
             14..=17 => {
-                let target =
-                    json!({"pipelineName": pipeline, "stageName": PROD, "targetPipelineExecutionId": execution.id});
+                let good = self.gone_well(&executions);
+                let id = good.filter(|_| self.chance.permille(800)).unwrap_or(execution.id);
+                let target = json!({"pipelineName": pipeline, "stageName": PROD, "targetPipelineExecutionId": id});
                 let mut soon = vec![(SignedDuration::ZERO, ask(Asked::Other, "RollbackStage", target.clone()))];
                 if self.chance.permille(200) {
                     soon.push((SignedDuration::ZERO, ask(Asked::Other, "RollbackStage", target)));
@@ -356,6 +360,17 @@ impl People {
             })
             .collect();
         (!failed.is_empty()).then(|| self.chance.one_of(&failed).clone())
+    }
+
+    /// An execution that succeeded in the stage that deploys.
+    fn gone_well(&mut self, executions: &[&Execution]) -> Option<ExecutionId> {
+        let went_well = |execution: &&Execution| {
+            let mut stages = execution.stages.iter();
+            stages.any(|(name, of)| name.as_str() == PROD && of.status == StageStatus::Succeeded)
+        };
+        let good: Vec<ExecutionId> =
+            executions.iter().copied().filter(went_well).map(|execution| execution.id).collect();
+        (!good.is_empty()).then(|| *self.chance.one_of(&good))
     }
 
     fn approve(&mut self, checker: &Checker, pipeline: &str) -> Soon {

@@ -26,8 +26,13 @@ use crate::{
 const STEPS_MAX: u32 = 400_000;
 /// Longest time after the last fault until everything has to be over.
 const REST_MAX: SignedDuration = SignedDuration::from_hours(24 * 10);
-/// Between two ticks of the reconciler.
+/// Between two ticks of the reconciler, and when there is nothing but waiting.
 const TICK: SignedDuration = SignedDuration::from_secs(60);
+const IDLE_TICK: SignedDuration = SignedDuration::from_mins(10);
+/// Between two questions of workers for jobs.
+const POLL: SignedDuration = SignedDuration::from_secs(30);
+/// After so long without trouble whoever still waits, waits for hours.
+const IDLE_AFTER: SignedDuration = SignedDuration::from_hours(2);
 /// Times an event is delivered while its function fails, as Lambda does by itself.
 const DELIVERIES: u32 = 3;
 
@@ -44,7 +49,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dials: Dial::ALL.to_vec(), interventions: 24, mutant: None }
+        Self { dials: Dial::ALL.to_vec(), interventions: 30, mutant: None }
     }
 }
 
@@ -116,7 +121,9 @@ struct Simulation {
     cloud: Cloud,
     world: Arc<SimWorld>,
     chance: Chance,
+    /// Trouble there is now, and the trouble this seed is about.
     dials: Dials,
+    drawn: Dials,
     tasks: Vec<Task>,
     /// What happens at its time.
     later: BTreeMap<(Timestamp, u32), Later>,
@@ -127,12 +134,16 @@ struct Simulation {
     numbers: u32,
     steps: u32,
     faults: u64,
+    is_idle: bool,
+    /// When a state machine wants to be woken, as known when the time passed last. One that wants it earlier since then
+    /// has to wait for that: machines wait for seconds, steps take milliseconds.
+    wake_at: Option<Timestamp>,
 }
 
 impl Simulation {
     fn new(seed: u64, options: &Options, tell: bool) -> anyhow::Result<Self> {
         let mut chance = Chance::new(seed);
-        let dials = Dials::drawn(&options.dials, &mut chance);
+        let drawn = Dials::drawn(&options.dials, &mut chance);
         let cloud = Cloud::new(&mut chance, Dials::off(), options.mutant, seed)?;
         let world = Arc::new(cloud.world(seed));
         let people = People::new(&cloud, &mut chance, options.interventions);
@@ -141,7 +152,8 @@ impl Simulation {
             cloud,
             world,
             chance,
-            dials,
+            dials: Dials::off(),
+            drawn,
             tasks: Vec::new(),
             later: BTreeMap::new(),
             checker: Checker::default(),
@@ -150,6 +162,8 @@ impl Simulation {
             numbers: 0,
             steps: 0,
             faults: 0,
+            is_idle: false,
+            wake_at: None,
         };
         simulation.at(TICK, Later::Tick);
         Ok(simulation)
@@ -163,26 +177,31 @@ impl Simulation {
                 self.step()?;
             }
         }
-        self.cloud.state().dials = self.dials.clone();
+        self.turn(self.drawn.clone());
         self.story.tell(self.cloud.now(), || "--- everything may fail from here on".to_owned());
         while self.people.has_more() {
             self.step()?;
             self.intervene();
         }
-        let dials = std::mem::replace(&mut self.dials, Dials::off());
-        self.cloud.state().dials = Dials::off();
-        drop(dials);
+        self.turn(Dials::off());
         self.people.calm_down();
         self.story.tell(self.cloud.now(), || "--- nothing fails any more".to_owned());
         self.rest()
     }
 
+    /// From now on there is so much trouble.
+    fn turn(&mut self, dials: Dials) {
+        self.cloud.state().dials = dials.clone();
+        self.dials = dials;
+    }
+
     /// Goes on until everything has reached its end.
     fn rest(&mut self) -> Result<(), String> {
-        let end = self.cloud.now() + REST_MAX;
+        let (idle, end) = (self.cloud.now() + IDLE_AFTER, self.cloud.now() + REST_MAX);
         let mut tidied = self.cloud.now();
         loop {
             self.step()?;
+            self.is_idle = self.cloud.now() > idle;
             if self.cloud.now() >= tidied && self.tasks.is_empty() {
                 // People lift what they closed, and answer what is asked.
                 tidied = self.cloud.now() + SignedDuration::from_mins(5);
@@ -229,6 +248,9 @@ impl Simulation {
             let moment = SignedDuration::from_millis(self.chance.between(0, 20));
             self.advance_to(self.cloud.now() + moment)?;
             self.poll(place)?;
+        }
+        if let Some(broken) = self.people.broken.take() {
+            return Err(broken);
         }
         let changes = self.cloud.table.take_changes();
         if changes.is_empty() { Ok(()) } else { self.checker.check(&changes, &mut self.story, self.cloud.now()) }
@@ -373,9 +395,9 @@ impl Simulation {
     /// Moves the clock to when something happens, or a little.
     fn pass_time(&mut self) -> Result<(), String> {
         let asleep = self.tasks.iter().filter_map(|task| task.sleeps_until).min();
-        let wake = self.cloud.states.wake().map_err(|error| error.to_string())?;
+        self.wake_at = self.cloud.states.wake().map_err(|error| error.to_string())?;
         let next = self.later.keys().next().map(|(at, _)| *at);
-        let mut to = [asleep, wake, next].into_iter().flatten().min().unwrap_or(self.cloud.now());
+        let mut to = [asleep, self.wake_at, next].into_iter().flatten().min().unwrap_or(self.cloud.now());
         if self.chance.permille(self.dials.of(Dial::Clocks) / 4) {
             to += SignedDuration::from_secs(self.chance.between(1, 600));
         }
@@ -396,14 +418,17 @@ impl Simulation {
 
     fn advance_to(&mut self, to: Timestamp) -> Result<(), String> {
         self.cloud.clock.true_time.advance_to(to);
-        self.cloud.states.wake().map(drop).map_err(|error| error.to_string())
+        if self.wake_at.is_some_and(|at| at <= to) {
+            self.wake_at = self.cloud.states.wake().map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     fn do_later(&mut self, later: Later) {
         match later {
             Later::Tick => {
                 self.begin(By::Event(0), "reconciler".to_owned(), json!({}));
-                self.at(TICK, Later::Tick);
+                self.at(if self.is_idle { IDLE_TICK } else { TICK }, Later::Tick);
             }
             Later::Call(call) => {
                 let (function, payload) = (call.function.clone(), call.payload.clone());
@@ -419,7 +444,7 @@ impl Simulation {
             Later::Poll => {
                 let poll = self.people.poll();
                 self.do_later(poll);
-                self.at(SignedDuration::from_secs(30), Later::Poll);
+                self.at(if self.is_idle { IDLE_TICK } else { POLL }, Later::Poll);
             }
         }
     }
@@ -437,7 +462,7 @@ impl Simulation {
 
     /// Somebody does something, now and then, and always when nothing else goes on.
     fn intervene(&mut self) {
-        let odds = if self.tasks.is_empty() { 250 } else { 12 };
+        let odds = if self.tasks.is_empty() { 120 } else { 8 };
         if self.chance.permille(odds) {
             let done = self.people.intervene(&self.cloud, &self.checker, &self.dials, &mut self.story);
             for (delay, later) in done {
