@@ -1,9 +1,11 @@
 //! Answers of workers and of people.
 
-use domain::{ExecutionStatus, StageReport, StageResult};
+use contract::{ActionInput, ActionOperation};
+use domain::{ActionStatus, ExecutionStatus, StageReport, StageResult};
+use engine::HasMachines;
 use serde_json::{Value, json};
 
-use crate::world::{Bench, Driven, NOBODY, asking};
+use crate::world::{Bench, Driven, NOBODY, asking, shop_name};
 
 async fn approval(bench: &Bench) -> Value {
     let state = bench.ok("GetPipelineState", json!({"name": "shop"})).await;
@@ -46,6 +48,33 @@ async fn an_approval_waits_for_its_token_and_takes_one_answer() {
     let again = (answer(&token, "Rejected"), "ApprovalAlreadyCompletedException", "already");
     bench.refuses("PutApprovalResult", &[again]).await;
     assert_eq!(bench.drive(execution, Some(report)).await, Driven::Ended(ExecutionStatus::Succeeded));
+}
+
+#[tokio::test]
+async fn an_answer_reaches_every_token_that_waits_for_it() {
+    let (bench, _) = Bench::with_release().await;
+    let execution = bench.start().await;
+    let Driven::Working(report) = bench.drive(execution, None).await else { panic!("no job is out") };
+    // A call that was given up comes to its end after the one that took its place.
+    for token in ["given up", "asked anew", "given up"] {
+        let input = ActionInput {
+            operation: ActionOperation::Run,
+            pipeline: shop_name(),
+            execution_id: execution,
+            stage: report.stage.clone(),
+            generation: report.generation,
+            attempt: 1,
+            action: "Check".parse().unwrap(),
+            token: Some(token.to_owned()),
+        };
+        let output = engine::run_action(&bench.world, &input, &|| false).await.unwrap();
+        assert_eq!(output.status, ActionStatus::InProgress);
+    }
+    bench.ok("PutJobSuccessResult", json!({"jobId": bench.job().await})).await;
+    let answers = bench.world.machines().answers.lock().unwrap().clone();
+    for token in ["given up", "asked anew"] {
+        assert_eq!(answers.get(token), Some(&json!({"status": "Succeeded"})), "{token}");
+    }
 }
 
 #[tokio::test]
