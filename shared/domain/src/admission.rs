@@ -166,8 +166,6 @@ fn wait(
         Some(own) => {
             let mut again = own.clone();
             if again.token.add(event.token) {
-                // Whoever lets it in meanwhile writes this row too, so one of the two decides again.
-                board.keep(id)?;
                 board.changes.waiting_added.push(again);
                 board.changes.waiting_removed.push(own);
             }

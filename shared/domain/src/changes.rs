@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Evidence, Execution, ExecutionId, GateAnswer, Generation,
-    Job, OpenHold, PipelineName, PipelineView, Rejected, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun,
-    Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid,
+    ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Evidence, Execution, ExecutionId,
+    GateAnswer, Generation, Job, OpenHold, PipelineName, PipelineView, Rejected, RollbackCause, RollbackDecision,
+    RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -29,6 +29,8 @@ pub struct Changes {
     pub watches: Vec<Watch>,
     /// Watches that end.
     pub watches_ended: Vec<Watch>,
+    /// An action run that begins, and the run that must still be the latest of its action for that.
+    pub begun: Option<(ActionRun, Option<ActionExecutionId>)>,
     /// Action runs.
     pub runs: Vec<ActionRun>,
     /// Action runs that are abandoned, and whether each is the latest one of its action.
@@ -191,7 +193,6 @@ pub(crate) struct Board<'a> {
     executions: &'a BTreeMap<ExecutionId, Execution>,
     pub(crate) now: Timestamp,
     pub(crate) changes: Changes,
-    kept: BTreeSet<ExecutionId>,
 }
 
 impl<'a> Board<'a> {
@@ -200,7 +201,7 @@ impl<'a> Board<'a> {
         executions: &'a BTreeMap<ExecutionId, Execution>,
         now: Timestamp,
     ) -> Self {
-        Self { view, executions, now, changes: Changes::default(), kept: BTreeSet::new() }
+        Self { view, executions, now, changes: Changes::default() }
     }
 
     /// The stage as it stands, for changing.
@@ -233,13 +234,6 @@ impl<'a> Board<'a> {
     /// Whether the execution is among those read.
     pub(crate) fn was_read(&self, id: ExecutionId) -> bool {
         self.executions.contains_key(&id)
-    }
-
-    /// Stores the execution's row even if it stays as it is, so that the changes hold only while nobody else writes it.
-    pub(crate) fn keep(&mut self, id: ExecutionId) -> Result<(), Rejected> {
-        self.execution(id)?;
-        self.kept.insert(id);
-        Ok(())
     }
 
     /// The execution waits nowhere any more.
@@ -300,9 +294,17 @@ impl<'a> Board<'a> {
 
     /// The changes, without rows that were looked at but stayed as they were.
     pub(crate) fn into_changes(mut self) -> Changes {
-        let (view, executions, kept) = (self.view, self.executions, &self.kept);
-        self.changes.stages.retain(|name, stage| *stage != view.stage(name));
-        self.changes.executions.retain(|id, execution| kept.contains(id) || executions.get(id) != Some(execution));
+        let (view, executions) = (self.view, self.executions);
+        // Rows of those who wait have no version. They were read together with their stage's row, so its version tells
+        // whether another decision about them was faster: it is stored even if it stays as it is. (An execution's row
+        // does not tell: it is read after them.)
+        let waiting = self.changes.waiting_removed.iter().chain(&self.changes.waiting_added);
+        let queues: BTreeSet<StageName> = waiting.map(|waiting| waiting.stage.clone()).collect();
+        for stage in queues.iter().filter(|stage| view.stages.contains_key(*stage)) {
+            self.stage(stage);
+        }
+        self.changes.stages.retain(|name, stage| queues.contains(name) || *stage != view.stage(name));
+        self.changes.executions.retain(|id, execution| executions.get(id) != Some(execution));
         self.changes
     }
 }

@@ -2,7 +2,8 @@
 
 use contract::{ActionOutput, ExecutionInput};
 use domain::{
-    ActionRun, Changes, ConditionRun, Effect, Execution, GateAnswer, Job, PipelineName, Rejected, StageState,
+    ActionExecutionId, ActionRun, Changes, ConditionRun, Effect, Execution, GateAnswer, Job, PipelineName, Rejected,
+    StageState,
 };
 use serde_json::json;
 
@@ -59,6 +60,7 @@ pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(imp
         writes.push(Write::Delete(Row::Watch(watch.clone())));
         writes.push(Write::Delete(Row::OpenWatch(watch.clone())));
     }
+    writes.extend(changes.begun.iter().flat_map(|(run, latest)| begin_writes(run, *latest)));
     for run in &changes.runs {
         writes.extend(run_writes(run));
     }
@@ -120,6 +122,15 @@ fn execution_writes(execution: &Execution, starts: bool) -> Vec<Write> {
         writes.push(Write::Put(open, Precondition::None));
     }
     writes
+}
+
+/// A call that was given up may decide to begin what another call has begun meanwhile: the row of the run does not tell,
+/// since it is found by the time of its start as well. The latest run of the action does.
+fn begin_writes(run: &ActionRun, latest: Option<ActionExecutionId>) -> [Write; 2] {
+    [
+        put_versioned(Row::ActionRun(run.clone()), run.version),
+        Write::Put(Row::LatestAction(run.clone()), latest.map_or(Precondition::Absent, Precondition::Run)),
+    ]
 }
 
 fn run_writes(run: &ActionRun) -> [Write; 2] {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use contract::ActionInput;
 use domain::{
     ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ActionTypeInfo, ActionTypeUrls, ArtifactLocation,
-    Changes, Execution, ExecutionMode, JobQueue, PipelineDeclaration, Scope, action_kind, check_queryable_value,
-    derived_uuid, resolve_configuration,
+    Changes, Execution, ExecutionMode, JobQueue, PipelineDeclaration, PipelineView, Scope, action_kind,
+    check_queryable_value, derived_uuid, resolve_configuration,
 };
 
 use super::ended;
@@ -63,7 +63,10 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
             Some(run) => run,
             // Whoever was asked to stop begins nothing more, and the machine takes it for an action that did not succeed.
             None if !view.lets_begin(&execution) => return Ok(Begun::Ended(ActionStatus::Abandoned)),
-            None => record(world, input, &execution, &declaration, action).await?,
+            None => {
+                let run = new_run(world, input, &execution, &declaration, action).await?;
+                record(world, &view, &execution, run).await?
+            }
         };
         Ok(match ended(&run) {
             Some(status) => Begun::Ended(status),
@@ -85,7 +88,32 @@ pub(crate) fn run_id(input: &ActionInput) -> ActionExecutionId {
     ]))
 }
 
+/// Stores a run that begins.
 async fn record<W: HasStore + HasMachines>(
+    world: &W,
+    view: &PipelineView,
+    execution: &Execution,
+    mut run: ActionRun,
+) -> Result<ActionRun, EngineError> {
+    let mut changes = Changes::default();
+    if execution.mode == ExecutionMode::Parallel {
+        // The latest run of the action may be of any execution: the execution's own row tells whether another call has
+        // begun the run.
+        changes.executions.insert(execution.id, execution.clone());
+        changes.runs.push(run.clone());
+    } else {
+        let is_of_action = |latest: &&ActionRun| latest.stage == run.stage && latest.action == run.action;
+        let latest = view.actions.iter().find(is_of_action).map(|latest| latest.id);
+        // Everything that takes the stage from an execution, or asks it to stop, changes its row.
+        changes.unchanged.push(execution.clone());
+        changes.begun = Some((run.clone(), latest));
+    }
+    commit(world, &run.pipeline, changes).await?;
+    run.version = 1;
+    Ok(run)
+}
+
+async fn new_run<W: HasStore>(
     world: &W,
     input: &ActionInput,
     execution: &Execution,
@@ -139,10 +167,6 @@ async fn record<W: HasStore + HasMachines>(
         run.error_code = Some("ConfigurationError".to_owned());
         run.error_message = Some(why);
     }
-    // Everything that takes the stage from an execution, or asks it to stop, changes its row.
-    let changes = Changes { runs: vec![run.clone()], unchanged: vec![execution.clone()], ..Changes::default() };
-    commit(world, &input.pipeline, changes).await?;
-    run.version = 1;
     Ok(run)
 }
 
