@@ -83,6 +83,8 @@ impl Phase {
     /// # Errors
     /// [`Rejected`] tells an illegal event from a late one and from a repeated one.
     pub fn after(&self, event: &PhaseEvent) -> Result<Self, Rejected> {
+        #[cfg(test)]
+        tests::meet(self, event);
         use {Phase as P, PhaseEvent as E};
         match (self, event) {
             (P::Waiting { stage }, E::Wait(to)) if stage == to => Err(Rejected::AlreadyDone),
@@ -194,8 +196,64 @@ pub fn phase_table() -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::{
+        collections::BTreeSet,
+        sync::{Mutex, PoisonError},
+    };
+
     use super::*;
+
+    /// Cells of the table that tests have met: event and phase.
+    static MET: Mutex<BTreeSet<(&str, &str)>> = Mutex::new(BTreeSet::new());
+
+    pub(super) fn meet(phase: &Phase, event: &PhaseEvent) {
+        let mut met = MET.lock().unwrap_or_else(PoisonError::into_inner);
+        met.insert((row(phase, event), phase.name()));
+    }
+
+    /// The row of `event` in the table.
+    fn row(phase: &Phase, event: &PhaseEvent) -> &'static str {
+        let is_here = |to: &StageName| match phase {
+            Phase::Waiting { stage } | Phase::Running { stage } | Phase::Stopping { stage } => stage == to,
+            _ => false,
+        };
+        match event {
+            PhaseEvent::Wait(to) if is_here(to) => "Wait (same stage)",
+            PhaseEvent::Wait(_) => "Wait (other stage)",
+            PhaseEvent::Enter(to) if is_here(to) => "Enter (same stage)",
+            PhaseEvent::Enter(_) => "Enter (other stage)",
+            PhaseEvent::Complete => "Complete",
+            PhaseEvent::Fail => "Fail",
+            PhaseEvent::Supersede => "Supersede",
+            PhaseEvent::Cancel => "Cancel",
+            PhaseEvent::RequestStop => "RequestStop",
+            PhaseEvent::Stop => "Stop",
+            PhaseEvent::Retry(_) => "Retry",
+        }
+    }
+
+    /// How many cells of the table that change a phase were met, of how many, and which were not.
+    pub(crate) fn coverage() -> (usize, usize, Vec<String>) {
+        let met = MET.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let table = phase_table();
+        let mut lines = table.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let phases = lines.next().unwrap();
+        let (mut all, mut missed) = (0, Vec::new());
+        for cells in lines.skip(1) {
+            for (phase, cell) in phases.iter().zip(&cells).filter(|(_, cell)| cell.starts_with("**")) {
+                if (cells[1], *phase) == ("Enter (same stage)", "Starting") {
+                    // Whoever starts is at no stage: every stage is another.
+                    continue;
+                }
+                all += 1;
+                if !met.contains(&(cells[1], *phase)) {
+                    missed.push(format!("{} in {phase}: {cell}", cells[1]));
+                }
+            }
+        }
+        (all - missed.len(), all, missed)
+    }
 
     #[test]
     fn ended_phases_absorb_everything_but_a_retry() {
