@@ -312,6 +312,7 @@ async fn a_port_or_directory_that_cannot_be_used_is_refused_with_what_to_do() {
         data: directory.path().join(of),
         port,
         functions: Vec::new(),
+        endpoints: Vec::new(),
         access: Access::default(),
     };
     let refused = async |options: Options| match System::start(options).await {

@@ -20,7 +20,13 @@ const FILES: usize = 3_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_deployment_that_lost_its_stage_stops_writing() {
     let data = tempdir().expect("a temporary directory");
-    let options = Options { data: data.path().join("data"), port: 0, functions: Vec::new(), access: Access::default() };
+    let options = Options {
+        data: data.path().join("data"),
+        port: 0,
+        functions: Vec::new(),
+        endpoints: Vec::new(),
+        access: Access::default(),
+    };
     let system = System::start(options).await.expect("a free port and an empty directory");
     let client = Client::new(&system.endpoint()).expect("constant settings");
     prepare(&client).await;

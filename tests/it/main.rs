@@ -10,6 +10,7 @@ mod killed;
 mod look;
 mod overlap;
 mod process;
+mod providers;
 mod scenario;
 mod starts;
 mod webhooks;

@@ -25,6 +25,7 @@ async fn main() -> anyhow::Result<()> {
                 data: PathBuf::from(data),
                 port,
                 functions: vec![function],
+                endpoints: Vec::new(),
                 access: Access::default(),
             })
             .await?;

@@ -39,8 +39,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn start() -> Self {
         let data = tempdir().expect("a temporary directory");
-        let options =
-            Options { data: data.path().join("data"), port: 0, functions: Vec::new(), access: Access::default() };
+        let options = Options {
+            data: data.path().join("data"),
+            port: 0,
+            functions: Vec::new(),
+            endpoints: Vec::new(),
+            access: Access::default(),
+        };
         let system = System::start(options).await.expect("nothing is in the way");
         let client = Client::new(&system.endpoint()).expect("constant settings");
         let http = Http::builder(TokioExecutor::new()).build_http();

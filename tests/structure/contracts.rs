@@ -37,6 +37,8 @@ fn sample(member: &str) -> Option<Value> {
         "generation" | "attempt" => json!(1),
         "action" => json!("Upload"),
         "condition" => json!(ConditionKind::OnSuccess),
+        "report" => json!({"status": "InProgress"}),
+        "body" => json!("{}"),
         "since" => json!(1_796_083_200),
         _ => return None,
     })

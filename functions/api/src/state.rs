@@ -144,7 +144,7 @@ fn entity_url(run: &ActionRun, region: &str) -> Option<String> {
             format!("{console}/lambda/home?region={region}#/functions/{}", setting("FunctionName")?)
         }
         ("Approval", "Manual") => setting("ExternalEntityLink")?.clone(),
-        _ => return None,
+        _ => return run.entity_url(),
     };
     Some(url)
 }

@@ -13,10 +13,12 @@ mod dynamodb;
 mod front;
 mod handlers;
 mod machines;
+mod services;
 mod system;
 
 pub use access::{Access, Keys, KeysError};
 pub use data_dir::DataDirError;
+pub use services::Endpoint;
 pub use system::{Options, System, UserFunction};
 
 /// The account everything local belongs to.

@@ -29,6 +29,7 @@ use crate::{
     dynamodb::DynamoDb,
     front::{self, Services},
     handlers, machines,
+    services::{Endpoint, ServiceClient},
 };
 
 /// How often the reconciler looks, as the schedule in the template.
@@ -45,6 +46,8 @@ pub struct Options {
     pub port: u16,
     /// The user's functions.
     pub functions: Vec<UserFunction>,
+    /// Services that state machines ask and that this process is not.
+    pub endpoints: Vec<Endpoint>,
     /// Who may reach it.
     pub access: Access,
 }
@@ -102,12 +105,13 @@ impl System {
 
         let owner = Owner { account: ACCOUNT.to_owned(), region: REGION.to_owned() };
         let functions = Functions::open(&data.of("lambda"), owner, clock.clone(), entropy.clone())?;
-        let invoker = Arc::new(Invoker(functions.clone()));
+        let gate = Gate::new(options.access, functions.clone(), clock.clone(), entropy.clone());
+        let internal_secret = gate.internal_secret().to_owned();
+        let services = ServiceClient::new(&endpoint, &internal_secret, options.endpoints);
+        let invoker = Arc::new(Invoker { functions: functions.clone(), services: Arc::new(services) });
         let s3 = S3::open(&data.of("s3"), clock.clone(), entropy.clone())?;
         let cloudwatch = CloudWatch::open(&data.of("cloudwatch"), clock.clone(), entropy.clone())?;
         let states = States::open(&data.of("states"), clock.clone(), entropy.clone(), invoker.clone())?;
-        let gate = Gate::new(options.access, functions.clone(), clock.clone(), entropy.clone());
-        let internal_secret = gate.internal_secret().to_owned();
         let services = Services {
             gate,
             s3: s3.router(),
@@ -243,13 +247,16 @@ async fn reconcile(functions: Functions, clock: Arc<dyn Timer>) {
 }
 
 /// Carries events to functions, as EventBridge, S3 and Step Functions do.
-struct Invoker(Functions);
+struct Invoker {
+    functions: Functions,
+    services: Arc<ServiceClient>,
+}
 
 type Delivery = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 impl Invoker {
     fn deliver(&self, function: String, event: Value) -> Delivery {
-        let functions = self.0.clone();
+        let functions = self.functions.clone();
         Box::pin(async move {
             functions
                 .invoke_async(&function, event)
@@ -284,12 +291,20 @@ impl local_states::Functions for Invoker {
         function: String,
         payload: Value,
     ) -> Pin<Box<dyn Future<Output = Result<Value, local_states::FunctionError>> + Send>> {
-        let functions = self.0.clone();
+        let functions = self.functions.clone();
         Box::pin(async move {
             functions
                 .invoke(&function, payload)
                 .await
                 .map_err(|error| local_states::FunctionError { cause: error.payload().to_string(), error: error.error })
         })
+    }
+
+    fn call_service(
+        &self,
+        call: local_states::ServiceCall,
+    ) -> Pin<Box<dyn Future<Output = Result<Value, local_states::FunctionError>> + Send>> {
+        let services = Arc::clone(&self.services);
+        Box::pin(async move { services.call(&call).await })
     }
 }

@@ -1,9 +1,9 @@
-//! Step Functions: starts, answers and observes the state machine that drives pipeline executions.
+//! Step Functions: starts, answers, stops and observes the state machines that drive pipeline executions and actions.
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_types::SdkConfig;
-use engine::ports::{CloudError, MachineStatus, Machines};
+use engine::ports::{CloudError, Machine, MachineStatus, Machines};
 use serde_json::Value;
 
 use crate::cloud_error::cloud_error;
@@ -12,7 +12,11 @@ use crate::cloud_error::cloud_error;
 const TOKEN_IS_OVER: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
 const TOKEN: &str = "the task token";
 
-/// One state machine.
+/// How the name of the machine that drives pipeline executions ends. Those of actions have `action-<Provider>` instead,
+/// so that one setting names them all.
+const PIPELINE_EXECUTION: &str = "pipeline-execution";
+
+/// The state machines of one installation.
 #[derive(Debug, Clone)]
 pub struct StepFunctions {
     client: Client,
@@ -25,34 +29,56 @@ impl StepFunctions {
         Self::new(Client::new(config), machine_arn)
     }
 
-    /// Drives the state machine `machine_arn`.
+    /// The machine that drives pipeline executions is `machine_arn`.
     pub fn new(client: Client, machine_arn: impl Into<String>) -> Self {
         Self { client, machine_arn: machine_arn.into() }
     }
 
-    /// ARN of the machine's execution called `name`. A version or alias in the machine's ARN is no part of it.
-    fn execution_arn(&self, name: &str) -> Result<String, CloudError> {
-        let parts: Vec<&str> = self.machine_arn.split(':').collect();
+    /// ARN of `machine`.
+    fn machine_arn(&self, machine: Machine<'_>) -> Result<String, CloudError> {
+        let Machine::Action(provider) = machine else { return Ok(self.machine_arn.clone()) };
+        let installation = self.machine_arn.strip_suffix(PIPELINE_EXECUTION).ok_or_else(|| {
+            CloudError::Refused(format!(
+                "the name of '{}' does not end in {PIPELINE_EXECUTION}, which would tell those of actions",
+                self.machine_arn
+            ))
+        })?;
+        Ok(format!("{installation}action-{provider}"))
+    }
+
+    /// ARN of the execution of `machine` called `name`. A version or alias in the machine's ARN is no part of it.
+    fn execution_arn(&self, machine: Machine<'_>, name: &str) -> Result<String, CloudError> {
+        let machine_arn = self.machine_arn(machine)?;
+        let parts: Vec<&str> = machine_arn.split(':').collect();
         match parts.as_slice() {
             ["arn", partition, "states", region, account, "stateMachine", machine, ..] => {
                 Ok(format!("arn:{partition}:states:{region}:{account}:execution:{machine}:{name}"))
             }
-            _ => Err(CloudError::Refused(format!("'{}' is not the ARN of a state machine", self.machine_arn))),
+            _ => Err(CloudError::Refused(format!("'{machine_arn}' is not the ARN of a state machine"))),
         }
     }
 }
 
 impl Machines for StepFunctions {
-    async fn start(&self, name: &str, input: &Value) -> Result<(), CloudError> {
-        let request =
-            self.client.start_execution().state_machine_arn(&self.machine_arn).name(name).input(input.to_string());
+    async fn start(&self, machine: Machine<'_>, name: &str, input: &Value) -> Result<(), CloudError> {
+        let arn = self.machine_arn(machine)?;
+        let request = self.client.start_execution().state_machine_arn(&arn).name(name).input(input.to_string());
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_execution_already_exists()) => Ok(()),
             Err(error) => {
-                let what = format!("the state machine {}", self.machine_arn);
+                let what = format!("the state machine {arn}");
                 Err(cloud_error(error, &what, &["StateMachineDoesNotExist"]))
             }
+        }
+    }
+
+    async fn stop(&self, machine: Machine<'_>, name: &str, cause: &str) -> Result<(), CloudError> {
+        let arn = self.execution_arn(machine, name)?;
+        match self.client.stop_execution().execution_arn(&arn).cause(cause).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_execution_does_not_exist()) => Ok(()),
+            Err(error) => Err(cloud_error(error, &format!("the execution {arn}"), &[])),
         }
     }
 
@@ -68,8 +94,8 @@ impl Machines for StepFunctions {
         Ok(())
     }
 
-    async fn status(&self, name: &str) -> Result<Option<MachineStatus>, CloudError> {
-        let arn = self.execution_arn(name)?;
+    async fn status(&self, machine: Machine<'_>, name: &str) -> Result<Option<MachineStatus>, CloudError> {
+        let arn = self.execution_arn(machine, name)?;
         match self.client.describe_execution().execution_arn(&arn).send().await {
             Ok(described) => Ok(Some(status_of(&described.status))),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_execution_does_not_exist()) => Ok(None),
@@ -103,7 +129,7 @@ mod tests {
     #[tokio::test]
     async fn starting_what_was_started_is_success() {
         let replies = Replies::of([reply(400, &[], r#"{"__type":"ExecutionAlreadyExists","message":"it does"}"#)]);
-        machine(&replies).start("e-1", &json!({"a": 1})).await.unwrap();
+        machine(&replies).start(Machine::PipelineExecution, "e-1", &json!({"a": 1})).await.unwrap();
         let sent: Value = serde_json::from_slice(&replies.body(0)).unwrap();
         assert_eq!(sent, json!({"stateMachineArn": ARN, "name": "e-1", "input": r#"{"a":1}"#}));
     }
@@ -134,10 +160,30 @@ mod tests {
         let machine = machine(&replies);
         for expected in [Some(MachineStatus::Running), Some(MachineStatus::Succeeded), Some(MachineStatus::Dead), None]
         {
-            assert_eq!(machine.status("e-1").await.unwrap(), expected);
+            assert_eq!(machine.status(Machine::PipelineExecution, "e-1").await.unwrap(), expected);
         }
         let sent: Value = serde_json::from_slice(&replies.body(0)).unwrap();
         let arn = "arn:aws:states:eu-west-1:123456789012:execution:pipeline-execution:e-1";
         assert_eq!(sent["executionArn"], arn);
+    }
+
+    #[tokio::test]
+    async fn machines_of_actions_are_found_beside_the_one_of_executions() {
+        let stopped = reply(200, &[], r#"{"stopDate":1}"#);
+        let absent = reply(400, &[], r#"{"__type":"ExecutionDoesNotExist","message":"no"}"#);
+        let replies = Replies::of([reply(200, &[], r#"{"executionArn":"a","startDate":1}"#), stopped, absent]);
+        let (machines, action) = (machine(&replies), Machine::Action("CodeBuild"));
+        machines.start(action, "r-1", &json!({})).await.unwrap();
+        for _ in 0..2 {
+            machines.stop(action, "r-1", "over").await.unwrap();
+        }
+        let sent = |index| serde_json::from_slice::<Value>(&replies.body(index)).unwrap();
+        let arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:action-CodeBuild";
+        assert_eq!(sent(0)["stateMachineArn"], arn);
+        let arn = "arn:aws:states:eu-west-1:123456789012:execution:action-CodeBuild:r-1";
+        assert_eq!(sent(1), json!({"executionArn": arn, "cause": "over"}));
+        let other = StepFunctions::new(Client::new(&Replies::of([]).config()), "arn:aws:states:r:1:stateMachine:other");
+        let error = other.start(action, "r-1", &json!({})).await.unwrap_err();
+        assert!(error.to_string().contains("does not end in pipeline-execution"), "{error}");
     }
 }

@@ -1,8 +1,10 @@
 //! Inputs and outputs of the tasks.
 
+use std::collections::BTreeMap;
+
 use domain::{
-    ActionName, ActionStatus, ConditionAnswer, ConditionKind, ExecutionId, FailureAnswer, GateAnswer, Generation,
-    PipelineName, StageName, StageReport,
+    ActionExecutionId, ActionName, ActionStatus, ConditionAnswer, ConditionKind, ExecutionId, FailureAnswer,
+    GateAnswer, Generation, PipelineName, StageName, StageReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +60,9 @@ pub struct ActionInput {
     /// Task token of `RunAction`; answered with an [`ActionOutput`] when the action has ended.
     #[serde(default)]
     pub token: Option<String>,
+    /// What the state machine of the action's provider has to say; with `Report` alone.
+    #[serde(default)]
+    pub report: Option<ActionReport>,
 }
 
 /// What run-action shall do.
@@ -67,6 +72,101 @@ pub enum ActionOperation {
     Run,
     /// It did not end in time.
     Expire,
+    /// The state machine of its provider says how its work stands.
+    Report,
+}
+
+/// What the state machine of a provider says of its work. Members that are null say nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionReport {
+    /// `InProgress`, `Succeeded` or `Failed`.
+    pub status: ActionStatus,
+    /// Id of the work at its provider.
+    #[serde(default)]
+    pub external_execution_id: Option<String>,
+    /// Where a person sees it.
+    #[serde(default)]
+    pub external_execution_url: Option<String>,
+    /// For people.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<ReportedError>,
+    /// Output variables; with `Succeeded` alone.
+    #[serde(default)]
+    pub output_variables: Option<BTreeMap<String, String>>,
+}
+
+/// Why the work of a provider failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedError {
+    /// A failure type of CodePipeline's, or the name of an error that Step Functions gave.
+    pub code: String,
+    /// What went wrong.
+    pub message: String,
+}
+
+/// Input of the state machine of a provider, `actions/<Provider>.asl.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderInput {
+    /// What to do.
+    pub operation: ProviderOperation,
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// The stage.
+    pub stage: StageName,
+    /// Generation to act under.
+    pub generation: Generation,
+    /// Run of the stage in this execution.
+    pub attempt: u32,
+    /// The action.
+    pub action: ActionName,
+    /// The run of the action: unique, and the same whenever it is started again, so it makes the provider's work
+    /// idempotent where the provider knows such a thing.
+    pub action_execution_id: ActionExecutionId,
+    /// Configuration of the action, variables resolved.
+    pub configuration: BTreeMap<String, String>,
+    /// Input artifacts, by name.
+    pub inputs: Vec<ArtifactAt>,
+    /// Where the output artifacts go, by name.
+    pub outputs: Vec<ArtifactAt>,
+    /// KMS key of the artifact store; null where it has none of its own.
+    pub kms_key: Option<String>,
+    /// The role that the provider's work is started with.
+    pub role_arn: String,
+    /// The region.
+    pub region: String,
+    /// The account, 12 digits.
+    pub account: String,
+    /// Id of the work at its provider; with `Stop` alone, else null.
+    pub external_execution_id: Option<String>,
+}
+
+/// What the state machine of a provider shall do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProviderOperation {
+    /// Do the action's work and report.
+    Run,
+    /// Stop the work.
+    Stop,
+}
+
+/// An artifact and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArtifactAt {
+    /// Its name.
+    pub name: String,
+    /// Bucket.
+    pub bucket: String,
+    /// Key.
+    pub key: String,
 }
 
 /// How an action ended.

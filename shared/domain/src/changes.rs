@@ -144,6 +144,17 @@ pub enum Effect {
         /// The job.
         job: Uuid,
     },
+    /// See to it that the state machine of a job does its work: start it, idempotent by name. It stays in the outbox as
+    /// long as the job is open, so that a machine that dies without a word is found.
+    DriveAction {
+        /// The job.
+        job: Uuid,
+    },
+    /// Stop the work of a job that nobody needs any more, and the state machine that did it.
+    StopAction {
+        /// The job.
+        job: Uuid,
+    },
     /// Abandon the runs of an execution that may not act any more, and answer whoever waits for them.
     AbandonRuns {
         /// Its pipeline.
@@ -179,6 +190,8 @@ impl Effect {
             Self::AnswerCondition { token, .. } => ("AnswerCondition", token.clone()),
             Self::ExtendAction { job, .. } => ("ExtendAction", job.to_string()),
             Self::InvokeJob { job } => ("InvokeJob", job.to_string()),
+            Self::DriveAction { job } => ("DriveAction", job.to_string()),
+            Self::StopAction { job } => ("StopAction", job.to_string()),
             Self::AbandonRuns { execution, attempt, .. } => ("AbandonRuns", format!("{execution} {attempt}")),
             Self::CancelWaiting { pipeline, version } => ("CancelWaiting", format!("{pipeline} {version}")),
             Self::PurgeHistory { pipeline, before } => ("PurgeHistory", format!("{pipeline} {before}")),

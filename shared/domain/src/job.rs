@@ -12,7 +12,7 @@ use crate::{
 /// so this covers a batch on a slow line, and one worker's death costs the others no more.
 const ACKNOWLEDGE_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
-/// Work handed to somebody who answers later: a Lambda function, a job worker, or a person.
+/// Work handed to somebody who answers later: a Lambda function, a job worker, a state machine, or a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
@@ -38,6 +38,12 @@ pub struct Job {
     /// Where job workers find it; absent for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<JobQueue>,
+    /// The provider whose state machine does it; absent for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// Run of the stage in the execution: the machine reports with it.
+    #[serde(default)]
+    pub attempt: u32,
     /// KMS key of the artifact store, which the worker has to encrypt with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<String>,
@@ -77,6 +83,8 @@ pub enum Addressee<'a> {
     Function(&'a str),
     /// Job workers, who poll.
     Workers(&'a JobQueue),
+    /// The state machine of this provider, which is started.
+    Machine(&'a str),
     /// A person, who sees it in the pipeline's state.
     Person,
 }
@@ -175,11 +183,17 @@ impl JobStatus {
 impl Job {
     /// Who it is for.
     pub fn addressee(&self) -> Addressee<'_> {
-        match (&self.function, &self.queue) {
-            (Some(function), _) => Addressee::Function(function),
-            (None, Some(queue)) => Addressee::Workers(queue),
-            (None, None) => Addressee::Person,
+        match (&self.function, &self.queue, &self.machine) {
+            (Some(function), _, _) => Addressee::Function(function),
+            (None, Some(queue), _) => Addressee::Workers(queue),
+            (None, None, Some(provider)) => Addressee::Machine(provider),
+            (None, None, None) => Addressee::Person,
         }
+    }
+
+    /// Whether clients of the API answer it by its id: functions and job workers do.
+    pub fn is_answered_by_id(&self) -> bool {
+        matches!(self.addressee(), Addressee::Function(_) | Addressee::Workers(_))
     }
 
     /// The job after `event`.
@@ -290,14 +304,18 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_for_a_function_workers_or_a_person() {
+    fn a_job_is_for_a_function_workers_a_machine_or_a_person() {
         let job = queued();
         let queue = job.queue.clone().unwrap();
         assert_eq!(job.addressee(), Addressee::Workers(&queue));
-        let person = Job { queue: None, ..job };
+        let person = Job { queue: None, ..job.clone() };
         assert_eq!(person.addressee(), Addressee::Person);
-        let function = Job { function: Some("smoke".into()), ..person };
+        let machine = Job { machine: Some("CodeBuild".into()), ..person.clone() };
+        assert_eq!(machine.addressee(), Addressee::Machine("CodeBuild"));
+        let function = Job { function: Some("smoke".into()), ..person.clone() };
         assert_eq!(function.addressee(), Addressee::Function("smoke"));
+        let answered = [&job, &function, &machine, &person].map(Job::is_answered_by_id);
+        assert_eq!(answered, [true, true, false, false]);
     }
 
     #[test]

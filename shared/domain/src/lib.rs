@@ -25,6 +25,7 @@ mod phase;
 mod pipeline;
 mod plan;
 mod preview;
+mod provider_error;
 mod records;
 mod retry;
 mod revision;
@@ -45,7 +46,9 @@ mod transition;
 mod variables;
 mod webhook;
 
-pub use action_type::{ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind};
+pub use action_type::{
+    ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind, action_machine, action_machines,
+};
 pub use admission::admit_waiting;
 pub use changes::{Changes, Effect, Record, Waiting};
 pub use compatibility::{Deviation, Severity, differences};
@@ -79,6 +82,7 @@ pub use plan::{ActionStep, action_groups, kept_actions, remaining_groups};
 pub use preview::{
     ActionPreview, ConfigurationChange, ExpectedDuration, RollbackPlan, at_fault, expect_duration, preview_actions,
 };
+pub use provider_error::failure_type;
 pub use records::{OpenHold, Success, Watch};
 pub use retry::{NotRetryable, RetryOrder, retry_stage};
 pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pin_sources};

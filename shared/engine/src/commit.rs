@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::{
     EngineError, HasBasics, HasMachines, HasStore,
-    actions::abandon_runs,
+    actions::{abandon_runs, start_machine, stop_machine},
     ports::{
-        CloudError, DecisionList, Machines, OpenExecution, PendingEffect, Precondition, QueuedJob, Row, Store,
+        CloudError, DecisionList, Machine, Machines, OpenExecution, PendingEffect, Precondition, QueuedJob, Row, Store,
         WRITES_MAX, Write,
     },
 };
@@ -205,6 +205,12 @@ pub(crate) async fn store<W: HasStore>(
 pub(crate) async fn perform_and_forget<W: HasStore + HasMachines>(world: &W, effect: &Effect) {
     let done = match effect {
         Effect::AbandonRuns { pipeline, execution, .. } => abandon_runs(world, pipeline, *execution).await.is_ok(),
+        Effect::StopAction { job } => stop_machine(world, *job).await.is_ok(),
+        Effect::DriveAction { job } => {
+            // Whether it starts now or not, the reconciler looks after it as long as the job is open.
+            drop(start_machine(world, *job).await);
+            false
+        }
         effect => matches!(perform_on_machines(world, effect).await, Some(Ok(()))),
     };
     if done {
@@ -226,7 +232,7 @@ pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effe
     let done = match effect {
         Effect::StartMachine { pipeline, execution, name } => {
             let input = ExecutionInput { pipeline: pipeline.clone(), execution_id: *execution };
-            machines.start(name, &json!(input)).await
+            machines.start(Machine::PipelineExecution, name, &json!(input)).await
         }
         Effect::AnswerGate { token, answer } => machines.answer(token, &gate_output(answer)).await,
         Effect::AnswerAction { token, status } => {
@@ -236,8 +242,10 @@ pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effe
         Effect::ExtendAction { token, .. } => machines.heartbeat(token).await,
         Effect::AbandonRuns { .. }
         | Effect::CancelWaiting { .. }
+        | Effect::DriveAction { .. }
         | Effect::InvokeJob { .. }
-        | Effect::PurgeHistory { .. } => return None,
+        | Effect::PurgeHistory { .. }
+        | Effect::StopAction { .. } => return None,
     };
     Some(match done {
         // Answered before, or nobody waits for it any more: both mean there is nothing left to do.

@@ -5,14 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
-    actions::let_go,
+    actions::{let_go, look_after},
     alarms, commit,
     commit::{forget, perform_and_forget, reread, until_stored},
     condition::look_at_open,
     gate::{load_into, load_waiting},
     jobs::invoke_and_forget,
     pipelines::cancel_and_forget,
-    ports::{Alarms, MachineStatus, Machines, OpenExecution, PageRequest, Row, Store, Write},
+    ports::{Alarms, Machine, MachineStatus, Machines, OpenExecution, PageRequest, Row, Store, Write},
     watch::{Judged, alarm_changed},
 };
 
@@ -79,6 +79,13 @@ where
                     if purge(world, pipeline, *before).await? {
                         forget(world, &pending.effect).await;
                     }
+                }
+                Effect::DriveAction { job } => {
+                    // What goes on as it should is no work done; what cannot be seen now is looked at again.
+                    if !look_after(world, *job).await.unwrap_or(false) {
+                        continue;
+                    }
+                    forget(world, &pending.effect).await;
                 }
                 effect => perform_and_forget(world, effect).await,
             }
@@ -195,7 +202,7 @@ async fn look_at_execution<W: HasStore + HasMachines + HasAlarms>(
     world: &W,
     open: &OpenExecution,
 ) -> Result<bool, EngineError> {
-    match world.machines().status(&open.machine_name).await? {
+    match world.machines().status(Machine::PipelineExecution, &open.machine_name).await? {
         Some(MachineStatus::Running) => return Ok(false),
         None => {
             let effect = Effect::StartMachine {

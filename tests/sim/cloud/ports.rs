@@ -125,8 +125,12 @@ impl Machines {
 }
 
 impl ports::Machines for Machines {
-    async fn start(&self, name: &str, input: &Value) -> Result<(), CloudError> {
-        self.ask(self.driven.start(name, input)).await
+    async fn start(&self, machine: ports::Machine<'_>, name: &str, input: &Value) -> Result<(), CloudError> {
+        self.ask(self.driven.start(machine, name, input)).await
+    }
+
+    async fn stop(&self, machine: ports::Machine<'_>, name: &str, cause: &str) -> Result<(), CloudError> {
+        self.ask(self.driven.stop(machine, name, cause)).await
     }
 
     async fn answer(&self, token: &str, output: &Value) -> Result<(), CloudError> {
@@ -137,8 +141,8 @@ impl ports::Machines for Machines {
         self.ask(self.driven.heartbeat(token)).await
     }
 
-    async fn status(&self, name: &str) -> Result<Option<MachineStatus>, CloudError> {
-        self.ask(self.driven.status(name)).await
+    async fn status(&self, machine: ports::Machine<'_>, name: &str) -> Result<Option<MachineStatus>, CloudError> {
+        self.ask(self.driven.status(machine, name)).await
     }
 }
 

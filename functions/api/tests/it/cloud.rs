@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{AlarmChange, AlarmState};
-use engine::ports::{Alarms, Clock, CloudError, Credentials, Functions, MachineStatus, Machines, Roles};
+use engine::ports::{Alarms, Clock, CloudError, Credentials, Functions, Machine, MachineStatus, Machines, Roles};
 use jiff::{SignedDuration, Timestamp};
 use runtime::ManualClock;
 use serde_json::Value;
@@ -23,11 +23,34 @@ pub(crate) struct Told {
     pub(crate) answers: Arc<Mutex<BTreeMap<String, Value>>>,
     /// All of them, in order.
     pub(crate) told: Arc<Mutex<Vec<Value>>>,
+    /// Executions of the machines of actions: provider, name, input. They run until they are stopped.
+    pub(crate) actions: Arc<Mutex<Vec<(String, String, Value)>>>,
+    /// Names of the stopped among them.
+    pub(crate) stopped: Arc<Mutex<Vec<String>>>,
+    /// How they stand, if not running.
+    pub(crate) action_status: Arc<Mutex<Option<MachineStatus>>>,
+    /// Whether starting one is refused.
+    pub(crate) refuses_actions: Arc<AtomicBool>,
 }
 
 impl Machines for Told {
-    async fn start(&self, name: &str, _: &Value) -> Result<(), CloudError> {
-        self.started.lock().unwrap().push(name.to_owned());
+    async fn start(&self, machine: Machine<'_>, name: &str, input: &Value) -> Result<(), CloudError> {
+        let Machine::Action(provider) = machine else {
+            self.started.lock().unwrap().push(name.to_owned());
+            return Ok(());
+        };
+        if self.refuses_actions.load(SeqCst) {
+            return Err(CloudError::Denied("states:StartExecution".to_owned()));
+        }
+        let mut actions = self.actions.lock().unwrap();
+        if actions.iter().all(|(_, known, _)| known != name) {
+            actions.push((provider.to_owned(), name.to_owned(), input.clone()));
+        }
+        Ok(())
+    }
+
+    async fn stop(&self, _: Machine<'_>, name: &str, _: &str) -> Result<(), CloudError> {
+        self.stopped.lock().unwrap().push(name.to_owned());
         Ok(())
     }
 
@@ -41,8 +64,12 @@ impl Machines for Told {
         Ok(())
     }
 
-    async fn status(&self, _: &str) -> Result<Option<MachineStatus>, CloudError> {
-        Ok(Some(MachineStatus::Running))
+    async fn status(&self, machine: Machine<'_>, name: &str) -> Result<Option<MachineStatus>, CloudError> {
+        if machine == Machine::PipelineExecution {
+            return Ok(Some(MachineStatus::Running));
+        }
+        let is_known = self.actions.lock().unwrap().iter().any(|(_, known, _)| known == name);
+        Ok(is_known.then(|| self.action_status.lock().unwrap().unwrap_or(MachineStatus::Running)))
     }
 }
 

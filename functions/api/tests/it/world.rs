@@ -170,6 +170,7 @@ impl Bench {
                 attempt,
                 action: step.name,
                 token: Some(self.token()),
+                report: None,
             };
             let output = Box::pin(engine::run_action(&self.world, &input, &|| false)).await.unwrap();
             done &= output.status == ActionStatus::Succeeded;

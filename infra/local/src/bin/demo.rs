@@ -46,6 +46,7 @@ async fn main() -> anyhow::Result<()> {
         data: PathBuf::from(data.path()),
         port: arguments.port.unwrap_or(if arguments.once { 0 } else { PORT }),
         functions: vec![function],
+        endpoints: Vec::new(),
         access: Access::default(),
     })
     .await?;

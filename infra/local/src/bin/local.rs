@@ -3,7 +3,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::Parser;
-use local::{Access, Keys, Options, PORT, System, UserFunction};
+use local::{Access, Endpoint, Keys, Options, PORT, System, UserFunction};
 
 /// Serves Lastgood with stand-ins for the AWS services it uses, at one address, until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -27,6 +27,10 @@ struct Arguments {
     /// A Lambda function of yours: NAME=PATH of a bootstrap program. May be given several times.
     #[arg(long = "function", value_name = "NAME=PATH")]
     functions: Vec<UserFunction>,
+    /// Where actions find a service that this process is not: SERVICE=URL of a stand-in, such as
+    /// codebuild=http://127.0.0.1:5000. May be given several times.
+    #[arg(long = "endpoint", value_name = "SERVICE=URL")]
+    endpoints: Vec<Endpoint>,
 }
 
 #[tokio::main]
@@ -41,6 +45,7 @@ async fn main() -> anyhow::Result<()> {
         data: arguments.data,
         port: arguments.port,
         functions: arguments.functions,
+        endpoints: arguments.endpoints,
         access: Access { bind: arguments.bind, keys, strict: arguments.strict },
     };
     let mut system = System::start(options).await?;

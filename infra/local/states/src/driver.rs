@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::{
     refusal::Refusal,
     report,
-    run::{Command, Event, Failure, Status},
+    run::{Command, Event, Failure, ServiceCall, Status},
     service::{FunctionError, Job, States},
     store::{Origin, StoreError},
 };
@@ -25,6 +25,25 @@ pub(crate) enum Outside {
     Detached(i64),
     /// An attempt of a task.
     Attempt { execution: String, attempt: u64 },
+}
+
+/// What is called.
+#[derive(Debug, Clone)]
+pub(crate) enum Callee {
+    /// A function, and what it gets.
+    Function(String, Value),
+    /// An operation of a service.
+    Service(ServiceCall),
+}
+
+impl Callee {
+    /// The result of the task, of what came back.
+    pub(crate) fn result(&self, answer: Value) -> Value {
+        match self {
+            Self::Function(..) => json!({"ExecutedVersion": "$LATEST", "Payload": answer, "StatusCode": 200}),
+            Self::Service(_) => answer,
+        }
+    }
 }
 
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -83,10 +102,10 @@ impl States {
     }
 
     fn perform(&self, job: Job, calls: &mut JoinSet<()>) {
-        let Some((from, function, payload)) = self.perform_here(job) else { return };
+        let Some((from, callee)) = self.perform_here(job) else { return };
         let states = self.clone();
         calls.spawn(async move {
-            let outcome = states.invoke(function, payload).await;
+            let outcome = states.call(&callee).await;
             match from {
                 Outside::Detached(id) => {
                     // Nobody waits for the answer.
@@ -94,21 +113,29 @@ impl States {
                     removed.unwrap_or_else(|error| log(&error));
                 }
                 Outside::Attempt { execution, attempt } => {
-                    states.report(&execution, Event::Returned { attempt, outcome: outcome.map(invoke_result) });
+                    states.report(
+                        &execution,
+                        Event::Returned { attempt, outcome: outcome.map(|answer| callee.result(answer)) },
+                    );
                 }
             }
         });
     }
 
-    /// Performs what needs no one outside; what does, is given back: a function and what it gets.
-    pub(crate) fn perform_here(&self, job: Job) -> Option<(Outside, String, Value)> {
+    /// Performs what needs no one outside; what does, is given back.
+    pub(crate) fn perform_here(&self, job: Job) -> Option<(Outside, Callee)> {
         let (execution, command) = match job {
-            Job::Detached { id, function, payload } => return Some((Outside::Detached(id), function, payload)),
+            Job::Detached { id, function, payload } => {
+                return Some((Outside::Detached(id), Callee::Function(function, payload)));
+            }
             Job::Step { execution, command } => (execution, command),
         };
         match command {
             Command::Invoke { attempt, function, payload } => {
-                return Some((Outside::Attempt { execution, attempt }, function, payload));
+                return Some((Outside::Attempt { execution, attempt }, Callee::Function(function, payload)));
+            }
+            Command::CallService { attempt, call } => {
+                return Some((Outside::Attempt { execution, attempt }, Callee::Service(call)));
             }
             Command::Continue => self.report(&execution, Event::Continue),
             Command::StartChild { attempt, machine, name, input, sync } => {
@@ -155,9 +182,15 @@ impl States {
         Ok(())
     }
 
-    async fn invoke(&self, function: String, payload: Value) -> Result<Value, Failure> {
+    async fn call(&self, callee: &Callee) -> Result<Value, Failure> {
         // The call itself may panic before it gives a future.
-        let call = async { self.shared.functions.invoke(function, payload).await };
+        let call = async {
+            let functions = &self.shared.functions;
+            match callee.clone() {
+                Callee::Function(function, payload) => functions.invoke(function, payload).await,
+                Callee::Service(call) => functions.call_service(call).await,
+            }
+        };
         let call = AssertUnwindSafe(call).catch_unwind();
         let panicked =
             |_| FunctionError { error: "Lambda.Unknown".to_owned(), cause: "The function panicked.".to_owned() };
@@ -174,11 +207,6 @@ impl States {
 fn abandoned() -> Event {
     let cause = "The parent execution no longer waits for this one.".to_owned();
     Event::Stop { error: None, cause: Some(cause) }
-}
-
-/// The result of `lambda:invoke`.
-pub(crate) fn invoke_result(payload: Value) -> Value {
-    json!({"ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200})
 }
 
 /// How a refused StartExecution looks to the parent's Retry and Catch.

@@ -24,6 +24,7 @@ mod store;
 mod tests;
 
 pub use definition::{DefinitionError, check_definition};
+pub use run::ServiceCall;
 pub use service::{Arn, FunctionError, Functions, PutError, States};
 pub use stepping::{Call, Driven};
 pub use store::{OpenError, StoreError};

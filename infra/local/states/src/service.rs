@@ -22,7 +22,7 @@ use crate::{
     arn,
     definition::{DefinitionError, Machine},
     expression, names, recovery,
-    run::{Changes, Command, Env, Event, Run, STATES_PER_STEP_MAX, Status, advance},
+    run::{Changes, Command, Env, Event, Run, STATES_PER_STEP_MAX, ServiceCall, Status, advance},
     store::{MachineRow, OpenError, Store, StoreError},
 };
 
@@ -37,6 +37,12 @@ pub trait Functions: Send + Sync + 'static {
         function: String,
         payload: Value,
     ) -> Pin<Box<dyn Future<Output = Result<Value, FunctionError>> + Send>>;
+
+    /// Asks a service for an operation and gives its answer, members in Pascal case. Whoever knows no services says so.
+    fn call_service(&self, call: ServiceCall) -> Pin<Box<dyn Future<Output = Result<Value, FunctionError>> + Send>> {
+        let cause = format!("Nobody here calls {} of {}.", call.operation, call.service);
+        Box::pin(std::future::ready(Err(FunctionError { error: "States.Runtime".to_owned(), cause })))
+    }
 }
 
 /// A function failed, or there is no such function.

@@ -128,7 +128,13 @@ struct Ended {
 impl Bench {
     /// Starts the system with its data in `data`.
     pub(super) async fn start(data: &std::path::Path) -> anyhow::Result<Self> {
-        let options = Options { data: data.to_owned(), port: 0, functions: Vec::new(), access: Access::default() };
+        let options = Options {
+            data: data.to_owned(),
+            port: 0,
+            functions: Vec::new(),
+            endpoints: Vec::new(),
+            access: Access::default(),
+        };
         let system = System::start(options).await?;
         let api = CodePipeline::at(system.endpoint());
         let smoke = Arc::new(Smoke::default());

@@ -4,7 +4,7 @@ mod built_in;
 #[cfg(test)]
 mod tests;
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +123,18 @@ impl Catalogue {
     pub fn all(&self) -> impl Iterator<Item = &ActionTypeInfo> {
         built_in::TYPES.iter().chain(&self.custom)
     }
+}
+
+/// The provider whose state machine runs actions of type `id`; absent where none does. Its file is
+/// `statemachine/actions/<provider>.asl.json`.
+pub fn action_machine(id: &ActionTypeId) -> Option<&str> {
+    (action_kind(id) == Some(ActionKind::Machine)).then_some(id.provider.as_str())
+}
+
+/// Every provider that has a state machine, each once, in the order of the alphabet.
+pub fn action_machines() -> impl Iterator<Item = &'static str> {
+    let machines = built_in::TYPES.iter().filter(|info| info.kind == Some(ActionKind::Machine));
+    machines.map(|info| info.id.provider.as_str()).collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Who runs actions of type `id`; absent, nobody does. Every custom action is a job, whichever account declared it.

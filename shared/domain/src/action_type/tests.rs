@@ -14,6 +14,7 @@ fn types_are_found_by_all_four_parts() {
         (id("Source", "AWS", "S3", "1"), Some((Some(ActionKind::Native), 3_600, None))),
         (id("Deploy", "AWS", "S3", "1"), Some((Some(ActionKind::Native), 5_400, None))),
         (id("Invoke", "AWS", "Lambda", "1"), Some((Some(ActionKind::Job), 86_400, Some(1_200)))),
+        (id("Invoke", "AWS", "StepFunctions", "1"), Some((Some(ActionKind::Machine), 604_800, None))),
         (id("Approval", "AWS", "Manual", "1"), Some((Some(ActionKind::Job), 604_800, None))),
         (id("Source", "Custom", "S3", "1"), None),
         (id("Source", "AWS", "s3", "1"), None),

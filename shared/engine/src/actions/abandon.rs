@@ -76,6 +76,7 @@ pub(crate) async fn let_go<W: HasStore + HasMachines>(
             let answer = Effect::AnswerAction { token: token.to_owned(), status: ActionStatus::Abandoned };
             perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
         }
+        super::stop_machine(world, job.id).await?;
     }
     Ok(())
 }

@@ -21,6 +21,8 @@ pub(crate) struct Finished {
     pub(crate) summary: Option<String>,
     /// Id of the work at its provider.
     pub(crate) external_id: Option<String>,
+    /// Where a person sees the work.
+    pub(crate) external_url: Option<String>,
     /// How much of the work is done, 0 to 100.
     pub(crate) percent_complete: Option<u8>,
     /// Output variables.
@@ -120,6 +122,10 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
         {
             let answer = |token: &str| Effect::AnswerAction { token: token.to_owned(), status: run.status };
             changes.effects.extend(ended.token.iter().map(answer));
+            if event == JobEvent::TimeOut && ended.machine.is_some() {
+                // Its machine did not end it, and may still be at work.
+                changes.effects.push(Effect::StopAction { job: ended.id });
+            }
             changes.jobs.push(ended);
         }
         let status = run.status;
@@ -139,6 +145,7 @@ fn apply(run: &mut ActionRun, finished: &Finished) {
     run.status = finished.status();
     run.summary = finished.summary.clone().or(run.summary.take());
     run.external_id = finished.external_id.clone().or(run.external_id.take());
+    run.urls.execution_url_template = finished.external_url.clone().or(run.urls.execution_url_template.take());
     run.percent_complete = finished.percent_complete.or(run.percent_complete);
     run.revision = finished.revision.clone().or(run.revision.take());
     run.output_variables = finished.variables.clone();

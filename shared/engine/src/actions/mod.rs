@@ -3,6 +3,7 @@
 mod abandon;
 mod fence;
 mod finish;
+mod machine;
 mod native;
 mod start;
 
@@ -11,6 +12,7 @@ use domain::{ActionKind, ActionRun, ActionStatus, Changes, Effect, Execution, Ex
 
 pub(crate) use abandon::{abandon_runs, let_go};
 pub(crate) use finish::{Finished, finish};
+pub(crate) use machine::{look_after, start as start_machine, stop as stop_machine};
 pub(crate) use start::Underway;
 
 use crate::{
@@ -37,6 +39,7 @@ pub async fn run_action<W: HasStore + HasObjects + HasMachines + HasFunctions + 
             return Err(EngineError::refused("InvalidInput", "An action is run with a task token to answer."));
         }
         (ActionOperation::Expire, _) => finish::expire(world, input).await?,
+        (ActionOperation::Report, _) => machine::report(world, input).await?,
     };
     Ok(ActionOutput { status })
 }
@@ -50,8 +53,8 @@ async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasRoles>(
     let status = match start::begin(world, input).await? {
         start::Begun::Ended(status) => status,
         start::Begun::Running(begun) => {
-            if action_kind(&begun.run.action_type) == Some(ActionKind::Job) {
-                return jobs::hand_out(world, token, *begun).await;
+            if action_kind(&begun.run.action_type) != Some(ActionKind::Native) {
+                return jobs::hand_out(world, token, input.attempt, *begun).await;
             }
             native::run(world, input, *begun, out_of_time).await?
         }

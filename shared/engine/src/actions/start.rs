@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use contract::ActionInput;
 use domain::{
     ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ActionTypeInfo, ActionTypeUrls, ArtifactLocation,
-    Changes, Execution, ExecutionMode, JobQueue, PipelineDeclaration, PipelineView, Scope, action_kind,
-    check_queryable_value, derived_uuid, resolve_configuration,
+    Catalogue, Changes, Execution, ExecutionMode, JobQueue, PipelineDeclaration, PipelineView, Scope, action_kind,
+    action_machine, check_queryable_value, derived_uuid, resolve_configuration,
 };
 
 use super::ended;
@@ -202,6 +202,9 @@ fn prepare(
             return Err(format!("Input artifact '{}' does not exist in this execution.", artifact.name));
         };
         run.inputs.insert(artifact.name.clone(), at.clone());
+    }
+    if action_machine(id).is_some() {
+        run.urls = Catalogue::default().find(id).map(|info| info.urls.clone()).unwrap_or_default();
     }
     if id.owner == CUSTOM {
         let info =

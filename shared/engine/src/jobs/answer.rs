@@ -136,7 +136,7 @@ pub async fn fail_job<W: HasStore + HasMachines>(
 /// The job `id`, which takes the answer `event`.
 async fn answerable<W: HasStore>(world: &W, id: Uuid, event: JobEvent) -> Result<Job, EngineError> {
     let job = world.store().load_job(id).await?;
-    let Some(job) = job.filter(|job| job.addressee() != Addressee::Person) else {
+    let Some(job) = job.filter(Job::is_answered_by_id) else {
         return Err(EngineError::refused("JobNotFoundException", format!("There is no job '{id}'.")));
     };
     if job.after(event).is_ok() {

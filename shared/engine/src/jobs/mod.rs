@@ -4,7 +4,9 @@ mod answer;
 mod invoke;
 mod poll;
 
-use domain::{ActionRun, ActionStatus, Addressee, Changes, Effect, Job, JobStatus, Tokens, derived_uuid};
+use domain::{
+    ActionRun, ActionStatus, Addressee, Changes, Effect, Job, JobStatus, Tokens, action_machine, derived_uuid,
+};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -15,7 +17,7 @@ pub use poll::{JobOrder, Poll, acknowledge_job, job_details, poll_for_jobs};
 use crate::{
     EngineError, HasFunctions, HasMachines, HasRoles, HasStore,
     actions::{Underway, fence},
-    commit::{store, until_stored},
+    commit::{perform_and_forget, store, until_stored},
     ports::Store,
 };
 
@@ -23,6 +25,7 @@ use crate::{
 pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles>(
     world: &W,
     token: &str,
+    attempt: u32,
     underway: Underway,
 ) -> Result<ActionStatus, EngineError> {
     let Underway { run, execution, kms_key } = underway;
@@ -35,16 +38,20 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles
         }
         let mut changes = Changes::default();
         let fresh = before.is_none();
-        let job = before.unwrap_or_else(|| Job { kms_key: kms_key.clone(), ..new_job(&run, 0, world.now()) });
-        let mut job = job;
+        let fresh_job = || Job { kms_key: kms_key.clone(), attempt, ..new_job(&run, 0, world.now()) };
+        let mut job = before.unwrap_or_else(fresh_job);
         job.token.add(token);
-        let effect = matches!(job.addressee(), Addressee::Function(_)).then_some(Effect::InvokeJob { job: job.id });
+        let effect = match job.addressee() {
+            Addressee::Function(_) => Some(Effect::InvokeJob { job: job.id }),
+            Addressee::Machine(_) => Some(Effect::DriveAction { job: job.id }),
+            Addressee::Workers(_) | Addressee::Person => None,
+        };
         changes.effects.extend(effect.clone());
         fence(&mut changes, &execution, &run);
         if fresh {
             let mut run = run.clone();
             run.job = Some(job.id);
-            if !matches!(job.addressee(), Addressee::Workers(_)) {
+            if !matches!(job.addressee(), Addressee::Workers(_) | Addressee::Machine(_)) {
                 // A worker says itself what its work is called; others know no other name for it.
                 run.external_id = Some(job.id.to_string());
             }
@@ -59,6 +66,7 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles
     .await?;
     if let Some(effect) = effect {
         invoke_and_forget(world, &effect).await;
+        perform_and_forget(world, &effect).await;
     }
     Ok(ActionStatus::InProgress)
 }
@@ -79,6 +87,8 @@ fn new_job(run: &ActionRun, number: u32, created_at: Timestamp) -> Job {
         function: function.cloned().filter(|_| queue.is_none()),
         status: if queue.is_some() { JobStatus::Queued } else { JobStatus::Created },
         queue,
+        machine: action_machine(&run.action_type).map(str::to_owned),
+        attempt: 0,
         kms_key: None,
         continuation: None,
         nonce: None,

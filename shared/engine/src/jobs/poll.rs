@@ -3,7 +3,7 @@
 //! A job is given away by a conditional write of its row. Of workers that poll together one gets it; the others go on
 //! to the next. One whose action has ended, or whose execution has lost its stage, is closed by the poll that finds it.
 
-use domain::{ActionRun, ActionStatus, ActionTypeId, Addressee, Changes, Job, JobEvent, JobQueue, JobStatus};
+use domain::{ActionRun, ActionStatus, ActionTypeId, Changes, Job, JobEvent, JobQueue, JobStatus};
 use uuid::Uuid;
 
 use crate::{
@@ -195,7 +195,7 @@ pub async fn acknowledge_job<W: HasStore + HasMachines>(
 ) -> Result<JobStatus, EngineError> {
     until_stored(async || {
         let job = world.store().load_job(id).await?.ok_or_else(|| not_found(id))?;
-        if job.addressee() == Addressee::Person {
+        if !job.is_answered_by_id() {
             return Err(not_found(id));
         }
         if job.nonce.as_deref() != Some(nonce) {
@@ -219,7 +219,7 @@ pub async fn acknowledge_job<W: HasStore + HasMachines>(
 /// # Errors
 /// Refusal `JobNotFoundException`.
 pub async fn job_details<W: HasStore + HasRoles>(world: &W, id: Uuid) -> Result<JobOrder, EngineError> {
-    let job = world.store().load_job(id).await?.filter(|job| job.addressee() != Addressee::Person);
+    let job = world.store().load_job(id).await?.filter(Job::is_answered_by_id);
     let job = job.ok_or_else(|| not_found(id))?;
     let run = world.store().load_action_run(&job.pipeline, job.execution, job.run).await?;
     let run = run.ok_or_else(|| not_found(id))?;

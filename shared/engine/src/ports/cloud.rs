@@ -34,10 +34,32 @@ pub enum MachineStatus {
     Dead,
 }
 
-/// The state machine that drives pipeline executions.
+/// One of the state machines that use cases start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Machine<'a> {
+    /// The one that drives pipeline executions.
+    PipelineExecution,
+    /// The one that does the work of this provider's actions.
+    Action(&'a str),
+}
+
+/// The state machines, and whoever waits in them.
 pub trait Machines: Send + Sync {
-    /// Starts an execution called `name`. One that exists already is success.
-    fn start(&self, name: &str, input: &Value) -> impl Future<Output = Result<(), CloudError>> + Send;
+    /// Starts an execution of `machine` called `name`. One that exists already is success.
+    fn start(
+        &self,
+        machine: Machine<'_>,
+        name: &str,
+        input: &Value,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Stops the execution of `machine` called `name`. One that has ended, or never started, is success.
+    fn stop(
+        &self,
+        machine: Machine<'_>,
+        name: &str,
+        cause: &str,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
 
     /// Answers a task token. [`CloudError::NotFound`] where it was answered before or its execution is over.
     fn answer(&self, token: &str, output: &Value) -> impl Future<Output = Result<(), CloudError>> + Send;
@@ -45,8 +67,12 @@ pub trait Machines: Send + Sync {
     /// Restarts a task's heartbeat.
     fn heartbeat(&self, token: &str) -> impl Future<Output = Result<(), CloudError>> + Send;
 
-    /// How the execution called `name` stands; `None` where it never started.
-    fn status(&self, name: &str) -> impl Future<Output = Result<Option<MachineStatus>, CloudError>> + Send;
+    /// How the execution of `machine` called `name` stands; `None` where it never started.
+    fn status(
+        &self,
+        machine: Machine<'_>,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<MachineStatus>, CloudError>> + Send;
 }
 
 /// CloudWatch alarms.

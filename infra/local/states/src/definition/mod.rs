@@ -79,12 +79,17 @@ pub(crate) enum Next {
 }
 
 /// What a Task calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Resource {
     Invoke,
     InvokeWaitForTaskToken,
     StartExecution,
     StartExecutionSync2,
+    /// An operation of a service, as the SDK integrations name both: `codebuild`, `startBuild`.
+    Service {
+        service: String,
+        operation: String,
+    },
 }
 
 #[derive(Debug)]
@@ -93,6 +98,8 @@ pub(crate) struct Task {
     pub(crate) arguments: Option<Template>,
     pub(crate) timeout_s: Option<Template>,
     pub(crate) heartbeat_s: Option<Template>,
+    /// The role to do the work with.
+    pub(crate) role: Option<Template>,
     pub(crate) recovery: Recovery,
     pub(crate) exit: Exit,
 }

@@ -9,6 +9,7 @@ use super::{
     fields::{ANY, EXIT, RECOVERY, assign, exit, recovery},
     reader::{Node, Read},
 };
+use crate::expression::Template;
 
 /// Longest time in seconds a timeout or Wait may name, an ASL limit.
 pub(crate) const SECONDS_MAX: u64 = 99_999_999;
@@ -76,7 +77,7 @@ fn state(node: &Node<'_>, states: &mut States) -> Read<State> {
 }
 
 fn task(node: &Node<'_>) -> Read<State> {
-    node.only(&[ANY, EXIT, RECOVERY, &["Resource", "Arguments", "TimeoutSeconds", "HeartbeatSeconds"]])?;
+    node.only(&[ANY, EXIT, RECOVERY, &["Resource", "Arguments", "TimeoutSeconds", "HeartbeatSeconds", "Credentials"]])?;
     let (resource, required, optional): (_, &[&str], &[&str]) = match node.required_text("Resource")? {
         "arn:aws:states:::lambda:invoke" => (Resource::Invoke, &["FunctionName"], &["Payload", "InvocationType"]),
         "arn:aws:states:::lambda:invoke.waitForTaskToken" => {
@@ -88,18 +89,49 @@ fn task(node: &Node<'_>) -> Read<State> {
         "arn:aws:states:::states:startExecution.sync:2" => {
             (Resource::StartExecutionSync2, &["StateMachineArn"], &["Name", "Input"])
         }
-        other => return Err(node.error_at("Resource", format!("{other} is not supported"))),
+        other => match service(other) {
+            // Their members are the service's to check.
+            Some(resource) => return task_of(node, resource),
+            None => return Err(node.error_at("Resource", format!("{other} is not supported"))),
+        },
     };
     arguments(node, required, optional)?;
+    task_of(node, resource)
+}
+
+/// The operation that `arn:aws:states:::aws-sdk:codebuild:startBuild` names. Patterns after it, such as
+/// `.waitForTaskToken`, are not supported.
+fn service(resource: &str) -> Option<Resource> {
+    let (service, operation) = resource.strip_prefix("arn:aws:states:::aws-sdk:")?.split_once(':')?;
+    let is_service = !service.is_empty() && service.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let is_operation =
+        operation.starts_with(|c: char| c.is_ascii_lowercase()) && operation.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_service && is_operation)
+        .then(|| Resource::Service { service: service.to_owned(), operation: operation.to_owned() })
+}
+
+fn task_of(node: &Node<'_>, resource: Resource) -> Read<State> {
     let seconds = |key| node.template_of(key, "a whole number from 1 to 99999999", |value| in_seconds(value, 1));
     Ok(State::Task(Box::new(Task {
         resource,
         arguments: node.template("Arguments")?,
         timeout_s: seconds("TimeoutSeconds")?,
         heartbeat_s: seconds("HeartbeatSeconds")?,
+        role: credentials(node)?,
         recovery: recovery(node)?,
         exit: exit(node)?,
     })))
+}
+
+/// `Credentials`, which name a role.
+fn credentials(node: &Node<'_>) -> Read<Option<Template>> {
+    if node.get("Credentials").is_none() {
+        return Ok(None);
+    }
+    let members = node.object("Credentials")?;
+    members.only(&[&["RoleArn"]])?;
+    members.required("RoleArn")?;
+    members.template_of("RoleArn", "the ARN of a role", Value::is_string)
 }
 
 /// Arguments written as an object name only members the integration knows; one expression may give anything.

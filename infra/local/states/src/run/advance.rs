@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    Failure, HISTORY_EVENTS_MAX, HistoryEvent,
+    Failure, HISTORY_EVENTS_MAX, HistoryEvent, ServiceCall,
     frame::{At, ChildReport, Frame, Run, Status},
     history::Body,
 };
@@ -41,6 +41,8 @@ pub(crate) enum Event {
 pub(crate) enum Command {
     /// Call a function and report [`Event::Returned`].
     Invoke { attempt: u64, function: String, payload: Value },
+    /// Ask a service and report [`Event::Returned`].
+    CallService { attempt: u64, call: ServiceCall },
     /// Start a child and report [`Event::ChildStarted`].
     StartChild { attempt: u64, machine: String, name: String, input: Value, sync: bool },
     /// Stop a child nobody waits for any more.

@@ -114,6 +114,20 @@ pub(crate) struct Call {
 pub(crate) enum Target {
     Lambda { function: String, payload: Value },
     Machine { machine: String, name: String, input: Value, sync: bool },
+    Service(ServiceCall),
+}
+
+/// An operation of a service that a Task asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceCall {
+    /// The service as SDK integrations name it, such as `codebuild`.
+    pub service: String,
+    /// The operation, such as `startBuild`.
+    pub operation: String,
+    /// Its parameters, members in Pascal case.
+    pub parameters: Value,
+    /// ARN of the role to do it with; absent, that of the state machine.
+    pub role: Option<String>,
 }
 
 /// How far a call has come.

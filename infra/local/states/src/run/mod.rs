@@ -12,6 +12,7 @@ mod task;
 
 pub(crate) use advance::{Changes, Command, Env, Event, advance};
 pub(crate) use failure::Failure;
+pub use frame::ServiceCall;
 pub(crate) use frame::{At, ChildReport, Phase, Run, Status};
 pub(crate) use history::HistoryEvent;
 pub(crate) use task::command as open_command;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Failure,
+    Failure, ServiceCall,
     advance::{Command, Step},
     context::{Extra, bounded},
     frame::{At, Call, ChildReport, Heartbeat, Phase, Status, Target},
@@ -21,8 +21,9 @@ const TOKEN_BYTES: usize = 32;
 
 impl Resource {
     /// `resourceType` and `resource` of history events.
-    fn history_names(self) -> (&'static str, &'static str) {
+    fn history_names(&self) -> (&str, &str) {
         match self {
+            Self::Service { service, operation } => (service, operation),
             Self::Invoke => ("lambda", "invoke"),
             Self::InvokeWaitForTaskToken => ("lambda", "invoke.waitForTaskToken"),
             Self::StartExecution => ("states", "startExecution"),
@@ -41,7 +42,8 @@ impl Step<'_> {
         let timeout_s = self.optional_seconds(id, task.timeout_s.as_ref(), &extra)?;
         let heartbeat_s = self.optional_seconds(id, task.heartbeat_s.as_ref(), &extra)?;
         let asynchronous = arguments["InvocationType"].as_str() == Some("Event");
-        let target = self.target(id, task.resource, &arguments)?;
+        let role = self.role(id, task)?;
+        let target = self.target(id, &task.resource, &arguments, role)?;
         let details = json!({
             "region": arn::REGION, "parameters": arguments.to_string(),
             "timeoutInSeconds": timeout_s, "heartbeatInSeconds": heartbeat_s,
@@ -90,8 +92,25 @@ impl Step<'_> {
         self.whole_seconds(id, &value, 1).map(Some)
     }
 
+    /// The role that `Credentials` name.
+    fn role(&mut self, id: u64, task: &Task) -> Result<Option<String>, Failure> {
+        if task.role.is_none() {
+            return Ok(None);
+        }
+        match self.evaluate(id, task.role.as_ref(), &Extra::default(), &Value::Null)? {
+            Value::String(role) if role.starts_with("arn:") => Ok(Some(role)),
+            _ => Err(self.unusable(id, "RoleArn must be the ARN of a role")),
+        }
+    }
+
     /// Reads the evaluated arguments.
-    fn target(&mut self, id: u64, resource: Resource, arguments: &Value) -> Result<Target, Failure> {
+    fn target(
+        &mut self,
+        id: u64,
+        resource: &Resource,
+        arguments: &Value,
+        role: Option<String>,
+    ) -> Result<Target, Failure> {
         let text = |key: &str| arguments[key].as_str().filter(|text| !text.is_empty());
         match resource {
             Resource::Invoke | Resource::InvokeWaitForTaskToken => {
@@ -108,11 +127,17 @@ impl Step<'_> {
                         machine,
                         name: text("Name").map_or_else(|| expression::uuid(&**self.entropy()), str::to_owned),
                         input: arguments.get("Input").cloned().unwrap_or_else(|| json!({})),
-                        sync: resource == Resource::StartExecutionSync2,
+                        sync: *resource == Resource::StartExecutionSync2,
                     }),
                     None => Err(self.unusable(id, "StateMachineArn must be the ARN of a state machine")),
                 }
             }
+            Resource::Service { service, operation } => Ok(Target::Service(ServiceCall {
+                service: service.clone(),
+                operation: operation.clone(),
+                parameters: if arguments.is_object() { arguments.clone() } else { json!({}) },
+                role,
+            })),
         }
     }
 
@@ -267,5 +292,6 @@ pub(crate) fn command(attempt: u64, target: Target) -> Command {
     match target {
         Target::Lambda { function, payload } => Command::Invoke { attempt, function, payload },
         Target::Machine { machine, name, input, sync } => Command::StartChild { attempt, machine, name, input, sync },
+        Target::Service(call) => Command::CallService { attempt, call },
     }
 }

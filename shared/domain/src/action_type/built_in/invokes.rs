@@ -12,6 +12,7 @@ pub(super) fn types() -> Vec<ActionTypeInfo> {
             .heard_every(20 * MINUTE_S)
             .seen_at("https://console.aws.amazon.com/lambda/home#/functions/{Config:FunctionName}"),
         aws("Invoke", "StepFunctions", 0..=1, 0..=1)
+            .run_as(ActionKind::Machine)
             .required(&["StateMachineArn"])
             .optional(&["ExecutionNamePrefix", "Input", "InputType"])
             .within(7 * DAY_S),
