@@ -1,8 +1,15 @@
 //! Actions whose work a state machine of their provider does, from end to end.
 
-use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 
-use crate::world::{World, eventually, pipeline, release, text, type_id};
+use local::Endpoint;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::world::{World, eventually, pipeline, publish, release, text, type_id};
 
 const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:migrate";
 
@@ -118,4 +125,144 @@ async fn abandoning_an_execution_stops_what_its_machine_began() {
         (ends == ["ABORTED", "SUCCEEDED"]).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_pipeline_is_started_and_waited_for() {
+    let world = World::start().await;
+    for name in ["site", "shop"] {
+        world.buckets(name).await;
+        world.upload(name, release(name)).await;
+    }
+    let mut site = pipeline("site", &[publish("site", 1)]);
+    site["variables"] = json!([{ "name": "Color", "defaultValue": "green" }]);
+    world.create(&site).await;
+    let mut invoke = json!({
+        "name": "Publish",
+        "actionTypeId": type_id("Invoke", "CodePipeline"),
+        "configuration": { "PipelineName": "site", "Variables": "[{\"name\":\"Color\",\"value\":\"red\"}]" },
+    });
+    let first = world.create(&pipeline("shop", &[invoke.clone()])).await;
+    assert_eq!(first["status"], "Succeeded", "{first}");
+    let run = world.runs("shop", &first, "Publish").await.remove(0);
+    let newest = world.executions("site").await.remove(0);
+    let id = &newest["pipelineExecutionId"];
+    assert_eq!(run["output"]["executionResult"]["externalExecutionId"], *id, "{run}");
+    assert_eq!(newest["trigger"]["triggerDetail"], "arn:aws:iam::000000000000:role/pipeline", "{newest}");
+    let shown = world.call("GetPipelineExecution", json!({ "pipelineName": "site", "pipelineExecutionId": id })).await;
+    assert_eq!(shown["pipelineExecution"]["variables"], json!([{ "name": "Color", "resolvedValue": "red" }]));
+
+    invoke["configuration"] = json!({ "PipelineName": "nowhere" });
+    world.call("UpdatePipeline", json!({ "pipeline": pipeline("shop", &[invoke]) })).await;
+    let second = world.run(json!({ "name": "shop" })).await;
+    let (code, message) = world.failure("shop", &second, "Publish").await;
+    assert_eq!(code, "ConfigurationError");
+    assert!(message.contains("does not have a pipeline with name 'nowhere'"), "{message}");
+}
+
+fn build() -> Value {
+    json!({
+        "name": "Make",
+        "actionTypeId": type_id("Build", "CodeBuild"),
+        "configuration": { "ProjectName": "shop" },
+        "inputArtifacts": [{ "name": "App" }],
+        "outputArtifacts": [{ "name": "Site" }],
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_asks_the_service_that_an_option_names() {
+    let recorded: Value = serde_json::from_str(include_str!("../fixtures/providers/codebuild.json")).expect("JSON");
+    let service = StandIn::answering(vec![
+        recorded["throttled"].clone(),
+        recorded["started"].clone(),
+        recorded["failed"].clone(),
+    ])
+    .await;
+    let world = World::with_endpoints(vec![service.endpoint("codebuild")]).await;
+    world.buckets("shop").await;
+    world.upload("shop", release("1")).await;
+    let first = world.create(&pipeline("shop", &[build()])).await;
+    let (code, message) = world.failure("shop", &first, "Make").await;
+    assert_eq!(code, "JobFailed");
+    assert!(message.contains("make test"), "{message}");
+    let run = world.runs("shop", &first, "Make").await.remove(0);
+    let id = text(&recorded["started"]["build"]["id"]);
+    assert_eq!(run["output"]["executionResult"]["externalExecutionId"], id);
+    let asked = service.asked();
+    let operations: Vec<&str> = asked.iter().map(|(target, _)| target.as_str()).collect();
+    let start = "CodeBuild_20161006.StartBuild";
+    assert_eq!(operations, [start, start, "CodeBuild_20161006.BatchGetBuilds"]);
+    assert_eq!(asked[0].1["projectName"], "shop");
+    assert_eq!(asked[0].1["artifactsOverride"]["location"], "shop-artifacts");
+    assert_eq!(asked[2].1, json!({ "ids": [id] }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_nowhere_fails_the_action_with_what_to_do() {
+    let world = World::start().await;
+    world.buckets("shop").await;
+    world.upload("shop", release("1")).await;
+    let first = world.create(&pipeline("shop", &[build()])).await;
+    let (code, message) = world.failure("shop", &first, "Make").await;
+    assert_eq!(code, "ConfigurationError");
+    assert!(message.contains("--endpoint codebuild=URL"), "{message}");
+}
+
+/// A service that gives these answers, one after the other, and the last again and again.
+struct StandIn {
+    url: String,
+    asked: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl StandIn {
+    async fn answering(answers: Vec<Value>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let request = read(&mut stream).await;
+                let before = kept.lock().unwrap().len();
+                kept.lock().unwrap().push(request);
+                let answer = answers.get(before).or(answers.last()).cloned().unwrap_or_default();
+                let status = if answer.get("__type").is_some() { "400 Bad Request" } else { "200 OK" };
+                let body = answer.to_string();
+                let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+                let _ = stream.write_all((head + &body).as_bytes()).await;
+            }
+        });
+        Self { url, asked }
+    }
+
+    fn endpoint(&self, service: &str) -> Endpoint {
+        format!("{service}={}", self.url).parse().expect("a stand-in")
+    }
+
+    fn asked(&self) -> Vec<(String, Value)> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// Target and body of a request, which must be signed for CodeBuild.
+async fn read(stream: &mut TcpStream) -> (String, Value) {
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut chunk).await.expect("a request");
+        bytes.extend(&chunk[..count]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let header = |name: &str| {
+            let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+            lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+        };
+        let length: usize = header("content-length").and_then(|length| length.parse().ok()).unwrap_or_default();
+        if body.len() < length {
+            continue;
+        }
+        let signed = header("authorization").unwrap_or_default();
+        assert!(signed.contains("/us-east-1/codebuild/aws4_request"), "{signed}");
+        return (header("x-amz-target").unwrap_or_default(), serde_json::from_str(body).expect("JSON"));
+    }
 }

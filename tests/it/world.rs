@@ -14,7 +14,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use local::{
-    Access, Options, System,
+    Access, Endpoint, Options, System,
     demo::{ApiError, Client},
 };
 use local_lambda::{FunctionError, InvocationContext};
@@ -38,12 +38,17 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start() -> Self {
+        Self::with_endpoints(Vec::new()).await
+    }
+
+    /// A system that finds these services elsewhere.
+    pub(crate) async fn with_endpoints(endpoints: Vec<Endpoint>) -> Self {
         let data = tempdir().expect("a temporary directory");
         let options = Options {
             data: data.path().join("data"),
             port: 0,
             functions: Vec::new(),
-            endpoints: Vec::new(),
+            endpoints,
             access: Access::default(),
         };
         let system = System::start(options).await.expect("nothing is in the way");

@@ -18,9 +18,10 @@ use crate::{
 type Reader = fn(Value) -> Result<BTreeSet<String>, serde_json::Error>;
 
 /// Which type each function takes, by the name its ARN is substituted under.
-const INPUTS: [(&str, Reader); 4] = [
+const INPUTS: [(&str, Reader); 5] = [
     ("StageGateFunctionArn", members::<GateInput>),
     ("RunActionFunctionArn", members::<ActionInput>),
+    ("ApiFunctionArn", members::<api::ApiEvent>),
     ("EvaluateConditionFunctionArn", members::<ConditionInput>),
     ("EvaluateRollbackFunctionArn", members::<FailureInput>),
 ];

@@ -9,9 +9,12 @@ pub(crate) const PIPELINE_EXECUTION: &str = "lastgood-pipeline-execution";
 const STAGE_RUN: &str = "lastgood-stage-run";
 
 /// The files as they are deployed.
-const DEFINITIONS: [(&str, &str); 3] = [
+const DEFINITIONS: [(&str, &str); 6] = [
     (STAGE_RUN, include_str!("../../../statemachine/stage-run.asl.json")),
     (PIPELINE_EXECUTION, include_str!("../../../statemachine/pipeline-execution.asl.json")),
+    ("lastgood-action-CodeBuild", include_str!("../../../statemachine/actions/CodeBuild.asl.json")),
+    ("lastgood-action-CodeDeploy", include_str!("../../../statemachine/actions/CodeDeploy.asl.json")),
+    ("lastgood-action-CodePipeline", include_str!("../../../statemachine/actions/CodePipeline.asl.json")),
     ("lastgood-action-StepFunctions", include_str!("../../../statemachine/actions/StepFunctions.asl.json")),
 ];
 

@@ -158,6 +158,29 @@ impl Report<'_> {
                 let message = "Nothing is published to the topic. The waiting approval shows in GetPipelineState.";
                 self.add(Severity::Ignored, format!("{path}.configuration.NotificationArn.member"), message);
             }
+            ("Build" | "Test", "CodeBuild")
+                if setting("BatchEnabled").is_some_and(|is| is.eq_ignore_ascii_case("true")) =>
+            {
+                let message =
+                    "Batch builds are not run: the action fails when its turn comes. Give each build an action.";
+                self.add(Severity::Unsupported, format!("{path}.configuration.BatchEnabled.member"), message);
+            }
+            ("Invoke", "CodePipeline") => {
+                let message = "It starts a pipeline of this installation of Lastgood, not one of CodePipeline's.";
+                self.add(Severity::Different, format!("{path}.configuration.PipelineName.member"), message);
+            }
+            ("Invoke", "StepFunctions") => {
+                if setting("InputType") == Some("FilePath") {
+                    let message = "An input that is a file of an artifact is not read: the action fails when its turn \
+                                   comes. Write the input into the action (InputType Literal).";
+                    self.add(Severity::Unsupported, format!("{path}.configuration.InputType.member"), message);
+                }
+                if !action.output_artifacts.is_empty() {
+                    let message = "The output of the state machine is not kept as an artifact: the action fails when its \
+                                   turn comes. Remove the output artifact.";
+                    self.add(Severity::Unsupported, format!("{path}.outputArtifacts"), message);
+                }
+            }
             _ => {}
         }
     }
@@ -165,12 +188,13 @@ impl Report<'_> {
     /// A role of another account, or one that nobody prepared.
     fn role(&mut self, role_arn: &str, path: &str) {
         let message = if role_arn.split(':').nth(4) == Some(self.account) {
-            "Lastgood's functions assume the role, so its trust policy has to name them. Actions on S3 use the \
-             permissions of those functions."
+            "Lastgood's functions and the state machines of its actions assume the role, so its trust policy has to \
+             name them. Actions on S3 use the permissions of those functions."
                 .to_owned()
         } else {
             format!(
-                "The role is not of account {}. Let its trust policy name Lastgood's functions there.",
+                "The role is not of account {}. Let its trust policy name Lastgood's functions and \
+                 state machines there.",
                 self.account
             )
         };

@@ -71,8 +71,9 @@ async fn an_action_that_is_not_run_fails_when_its_turn_comes_and_says_so() {
     let bench = Bench::new().await;
     let mut pipeline = shop();
     let action = &mut pipeline["stages"][1]["actions"][0];
-    action["actionTypeId"] = json!({"category": "Build", "owner": "AWS", "provider": "CodeBuild", "version": "1"});
-    action["configuration"] = json!({"ProjectName": "build", "SomethingNew": "kept"});
+    action["actionTypeId"] =
+        json!({"category": "Build", "owner": "AWS", "provider": "ECRBuildAndPublish", "version": "1"});
+    action["configuration"] = json!({"ECRRepositoryName": "shop", "SomethingNew": "kept"});
     let created = bench.ok("CreatePipeline", json!({"pipeline": pipeline})).await;
     assert_eq!(created["pipeline"]["stages"][1]["actions"][0]["configuration"]["SomethingNew"], "kept");
     let execution = bench.newest().await;
@@ -81,7 +82,7 @@ async fn an_action_that_is_not_run_fails_when_its_turn_comes_and_says_so() {
     let run = &state["stageStates"][1]["actionStates"][0]["latestExecution"];
     assert_eq!((&run["status"], &run["errorDetails"]["code"]), (&json!("Failed"), &json!("ConfigurationError")));
     let text = run["errorDetails"]["message"].as_str().unwrap();
-    assert!(text.contains("Build actions of CodeBuild") && text.contains("does not run them yet"), "{text}");
+    assert!(text.contains("Build actions of ECRBuildAndPublish") && text.contains("does not run them yet"), "{text}");
     let report = StageReport { status: StageResult::Failed, ..report };
     assert_eq!(bench.drive(execution, Some(report)).await, Driven::Ended(ExecutionStatus::Failed));
 }

@@ -144,6 +144,11 @@ impl SteadyClock {
     pub(crate) fn new() -> Self {
         Self(ManualClock::new("2026-11-23T10:00:00Z".parse().unwrap()))
     }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, time: SignedDuration) {
+        self.0.advance_to(self.0.now() + time);
+    }
 }
 
 impl Clock for SteadyClock {

@@ -168,7 +168,7 @@ async fn differences_are_reported_and_nothing_is_created() {
                 at("UNSUPPORTED", "pipeline.triggers.1.member"),
                 at("IGNORED", "pipeline.stages.3.member.onSuccess.conditions.1.member.rules.2.member.roleArn"),
             ],
-            _ => vec![at("UNSUPPORTED", "pipeline.stages.3.member.actions.1.member.actionTypeId")],
+            _ => vec![at("UNSUPPORTED", "pipeline.stages.5.member.actions.1.member.actionTypeId")],
         };
         for finding in expected {
             assert!(found.contains(&finding), "{file}: {finding:?} is not in {found:#?}");

@@ -15,6 +15,7 @@ mod fuzz;
 mod holds;
 mod jobs;
 mod listings;
+mod machines;
 mod models;
 mod objects;
 mod pipelines;

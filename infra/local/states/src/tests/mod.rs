@@ -1,5 +1,6 @@
 //! The whole service with a manual clock and fake functions.
 
+mod actions;
 mod api;
 mod recovery;
 mod states;

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-use crate::{FunctionError, Functions, States};
+use crate::{FunctionError, Functions, ServiceCall, States};
 use engine::ports::Clock;
 
 /// Turns of the scheduler after which nothing is left to do without time passing.
@@ -65,6 +65,12 @@ impl Functions for Fakes {
         };
         self.calls.lock().expect("no test panics while holding it").push((function, payload));
         Box::pin(std::future::ready(answer))
+    }
+
+    /// A service's operation is scripted under `<service>:<operation>`.
+    fn call_service(&self, call: ServiceCall) -> Pin<Box<dyn Future<Output = Result<Value, FunctionError>> + Send>> {
+        assert_eq!(call.role.as_deref(), Some("arn:aws:iam::111122223333:role/pipeline"));
+        self.invoke(format!("{}:{}", call.service, call.operation), call.parameters)
     }
 }
 
@@ -178,7 +184,7 @@ impl World {
 
     /// Lets time pass from deadline to deadline until `arn` has ended.
     pub(super) async fn finish(&self, arn: &str) -> Value {
-        for _ in 0..200 {
+        for _ in 0..TURNS * 40 {
             self.settle().await;
             let described = self.describe(arn).await;
             if described["status"] != "RUNNING" {

@@ -1,6 +1,6 @@
 //! What builds, tests and runs commands.
 
-use super::{ActionTypeInfo, HOUR_S, MINUTE_S, aws};
+use super::{ActionKind, ActionTypeInfo, HOUR_S, MINUTE_S, aws};
 
 pub(super) fn types() -> Vec<ActionTypeInfo> {
     vec![
@@ -21,7 +21,8 @@ pub(super) fn types() -> Vec<ActionTypeInfo> {
 
 fn code_build(category: &str) -> ActionTypeInfo {
     aws(category, "CodeBuild", 1..=5, 0..=5)
+        .run_as(ActionKind::Machine)
         .required(&["ProjectName"])
-        .optional(&["BatchEnabled", "CombineArtifacts", "EnvironmentVariables", "PrimarySource"])
+        .optional(&["BatchEnabled", "BuildspecOverride", "CombineArtifacts", "EnvironmentVariables", "PrimarySource"])
         .seen_at("https://console.aws.amazon.com/codebuild/home#/projects/{Config:ProjectName}/view")
 }

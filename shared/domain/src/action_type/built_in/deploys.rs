@@ -42,6 +42,7 @@ pub(super) fn types() -> Vec<ActionTypeInfo> {
 fn code_deploy() -> [ActionTypeInfo; 2] {
     [
         aws("Deploy", "CodeDeploy", 1..=1, 0..=0)
+            .run_as(ActionKind::Machine)
             .required(&["ApplicationName", "DeploymentGroupName"])
             .within(5 * DAY_S)
             .seen_at(

@@ -17,6 +17,8 @@ pub(super) fn types() -> Vec<ActionTypeInfo> {
             .optional(&["ExecutionNamePrefix", "Input", "InputType"])
             .within(7 * DAY_S),
         aws("Invoke", "CodePipeline", 0..=0, 0..=0)
+            .run_as(ActionKind::Machine)
+            .v2()
             .required(&["PipelineName"])
             .optional(&["SourceRevisions", "Variables"]),
         aws("Invoke", "InspectorScan", 0..=1, 0..=1).required(&["InspectorRunMode"]).optional(&[

@@ -1,0 +1,375 @@
+//! The machines of providers against answers in the services' own form (`tests/fixtures/providers`).
+
+mod stage;
+
+use serde_json::{Value, json};
+
+use stage::{CODE_BUILD, CODE_DEPLOY, CODE_PIPELINE, Provider, STEP_FUNCTIONS, Story};
+
+const WORK_CODE_BUILD: &str = "shop:0c6f9d6e-6b5c-4a53-9a9a-0f0d9b6a7c11";
+
+fn project() -> Value {
+    json!({ "ProjectName": "shop" })
+}
+
+fn group() -> Value {
+    json!({ "ApplicationName": "shop", "DeploymentGroupName": "production" })
+}
+
+fn machine() -> Value {
+    json!({ "StateMachineArn": "arn:aws:states:eu-west-1:111122223333:stateMachine:migrate" })
+}
+
+/// Each provider, with a configuration and the inputs it takes.
+fn everyone() -> [(&'static Provider, Value, Vec<&'static str>); 4] {
+    [
+        (&CODE_BUILD, project(), vec!["App"]),
+        (&CODE_DEPLOY, group(), vec!["App"]),
+        (&STEP_FUNCTIONS, machine(), vec![]),
+        (&CODE_PIPELINE, json!({ "PipelineName": "site" }), vec![]),
+    ]
+}
+
+#[tokio::test]
+async fn work_is_linked_first_and_reported_when_it_ends() {
+    for (provider, configuration, inputs) in everyone() {
+        let (start, look) = (vec!["started"], vec!["running", "running", "succeeded"]);
+        let told = provider.tell(Story { configuration, inputs, start, look, ..Story::default() }).await;
+        let [first, last] = &told.reports()[..] else { panic!("{}: {:?}", provider.name, told.reports()) };
+        assert_eq!(
+            (&first["status"], &last["status"]),
+            (&json!("InProgress"), &json!("Succeeded")),
+            "{}",
+            provider.name
+        );
+        for member in ["externalExecutionId", "externalExecutionUrl"] {
+            assert!(first[member].is_string() && first[member] == last[member], "{}: {first} {last}", provider.name);
+        }
+        assert_eq!((told.starts(), told.asked(provider.look).len(), told.stops()), (1, 3, 0), "{}", provider.name);
+        let calls = told.world.functions.calls("run-action");
+        let key = ["operation", "pipeline", "stage", "generation", "attempt", "action"]
+            .map(|member| calls[0][member].clone());
+        assert_eq!(json!(key), json!(["Report", "shop", "Build", 4, 1, "Make"]));
+    }
+}
+
+#[tokio::test]
+async fn throttling_is_waited_out() {
+    for (provider, configuration, inputs) in everyone().into_iter().filter(|(provider, ..)| !provider.errors.is_empty())
+    {
+        let (start, look) =
+            (vec!["throttled", "throttled", "started"], vec!["throttled", "running", "throttled", "succeeded"]);
+        let told = provider.tell(Story { configuration, inputs, start, look, ..Story::default() }).await;
+        assert_eq!(told.last()["status"], "Succeeded", "{}", provider.name);
+        assert_eq!((told.starts(), told.asked(provider.look).len()), (3, 4), "{}", provider.name);
+    }
+}
+
+#[tokio::test]
+async fn throttling_without_end_fails_the_action() {
+    for (provider, configuration, inputs) in everyone().into_iter().filter(|(provider, ..)| !provider.errors.is_empty())
+    {
+        let start = vec!["throttled"];
+        let told = provider.tell(Story { configuration, inputs, start, ..Story::default() }).await;
+        let report = told.last();
+        assert_eq!(report["status"], "Failed", "{}", provider.name);
+        assert_eq!(report["error"]["code"], format!("{}.ThrottlingException", provider.errors));
+        assert!(told.starts() > 5 && told.stops() == 0, "{}", provider.name);
+    }
+}
+
+#[tokio::test]
+async fn work_that_nobody_needs_when_it_is_noted_is_stopped_without_another_word() {
+    for (provider, configuration, inputs) in everyone() {
+        for noted in ["Abandoned", "Failed"] {
+            let (configuration, inputs) = (configuration.clone(), inputs.clone());
+            let (start, stop, noted) = (vec!["started"], vec!["stopped"], Some(noted));
+            let told = provider.tell(Story { configuration, inputs, start, stop, noted, ..Story::default() }).await;
+            assert_eq!((told.reports().len(), told.stops()), (1, 1), "{}", provider.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn stopping_asks_the_provider_and_reports_nothing() {
+    for (provider, configuration, inputs) in everyone() {
+        let (stop, stops) = (vec!["stopped"], Some("work-1"));
+        let told = provider.tell(Story { configuration, inputs, stop, stops, ..Story::default() }).await;
+        assert_eq!((told.starts(), told.reports().len()), (0, 0), "{}", provider.name);
+        let asked = told.asked(provider.stop).remove(0).to_string();
+        assert!(asked.contains("work-1"), "{}: {asked}", provider.name);
+    }
+}
+
+#[tokio::test]
+async fn work_out_of_sight_is_stopped_and_the_action_fails() {
+    for (provider, configuration, inputs) in everyone().into_iter().filter(|(provider, ..)| !provider.errors.is_empty())
+    {
+        let (start, look, stop) = (vec!["started"], vec!["running", "denied"], vec!["stopped"]);
+        let told = provider.tell(Story { configuration, inputs, start, look, stop, ..Story::default() }).await;
+        let report = told.last();
+        assert_eq!(report["error"]["code"], format!("{}.AccessDeniedException", provider.errors), "{report}");
+        assert!(report["externalExecutionId"].is_string(), "{report}");
+        assert_eq!(told.stops(), 1, "{}", provider.name);
+    }
+}
+
+#[tokio::test]
+async fn the_longest_work_keeps_far_from_the_limit_of_the_history() {
+    // The one that looks most often; 900 looks are more than its seven days hold.
+    let mut look = vec!["running"; 900];
+    look.push("succeeded");
+    let story = Story { configuration: machine(), start: vec!["started"], look, ..Story::default() };
+    let told = STEP_FUNCTIONS.tell(story).await;
+    let described = told.world.describe(&told.arn).await;
+    let took_s = described["stopDate"].as_f64().unwrap() - described["startDate"].as_f64().unwrap();
+    assert!(took_s > 7.0 * 86_400.0, "{took_s} s");
+    let events = told.world.states.store().load(&told.arn).unwrap().map(|run| run.events).expect("it is there");
+    assert!(events < 15_000, "{events} events");
+    // The others wait by the same rule, and longer at first.
+    let seconds = |provider: &Provider| {
+        let definition: Value = serde_json::from_str(provider.definition).expect("machines are JSON");
+        definition["States"]["WaitForWork"]["Seconds"].as_str().expect("an expression").replace("$max([5,", "$max([2,")
+    };
+    assert!(everyone().iter().all(|(provider, ..)| seconds(provider) == seconds(&STEP_FUNCTIONS)));
+}
+
+#[tokio::test]
+async fn a_build_reads_and_writes_where_the_pipeline_keeps_artifacts() {
+    let configuration = json!({
+        "ProjectName": "shop", "PrimarySource": "App",
+        "EnvironmentVariables": "[{\"name\":\"Color\",\"value\":\"green\",\"type\":\"PLAINTEXT\"},{\"name\":\"Key\",\"value\":\"k\",\"type\":\"SECRETS_MANAGER\"}]",
+    });
+    let story = Story {
+        configuration,
+        inputs: vec!["App", "Tools"],
+        outputs: vec!["Site"],
+        kms_key: Some("key-1"),
+        start: vec!["started"],
+        look: vec!["succeeded"],
+        ..Story::default()
+    };
+    let told = CODE_BUILD.tell(story).await;
+    let site = json!({
+        "Type": "S3", "Location": "artifacts", "Path": "shop/Site", "Name": "x1", "NamespaceType": "NONE",
+        "Packaging": "ZIP", "OverrideArtifactName": false, "EncryptionDisabled": false,
+    });
+    let asked = json!({
+        "ProjectName": "shop",
+        "IdempotencyToken": "3f0d7c1e-0d0a-5f1e-8a1b-000000000001",
+        "SourceTypeOverride": "S3",
+        "SourceLocationOverride": "artifacts/shop/App/x1",
+        "SecondarySourcesOverride": [{ "Type": "S3", "Location": "artifacts/shop/Tools/x1", "SourceIdentifier": "Tools" }],
+        "ArtifactsOverride": site,
+        "SecondaryArtifactsOverride": [],
+        "EnvironmentVariablesOverride": [
+            { "Name": "Color", "Value": "green", "Type": "PLAINTEXT" },
+            { "Name": "Key", "Value": "k", "Type": "SECRETS_MANAGER" },
+        ],
+        "EncryptionKeyOverride": "key-1",
+    });
+    assert_eq!(told.asked(CODE_BUILD.start), [asked]);
+    let report = told.last();
+    assert_eq!(report["outputVariables"], json!({ "IMAGE_TAG": "1.4.2", "COMMIT": "9f1c2d3" }));
+    assert_eq!(report["externalExecutionId"], WORK_CODE_BUILD);
+    assert_eq!(
+        report["externalExecutionUrl"],
+        "https://eu-west-1.console.aws.amazon.com/codesuite/codebuild/111122223333/projects/shop/build/\
+         shop%3A0c6f9d6e-6b5c-4a53-9a9a-0f0d9b6a7c11"
+    );
+}
+
+#[tokio::test]
+async fn a_build_with_several_outputs_writes_them_by_name_and_one_with_one_input_needs_no_primary() {
+    let story = Story {
+        configuration: project(),
+        inputs: vec!["App"],
+        outputs: vec!["Docs", "Site"],
+        start: vec!["started"],
+        look: vec!["succeededWithoutVariables"],
+        ..Story::default()
+    };
+    let told = CODE_BUILD.tell(story).await;
+    let asked = told.asked(CODE_BUILD.start).remove(0);
+    assert_eq!(asked["ArtifactsOverride"], json!({ "Type": "NO_ARTIFACTS" }));
+    assert_eq!(asked["SecondarySourcesOverride"], json!([]));
+    let secondary: Vec<(&Value, &Value)> = asked["SecondaryArtifactsOverride"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["ArtifactIdentifier"], &one["Path"]))
+        .collect();
+    assert_eq!(secondary, [(&json!("Docs"), &json!("shop/Docs")), (&json!("Site"), &json!("shop/Site"))]);
+    assert!(asked.get("EncryptionKeyOverride").is_none() && asked.get("EnvironmentVariablesOverride").is_none());
+    assert_eq!(told.last()["outputVariables"], json!({}));
+}
+
+#[tokio::test]
+async fn failures_say_what_the_provider_said() {
+    type Case =
+        (&'static Provider, Value, Vec<&'static str>, &'static str, &'static str, Option<&'static str>, &'static str);
+    let cases: [Case; 9] = [
+        (
+            &CODE_BUILD,
+            project(),
+            vec!["App"],
+            "started",
+            "failed",
+            Some("JobFailed"),
+            "Build terminated with state: FAILED. Phase: BUILD. Error while executing command: make test. Reason: exit status 2",
+        ),
+        (
+            &CODE_BUILD,
+            project(),
+            vec!["App"],
+            "noProject",
+            "",
+            Some("CodeBuild.ResourceNotFoundException"),
+            "Project cannot be found",
+        ),
+        (
+            &CODE_DEPLOY,
+            group(),
+            vec!["App"],
+            "started",
+            "failed",
+            Some("JobFailed"),
+            "The deployment ended as Failed: HEALTH_CONSTRAINTS: The overall deployment failed",
+        ),
+        (
+            &CODE_DEPLOY,
+            group(),
+            vec!["App"],
+            "noApplication",
+            "",
+            Some("CodeDeploy.ApplicationDoesNotExistException"),
+            "No application found",
+        ),
+        (
+            &STEP_FUNCTIONS,
+            machine(),
+            vec![],
+            "started",
+            "failed",
+            Some("JobFailed"),
+            "The execution ended as FAILED: Migration.Refused: Table users is locked.",
+        ),
+        (
+            &STEP_FUNCTIONS,
+            machine(),
+            vec![],
+            "started",
+            "timedOut",
+            Some("JobFailed"),
+            "The execution ended as TIMED_OUT.",
+        ),
+        (
+            &STEP_FUNCTIONS,
+            machine(),
+            vec![],
+            "noMachine",
+            "",
+            Some("Sfn.StateMachineDoesNotExistException"),
+            "State Machine Does Not Exist",
+        ),
+        (
+            &CODE_PIPELINE,
+            json!({ "PipelineName": "site" }),
+            vec![],
+            "started",
+            "superseded",
+            Some("JobFailed"),
+            "The execution of pipeline site ended as Superseded.",
+        ),
+        (
+            &CODE_PIPELINE,
+            json!({ "PipelineName": "site" }),
+            vec![],
+            "noPipeline",
+            "",
+            Some("PipelineNotFoundException"),
+            "Account '111122223333' does not have",
+        ),
+    ];
+    for (provider, configuration, inputs, started, looked, code, message) in cases {
+        let look = if looked.is_empty() { vec![] } else { vec!["running", looked] };
+        let told = provider.tell(Story { configuration, inputs, start: vec![started], look, ..Story::default() }).await;
+        let report = told.last();
+        assert_eq!((&report["status"], report["error"]["code"].as_str()), (&json!("Failed"), code), "{report}");
+        assert!(report["error"]["message"].as_str().unwrap().starts_with(message), "{report}");
+        assert_eq!(told.stops(), 0, "{}", provider.name);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_refused_before_anything_begins() {
+    let several = vec!["App", "Tools"];
+    let file = json!({ "StateMachineArn": "arn:x", "InputType": "FilePath", "Input": "input.json" });
+    let cases = [
+        (&CODE_BUILD, json!({ "ProjectName": "shop", "BatchEnabled": "true" }), vec!["App"], vec![], "Batch builds"),
+        (&CODE_BUILD, project(), several.clone(), vec![], "With several input artifacts"),
+        (
+            &CODE_BUILD,
+            json!({ "ProjectName": "shop", "PrimarySource": "Other" }),
+            several,
+            vec![],
+            "PrimarySource must be",
+        ),
+        (&STEP_FUNCTIONS, file, vec!["App"], vec![], "An input that is a file"),
+        (&STEP_FUNCTIONS, machine(), vec![], vec!["Out"], "The output of the state machine"),
+        (&CODE_PIPELINE, json!({ "PipelineName": "shop" }), vec![], vec![], "A pipeline that starts itself"),
+    ];
+    for (provider, configuration, inputs, outputs, message) in cases {
+        let told = provider.tell(Story { configuration, inputs, outputs, ..Story::default() }).await;
+        let report = told.last();
+        assert_eq!((&report["status"], &report["error"]["code"]), (&json!("Failed"), &json!("ConfigurationError")));
+        assert!(report["error"]["message"].as_str().unwrap().starts_with(message), "{report}");
+        assert_eq!(told.starts(), 0, "{}", provider.name);
+    }
+}
+
+#[tokio::test]
+async fn an_express_execution_is_started_and_not_waited_for() {
+    let configuration = json!({ "StateMachineArn": "arn:x", "ExecutionNamePrefix": "release", "Input": "{\"a\": 1}" });
+    let told = STEP_FUNCTIONS.tell(Story { configuration, start: vec!["startedExpress"], ..Story::default() }).await;
+    assert_eq!(told.last()["status"], "Succeeded");
+    let asked = json!({
+        "StateMachineArn": "arn:x", "Name": "release-3f0d7c1e-0d0a-5f1e-8a1b-000000000001", "Input": "{\"a\": 1}",
+    });
+    assert_eq!(told.asked(STEP_FUNCTIONS.start), [asked]);
+}
+
+#[tokio::test]
+async fn a_deployment_waits_for_one_that_is_under_way_and_for_its_baking() {
+    let story = Story {
+        configuration: group(),
+        inputs: vec!["App"],
+        start: vec!["busy", "started"],
+        look: vec!["running", "baking", "succeeded"],
+        ..Story::default()
+    };
+    let told = CODE_DEPLOY.tell(story).await;
+    assert_eq!(told.last()["status"], "Succeeded");
+    let revision = json!({
+        "RevisionType": "S3", "S3Location": { "Bucket": "artifacts", "Key": "shop/App/x1", "BundleType": "zip" },
+    });
+    assert_eq!(told.asked(CODE_DEPLOY.start)[1]["Revision"], revision);
+}
+
+#[tokio::test]
+async fn another_pipeline_gets_variables_revisions_and_a_token() {
+    let configuration = json!({
+        "PipelineName": "site", "Variables": "[{\"name\":\"Color\",\"value\":\"green\"}]",
+        "SourceRevisions": "[{\"actionName\":\"Fetch\",\"revisionType\":\"S3_OBJECT_VERSION_ID\",\"revisionValue\":\"v1\"}]",
+    });
+    let (start, look) = (vec!["started"], vec!["succeeded"]);
+    let told = CODE_PIPELINE.tell(Story { configuration, start, look, ..Story::default() }).await;
+    let asked = json!({
+        "name": "site", "clientRequestToken": "3f0d7c1e-0d0a-5f1e-8a1b-000000000001",
+        "variables": [{ "name": "Color", "value": "green" }],
+        "sourceRevisions": [{ "actionName": "Fetch", "revisionType": "S3_OBJECT_VERSION_ID", "revisionValue": "v1" }],
+    });
+    assert_eq!(told.asked(CODE_PIPELINE.start), [asked]);
+    let caller = &told.world.functions.calls("api")[0]["requestContext"]["authorizer"]["iam"]["userArn"];
+    assert_eq!(caller, "arn:aws:iam::111122223333:role/pipeline");
+}
