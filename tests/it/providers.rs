@@ -9,7 +9,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::world::{World, eventually, pipeline, publish, release, text, type_id};
+use crate::world::{World, archive, eventually, pipeline, publish, release, text, type_id};
 
 const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:migrate";
 
@@ -82,6 +82,27 @@ async fn an_execution_of_the_users_machine_is_run_and_linked() {
     let (code, message) = world.failure("shop", &bad, "Migrate").await;
     assert_eq!(code, "JobFailed");
     assert_eq!(message, "The execution ended as FAILED: Migration.Refused: not green.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_input_may_be_a_file_of_the_artifact() {
+    let world = World::start().await;
+    world.buckets("shop").await;
+    let green = "{% $states.input.color = 'green' %}";
+    let choice = json!({ "Type": "Choice", "Choices": [{ "Condition": green, "Next": "Good" }] });
+    world.put_machine(json!({ "Begin": choice, "Good": { "Type": "Succeed" } })).await;
+    let archive = archive(&[("index.html", "1"), ("conf/input.json", "{\"color\": \"green\"}")]);
+    world.upload("shop", archive).await;
+    let mut action = migrate(json!({ "InputType": "FilePath", "Input": "conf/input.json" }));
+    action["inputArtifacts"] = json!([{ "name": "App" }]);
+    let good = world.create(&pipeline("shop", &[action.clone()])).await;
+    assert_eq!(good["status"], "Succeeded", "{good}");
+    action["configuration"]["Input"] = json!("input.json");
+    world.call("UpdatePipeline", json!({ "pipeline": pipeline("shop", &[action]) })).await;
+    let bad = world.run(json!({ "name": "shop" })).await;
+    let (code, message) = world.failure("shop", &bad, "Migrate").await;
+    assert_eq!(code, "ConfigurationError");
+    assert_eq!(message, "Artifact 'App': the artifact has no file 'input.json'; name one of its files");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,7 @@ fn sample(member: &str) -> Option<Value> {
         "generation" | "attempt" => json!(1),
         "action" => json!("Upload"),
         "condition" => json!(ConditionKind::OnSuccess),
+        "file" => json!({"artifact": "App", "path": "input.json"}),
         "report" => json!({"status": "InProgress"}),
         "body" => json!("{}"),
         "since" => json!(1_796_083_200),

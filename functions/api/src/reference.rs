@@ -24,6 +24,7 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         ],
         O::ListActionTypes => &[
             "Lists what a pipeline may hold, and not all of it is run: `ReportCompatibility` says what is not.",
+            "Actions of CodePipeline start pipelines of this installation.",
             "Of a provider's optional configuration keys the common ones are listed; others are kept as well.",
         ],
         O::ListRuleTypes => &[

@@ -8,7 +8,7 @@
 use contract::{ActionInput, ActionOutput};
 use engine::{EngineError, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
 
-/// Handles `RunAction` and `ExpireAction` of the `stage-run` machine. `out_of_time` says when the
+/// Handles `RunAction` and `ExpireAction` of the `stage-run` machine, and what the machines of providers report and read. `out_of_time` says when the
 /// invocation should begin nothing more.
 ///
 /// # Errors

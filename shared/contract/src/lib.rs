@@ -12,7 +12,7 @@ mod tasks;
 pub use domain::ConditionKind;
 pub use errors::ErrorName;
 pub use tasks::{
-    ActionInput, ActionOperation, ActionOutput, ActionReport, ArtifactAt, ConditionInput, ConditionOutput,
-    ExecutionInput, FailureInput, FailureOutput, GateInput, GateOutput, ProviderInput, ProviderOperation,
-    ReportedError,
+    ActionInput, ActionOperation, ActionOutput, ActionReport, ArtifactAt, ArtifactFile, ConditionInput,
+    ConditionOutput, ExecutionInput, FailureInput, FailureOutput, GateInput, GateOutput, ProviderInput,
+    ProviderOperation, ReportedError,
 };

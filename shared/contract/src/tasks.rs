@@ -63,6 +63,9 @@ pub struct ActionInput {
     /// What the state machine of the action's provider has to say; with `Report` alone.
     #[serde(default)]
     pub report: Option<ActionReport>,
+    /// Which file to read; with `Read` alone.
+    #[serde(default)]
+    pub file: Option<ArtifactFile>,
 }
 
 /// What run-action shall do.
@@ -74,6 +77,18 @@ pub enum ActionOperation {
     Expire,
     /// The state machine of its provider says how its work stands.
     Report,
+    /// Give the text of a file in an input artifact, to the state machine of its provider.
+    Read,
+}
+
+/// A file in an input artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArtifactFile {
+    /// Name of the artifact.
+    pub artifact: String,
+    /// Path in it.
+    pub path: String,
 }
 
 /// What the state machine of a provider says of its work. Members that are null say nothing.
@@ -175,6 +190,18 @@ pub struct ArtifactAt {
 pub struct ActionOutput {
     /// `InProgress` while somebody else works on it.
     pub status: ActionStatus,
+    /// The text of the file; of `Read` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// Why there is no text; of `Read` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ReportedError>,
+}
+
+impl From<ActionStatus> for ActionOutput {
+    fn from(status: ActionStatus) -> Self {
+        Self { status, content: None, error: None }
+    }
 }
 
 /// `EvaluateCondition`, `WaitForCondition` -> evaluate-condition.

@@ -170,11 +170,6 @@ impl Report<'_> {
                 self.add(Severity::Different, format!("{path}.configuration.PipelineName.member"), message);
             }
             ("Invoke", "StepFunctions") => {
-                if setting("InputType") == Some("FilePath") {
-                    let message = "An input that is a file of an artifact is not read: the action fails when its turn \
-                                   comes. Write the input into the action (InputType Literal).";
-                    self.add(Severity::Unsupported, format!("{path}.configuration.InputType.member"), message);
-                }
                 if !action.output_artifacts.is_empty() {
                     let message = "The output of the state machine is not kept as an artifact: the action fails when its \
                                    turn comes. Remove the output artifact.";

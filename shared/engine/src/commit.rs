@@ -235,9 +235,7 @@ pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effe
             machines.start(Machine::PipelineExecution, name, &json!(input)).await
         }
         Effect::AnswerGate { token, answer } => machines.answer(token, &gate_output(answer)).await,
-        Effect::AnswerAction { token, status } => {
-            machines.answer(token, &json!(ActionOutput { status: *status })).await
-        }
+        Effect::AnswerAction { token, status } => machines.answer(token, &json!(ActionOutput::from(*status))).await,
         Effect::AnswerCondition { token, answer } => machines.answer(token, &json!(answer)).await,
         Effect::ExtendAction { token, .. } => machines.heartbeat(token).await,
         Effect::AbandonRuns { .. }

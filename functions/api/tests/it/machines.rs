@@ -56,6 +56,7 @@ impl Building {
             action: "Check".parse().unwrap(),
             token: None,
             report,
+            file: None,
         }
     }
 

@@ -210,6 +210,7 @@ async fn a_job_that_nobody_answers_times_out_after_a_day() {
         action: action.name.clone(),
         token: None,
         report: None,
+        file: None,
     };
     let expired = engine::run_action(&bench.world, &expire, &|| false).await.unwrap();
     assert_eq!(expired.status, ActionStatus::Failed);

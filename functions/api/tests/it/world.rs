@@ -171,6 +171,7 @@ impl Bench {
                 action: step.name,
                 token: Some(self.token()),
                 report: None,
+                file: None,
             };
             let output = Box::pin(engine::run_action(&self.world, &input, &|| false)).await.unwrap();
             done &= output.status == ActionStatus::Succeeded;

@@ -19,6 +19,9 @@ const CANNED_ACLS: &[&str] = &[
     "public-read-write",
 ];
 
+/// Where the input of a state machine comes from.
+const INPUT_TYPES: &[&str] = &["FilePath", "Literal"];
+
 pub(super) fn check_action(action: &ActionDeclaration, info: &ActionTypeInfo) -> Result<(), StructureError> {
     let problem = |problem: String| error(action, &problem);
     check_required(&action.configuration, info.required_keys()).map_err(problem)?;
@@ -39,6 +42,7 @@ pub(super) fn check_action(action: &ActionDeclaration, info: &ActionTypeInfo) ->
             check_value(action, "AllowOverrideForS3ObjectKey", BOOLEANS)
         }
         ("AWS", "Deploy", "S3") => check_s3_deploy(action),
+        ("AWS", "Invoke", "StepFunctions") => check_value(action, "InputType", INPUT_TYPES),
         _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@
 //! here: it asks by its first report, and what it is told (`Abandoned`, `Failed`) makes it stop the work it has begun.
 //! So whoever abandons a run before that report has nothing to stop, and whoever does it after knows what to stop.
 
-use contract::{ActionInput, ActionReport, ArtifactAt, ProviderInput, ProviderOperation};
+use contract::{ActionInput, ActionOutput, ActionReport, ArtifactAt, ProviderInput, ProviderOperation, ReportedError};
 use domain::{ActionRun, ActionStatus, ArtifactLocation, Changes, Job, JobEvent, failure_type};
 use futures::future::BoxFuture;
 use serde_json::json;
@@ -17,10 +17,11 @@ use super::{
     start::run_id,
 };
 use crate::{
-    EngineError, HasMachines, HasStore,
+    EngineError, HasMachines, HasObjects, HasStore,
     commit::{store, until_stored},
     jobs::{OUTPUT_VARIABLES_BYTES_MAX, open_job},
-    ports::{CloudError, Machine, MachineStatus, Machines, Store},
+    ports::{CloudError, Machine, MachineStatus, Machines, ObjectAt, Store},
+    s3_deploy::{NotRead, read_file},
 };
 
 /// A job that the state machine of a provider does, and its run.
@@ -182,6 +183,39 @@ pub(crate) async fn report<W: HasStore + HasMachines>(
         return note(world, &run, &job, report).await;
     }
     finish(world, &RunKey::from(&run), &finished_by(report, &job)).await
+}
+
+/// The text of a file in an input artifact. Why there is none is an output, for the machine to report.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: ask again. `InvalidInput`: no file is named, or not one of the action's artifacts.
+pub(crate) async fn read<W: HasStore + HasObjects>(
+    world: &W,
+    input: &ActionInput,
+) -> Result<ActionOutput, EngineError> {
+    let Some(file) = &input.file else {
+        return Err(EngineError::refused("InvalidInput", "A file to read has an artifact and a path."));
+    };
+    let run = world.store().load_action_run(&input.pipeline, input.execution_id, run_id(input)).await?;
+    let Some(run) = run else { return Ok(ActionStatus::Abandoned.into()) };
+    if let Some(status) = ended(&run) {
+        return Ok(status.into());
+    }
+    let Some(at) = run.inputs.get(&file.artifact) else {
+        let message = format!("'{}' is no input artifact of action '{}'.", file.artifact, run.action);
+        return Err(EngineError::refused("InvalidInput", message));
+    };
+    let code = match read_file(world.objects(), &ObjectAt::new(&at.bucket, &at.key), &file.path).await {
+        Ok(content) => return Ok(ActionOutput { content: Some(content), ..ActionStatus::InProgress.into() }),
+        Err(NotRead::Artifact(error)) if error.is_retryable() => {
+            return Err(EngineError::Unavailable { what: "S3", source: Box::new(error) });
+        }
+        Err(NotRead::Artifact(error)) => (error.kind().as_str(), error.to_string()),
+        Err(error) => ("ConfigurationError", error.to_string()),
+    };
+    let (code, message) = code;
+    let message = format!("Artifact '{}': {message}", file.artifact);
+    Ok(ActionOutput { error: Some(ReportedError { code: code.to_owned(), message }), ..run.status.into() })
 }
 
 fn finished_by(report: &ActionReport, job: &Job) -> Finished {

@@ -40,8 +40,9 @@ pub async fn run_action<W: HasStore + HasObjects + HasMachines + HasFunctions + 
         }
         (ActionOperation::Expire, _) => finish::expire(world, input).await?,
         (ActionOperation::Report, _) => machine::report(world, input).await?,
+        (ActionOperation::Read, _) => return machine::read(world, input).await,
     };
-    Ok(ActionOutput { status })
+    Ok(status.into())
 }
 
 async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasRoles>(

@@ -15,6 +15,7 @@ mod archive;
 mod configuration;
 mod directory;
 mod entry;
+mod read;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -32,6 +33,7 @@ pub use configuration::{
 };
 pub use directory::{ArchiveRefused, DIRECTORY_BYTES_MAX, FILES_MAX, RATIO_FREE_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX};
 use directory::{DirectoryError, Entry, read_directory};
+pub use read::{FILE_BYTES_MAX, NotRead, read_file};
 
 use crate::ports::objects::{Missing, ObjectAt, Objects, ObjectsError, PARTS_MAX, PinnedObject};
 

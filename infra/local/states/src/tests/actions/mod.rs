@@ -315,7 +315,7 @@ async fn what_cannot_be_done_is_refused_before_anything_begins() {
             vec![],
             "PrimarySource must be",
         ),
-        (&STEP_FUNCTIONS, file, vec!["App"], vec![], "An input that is a file"),
+        (&STEP_FUNCTIONS, file, vec!["App"], vec![], "Artifact 'App': no file"),
         (&STEP_FUNCTIONS, machine(), vec![], vec!["Out"], "The output of the state machine"),
         (&CODE_PIPELINE, json!({ "PipelineName": "shop" }), vec![], vec![], "A pipeline that starts itself"),
     ];
@@ -372,4 +372,21 @@ async fn another_pipeline_gets_variables_revisions_and_a_token() {
     assert_eq!(told.asked(CODE_PIPELINE.start), [asked]);
     let caller = &told.world.functions.calls("api")[0]["requestContext"]["authorizer"]["iam"]["userArn"];
     assert_eq!(caller, "arn:aws:iam::111122223333:role/pipeline");
+}
+
+#[tokio::test]
+async fn an_input_may_be_a_file_of_the_artifact() {
+    let configuration = json!({ "StateMachineArn": "arn:x", "InputType": "FilePath", "Input": "conf/input.json" });
+    let story = Story {
+        configuration,
+        inputs: vec!["App"],
+        file: Some("{\"a\": 2}"),
+        start: vec!["started"],
+        look: vec!["succeeded"],
+        ..Story::default()
+    };
+    let told = STEP_FUNCTIONS.tell(story).await;
+    assert_eq!(told.asked(STEP_FUNCTIONS.start)[0]["Input"], "{\"a\": 2}");
+    let read = &told.world.functions.calls("run-action")[0];
+    assert_eq!(read["file"], json!({ "artifact": "App", "path": "conf/input.json" }));
 }

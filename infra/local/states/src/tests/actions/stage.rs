@@ -71,6 +71,8 @@ pub(super) struct Story {
     pub(super) stop: Vec<&'static str>,
     /// What the first report is answered.
     pub(super) noted: Option<&'static str>,
+    /// The text of whatever file is read.
+    pub(super) file: Option<&'static str>,
     /// Stops this work instead of running.
     pub(super) stops: Option<&'static str>,
 }
@@ -86,7 +88,15 @@ impl Provider {
     pub(super) async fn tell(&'static self, story: Story) -> Told {
         let answers: BTreeMap<String, Value> = serde_json::from_str(self.answers).expect("fixtures are JSON");
         let noted = story.noted.unwrap_or("InProgress");
+        let file = story.file;
         let mut fakes = Fakes::default().with("run-action", move |payload, _| {
+            if payload["operation"] == "Read" {
+                let no_file = json!({ "code": "ConfigurationError", "message": "Artifact 'App': no file" });
+                return Ok(match file {
+                    Some(content) => json!({ "status": "InProgress", "content": content }),
+                    None => json!({ "status": "InProgress", "error": no_file }),
+                });
+            }
             let status = &payload["report"]["status"];
             Ok(json!({ "status": if status == "InProgress" { json!(noted) } else { status.clone() } }))
         });
@@ -172,7 +182,8 @@ fn renamed(value: Value, first: &impl Fn(&char) -> char) -> Value {
 impl Told {
     /// Everything that was reported, in order.
     pub(super) fn reports(&self) -> Vec<Value> {
-        self.world.functions.calls("run-action").into_iter().map(|payload| payload["report"].clone()).collect()
+        let calls = self.world.functions.calls("run-action").into_iter();
+        calls.filter(|payload| payload["operation"] == "Report").map(|payload| payload["report"].clone()).collect()
     }
 
     pub(super) fn last(&self) -> Value {
