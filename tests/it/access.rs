@@ -16,7 +16,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use jiff::{SignedDuration, Timestamp};
-use local::{Access, Keys, Options, System};
+use local::{Access, EventOptions, Keys, Options, System};
 use runtime::SystemClock;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
@@ -48,8 +48,14 @@ impl Guarded {
     async fn start(strict: bool) -> Self {
         let data = tempdir().expect("a temporary directory");
         let access = Access { strict, keys: Some(keys(data.path())), ..Access::default() };
-        let options =
-            Options { data: data.path().join("data"), port: 0, functions: Vec::new(), endpoints: Vec::new(), access };
+        let options = Options {
+            data: data.path().join("data"),
+            port: 0,
+            functions: Vec::new(),
+            endpoints: Vec::new(),
+            events: EventOptions::default(),
+            access,
+        };
         let system = System::start(options).await.expect("its own functions may come in");
         Self { system, http: Http::builder(TokioExecutor::new()).build_http(), _data: data }
     }
@@ -324,8 +330,14 @@ async fn where_keys_are_known_but_not_demanded_a_known_one_is_still_verified() {
 async fn nobody_else_may_reach_a_system_that_lets_everybody_in() {
     let data = tempdir().expect("a temporary directory");
     let refused = async |access: Access| {
-        let options =
-            Options { data: data.path().join("data"), port: 0, functions: Vec::new(), endpoints: Vec::new(), access };
+        let options = Options {
+            data: data.path().join("data"),
+            port: 0,
+            functions: Vec::new(),
+            endpoints: Vec::new(),
+            events: EventOptions::default(),
+            access,
+        };
         System::start(options).await.err().expect("it must not start").to_string()
     };
     let everywhere = Access { bind: Ipv4Addr::UNSPECIFIED.into(), ..Access::default() };

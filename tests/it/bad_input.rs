@@ -4,7 +4,7 @@ use std::io::{Cursor, Write};
 
 use flate2::{Compression, FlushCompress, Status, write::DeflateEncoder};
 use http::StatusCode;
-use local::{Access, BUCKET, Options, System};
+use local::{Access, BUCKET, EventOptions, Options, System};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 use tokio::net::TcpListener;
@@ -313,6 +313,7 @@ async fn a_port_or_directory_that_cannot_be_used_is_refused_with_what_to_do() {
         port,
         functions: Vec::new(),
         endpoints: Vec::new(),
+        events: EventOptions::default(),
         access: Access::default(),
     };
     let refused = async |options: Options| match System::start(options).await {

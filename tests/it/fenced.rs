@@ -7,7 +7,7 @@ use aws_sdk_s3::{
     primitives::ByteStream,
     types::{BucketVersioningStatus, VersioningConfiguration},
 };
-use local::{Access, Options, System, demo::Client};
+use local::{Access, EventOptions, Options, System, demo::Client};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 use zip::{ZipWriter, write::SimpleFileOptions};
@@ -25,6 +25,7 @@ async fn a_running_deployment_that_lost_its_stage_stops_writing() {
         port: 0,
         functions: Vec::new(),
         endpoints: Vec::new(),
+        events: EventOptions::default(),
         access: Access::default(),
     };
     let system = System::start(options).await.expect("a free port and an empty directory");

@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 
 use anyhow::Context;
 use local::{
-    Access, Options, System, UserFunction,
+    Access, EventOptions, Options, System, UserFunction,
     demo::{SMOKE_CHECK, smoke_check},
 };
 
@@ -26,6 +26,7 @@ async fn main() -> anyhow::Result<()> {
                 port,
                 functions: vec![function],
                 endpoints: Vec::new(),
+                events: EventOptions::default(),
                 access: Access::default(),
             })
             .await?;

@@ -14,7 +14,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use local::{
-    Access, Endpoint, Options, System,
+    Access, Endpoint, EventOptions, Options, System,
     demo::{ApiError, Client},
 };
 use local_lambda::{FunctionError, InvocationContext};
@@ -49,6 +49,7 @@ impl World {
             port: 0,
             functions: Vec::new(),
             endpoints,
+            events: EventOptions::default(),
             access: Access::default(),
         };
         let system = System::start(options).await.expect("nothing is in the way");

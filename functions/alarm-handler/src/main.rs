@@ -1,6 +1,6 @@
 //! Wiring: the handler over AWS.
 
-use aws::{CloudWatchAlarms, StepFunctions, s3::S3Objects};
+use aws::{CloudWatchAlarms, EventBus, StepFunctions, s3::S3Objects};
 use engine::World;
 use runtime::{Config, SystemClock, SystemEntropy};
 use store::Table;
@@ -12,6 +12,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let world = World::new(SystemClock, SystemEntropy, config.settings())
         .with_store(Table::connect(&sdk, &config.table))
         .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
+        .with_events(EventBus::connect(&sdk, &config.event_bus))
         .with_alarms(CloudWatchAlarms::connect(&sdk))
         .with_objects(S3Objects::connect(&sdk));
     runtime::serve("alarm-handler", |event, _| alarm_handler::handle(&world, event)).await

@@ -33,6 +33,10 @@ fn log(done: &Reconciled) {
     for missing in &done.artifacts_gone {
         tracing::warn!(missing, "a rollback would find nothing to go back to");
     }
+    if done.events_lost > 0 {
+        let events_lost = done.events_lost;
+        tracing::error!(events_lost, "events were given up: the event bus has refused them for a day");
+    }
     for judged in &done.judged {
         tracing::info!(
             pipeline.name = %judged.pipeline,

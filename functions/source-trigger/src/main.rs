@@ -1,6 +1,6 @@
 //! Wiring: the handler over AWS.
 
-use aws::StepFunctions;
+use aws::{EventBus, StepFunctions};
 use engine::World;
 use runtime::{Config, SystemClock, SystemEntropy};
 use store::Table;
@@ -11,6 +11,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let sdk = config.sdk_config().await;
     let world = World::new(SystemClock, SystemEntropy, config.settings())
         .with_store(Table::connect(&sdk, &config.table))
-        .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn));
+        .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
+        .with_events(EventBus::connect(&sdk, &config.event_bus));
     runtime::serve("source-trigger", |event, _| source_trigger::handle(&world, event)).await
 }

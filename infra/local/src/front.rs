@@ -16,6 +16,7 @@ use tower::ServiceExt;
 use crate::{
     access::{Caller, Gate},
     dynamodb::DynamoDb,
+    event_bus::{EVENTS_PATH, EventBus},
 };
 
 /// Largest body of an API request: API Gateway's limit (spec 10.3).
@@ -29,6 +30,7 @@ pub(crate) struct Services {
     pub(crate) cloudwatch: Router,
     pub(crate) lambda: Router,
     pub(crate) sts: Router,
+    pub(crate) events: EventBus,
     pub(crate) dynamodb: DynamoDb,
     pub(crate) functions: Functions,
 }
@@ -44,6 +46,7 @@ pub(crate) enum Service {
     CloudWatch,
     Lambda,
     Sts,
+    Events,
 }
 
 /// The router that serves everything.
@@ -69,6 +72,7 @@ impl Services {
             Service::Api => return self.call_api(request, "$default", caller).await,
             Service::Webhooks => return self.call_api(request, api::WEBHOOK_ROUTE, None).await,
             Service::DynamoDb => return self.dynamodb.call(request).await,
+            Service::Events => return self.events.call(request).await,
             Service::S3 => &self.s3,
             Service::States => &self.states,
             Service::CloudWatch => &self.cloudwatch,
@@ -158,11 +162,12 @@ impl Service {
             Self::CloudWatch => &["monitoring", "cloudwatch"],
             Self::Lambda => &["lambda"],
             Self::Sts => &["sts"],
+            Self::Events => &["events"],
         }
     }
 
-    const ALL: [Self; 7] =
-        [Self::Api, Self::S3, Self::DynamoDb, Self::States, Self::CloudWatch, Self::Lambda, Self::Sts];
+    const ALL: [Self; 8] =
+        [Self::Api, Self::S3, Self::DynamoDb, Self::States, Self::CloudWatch, Self::Lambda, Self::Sts, Self::Events];
 
     fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|service| service.names().contains(&name))
@@ -188,6 +193,8 @@ fn service_of(request: &Request<Body>) -> Service {
         name if name.starts_with("DynamoDB_") => Service::DynamoDb,
         name if name.starts_with("AWSStepFunctions") => Service::States,
         name if name.starts_with("GraniteServiceVersion") => Service::CloudWatch,
+        "AWSEvents" => Service::Events,
+        "" if path == EVENTS_PATH => Service::Events,
         "" if path.starts_with("/2015-03-31/functions") => Service::Lambda,
         "" if path == "/console" || path.starts_with("/console/") => Service::Api,
         "" => Service::S3,
@@ -229,6 +236,7 @@ mod tests {
             ("monitoring", Service::CloudWatch),
             ("lambda", Service::Lambda),
             ("sts", Service::Sts),
+            ("events", Service::Events),
         ] {
             let signature =
                 format!("AWS4-HMAC-SHA256 Credential=AKIA/20261123/eu-west-1/{service}/aws4_request, Signature=0");
@@ -242,6 +250,9 @@ mod tests {
         for (headers, uri, expected) in [
             (vec![("x-amz-target", "DynamoDB_20120810.Scan")], "/", Service::DynamoDb),
             (vec![("x-amz-target", "AWSStepFunctions.ListExecutions")], "/", Service::States),
+            (vec![("x-amz-target", "AWSEvents.PutEvents")], "/", Service::Events),
+            (vec![], "/_events", Service::Events),
+            (vec![], "/events", Service::S3),
             (vec![("x-amz-target", "Lastgood_20261201.ListRollbackCandidates")], "/", Service::Api),
             (vec![], "/service/CodePipeline_20150709/operation/ListPipelines", Service::Api),
             (vec![], "/service/GraniteServiceVersion20100801/operation/PutMetricData", Service::CloudWatch),

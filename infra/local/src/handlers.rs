@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aws::{CloudWatchAlarms, LambdaFunctions, StepFunctions, StsRoles, s3::S3Objects};
+use aws::{CloudWatchAlarms, EventBus, LambdaFunctions, StepFunctions, StsRoles, s3::S3Objects};
 use aws_types::SdkConfig;
 use engine::{EngineError, World};
 use jiff::Timestamp;
@@ -18,7 +18,8 @@ use crate::{ACCOUNT, BUCKET, REGION, TABLE, machines};
 const RESERVE_MS: i64 = 20_000;
 
 /// Everything a function may touch, over the AWS SDK.
-pub(crate) type LocalWorld = World<Table, StepFunctions, CloudWatchAlarms, LambdaFunctions, S3Objects, StsRoles>;
+pub(crate) type LocalWorld =
+    World<Table, StepFunctions, CloudWatchAlarms, LambdaFunctions, S3Objects, StsRoles, EventBus>;
 
 /// The settings a function would find in its environment.
 pub(crate) fn config() -> anyhow::Result<Config> {
@@ -44,6 +45,7 @@ pub(crate) fn world(
     World::new(clock, entropy, config.settings())
         .with_store(Table::connect(sdk, &config.table))
         .with_machines(StepFunctions::connect(sdk, &config.pipeline_machine_arn))
+        .with_events(EventBus::connect(sdk, &config.event_bus))
         .with_alarms(CloudWatchAlarms::connect(sdk))
         .with_functions(LambdaFunctions::connect(sdk))
         .with_objects(S3Objects::connect(sdk))

@@ -10,6 +10,7 @@ mod access;
 mod data_dir;
 pub mod demo;
 mod dynamodb;
+mod event_bus;
 mod front;
 mod handlers;
 mod machines;
@@ -18,6 +19,7 @@ mod system;
 
 pub use access::{Access, Keys, KeysError};
 pub use data_dir::DataDirError;
+pub use event_bus::EventOptions;
 pub use services::Endpoint;
 pub use system::{Options, System, UserFunction};
 

@@ -27,6 +27,7 @@ use crate::{
     access::{Access, Gate, INTERNAL_KEY_ID},
     data_dir::DataDir,
     dynamodb::DynamoDb,
+    event_bus::{EventBus, EventOptions},
     front::{self, Services},
     handlers, machines,
     services::{Endpoint, ServiceClient},
@@ -48,6 +49,8 @@ pub struct Options {
     pub functions: Vec<UserFunction>,
     /// Services that state machines ask and that this process is not.
     pub endpoints: Vec<Endpoint>,
+    /// What happens to events.
+    pub events: EventOptions,
     /// Who may reach it.
     pub access: Access,
 }
@@ -81,6 +84,7 @@ pub struct System {
     address: SocketAddr,
     functions: Functions,
     states: States,
+    events: EventBus,
     world: Arc<handlers::LocalWorld>,
     tasks: JoinSet<()>,
     _stop: watch::Sender<bool>,
@@ -112,6 +116,7 @@ impl System {
         let s3 = S3::open(&data.of("s3"), clock.clone(), entropy.clone())?;
         let cloudwatch = CloudWatch::open(&data.of("cloudwatch"), clock.clone(), entropy.clone())?;
         let states = States::open(&data.of("states"), clock.clone(), entropy.clone(), invoker.clone())?;
+        let events = EventBus::new(options.events, functions.clone(), clock.clone(), entropy.clone());
         let services = Services {
             gate,
             s3: s3.router(),
@@ -119,6 +124,7 @@ impl System {
             cloudwatch: cloudwatch.router(),
             lambda: functions.router(),
             sts: functions.sts_router(),
+            events: events.clone(),
             dynamodb: DynamoDb::start(&data.of("dynamodb"), stopped).await?,
             functions: functions.clone(),
         };
@@ -139,7 +145,7 @@ impl System {
         tasks.spawn(s3.deliver(invoker.clone()));
         tasks.spawn(cloudwatch.run(invoker));
         tasks.spawn(reconcile(functions.clone(), clock));
-        Ok(Self { address, functions, states, world, tasks, _stop: stop, _data: data })
+        Ok(Self { address, functions, states, events, world, tasks, _stop: stop, _data: data })
     }
 
     /// The one address, for `AWS_ENDPOINT_URL` on this machine.
@@ -160,6 +166,11 @@ impl System {
     /// Requests to the table since the start, and the capacity units they took.
     pub fn table_usage(&self) -> store::Usage {
         engine::HasStore::store(&*self.world).usage()
+    }
+
+    /// The newest events on the bus, newest first, in EventBridge's form.
+    pub fn events(&self) -> Vec<Value> {
+        self.events.newest()
     }
 
     /// Registers a function that lives in this process, for benchmarks and tests.

@@ -6,13 +6,32 @@
 //! error leaves as the port's error, named by what the caller can do; no environment, no credentials, no clock; the
 //! same code talks to AWS and to a local endpoint, told apart by the client's configuration alone.
 
-#[cfg(any(feature = "cloudwatch", feature = "lambda", feature = "sfn", feature = "sts"))]
+#[cfg(any(
+    feature = "cloudwatch",
+    feature = "eventbridge",
+    feature = "lambda",
+    feature = "sfn",
+    feature = "sns",
+    feature = "sts"
+))]
 mod cloud_error;
 #[cfg(feature = "cloudwatch")]
 mod cloudwatch;
+#[cfg(feature = "eventbridge")]
+mod eventbridge;
 #[cfg(feature = "lambda")]
 mod lambda;
-#[cfg(all(test, any(feature = "cloudwatch", feature = "lambda", feature = "sfn", feature = "sts")))]
+#[cfg(all(
+    test,
+    any(
+        feature = "cloudwatch",
+        feature = "eventbridge",
+        feature = "lambda",
+        feature = "sfn",
+        feature = "sns",
+        feature = "sts"
+    )
+))]
 mod replies;
 #[cfg(feature = "s3")]
 pub mod s3;
@@ -23,6 +42,8 @@ mod sts;
 
 #[cfg(feature = "cloudwatch")]
 pub use cloudwatch::CloudWatchAlarms;
+#[cfg(feature = "eventbridge")]
+pub use eventbridge::EventBus;
 #[cfg(feature = "lambda")]
 pub use lambda::LambdaFunctions;
 #[cfg(feature = "sfn")]

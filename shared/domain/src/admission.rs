@@ -105,6 +105,7 @@ fn take(
             left_at: None,
             revoked_by: None,
             attempt: 1,
+            retried_at: None,
             auto_retried: false,
             kept: Vec::new(),
         },

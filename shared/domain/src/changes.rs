@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Evidence, Execution, ExecutionId,
+    ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Event, Evidence, Execution, ExecutionId,
     GateAnswer, Generation, Job, OpenHold, PipelineName, PipelineView, Rejected, RollbackCause, RollbackDecision,
     RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid,
 };
@@ -19,6 +19,8 @@ pub struct Changes {
     pub stages: BTreeMap<StageName, StageState>,
     /// Execution rows.
     pub executions: BTreeMap<ExecutionId, Execution>,
+    /// Executions as they were read, of those above that are not new: what happened to them is told.
+    pub before: BTreeMap<ExecutionId, Execution>,
     /// Executions that begin to wait.
     pub waiting_added: Vec<Waiting>,
     /// Executions that wait no more.
@@ -171,6 +173,13 @@ pub enum Effect {
         /// Its version after the update.
         version: u32,
     },
+    /// Tell what happened: all events of one decision. Their ids tell a second delivery from the first.
+    PublishEvents {
+        /// The pipeline they are about.
+        pipeline: PipelineName,
+        /// At least one.
+        events: Vec<Event>,
+    },
     /// Remove the history of a deleted pipeline.
     PurgeHistory {
         /// The pipeline.
@@ -194,6 +203,9 @@ impl Effect {
             Self::StopAction { job } => ("StopAction", job.to_string()),
             Self::AbandonRuns { execution, attempt, .. } => ("AbandonRuns", format!("{execution} {attempt}")),
             Self::CancelWaiting { pipeline, version } => ("CancelWaiting", format!("{pipeline} {version}")),
+            Self::PublishEvents { events, .. } => {
+                ("PublishEvents", events.iter().map(|event| event.id().to_string()).collect::<Vec<_>>().join(" "))
+            }
             Self::PurgeHistory { pipeline, before } => ("PurgeHistory", format!("{pipeline} {before}")),
         };
         derived_uuid(&[kind, &key])
@@ -318,6 +330,8 @@ impl<'a> Board<'a> {
         }
         self.changes.stages.retain(|name, stage| queues.contains(name) || *stage != view.stage(name));
         self.changes.executions.retain(|id, execution| executions.get(id) != Some(execution));
+        let changed = self.changes.executions.keys();
+        self.changes.before = changed.filter_map(|id| Some((*id, executions.get(id)?.clone()))).collect();
         self.changes
     }
 }

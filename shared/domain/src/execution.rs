@@ -143,6 +143,9 @@ pub struct StageOutcome {
     /// Run of the stage in this execution, from 1; raised by each retry.
     #[serde(default = "first")]
     pub attempt: u32,
+    /// When it was last retried, by a person or by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_at: Option<Timestamp>,
     /// Whether an automatic retry has been spent.
     #[serde(default)]
     pub auto_retried: bool,
@@ -193,6 +196,9 @@ pub struct ActionRun {
     pub execution: ExecutionId,
     /// Version of the pipeline the execution started in.
     pub pipeline_version: u32,
+    /// Number of the state machine that drove the execution when the run began.
+    #[serde(default = "first")]
+    pub execution_attempt: u32,
     /// Its stage.
     pub stage: StageName,
     /// Its action.

@@ -191,10 +191,12 @@ fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> 
         RetryMode::FailedActions => kept_actions(&groups, failure.succeeded),
     };
     let groups = remaining_groups(groups, &kept);
+    let now = board.now;
     let execution = board.execution(failure.execution)?;
     let mut attempt = 1;
     if let Some(outcome) = execution.stages.get_mut(failure.stage) {
         outcome.attempt += 1;
+        outcome.retried_at = Some(now);
         outcome.auto_retried = true;
         outcome.kept = kept;
         attempt = outcome.attempt;

@@ -13,6 +13,7 @@ mod condition;
 mod custom_type;
 mod decision;
 mod declaration;
+mod event;
 mod execution;
 mod failure;
 mod fingerprint;
@@ -63,6 +64,10 @@ pub use declaration::{
     ActionDeclaration, ActionTypeId, ArtifactStore, BlockerDeclaration, Condition, EncryptionKey, EnvironmentVariable,
     FailureConditions, InputArtifact, OutputArtifact, PipelineDeclaration, PipelineVariable, RetryConfiguration,
     RuleDeclaration, RuleTypeId, StageConditions, StageDeclaration,
+};
+pub use event::{
+    ActionChange, AnnouncedCause, EVENT_SOURCE, Event, EventArtifact, EventState, ExecutionResult, ExecutionTrigger,
+    PipelineChange, StageChange, StateChange, Unread, events_of,
 };
 pub use execution::{
     ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome, StopTrigger, Trigger,

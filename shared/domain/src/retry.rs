@@ -108,6 +108,7 @@ pub fn retry_stage(
         outcome.status = StageStatus::InProgress;
         outcome.left_at = None;
         outcome.attempt += 1;
+        outcome.retried_at = Some(now);
         outcome.kept = match order.mode {
             RetryMode::FailedActions => kept_actions(&action_groups(index), order.succeeded),
             RetryMode::AllActions => Vec::new(),

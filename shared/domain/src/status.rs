@@ -1,9 +1,8 @@
 //! CodePipeline's enumerations (spec 2.1).
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
+/// An enumeration with its spelling on the wire.
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -17,13 +16,15 @@ macro_rules! wire_enum {
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
     };
 }
+
+pub(crate) use wire_enum;
 
 wire_enum! {
     /// How executions of one pipeline share its stages (spec 2.3).

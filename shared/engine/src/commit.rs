@@ -3,13 +3,13 @@
 use contract::{ActionOutput, ExecutionInput};
 use domain::{
     ActionExecutionId, ActionRun, Changes, ConditionRun, Effect, Execution, GateAnswer, Job, PipelineName, Rejected,
-    StageState,
+    StageState, events_of,
 };
 use serde_json::json;
 
 use crate::{
     EngineError, HasBasics, HasMachines, HasStore,
-    actions::{abandon_runs, start_machine, stop_machine},
+    outbox::perform_all,
     ports::{
         CloudError, DecisionList, Machine, Machines, OpenExecution, PendingEffect, Precondition, QueuedJob, Row, Store,
         WRITES_MAX, Write,
@@ -20,8 +20,17 @@ use crate::{
 /// of one stage are never needed, and a stage has at most 100 actions reporting at once.
 pub const TRIES_MAX: usize = 100;
 
-/// Writes that store `changes`, each guarded by the version its row was read at.
-pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(impl HasBasics + ?Sized)) -> Vec<Write> {
+/// Writes that store `changes`, each guarded by the version its row was read at, and the effects to perform after it:
+/// those that were decided, and one that tells what happened.
+///
+/// # Errors
+/// [`EngineError::Broken`] where the changes do not say how an execution was before.
+pub(crate) fn writes_of(
+    pipeline: &PipelineName,
+    changes: &Changes,
+    world: &(impl HasBasics + ?Sized),
+) -> Result<(Vec<Write>, Vec<Effect>), EngineError> {
+    let effects = effects_of(pipeline, changes, world)?;
     let mut writes = Vec::new();
     for stage in changes.stages.values() {
         writes.push(put_versioned(Row::Stage(stage.clone()), stage.version));
@@ -92,9 +101,24 @@ pub(crate) fn writes_of(pipeline: &PipelineName, changes: &Changes, world: &(imp
         writes.extend(rows.map(|row| Write::Put(row, Precondition::None)));
     }
     let since = world.now();
-    let effects = changes.effects.iter().cloned();
-    writes.extend(effects.map(|effect| Write::Put(Row::Effect(PendingEffect { since, effect }), Precondition::None)));
-    writes
+    let pending = effects.iter().cloned().map(|effect| Row::Effect(PendingEffect { since, effect }));
+    writes.extend(pending.map(|row| Write::Put(row, Precondition::None)));
+    Ok((writes, effects))
+}
+
+/// One effect holds all events of a transaction, which has place for a hundred writes and no more.
+fn effects_of(
+    pipeline: &PipelineName,
+    changes: &Changes,
+    world: &(impl HasBasics + ?Sized),
+) -> Result<Vec<Effect>, EngineError> {
+    let events = events_of(changes, &world.settings().region, world.now());
+    let events = events.map_err(|unread| EngineError::Broken(unread.to_string()))?;
+    let mut effects = changes.effects.clone();
+    if !events.is_empty() {
+        effects.push(Effect::PublishEvents { pipeline: pipeline.clone(), events });
+    }
+    Ok(effects)
 }
 
 fn put_versioned(row: Row, version: u64) -> Write {
@@ -172,14 +196,12 @@ pub async fn commit<W: HasStore + HasMachines>(
     pipeline: &PipelineName,
     changes: Changes,
 ) -> Result<(), EngineError> {
-    store(world, pipeline, &changes).await?;
-    for effect in &changes.effects {
-        perform_and_forget(world, effect).await;
-    }
+    let effects = store(world, pipeline, &changes).await?;
+    perform_all(world, &effects).await;
     Ok(())
 }
 
-/// Stores `changes` without performing anything.
+/// Stores `changes` without performing anything; returns what to perform.
 ///
 /// # Errors
 /// As [`commit`].
@@ -187,10 +209,10 @@ pub(crate) async fn store<W: HasStore>(
     world: &W,
     pipeline: &PipelineName,
     changes: &Changes,
-) -> Result<(), EngineError> {
-    let writes = writes_of(pipeline, changes, world);
+) -> Result<Vec<Effect>, EngineError> {
+    let (writes, effects) = writes_of(pipeline, changes, world)?;
     if writes.is_empty() {
-        return Ok(());
+        return Ok(effects);
     }
     if writes.len() > WRITES_MAX {
         return Err(EngineError::Broken(format!(
@@ -198,32 +220,8 @@ pub(crate) async fn store<W: HasStore>(
             writes.len()
         )));
     }
-    Ok(world.store().commit(writes).await?)
-}
-
-/// Performs an effect and takes it out of the outbox. A failure leaves it there: the reconciler performs it again.
-pub(crate) async fn perform_and_forget<W: HasStore + HasMachines>(world: &W, effect: &Effect) {
-    let done = match effect {
-        Effect::AbandonRuns { pipeline, execution, .. } => abandon_runs(world, pipeline, *execution).await.is_ok(),
-        Effect::StopAction { job } => stop_machine(world, *job).await.is_ok(),
-        Effect::DriveAction { job } => {
-            // Whether it starts now or not, the reconciler looks after it as long as the job is open.
-            drop(start_machine(world, *job).await);
-            false
-        }
-        effect => matches!(perform_on_machines(world, effect).await, Some(Ok(()))),
-    };
-    if done {
-        forget(world, effect).await;
-    }
-}
-
-/// Takes a performed effect out of the outbox. Where that fails it is performed once more, which changes nothing.
-pub(crate) async fn forget<W: HasStore>(world: &W, effect: &Effect) {
-    let row = Row::Effect(PendingEffect { since: world.now(), effect: effect.clone() });
-    if let Err(error) = world.store().commit(vec![Write::Delete(row)]).await {
-        drop(error);
-    }
+    world.store().commit(writes).await?;
+    Ok(effects)
 }
 
 /// Performs an effect that goes to a state machine; `None` for any other.
@@ -242,6 +240,7 @@ pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effe
         | Effect::CancelWaiting { .. }
         | Effect::DriveAction { .. }
         | Effect::InvokeJob { .. }
+        | Effect::PublishEvents { .. }
         | Effect::PurgeHistory { .. }
         | Effect::StopAction { .. } => return None,
     };

@@ -17,6 +17,7 @@ mod error;
 mod failure;
 mod gate;
 mod jobs;
+mod outbox;
 mod pipelines;
 pub mod ports;
 mod preview;
@@ -63,4 +64,6 @@ pub use transitions::{Side, disable, enable, release_hold};
 pub use trigger::{Upload, object_uploaded};
 pub use watch::{Judged, alarm_changed};
 pub use webhooks::{WEBHOOKS_MAX, delete_webhook, list_webhooks, put_webhook};
-pub use world::{HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Settings, World};
+pub use world::{
+    HasAlarms, HasBasics, HasEvents, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Settings, World,
+};

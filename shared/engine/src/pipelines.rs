@@ -11,10 +11,11 @@ use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasRoles, HasStore,
     actions::let_go,
     commit,
-    commit::{forget, perform_and_forget, reread, until_stored},
+    commit::{reread, until_stored},
     custom_types::catalogue_for,
     definitions,
     gate::load_into,
+    outbox::{forget, perform_all},
     ports::{
         CloudError, Definition, PageRequest, PendingEffect, PipelineSummary, Precondition, Roles, Row, SourceBinding,
         Store, Write,
@@ -48,7 +49,7 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
     let now = world.now();
     let index = PipelineIndex::new(&declaration, &catalogue, 1, stored.key, stored.digest, now);
     let trigger = Trigger { trigger_type: TriggerType::CreatePipeline, trigger_detail: Some(caller.to_owned()) };
-    let (mut writes, effect) = first_execution(world, &index, trigger).await?;
+    let (mut writes, effects) = first_execution(world, &index, trigger).await?;
     writes.push(Write::Put(Row::Summary(summary(&index)), Precondition::None));
     writes.extend(bindings(&declaration).into_iter().map(|row| Write::Put(row, Precondition::None)));
     writes.push(tags);
@@ -68,9 +69,7 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
         }
         other => other?,
     }
-    if let Some(effect) = effect {
-        perform_and_forget(world, &effect).await;
-    }
+    perform_all(world, &effects).await;
     Ok(declaration.masked())
 }
 
@@ -208,9 +207,7 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
         for chunk in rows.chunks(crate::ports::WRITES_MAX) {
             world.store().commit(chunk.to_vec()).await?;
         }
-        for answer in &answers {
-            perform_and_forget(world, answer).await;
-        }
+        perform_all(world, &answers).await;
         writes.push(Write::Delete(Row::Head(view.index.clone())));
         writes.push(Write::Delete(Row::Pipeline(view.index)));
         world.store().commit(writes).await?;

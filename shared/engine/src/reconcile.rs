@@ -4,15 +4,19 @@ use domain::{AlarmState, Effect, ExecutionId, PipelineName, Watch};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
+    EngineError, HasAlarms, HasEvents, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
     actions::{let_go, look_after},
     alarms, commit,
-    commit::{forget, perform_and_forget, reread, until_stored},
+    commit::{reread, until_stored},
     condition::look_at_open,
     gate::{load_into, load_waiting},
     jobs::invoke_and_forget,
+    outbox::{forget, perform_and_forget, publish},
     pipelines::cancel_and_forget,
-    ports::{Alarms, Machine, MachineStatus, Machines, OpenExecution, PageRequest, Row, Store, Write},
+    ports::{
+        Alarms, CloudError, Machine, MachineStatus, Machines, OpenExecution, PageRequest, PendingEffect, Row, Store,
+        Write,
+    },
     watch::{Judged, alarm_changed},
 };
 
@@ -24,6 +28,8 @@ const EFFECT_AGE_MIN: SignedDuration = SignedDuration::from_secs(10);
 const EXECUTION_AGE_MIN: SignedDuration = SignedDuration::from_secs(60);
 /// Parts of a deleted pipeline's history removed by one run, so that other work is not kept waiting.
 const PURGES_MAX: usize = 100;
+/// Events that could not be published for so long are given up, as EventBridge gives up what it cannot deliver.
+const EVENTS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// How long a watch that has ended is kept for alarm events that come late.
 const WATCH_GRACE: SignedDuration = SignedDuration::from_mins(15);
 
@@ -32,6 +38,8 @@ const WATCH_GRACE: SignedDuration = SignedDuration::from_mins(15);
 pub struct Reconciled {
     /// Effects performed.
     pub effects: usize,
+    /// Events given up: the bus would not take them, or was not there for a day.
+    pub events_lost: usize,
     /// Executions whose driver was dead or had never started.
     pub executions: usize,
     /// Alarms whose event was lost.
@@ -68,13 +76,20 @@ async fn redeliver<W>(world: &W, until: Timestamp, done: &mut Reconciled) -> Res
 where
     W: HasStore + HasMachines + HasAlarms + HasFunctions + HasRoles,
 {
-    let mut after = None;
+    let (mut after, mut bus_is_away) = (None, false);
     loop {
         let page = world.store().pending_effects(PageRequest { limit: PAGE, after }).await?;
         for pending in page.items.iter().filter(|pending| pending.since <= until) {
             match &pending.effect {
                 Effect::CancelWaiting { .. } => cancel_and_forget(world, &pending.effect).await,
                 Effect::InvokeJob { .. } => invoke_and_forget(world, &pending.effect).await,
+                Effect::PublishEvents { .. } => {
+                    let told = !bus_is_away && tell(world, pending, &mut bus_is_away).await;
+                    if !told {
+                        give_up_old(world, pending, until, done).await;
+                        continue;
+                    }
+                }
                 Effect::PurgeHistory { pipeline, before } => {
                     if purge(world, pipeline, *before).await? {
                         forget(world, &pending.effect).await;
@@ -95,6 +110,32 @@ where
         if after.is_none() {
             return Ok(());
         }
+    }
+}
+
+/// Whether the bus took the events. One that is away is not asked again for the rest of a look.
+async fn tell<W: HasStore + HasEvents>(world: &W, pending: &PendingEffect, bus_is_away: &mut bool) -> bool {
+    let Effect::PublishEvents { pipeline, events } = &pending.effect else {
+        return false;
+    };
+    match publish(world, pipeline, events).await {
+        Ok(()) => {
+            forget(world, &pending.effect).await;
+            true
+        }
+        Err(why) => {
+            *bus_is_away = !matches!(why, CloudError::Refused(_));
+            false
+        }
+    }
+}
+
+async fn give_up_old<W: HasStore>(world: &W, pending: &PendingEffect, until: Timestamp, done: &mut Reconciled) {
+    if let Effect::PublishEvents { events, .. } = &pending.effect
+        && pending.since + EVENTS_KEPT < until
+    {
+        forget(world, &pending.effect).await;
+        done.events_lost += events.len();
     }
 }
 

@@ -10,7 +10,8 @@ use jiff::SignedDuration;
 
 use crate::{
     EngineError, HasMachines, HasStore, Refusal,
-    commit::{perform_and_forget, until_stored, writes_of},
+    commit::{until_stored, writes_of},
+    outbox::perform_all,
     ports::{Precondition, Row, StartMarker, Store, Write},
     rollback::load_view,
     slots::take_slot,
@@ -124,11 +125,9 @@ pub(crate) async fn start_in<W: HasStore + HasMachines>(
     }
     let (execution, changes) = prepare(world, &view.index, request).await?;
     let (id, can_start) = (execution.id, !execution.phase.is_ended());
-    let (writes, effect) = start_writes(world, execution, changes, request, newest);
+    let (writes, effects) = start_writes(world, execution, changes, request, newest)?;
     world.store().commit(writes).await?;
-    if let Some(effect) = effect {
-        perform_and_forget(world, &effect).await;
-    }
+    perform_all(world, &effects).await;
     Ok(if can_start { Started::New(id) } else { Started::Failed(id) })
 }
 
@@ -250,22 +249,21 @@ fn resolve_variables(
     Ok(resolved)
 }
 
-/// The writes that make an execution exist, and the effect that sets it going unless it has ended already.
+/// The writes that make an execution exist, and the effects that tell of it and set it going unless it has ended already.
 fn start_writes<W: HasStore>(
     world: &W,
     execution: Execution,
     mut changes: Changes,
     request: &StartRequest,
     newest: Option<StartMarker>,
-) -> (Vec<Write>, Option<Effect>) {
+) -> Result<(Vec<Write>, Vec<Effect>), EngineError> {
     let (id, pipeline) = (execution.id, execution.pipeline.clone());
     let expires_at = (world.now() + REMEMBERED).as_second();
     let name = execution.machine_name();
     let start = Effect::StartMachine { pipeline: pipeline.clone(), execution: id, name };
-    let effect = (!execution.phase.is_ended()).then_some(start);
-    changes.effects.extend(effect.clone());
+    changes.effects.extend((!execution.phase.is_ended()).then_some(start));
     changes.executions.insert(id, execution);
-    let mut writes = writes_of(&pipeline, &changes, world);
+    let (mut writes, effects) = writes_of(&pipeline, &changes, world)?;
     let marker = |cause: &str, sequencer: Option<String>, version| StartMarker {
         pipeline: pipeline.clone(),
         cause: cause.to_owned(),
@@ -282,7 +280,7 @@ fn start_writes<W: HasStore>(
         let row = Row::Start(marker(&order.of, Some(order.sequencer.clone()), version));
         writes.push(Write::Put(row, Precondition::Version(version)));
     }
-    (writes, effect)
+    Ok((writes, effects))
 }
 
 /// Starts the execution that creating a pipeline starts, in the same transaction (spec 2.4).
@@ -290,7 +288,7 @@ pub(crate) async fn first_execution<W: HasStore>(
     world: &W,
     index: &PipelineIndex,
     trigger: Trigger,
-) -> Result<(Vec<Write>, Option<Effect>), EngineError> {
+) -> Result<(Vec<Write>, Vec<Effect>), EngineError> {
     let request = StartRequest {
         pipeline: index.name.clone(),
         trigger,
@@ -300,7 +298,7 @@ pub(crate) async fn first_execution<W: HasStore>(
         variables: BTreeMap::new(),
     };
     let (execution, changes) = prepare(world, index, &request).await?;
-    Ok(start_writes(world, execution, changes, &request, None))
+    start_writes(world, execution, changes, &request, None)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use domain::ExecutionId;
 use jiff::Timestamp;
 use uuid::Builder;
 
-use crate::ports::{Alarms, Clock, Entropy, Functions, Machines, Objects, Roles, Store};
+use crate::ports::{Alarms, Clock, Entropy, Events, Functions, Machines, Objects, Roles, Store};
 
 /// Facts about the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,9 +68,9 @@ pub trait HasBasics: Send + Sync {
 }
 
 macro_rules! capability {
-    ($(#[$doc:meta])* $has:ident, $port:ident, $method:ident) => {
+    ($(#[$doc:meta])* $has:ident: $base:ident, $port:ident, $method:ident) => {
         $(#[$doc])*
-        pub trait $has: HasBasics {
+        pub trait $has: $base {
             /// The adapter.
             type $port: $port;
             /// The adapter.
@@ -81,31 +81,35 @@ macro_rules! capability {
 
 capability! {
     /// May read and write the table.
-    HasStore, Store, store
+    HasStore: HasBasics, Store, store
 }
 capability! {
-    /// May drive state machines.
-    HasMachines, Machines, machines
+    /// May tell what happened.
+    HasEvents: HasBasics, Events, events
+}
+capability! {
+    /// May drive state machines, and so changes states, which is told.
+    HasMachines: HasEvents, Machines, machines
 }
 capability! {
     /// May look at alarms.
-    HasAlarms, Alarms, alarms
+    HasAlarms: HasBasics, Alarms, alarms
 }
 capability! {
     /// May invoke the user's functions.
-    HasFunctions, Functions, functions
+    HasFunctions: HasBasics, Functions, functions
 }
 capability! {
     /// May read and write objects.
-    HasObjects, Objects, objects
+    HasObjects: HasBasics, Objects, objects
 }
 capability! {
     /// May assume the roles of pipelines.
-    HasRoles, Roles, roles
+    HasRoles: HasBasics, Roles, roles
 }
 
 /// A world put together from adapters. What is left out (`()`) cannot be used: the use case would not compile.
-pub struct World<S = (), M = (), A = (), F = (), O = (), R = ()> {
+pub struct World<S = (), M = (), A = (), F = (), O = (), R = (), E = ()> {
     clock: Box<dyn Clock>,
     entropy: Box<dyn Entropy>,
     settings: Settings,
@@ -115,6 +119,7 @@ pub struct World<S = (), M = (), A = (), F = (), O = (), R = ()> {
     functions: F,
     objects: O,
     roles: R,
+    events: E,
 }
 
 impl World {
@@ -130,6 +135,7 @@ impl World {
             functions: (),
             objects: (),
             roles: (),
+            events: (),
         }
     }
 }
@@ -153,34 +159,41 @@ macro_rules! with {
 
 with! {
     /// Adds the table.
-    with_store, store, S, [], [M, A, F, O, R], [machines, alarms, functions, objects, roles]
+    with_store, store, S, [], [M, A, F, O, R, E], [machines, alarms, functions, objects, roles, events]
 }
 with! {
     /// Adds state machines.
-    with_machines, machines, M, [S], [A, F, O, R], [store, alarms, functions, objects, roles]
+    with_machines, machines, M, [S], [A, F, O, R, E], [store, alarms, functions, objects, roles, events]
 }
 with! {
     /// Adds alarms.
-    with_alarms, alarms, A, [S, M], [F, O, R], [store, machines, functions, objects, roles]
+    with_alarms, alarms, A, [S, M], [F, O, R, E], [store, machines, functions, objects, roles, events]
 }
 with! {
     /// Adds functions.
-    with_functions, functions, F, [S, M, A], [O, R], [store, machines, alarms, objects, roles]
+    with_functions, functions, F, [S, M, A], [O, R, E], [store, machines, alarms, objects, roles, events]
 }
 with! {
     /// Adds objects.
-    with_objects, objects, O, [S, M, A, F], [R], [store, machines, alarms, functions, roles]
+    with_objects, objects, O, [S, M, A, F], [R, E], [store, machines, alarms, functions, roles, events]
 }
 with! {
     /// Adds roles.
-    with_roles, roles, R, [S, M, A, F, O], [], [store, machines, alarms, functions, objects]
+    with_roles, roles, R, [S, M, A, F, O], [E], [store, machines, alarms, functions, objects, events]
+}
+
+with! {
+    /// Adds the event bus.
+    with_events, events, E, [S, M, A, F, O, R], [], [store, machines, alarms, functions, objects, roles]
 }
 
 /// Shorthand for "can be shared between tasks".
 trait Shared: Send + Sync {}
 impl<T: Send + Sync> Shared for T {}
 
-impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared> HasBasics for World<S, M, A, F, O, R> {
+impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared> HasBasics
+    for World<S, M, A, F, O, R, E>
+{
     fn clock(&self) -> &dyn Clock {
         &*self.clock
     }
@@ -195,10 +208,12 @@ impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared> HasBasics
 }
 
 macro_rules! provide {
-    ($has:ident, $port:ident, $method:ident, $param:ident) => {
-        impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared> $has for World<S, M, A, F, O, R>
+    ($has:ident, $port:ident, $method:ident, $param:ident $(, $also:ident: $of:ident)?) => {
+        impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared> $has
+            for World<S, M, A, F, O, R, E>
         where
             $param: $port,
+            $($also: $of,)?
         {
             type $port = $param;
 
@@ -210,7 +225,8 @@ macro_rules! provide {
 }
 
 provide!(HasStore, Store, store, S);
-provide!(HasMachines, Machines, machines, M);
+provide!(HasEvents, Events, events, E);
+provide!(HasMachines, Machines, machines, M, E: Events);
 provide!(HasAlarms, Alarms, alarms, A);
 provide!(HasFunctions, Functions, functions, F);
 provide!(HasObjects, Objects, objects, O);

@@ -26,6 +26,8 @@ pub struct Config {
     pub region: String,
     /// The state machine that drives pipeline executions (`LASTGOOD_PIPELINE_MACHINE_ARN`).
     pub pipeline_machine_arn: String,
+    /// The EventBridge bus that changes of state are told on (`LASTGOOD_EVENT_BUS`; `default` where that is not set).
+    pub event_bus: String,
 }
 
 /// The environment does not describe a working function. Lists every problem, so that one deployment mends all.
@@ -49,8 +51,9 @@ impl Config {
     /// Every missing or malformed variable, with what to set it to.
     #[expect(clippy::disallowed_methods, reason = "the one place where configuration enters")]
     pub fn from_env() -> Result<Self, ConfigError> {
-        let known = SETTINGS.iter().map(|setting| setting.name);
-        Self::from_map(&known.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect())
+        Self::from_map(
+            &Self::variables().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect(),
+        )
     }
 
     /// Reads a map of variables, as [`Config::from_env`] reads the environment.
@@ -60,6 +63,7 @@ impl Config {
     pub fn from_map(variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let mut read = |setting: &Setting| match variables.get(setting.name).map(|value| value.trim()) {
+            None | Some("") if setting.default.is_some() => setting.default.unwrap_or_default().to_owned(),
             None | Some("") => {
                 problems.push(format!("{} is not set; set it to {}", setting.name, setting.what));
                 String::new()
@@ -76,8 +80,14 @@ impl Config {
             account: read(&ACCOUNT),
             region: read(&REGION),
             pipeline_machine_arn: read(&PIPELINE_MACHINE_ARN),
+            event_bus: read(&EVENT_BUS),
         };
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
+    }
+
+    /// Names of all variables that are read, those with a default too.
+    pub fn variables() -> impl Iterator<Item = &'static str> {
+        SETTINGS.iter().map(|setting| setting.name)
     }
 
     /// What use cases know of the installation.
@@ -124,6 +134,7 @@ struct Setting {
     /// Completes both "set it to ..." and "is not ...".
     what: &'static str,
     is_valid: fn(&str) -> bool,
+    default: Option<&'static str>,
 }
 
 const TABLE: Setting = Setting {
@@ -132,28 +143,42 @@ const TABLE: Setting = Setting {
     is_valid: |value| {
         (3..=255).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
     },
+    default: None,
 };
 
 const BUCKET: Setting = Setting {
     name: "LASTGOOD_BUCKET",
     what: "the name of the S3 bucket of pipeline definitions (3 to 63 lower-case letters, digits, '-', '.')",
     is_valid: is_bucket,
+    default: None,
 };
 
-const ACCOUNT: Setting =
-    Setting { name: "LASTGOOD_ACCOUNT", what: "the 12-digit id of the AWS account", is_valid: is_account };
+const ACCOUNT: Setting = Setting {
+    name: "LASTGOOD_ACCOUNT",
+    what: "the 12-digit id of the AWS account",
+    is_valid: is_account,
+    default: None,
+};
 
 const REGION: Setting =
-    Setting { name: "AWS_REGION", what: "an AWS region, such as eu-central-1", is_valid: is_region };
+    Setting { name: "AWS_REGION", what: "an AWS region, such as eu-central-1", is_valid: is_region, default: None };
 
 const PIPELINE_MACHINE_ARN: Setting = Setting {
     name: "LASTGOOD_PIPELINE_MACHINE_ARN",
     what: "the ARN of the state machine pipeline-execution \
            (arn:aws:states:REGION:ACCOUNT:stateMachine:NAME)",
     is_valid: is_machine_arn,
+    default: None,
 };
 
-const SETTINGS: [&Setting; 5] = [&TABLE, &BUCKET, &ACCOUNT, &REGION, &PIPELINE_MACHINE_ARN];
+const EVENT_BUS: Setting = Setting {
+    name: "LASTGOOD_EVENT_BUS",
+    what: "the name of an EventBridge bus of this account and region (1 to 256 letters, digits, '_', '-', '.', '/')",
+    is_valid: |value| value.len() <= 256 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./".contains(&b)),
+    default: Some("default"),
+};
+
+const SETTINGS: [&Setting; 6] = [&TABLE, &BUCKET, &ACCOUNT, &REGION, &PIPELINE_MACHINE_ARN, &EVENT_BUS];
 
 fn is_bucket(value: &str) -> bool {
     let ends_well = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -212,9 +237,17 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_with_a_default_may_be_left_out() {
+        assert_eq!(Config::from_map(&good()).expect("valid").event_bus, "default");
+        let mut variables = good();
+        variables.insert("LASTGOOD_EVENT_BUS".to_owned(), "releases".to_owned());
+        assert_eq!(Config::from_map(&variables).expect("valid").event_bus, "releases");
+    }
+
+    #[test]
     fn every_problem_is_named_with_its_cure() {
         let error = Config::from_map(&BTreeMap::new()).expect_err("empty").to_string();
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter().filter(|setting| setting.default.is_none()) {
             assert!(error.contains(&format!("{} is not set; set it to {}", setting.name, setting.what)), "{error}");
         }
     }
@@ -227,6 +260,7 @@ mod tests {
             ("LASTGOOD_BUCKET", "-edge"),
             ("LASTGOOD_ACCOUNT", "1234"),
             ("AWS_REGION", "Frankfurt"),
+            ("LASTGOOD_EVENT_BUS", "my bus"),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "pipeline-execution"),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:eu-central-1:123:stateMachine:x"),
         ] {

@@ -86,6 +86,9 @@ impl Backend for DynamoDb {
     }
 
     async fn remove(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+        if let [key] = keys.as_slice() {
+            return self.delete(key).await;
+        }
         for batch in keys.chunks(BATCH_MAX) {
             let requests = batch.iter().map(delete_request).collect::<Result<Vec<_>, _>>()?;
             self.remove_batch(requests).await?;

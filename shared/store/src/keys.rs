@@ -4,7 +4,7 @@
 //! stays unambiguous as long as text of others (ARNs, object keys, rule names) stands last, which it does.
 
 use domain::{
-    ActionRun, ActionTypeId, ConditionKind, ExecutionId, ExecutionMode, JobQueue, PipelineName, Record,
+    ActionRun, ActionTypeId, ConditionKind, Effect, ExecutionId, ExecutionMode, JobQueue, PipelineName, Record,
     RollbackDecision, RuleRun, Slot, StageName, TaggedResource, Watch, WebhookName,
 };
 use engine::ports::{DecisionList, PendingEffect, QueuedJob, Row, SourceBinding};
@@ -79,8 +79,7 @@ impl Key {
             Row::Record(record) => Self::record(record, position),
             Row::Hold(held) => Self::new(OPEN, format!("{}{}", holds(Some(&held.pipeline)), held.stage)),
             Row::Decision(list, decision) => Self::decision(list, decision),
-            // Whoever performed an effect knows what it is, not when it was decided.
-            Row::Effect(pending) => Self::new(OUTBOX, pending.effect.id()),
+            Row::Effect(pending) => Self::effect(&pending.effect),
             Row::Slot(slot) => Self::slot(slot),
             Row::CustomType(custom) => Self::custom_type(&custom.info.id),
             Row::CustomTypeCount(_) => Self::custom_type_count(),
@@ -167,6 +166,13 @@ impl Key {
         let text = serde_json::to_string(record).unwrap_or_default();
         let digest = digest(&[&text]);
         Self::new(history(record.execution), format!("RECORD#{}#{position:03}#{digest}", instant(record.at)))
+    }
+
+    /// Whoever performed an effect knows what it is, not when it was decided. Events come after all else: where the bus
+    /// is away for long, what executions wait for is still among those that are read.
+    pub(crate) fn effect(effect: &Effect) -> Self {
+        let last = if matches!(effect, Effect::PublishEvents { .. }) { "~" } else { "" };
+        Self::new(OUTBOX, format!("{last}{}", effect.id()))
     }
 
     fn slot(slot: &Slot) -> Self {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
-    ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Execution,
-    ExecutionId, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RollbackDecision, RuleRun,
-    Slot, StageName, StageState, Success, TaggedResource, Watch, Webhook, WebhookName,
+    ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect,
+    Execution, ExecutionId, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record,
+    RollbackDecision, RuleRun, Slot, StageName, StageState, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
     DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob,
@@ -264,6 +264,10 @@ impl<B: Backend> Store for Table<B> {
         }
         let next = last.filter(|_| rest.peek().is_some());
         Ok(Page { items, next })
+    }
+
+    async fn forget_effects(&self, effects: &[Effect]) -> Result<(), StoreError> {
+        self.backend.remove(effects.iter().map(Key::effect).collect()).await
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {

@@ -15,16 +15,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use domain::AlarmState;
+use domain::{AlarmState, Event};
 use engine::{Settings, World, ports::Clock};
 use jiff::{SignedDuration, Timestamp};
 use local_states::{Arn, States};
 use runtime::{ManualClock, SeededEntropy, Timer};
 use serde_json::Value;
 use store::{Memory, Table};
+use uuid::Uuid;
 
 pub(crate) use objects::ObjectsInMemory;
-pub(crate) use ports::{Alarms, Functions, Machines, Objects, Roles, Rows};
+pub(crate) use ports::{Alarms, Events, Functions, Machines, Objects, Roles, Rows};
 
 use crate::{
     chance::{Chance, Ids},
@@ -41,7 +42,7 @@ const DEFINITIONS: &str = "definitions";
 const BEGIN: &str = "2026-11-23T10:00:00Z";
 
 /// What the functions see.
-pub(crate) type SimWorld = World<Rows, Machines, Alarms, Functions, Objects, Roles>;
+pub(crate) type SimWorld = World<Rows, Machines, Alarms, Functions, Objects, Roles, Events>;
 
 /// A service that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,7 @@ pub(crate) enum Service {
     DynamoDb,
     S3,
     StepFunctions,
+    EventBridge,
     CloudWatch,
     Lambda,
     Sts,
@@ -85,6 +87,8 @@ pub(crate) struct State {
     outages: Vec<(Service, Timestamp)>,
     /// Events that Lambda has taken for the users' functions.
     pub(crate) invoked: VecDeque<(String, Value)>,
+    /// Events by their id, with how often each was published.
+    pub(crate) published: BTreeMap<Uuid, (Event, u32)>,
     /// State of each alarm by ARN, and since when.
     pub(crate) alarms: BTreeMap<String, (AlarmState, Timestamp)>,
     /// Requests so far.
@@ -104,6 +108,7 @@ impl Cloud {
             mutant,
             outages: Vec::new(),
             invoked: VecDeque::new(),
+            published: BTreeMap::new(),
             alarms: BTreeMap::new(),
             requests: 0,
             faults: 0,
@@ -125,6 +130,7 @@ impl Cloud {
         World::new(self.clock.clone(), Ids(SeededEntropy::new(seed ^ 0x4c47)), settings)
             .with_store(Rows(self.clone()))
             .with_machines(Machines { cloud: self.clone(), driven: self.states.driving(&self.machine) })
+            .with_events(Events(self.clone()))
             .with_alarms(Alarms(self.clone()))
             .with_functions(Functions(self.clone()))
             .with_objects(Objects(self.clone()))

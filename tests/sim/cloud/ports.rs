@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ConditionKind, ConditionRun, CustomType, CustomTypeCount,
-    Execution, ExecutionId, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record,
+    Effect, Event, Execution, ExecutionId, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record,
     RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
@@ -28,6 +28,9 @@ pub(crate) struct Machines {
     pub(crate) cloud: Cloud,
     pub(crate) driven: Driven,
 }
+
+/// EventBridge.
+pub(crate) struct Events(pub(crate) Cloud);
 
 /// CloudWatch.
 pub(crate) struct Alarms(pub(crate) Cloud);
@@ -94,6 +97,7 @@ impl Store for Rows {
         fn list_decisions(&self, list: &DecisionList, page: PageRequest) -> Page<RollbackDecision>;
         fn list_holds(&self, pipeline: Option<&PipelineName>, page: PageRequest) -> Page<OpenHold>;
         fn pending_effects(&self, page: PageRequest) -> Page<PendingEffect>;
+        fn forget_effects(&self, effects: &[Effect]) -> ();
         fn purge_history(&self, pipeline: &PipelineName, before: ExecutionId) -> bool;
     }
 
@@ -143,6 +147,20 @@ impl ports::Machines for Machines {
 
     async fn status(&self, machine: ports::Machine<'_>, name: &str) -> Result<Option<MachineStatus>, CloudError> {
         self.ask(self.driven.status(machine, name)).await
+    }
+}
+
+impl ports::Events for Events {
+    async fn publish(&self, _pipeline_arn: &str, events: &[Event]) -> Result<(), CloudError> {
+        let take = async {
+            let mut state = self.0.state();
+            for event in events {
+                let told = state.published.entry(event.id()).or_insert_with(|| (event.clone(), 0));
+                told.1 += 1;
+            }
+            Ok(())
+        };
+        self.0.request(Service::EventBridge, take, no_service).await
     }
 }
 

@@ -8,8 +8,10 @@ use std::{
     },
 };
 
-use domain::{AlarmChange, AlarmState};
-use engine::ports::{Alarms, Clock, CloudError, Credentials, Functions, Machine, MachineStatus, Machines, Roles};
+use domain::{AlarmChange, AlarmState, Event};
+use engine::ports::{
+    Alarms, Clock, CloudError, Credentials, Events, Functions, Machine, MachineStatus, Machines, Roles,
+};
 use jiff::{SignedDuration, Timestamp};
 use runtime::ManualClock;
 use serde_json::Value;
@@ -70,6 +72,21 @@ impl Machines for Told {
         }
         let is_known = self.actions.lock().unwrap().iter().any(|(_, known, _)| known == name);
         Ok(is_known.then(|| self.action_status.lock().unwrap().unwrap_or(MachineStatus::Running)))
+    }
+}
+
+/// What was published, and whether the bus is there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Published {
+    pub(crate) events: Arc<Mutex<Vec<Event>>>,
+    /// The bus does not answer; it may have taken the events all the same.
+    pub(crate) away: Arc<AtomicBool>,
+}
+
+impl Events for Published {
+    async fn publish(&self, _: &str, events: &[Event]) -> Result<(), CloudError> {
+        self.events.lock().unwrap().extend_from_slice(events);
+        if self.away.load(SeqCst) { Err(CloudError::Unavailable("no answer".into())) } else { Ok(()) }
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use store::Table;
 
 use crate::{
-    cloud::{AnyRole, Invoked, SetAlarms, SteadyClock, Told},
+    cloud::{AnyRole, Invoked, Published, SetAlarms, SteadyClock, Told},
     objects::MemoryObjects,
 };
 
@@ -24,10 +24,11 @@ pub(crate) const ANA: &str = "arn:aws:iam::111122223333:user/AKIDANA";
 pub(crate) const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
 pub(crate) struct Bench {
-    pub(crate) world: World<Table, Told, SetAlarms, Invoked, MemoryObjects, AnyRole>,
+    pub(crate) world: World<Table, Told, SetAlarms, Invoked, MemoryObjects, AnyRole, Published>,
     pub(crate) objects: MemoryObjects,
     pub(crate) invoked: Invoked,
     pub(crate) alarms: SetAlarms,
+    pub(crate) published: Published,
     tokens: AtomicUsize,
 }
 
@@ -63,15 +64,17 @@ impl Bench {
         store::create_table(&client, &config.table).await.unwrap();
         let settings = Settings { account: config.account, region: config.region, bucket: config.bucket };
         let (objects, invoked, alarms) = (MemoryObjects::default(), Invoked::default(), SetAlarms::default());
+        let published = Published::default();
         objects.store("uploads", "app.zip", "release 1");
         let world = World::new(clock, SeededEntropy::new(7), settings)
             .with_store(Table::new(client, config.table))
             .with_machines(Told::default())
+            .with_events(published.clone())
             .with_alarms(alarms.clone())
             .with_functions(invoked.clone())
             .with_objects(objects.clone())
             .with_roles(AnyRole);
-        Self { world, objects, invoked, alarms, tokens: AtomicUsize::new(0) }
+        Self { world, objects, invoked, alarms, published, tokens: AtomicUsize::new(0) }
     }
 
     /// A bench with the pipeline `shop`, whose first execution has passed it.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use local::{
-    Access, Options, PORT, System, UserFunction,
+    Access, EventOptions, Options, PORT, System, UserFunction,
     demo::{Client, Narrator, PIPELINE, SITE, SMOKE_CHECK, Story, smoke_check, timeline, with_short_ids},
 };
 
@@ -47,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
         port: arguments.port.unwrap_or(if arguments.once { 0 } else { PORT }),
         functions: vec![function],
         endpoints: Vec::new(),
+        events: EventOptions::default(),
         access: Access::default(),
     })
     .await?;

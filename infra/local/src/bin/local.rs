@@ -3,7 +3,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::Parser;
-use local::{Access, Endpoint, Keys, Options, PORT, System, UserFunction};
+use local::{Access, Endpoint, EventOptions, Keys, Options, PORT, System, UserFunction};
 
 /// Serves Lastgood with stand-ins for the AWS services it uses, at one address, until Ctrl-C.
 #[derive(Debug, Parser)]
@@ -31,11 +31,24 @@ struct Arguments {
     /// codebuild=http://127.0.0.1:5000. May be given several times.
     #[arg(long = "endpoint", value_name = "SERVICE=URL")]
     endpoints: Vec<Endpoint>,
+    /// Prints each event, such as that an execution has failed, as one line of JSON.
+    #[arg(long)]
+    events: bool,
+    /// Hands each event to a function, as a rule of EventBridge would; name it with --function too.
+    #[arg(long, value_name = "FUNCTION")]
+    on_event: Option<String>,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(name) = &arguments.on_event {
+        let known = arguments.functions.iter().any(|function| function.name == *name);
+        anyhow::ensure!(
+            known,
+            "--on-event names the function '{name}', which is not there. Add --function {name}=PATH."
+        );
+    }
     // It warns of every conditional write that is refused, which is how writers take turns.
     runtime::init_logs("lastgood-local", "dynoxide=error");
     let data = arguments.data.display().to_string();
@@ -46,6 +59,7 @@ async fn main() -> anyhow::Result<()> {
         port: arguments.port,
         functions: arguments.functions,
         endpoints: arguments.endpoints,
+        events: EventOptions { print: arguments.events, on_event: arguments.on_event },
         access: Access { bind: arguments.bind, keys, strict: arguments.strict },
     };
     let mut system = System::start(options).await?;
@@ -59,6 +73,7 @@ async fn main() -> anyhow::Result<()> {
         _ => println!("  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any"),
     }
     println!("  aws codepipeline list-pipelines");
+    println!("  curl {endpoint}/_events");
     tokio::select! {
         () = system.run() => anyhow::bail!("a part of the system ended unexpectedly; see the log above"),
         _ = tokio::signal::ctrl_c() => Ok(()),

@@ -9,7 +9,7 @@ use aws_sdk_s3::{
     types::{BucketVersioningStatus, EventBridgeConfiguration, NotificationConfiguration, VersioningConfiguration},
 };
 use engine::ports::Clock;
-use local::{Access, Options, System};
+use local::{Access, EventOptions, Options, System};
 use runtime::{Config, SystemClock};
 use serde_json::{Value, json};
 
@@ -133,6 +133,7 @@ impl Bench {
             port: 0,
             functions: Vec::new(),
             endpoints: Vec::new(),
+            events: EventOptions::default(),
             access: Access::default(),
         };
         let system = System::start(options).await?;

@@ -188,7 +188,7 @@ fn a_dead_execution_holds_nothing() {
     assert_eq!(*table.phase(1), Phase::Failed { stage: None });
     // Asked to stop.
     let mut table = failing();
-    table.executions.get_mut(&id(2)).unwrap().advance(&PhaseEvent::RequestStop, super::at(0)).unwrap();
+    table.request_stop(2);
     close(&mut table, 2).unwrap();
     assert_eq!((table.phase(2), table.inside("Deploy")), (&Phase::Stopped, Some(id(3))));
     // A rollback whose machine never started.

@@ -233,8 +233,7 @@ fn a_stop_waits_for_the_run_inside() {
     let mut table = Table::new(QUEUED, 2);
     let first = table.ask(1, "a", None);
     table.ask(2, "b", None);
-    let row = table.executions.get_mut(&id(1)).unwrap();
-    row.advance(&crate::PhaseEvent::RequestStop, super::at(2_000)).unwrap();
+    table.request_stop(1);
     assert_eq!(table.ask(1, "a", None), first, "the answer that may have been lost");
     assert_eq!(table.inside("Source"), Some(id(1)));
     let answers = table.finish(1, "Source", StageResult::Succeeded, "c");

@@ -2,6 +2,7 @@
 
 mod condition;
 mod digest;
+mod events;
 mod failure;
 mod gate;
 mod preview;
@@ -9,6 +10,7 @@ mod retry;
 mod rollback;
 mod stop;
 mod table;
+mod told;
 mod transition;
 mod walk;
 mod world;

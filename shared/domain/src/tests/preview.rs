@@ -158,6 +158,7 @@ fn the_expected_duration_is_the_median_of_successes() {
             left_at: Some(at(10 + seconds)),
             revoked_by: None,
             attempt: 1,
+            retried_at: None,
             auto_retried: false,
             kept: Vec::new(),
         };

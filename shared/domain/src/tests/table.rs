@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{at, execution, id, stage};
+use super::{at, execution, id, stage, told::Told};
 use crate::{
     AlarmSnapshot, Changes, Effect, Execution, ExecutionId, ExecutionMode, GateAnswer, GateEvent, Live, Phase,
     PipelineView, Rejected, RollbackCause, RollbackOrder, StageIndex, StageName, StageReport, StageState, Success,
@@ -23,6 +23,8 @@ pub(super) struct Table {
     pub(super) successes: BTreeMap<(StageName, Timestamp, ExecutionId), Success>,
     pub(super) watches: BTreeMap<(String, StageName, String), Watch>,
     pub(super) alarms: BTreeMap<String, AlarmSnapshot>,
+    /// What events have told.
+    pub(super) told: Told,
     /// Second of the clock.
     pub(super) clock: i64,
 }
@@ -51,6 +53,7 @@ impl Table {
             successes: BTreeMap::new(),
             watches: BTreeMap::new(),
             alarms: BTreeMap::new(),
+            told: Told::default(),
             clock: 1_000,
         }
     }
@@ -72,6 +75,7 @@ impl Table {
     /// Stores all of `changes`, or nothing and tells why not. Answers with the effects to perform.
     pub(super) fn store(&mut self, changes: Changes) -> Result<Vec<Effect>, Conflict> {
         self.check(&changes)?;
+        self.told.listen(&changes, self.clock);
         for (name, mut row) in changes.stages {
             row.version += 1;
             self.stages.insert(name, row);
@@ -164,6 +168,15 @@ impl Table {
 
     pub(super) fn index_of(&mut self, name: &str) -> &mut StageIndex {
         self.index.stages.iter_mut().find(|index| index.name.as_str() == name).unwrap()
+    }
+
+    /// A stop is asked for that waits for what runs.
+    pub(super) fn request_stop(&mut self, n: u128) {
+        let before = self.execution(n).clone();
+        let mut row = before.clone();
+        row.advance(&crate::PhaseEvent::RequestStop, self.now()).unwrap();
+        let [executions, before] = [row, before].map(|row| BTreeMap::from([(row.id, row)]));
+        self.store(Changes { executions, before, ..Changes::default() }).unwrap();
     }
 
     /// What the gate decides for `machine`, or for the current one of the execution.

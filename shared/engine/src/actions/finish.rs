@@ -105,6 +105,7 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
                 // Most actions leave nothing behind for others: then there is nothing to store.
                 if execution != before {
                     execution.updated_at = world.now();
+                    changes.before.insert(before.id, before);
                     changes.executions.insert(execution.id, execution);
                 }
             }

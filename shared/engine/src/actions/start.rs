@@ -127,6 +127,7 @@ async fn new_run<W: HasStore>(
         pipeline: input.pipeline.clone(),
         execution: execution.id,
         pipeline_version: execution.pipeline_version,
+        execution_attempt: execution.attempt,
         stage: input.stage.clone(),
         action: input.action.clone(),
         action_type: action.action_type_id.clone(),

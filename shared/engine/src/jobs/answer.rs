@@ -12,6 +12,7 @@ use crate::{
     actions::{Finished, finish, holds_stage},
     commit,
     commit::{store, until_stored},
+    outbox::perform_and_forget,
     ports::Store,
 };
 
@@ -173,12 +174,11 @@ async fn continue_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
             return Ok(Vec::new());
         }
         let changes = continued(world.now(), &job, run, continuation, success)?;
-        store(world, &job.pipeline, &changes).await?;
-        Ok(changes.effects)
+        store(world, &job.pipeline, &changes).await
     })
     .await?;
     for effect in &effects {
-        commit::perform_and_forget(world, effect).await;
+        perform_and_forget(world, effect).await;
         invoke_and_forget(world, effect).await;
     }
     Ok(())

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     EngineError, HasFunctions, HasMachines, HasRoles, HasStore,
     actions::{Finished, finish},
-    commit::forget,
+    outbox::forget,
     ports::{CloudError, Functions, Roles, Store},
 };
 

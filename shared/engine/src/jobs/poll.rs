@@ -148,7 +148,7 @@ async fn store_dispatched<W: HasStore + HasMachines>(
             }
             Ok(false)
         }
-        other => other.map(|()| true),
+        other => other.map(|_| true),
     }
 }
 
@@ -174,7 +174,7 @@ async fn close<W: HasStore>(world: &W, job: &Job) -> Result<(), EngineError> {
     match store(world, &job.pipeline, &Changes { jobs: vec![closed], ..Changes::default() }).await {
         // Somebody else is at it.
         Err(EngineError::Contended) => Ok(()),
-        other => other,
+        other => other.map(drop),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use domain::AlarmChange;
+use domain::{AlarmChange, Event};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -73,6 +73,13 @@ pub trait Machines: Send + Sync {
         machine: Machine<'_>,
         name: &str,
     ) -> impl Future<Output = Result<Option<MachineStatus>, CloudError>> + Send;
+}
+
+/// The event bus that changes of state are told on.
+pub trait Events: Send + Sync {
+    /// Publishes `events` about the pipeline whose ARN is `pipeline_arn`, any number of them. Where this fails, some may
+    /// have been published all the same: to publish all of them again is harmless, since each has its id.
+    fn publish(&self, pipeline_arn: &str, events: &[Event]) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
 /// CloudWatch alarms.

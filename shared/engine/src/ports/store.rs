@@ -461,6 +461,9 @@ pub trait Store: Send + Sync {
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<PendingEffect>, StoreError>> + Send;
 
+    /// Takes effects that were performed out of the outbox. Where this fails, some may be gone all the same.
+    fn forget_effects(&self, effects: &[Effect]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Stores all writes or none. At most [`WRITES_MAX`] of them, each of another row.
     fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
