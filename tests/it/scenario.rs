@@ -161,6 +161,52 @@ async fn a_failing_stage_is_tried_once_more_and_then_rolled_back() {
     assert_eq!(world.page(name).await, "flaky");
     let seen = seen.lock().expect("no handler panicked").clone();
     assert_eq!(seen, ["good", "flaky", "flaky", "broken", "broken", "flaky"]);
+    let tried_twice = [
+        "STARTED",
+        "Source STARTED",
+        "Source/Upload STARTED",
+        "Source/Upload SUCCEEDED",
+        "Source SUCCEEDED",
+        "Deploy STARTED",
+        "Deploy/Publish STARTED",
+        "Deploy/Publish SUCCEEDED",
+        "Deploy/Check STARTED",
+        "Deploy/Check FAILED",
+        "Deploy RESUMED",
+        "Deploy/Check STARTED",
+        "Deploy/Check FAILED",
+        "Deploy FAILED",
+        "FAILED",
+    ];
+    told(&world, &broken, &tried_twice).await;
+    let back = [
+        "Deploy STARTED",
+        "Deploy SUCCEEDED",
+        "Deploy/Check STARTED",
+        "Deploy/Check SUCCEEDED",
+        "Deploy/Publish STARTED",
+        "Deploy/Publish SUCCEEDED",
+        "STARTED",
+        "SUCCEEDED",
+    ];
+    told(&world, &rollback, &back).await;
+    let event = world.system.events().into_iter().find(|event| {
+        event["detail"]["execution-id"] == rollback["pipelineExecutionId"]
+            && event["detail"]["state"] == "STARTED"
+            && event["detail"].get("stage").is_none()
+    });
+    let detail = event.expect("it was told")["detail"].clone();
+    assert_eq!((&detail["rollback-stage"], &detail["rollback-cause"]), (&json!("Deploy"), &json!("STAGE_FAILED")));
+    assert_eq!(detail["rollback-target-execution-id"], flaky["pipelineExecutionId"]);
+    assert_eq!(detail["rollback-undone-execution-id"], broken["pipelineExecutionId"]);
+}
+
+/// Waits until exactly `expected` was told of the execution.
+async fn told(world: &World, execution: &Value, expected: &[&str]) {
+    let mut expected: Vec<String> = expected.iter().map(|line| (*line).to_owned()).collect();
+    expected.sort();
+    eventually(&format!("{expected:?} of {execution}"), async || (world.told(execution) == expected).then_some(()))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! A whole system in this process, and what tests do with it: everything through its address, as a user would.
 
 use std::{
+    collections::BTreeMap,
     io::{Cursor, Write},
     sync::Arc,
     time::Duration,
@@ -182,6 +183,25 @@ impl World {
         let name = text(&input["name"]);
         let started = self.call("StartPipelineExecution", input).await;
         self.ended(&name, &text(&started["pipelineExecutionId"])).await
+    }
+
+    /// What events told of an execution, such as `Deploy/Publish STARTED`, sorted: the bus keeps no order. Each once.
+    pub(crate) fn told(&self, execution: &Value) -> Vec<String> {
+        let mut told = BTreeMap::new();
+        for event in self.system.events() {
+            let detail = &event["detail"];
+            if detail["execution-id"] == execution["pipelineExecutionId"] {
+                let place = match (detail["stage"].as_str(), detail["action"].as_str()) {
+                    (Some(stage), Some(action)) => format!("{stage}/{action} "),
+                    (Some(stage), None) => format!("{stage} "),
+                    _ => String::new(),
+                };
+                told.insert(text(&detail["event-id"]), place + &text(&detail["state"]));
+            }
+        }
+        let mut told: Vec<String> = told.into_values().collect();
+        told.sort();
+        told
     }
 
     /// All rollbacks, newest first.

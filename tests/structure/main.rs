@@ -8,6 +8,7 @@
 
 mod contracts;
 mod directions;
+mod events;
 mod machine;
 mod machines;
 mod phases;

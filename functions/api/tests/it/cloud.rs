@@ -162,9 +162,8 @@ impl SteadyClock {
         Self(ManualClock::new("2026-11-23T10:00:00Z".parse().unwrap()))
     }
 
-    /// Lets time pass.
-    pub(crate) fn pass(&self, time: SignedDuration) {
-        self.0.advance_to(self.0.now() + time);
+    pub(crate) fn advance(&self, by: SignedDuration) {
+        self.0.advance_to(self.0.now() + by);
     }
 }
 

@@ -29,6 +29,7 @@ mod state;
 mod stops;
 mod tags;
 mod targets;
+mod told;
 mod transitions;
 mod webhooks;
 mod workers;
