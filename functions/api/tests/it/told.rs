@@ -157,7 +157,7 @@ async fn a_bus_that_is_away_for_a_day_is_given_up() {
     bench.published.away.store(true, SeqCst);
     bench.ok("CreatePipeline", json!({"pipeline": crate::world::shop()})).await;
     assert_eq!(engine::reconcile(&bench.world, false).await.unwrap().events_lost, 0);
-    clock.advance(SignedDuration::from_hours(25));
+    clock.pass(SignedDuration::from_hours(25));
     let done = engine::reconcile(&bench.world, false).await.unwrap();
     assert_eq!((done.events_lost, outbox(&bench).await), (1, vec![]));
 }
