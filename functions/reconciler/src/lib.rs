@@ -1,11 +1,13 @@
 //! Every minute: finishes what a crash, a lost event or a lost answer left behind.
 //!
 //! **May touch**: everything that an effect may touch: the table, Step Functions, CloudWatch, artifacts, the user's
-//! functions, the roles of pipelines.
+//! functions, the event bus, topics of SNS, the roles of pipelines.
 //!
 //! **Architecture invariants**: decides nothing of its own; it delivers what was decided, and asks the same judge.
 
-use engine::{EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Reconciled};
+use engine::{
+    EngineError, HasAlarms, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore, Reconciled,
+};
 use serde::Deserialize;
 
 /// A tick. A schedule's event has no members that matter.
@@ -22,7 +24,7 @@ pub struct Tick {
 /// Those of the first service that did not answer; what was not reached is found at the next tick.
 pub async fn handle<W>(world: &W, tick: Tick) -> Result<(), EngineError>
 where
-    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
+    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasNotifications + HasObjects + HasRoles,
 {
     let done = engine::reconcile(world, !tick.alone).await?;
     log(&done);

@@ -1,6 +1,6 @@
 //! Wiring: the handler over AWS.
 
-use aws::{CloudWatchAlarms, EventBus, LambdaFunctions, StepFunctions, StsRoles, s3::S3Objects};
+use aws::{CloudWatchAlarms, EventBus, LambdaFunctions, SnsTopics, StepFunctions, StsRoles, s3::S3Objects};
 use engine::World;
 use runtime::{Config, SystemClock, SystemEntropy};
 use store::Table;
@@ -16,6 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_alarms(CloudWatchAlarms::connect(&sdk))
         .with_functions(LambdaFunctions::connect(&sdk))
         .with_objects(S3Objects::connect(&sdk))
-        .with_roles(StsRoles::connect(&sdk));
+        .with_roles(StsRoles::connect(&sdk))
+        .with_notifications(SnsTopics::connect(&sdk));
     runtime::serve("reconciler", |tick, _| reconciler::handle(&world, tick)).await
 }

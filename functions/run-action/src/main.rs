@@ -1,6 +1,6 @@
 //! Wiring: the handler over AWS.
 
-use aws::{EventBus, LambdaFunctions, StepFunctions, StsRoles, s3::S3Objects};
+use aws::{EventBus, LambdaFunctions, SnsTopics, StepFunctions, StsRoles, s3::S3Objects};
 use engine::{World, ports::Clock};
 use jiff::Timestamp;
 use runtime::{Config, SystemClock, SystemEntropy};
@@ -19,7 +19,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_events(EventBus::connect(&sdk, &config.event_bus))
         .with_functions(LambdaFunctions::connect(&sdk))
         .with_objects(S3Objects::connect(&sdk))
-        .with_roles(StsRoles::connect(&sdk));
+        .with_roles(StsRoles::connect(&sdk))
+        .with_notifications(SnsTopics::connect(&sdk));
     runtime::serve("run-action", async |input, deadline: Timestamp| {
         let out_of_time = || SystemClock.now().as_millisecond() + RESERVE_MS > deadline.as_millisecond();
         run_action::handle(&world, input, &out_of_time).await

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use axum::body::Body;
@@ -48,6 +51,7 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     /// Newest first.
     kept: Mutex<VecDeque<Value>>,
+    taken: AtomicU64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,12 +83,17 @@ impl EventBus {
         clock: Arc<dyn Timer>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self(Arc::new(Inner { options, functions, clock, entropy, kept: Mutex::default() }))
+        Self(Arc::new(Inner { options, functions, clock, entropy, kept: Mutex::default(), taken: AtomicU64::new(0) }))
     }
 
     /// The newest events, newest first.
     pub(crate) fn newest(&self) -> Vec<Value> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Events taken since the start.
+    pub(crate) fn taken(&self) -> u64 {
+        self.0.taken.load(Relaxed)
     }
 
     pub(crate) async fn call(&self, request: Request<Body>) -> Response<Body> {
@@ -150,6 +159,7 @@ impl EventBus {
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push_front(event);
         kept.truncate(KEPT_MAX);
+        self.0.taken.fetch_add(1, Relaxed);
         Ok(id)
     }
 

@@ -17,6 +17,7 @@ use crate::{
     access::{Caller, Gate},
     dynamodb::DynamoDb,
     event_bus::{EVENTS_PATH, EventBus},
+    topics::{MESSAGES_PATH, Topics},
 };
 
 /// Largest body of an API request: API Gateway's limit (spec 10.3).
@@ -31,6 +32,7 @@ pub(crate) struct Services {
     pub(crate) lambda: Router,
     pub(crate) sts: Router,
     pub(crate) events: EventBus,
+    pub(crate) topics: Topics,
     pub(crate) dynamodb: DynamoDb,
     pub(crate) functions: Functions,
 }
@@ -47,6 +49,7 @@ pub(crate) enum Service {
     Lambda,
     Sts,
     Events,
+    Sns,
 }
 
 /// The router that serves everything.
@@ -73,6 +76,7 @@ impl Services {
             Service::Webhooks => return self.call_api(request, api::WEBHOOK_ROUTE, None).await,
             Service::DynamoDb => return self.dynamodb.call(request).await,
             Service::Events => return self.events.call(request).await,
+            Service::Sns => return self.topics.call(request).await,
             Service::S3 => &self.s3,
             Service::States => &self.states,
             Service::CloudWatch => &self.cloudwatch,
@@ -163,11 +167,21 @@ impl Service {
             Self::Lambda => &["lambda"],
             Self::Sts => &["sts"],
             Self::Events => &["events"],
+            Self::Sns => &["sns"],
         }
     }
 
-    const ALL: [Self; 8] =
-        [Self::Api, Self::S3, Self::DynamoDb, Self::States, Self::CloudWatch, Self::Lambda, Self::Sts, Self::Events];
+    const ALL: [Self; 9] = [
+        Self::Api,
+        Self::S3,
+        Self::DynamoDb,
+        Self::States,
+        Self::CloudWatch,
+        Self::Lambda,
+        Self::Sts,
+        Self::Events,
+        Self::Sns,
+    ];
 
     fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|service| service.names().contains(&name))
@@ -195,6 +209,7 @@ fn service_of(request: &Request<Body>) -> Service {
         name if name.starts_with("GraniteServiceVersion") => Service::CloudWatch,
         "AWSEvents" => Service::Events,
         "" if path == EVENTS_PATH => Service::Events,
+        "" if path == MESSAGES_PATH => Service::Sns,
         "" if path.starts_with("/2015-03-31/functions") => Service::Lambda,
         "" if path == "/console" || path.starts_with("/console/") => Service::Api,
         "" => Service::S3,
@@ -237,6 +252,7 @@ mod tests {
             ("lambda", Service::Lambda),
             ("sts", Service::Sts),
             ("events", Service::Events),
+            ("sns", Service::Sns),
         ] {
             let signature =
                 format!("AWS4-HMAC-SHA256 Credential=AKIA/20261123/eu-west-1/{service}/aws4_request, Signature=0");
@@ -252,6 +268,7 @@ mod tests {
             (vec![("x-amz-target", "AWSStepFunctions.ListExecutions")], "/", Service::States),
             (vec![("x-amz-target", "AWSEvents.PutEvents")], "/", Service::Events),
             (vec![], "/_events", Service::Events),
+            (vec![], "/_messages", Service::Sns),
             (vec![], "/events", Service::S3),
             (vec![("x-amz-target", "Lastgood_20261201.ListRollbackCandidates")], "/", Service::Api),
             (vec![], "/service/CodePipeline_20150709/operation/ListPipelines", Service::Api),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use aws::{CloudWatchAlarms, EventBus, LambdaFunctions, StepFunctions, StsRoles, s3::S3Objects};
+use aws::{CloudWatchAlarms, EventBus, LambdaFunctions, SnsTopics, StepFunctions, StsRoles, s3::S3Objects};
 use aws_types::SdkConfig;
 use engine::{EngineError, World};
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ const RESERVE_MS: i64 = 20_000;
 
 /// Everything a function may touch, over the AWS SDK.
 pub(crate) type LocalWorld =
-    World<Table, StepFunctions, CloudWatchAlarms, LambdaFunctions, S3Objects, StsRoles, EventBus>;
+    World<Table, StepFunctions, CloudWatchAlarms, LambdaFunctions, S3Objects, StsRoles, EventBus, SnsTopics>;
 
 /// The settings a function would find in its environment.
 pub(crate) fn config() -> anyhow::Result<Config> {
@@ -50,6 +50,7 @@ pub(crate) fn world(
         .with_functions(LambdaFunctions::connect(sdk))
         .with_objects(S3Objects::connect(sdk))
         .with_roles(StsRoles::connect(sdk))
+        .with_notifications(SnsTopics::connect(sdk))
 }
 
 /// Registers the functions under the names they have in AWS.

@@ -16,6 +16,7 @@ mod handlers;
 mod machines;
 mod services;
 mod system;
+mod topics;
 
 pub use access::{Access, Keys, KeysError};
 pub use data_dir::DataDirError;

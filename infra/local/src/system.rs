@@ -31,6 +31,7 @@ use crate::{
     front::{self, Services},
     handlers, machines,
     services::{Endpoint, ServiceClient},
+    topics::Topics,
 };
 
 /// How often the reconciler looks, as the schedule in the template.
@@ -85,6 +86,7 @@ pub struct System {
     functions: Functions,
     states: States,
     events: EventBus,
+    topics: Topics,
     world: Arc<handlers::LocalWorld>,
     tasks: JoinSet<()>,
     _stop: watch::Sender<bool>,
@@ -117,6 +119,7 @@ impl System {
         let cloudwatch = CloudWatch::open(&data.of("cloudwatch"), clock.clone(), entropy.clone())?;
         let states = States::open(&data.of("states"), clock.clone(), entropy.clone(), invoker.clone())?;
         let events = EventBus::new(options.events, functions.clone(), clock.clone(), entropy.clone());
+        let topics = Topics::new(clock.clone(), entropy.clone());
         let services = Services {
             gate,
             s3: s3.router(),
@@ -125,6 +128,7 @@ impl System {
             lambda: functions.router(),
             sts: functions.sts_router(),
             events: events.clone(),
+            topics: topics.clone(),
             dynamodb: DynamoDb::start(&data.of("dynamodb"), stopped).await?,
             functions: functions.clone(),
         };
@@ -145,7 +149,7 @@ impl System {
         tasks.spawn(s3.deliver(invoker.clone()));
         tasks.spawn(cloudwatch.run(invoker));
         tasks.spawn(reconcile(functions.clone(), clock));
-        Ok(Self { address, functions, states, events, world, tasks, _stop: stop, _data: data })
+        Ok(Self { address, functions, states, events, topics, world, tasks, _stop: stop, _data: data })
     }
 
     /// The one address, for `AWS_ENDPOINT_URL` on this machine.
@@ -171,6 +175,16 @@ impl System {
     /// The newest events on the bus, newest first, in EventBridge's form.
     pub fn events(&self) -> Vec<Value> {
         self.events.newest()
+    }
+
+    /// Events on the bus since the start.
+    pub fn events_taken(&self) -> u64 {
+        self.events.taken()
+    }
+
+    /// The newest messages to topics, newest first.
+    pub fn messages(&self) -> Vec<Value> {
+        self.topics.newest()
     }
 
     /// Registers a function that lives in this process, for benchmarks and tests.

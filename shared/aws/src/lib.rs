@@ -37,6 +37,8 @@ mod replies;
 pub mod s3;
 #[cfg(feature = "sfn")]
 mod sfn;
+#[cfg(feature = "sns")]
+mod sns;
 #[cfg(feature = "sts")]
 mod sts;
 
@@ -48,5 +50,7 @@ pub use eventbridge::EventBus;
 pub use lambda::LambdaFunctions;
 #[cfg(feature = "sfn")]
 pub use sfn::StepFunctions;
+#[cfg(feature = "sns")]
+pub use sns::SnsTopics;
 #[cfg(feature = "sts")]
 pub use sts::StsRoles;

@@ -157,6 +157,13 @@ pub enum Effect {
         /// The job.
         job: Uuid,
     },
+    /// Tell those who can approve that an approval waits. They may be told twice.
+    NotifyApproval {
+        /// The job of the approval, whose id is the token that answers it.
+        job: Uuid,
+        /// Until when it can be answered.
+        expires: Timestamp,
+    },
     /// Abandon the runs of an execution that may not act any more, and answer whoever waits for them.
     AbandonRuns {
         /// Its pipeline.
@@ -201,6 +208,7 @@ impl Effect {
             Self::InvokeJob { job } => ("InvokeJob", job.to_string()),
             Self::DriveAction { job } => ("DriveAction", job.to_string()),
             Self::StopAction { job } => ("StopAction", job.to_string()),
+            Self::NotifyApproval { job, .. } => ("NotifyApproval", job.to_string()),
             Self::AbandonRuns { execution, attempt, .. } => ("AbandonRuns", format!("{execution} {attempt}")),
             Self::CancelWaiting { pipeline, version } => ("CancelWaiting", format!("{pipeline} {version}")),
             Self::PublishEvents { events, .. } => {

@@ -7,6 +7,7 @@
 
 mod action_type;
 mod admission;
+mod approval;
 mod changes;
 mod compatibility;
 mod condition;
@@ -51,6 +52,7 @@ pub use action_type::{
     ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind, action_machine, action_machines,
 };
 pub use admission::admit_waiting;
+pub use approval::{ApprovalNotice, approval_notice};
 pub use changes::{Changes, Effect, Record, Waiting};
 pub use compatibility::{Deviation, Severity, differences};
 pub use condition::{

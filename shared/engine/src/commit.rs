@@ -240,6 +240,7 @@ pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effe
         | Effect::CancelWaiting { .. }
         | Effect::DriveAction { .. }
         | Effect::InvokeJob { .. }
+        | Effect::NotifyApproval { .. }
         | Effect::PublishEvents { .. }
         | Effect::PurgeHistory { .. }
         | Effect::StopAction { .. } => return None,

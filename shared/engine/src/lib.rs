@@ -65,5 +65,6 @@ pub use trigger::{Upload, object_uploaded};
 pub use watch::{Judged, alarm_changed};
 pub use webhooks::{WEBHOOKS_MAX, delete_webhook, list_webhooks, put_webhook};
 pub use world::{
-    HasAlarms, HasBasics, HasEvents, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, Settings, World,
+    HasAlarms, HasBasics, HasEvents, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
+    Settings, World,
 };

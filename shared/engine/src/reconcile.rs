@@ -4,13 +4,13 @@ use domain::{AlarmState, Effect, ExecutionId, PipelineName, Watch};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    EngineError, HasAlarms, HasEvents, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
+    EngineError, HasAlarms, HasEvents, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
     actions::{let_go, look_after},
     alarms, commit,
     commit::{reread, until_stored},
     condition::look_at_open,
     gate::{load_into, load_waiting},
-    jobs::invoke_and_forget,
+    jobs::{invoke_and_forget, notify_and_forget},
     outbox::{forget, perform_and_forget, publish},
     pipelines::cancel_and_forget,
     ports::{
@@ -61,7 +61,7 @@ pub struct Reconciled {
 /// The first error of a service; what was not reached is found again next time.
 pub async fn reconcile<W>(world: &W, patient: bool) -> Result<Reconciled, EngineError>
 where
-    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
+    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasNotifications + HasObjects + HasRoles,
 {
     let now = world.now();
     let mut done = Reconciled::default();
@@ -74,7 +74,7 @@ where
 
 async fn redeliver<W>(world: &W, until: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
 where
-    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasRoles,
+    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasNotifications + HasRoles,
 {
     let (mut after, mut bus_is_away) = (None, false);
     loop {
@@ -83,6 +83,7 @@ where
             match &pending.effect {
                 Effect::CancelWaiting { .. } => cancel_and_forget(world, &pending.effect).await,
                 Effect::InvokeJob { .. } => invoke_and_forget(world, &pending.effect).await,
+                Effect::NotifyApproval { .. } => notify_and_forget(world, &pending.effect).await,
                 Effect::PublishEvents { .. } => {
                     let told = !bus_is_away && tell(world, pending, &mut bus_is_away).await;
                     if !told {

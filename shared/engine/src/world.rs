@@ -4,7 +4,7 @@ use domain::ExecutionId;
 use jiff::Timestamp;
 use uuid::Builder;
 
-use crate::ports::{Alarms, Clock, Entropy, Events, Functions, Machines, Objects, Roles, Store};
+use crate::ports::{Alarms, Clock, Entropy, Events, Functions, Machines, Notifications, Objects, Roles, Store};
 
 /// Facts about the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,9 +107,13 @@ capability! {
     /// May assume the roles of pipelines.
     HasRoles: HasBasics, Roles, roles
 }
+capability! {
+    /// May send messages to people.
+    HasNotifications: HasBasics, Notifications, notifications
+}
 
 /// A world put together from adapters. What is left out (`()`) cannot be used: the use case would not compile.
-pub struct World<S = (), M = (), A = (), F = (), O = (), R = (), E = ()> {
+pub struct World<S = (), M = (), A = (), F = (), O = (), R = (), E = (), N = ()> {
     clock: Box<dyn Clock>,
     entropy: Box<dyn Entropy>,
     settings: Settings,
@@ -120,6 +124,7 @@ pub struct World<S = (), M = (), A = (), F = (), O = (), R = (), E = ()> {
     objects: O,
     roles: R,
     events: E,
+    notifications: N,
 }
 
 impl World {
@@ -136,6 +141,7 @@ impl World {
             objects: (),
             roles: (),
             events: (),
+            notifications: (),
         }
     }
 }
@@ -159,40 +165,44 @@ macro_rules! with {
 
 with! {
     /// Adds the table.
-    with_store, store, S, [], [M, A, F, O, R, E], [machines, alarms, functions, objects, roles, events]
+    with_store, store, S, [], [M, A, F, O, R, E, N], [machines, alarms, functions, objects, roles, events, notifications]
 }
 with! {
     /// Adds state machines.
-    with_machines, machines, M, [S], [A, F, O, R, E], [store, alarms, functions, objects, roles, events]
+    with_machines, machines, M, [S], [A, F, O, R, E, N], [store, alarms, functions, objects, roles, events, notifications]
 }
 with! {
     /// Adds alarms.
-    with_alarms, alarms, A, [S, M], [F, O, R, E], [store, machines, functions, objects, roles, events]
+    with_alarms, alarms, A, [S, M], [F, O, R, E, N], [store, machines, functions, objects, roles, events, notifications]
 }
 with! {
     /// Adds functions.
-    with_functions, functions, F, [S, M, A], [O, R, E], [store, machines, alarms, objects, roles, events]
+    with_functions, functions, F, [S, M, A], [O, R, E, N], [store, machines, alarms, objects, roles, events, notifications]
 }
 with! {
     /// Adds objects.
-    with_objects, objects, O, [S, M, A, F], [R, E], [store, machines, alarms, functions, roles, events]
+    with_objects, objects, O, [S, M, A, F], [R, E, N], [store, machines, alarms, functions, roles, events, notifications]
 }
 with! {
     /// Adds roles.
-    with_roles, roles, R, [S, M, A, F, O], [E], [store, machines, alarms, functions, objects, events]
+    with_roles, roles, R, [S, M, A, F, O], [E, N], [store, machines, alarms, functions, objects, events, notifications]
 }
 
 with! {
     /// Adds the event bus.
-    with_events, events, E, [S, M, A, F, O, R], [], [store, machines, alarms, functions, objects, roles]
+    with_events, events, E, [S, M, A, F, O, R], [N], [store, machines, alarms, functions, objects, roles, notifications]
+}
+with! {
+    /// Adds messages to people.
+    with_notifications, notifications, N, [S, M, A, F, O, R, E], [], [store, machines, alarms, functions, objects, roles, events]
 }
 
 /// Shorthand for "can be shared between tasks".
 trait Shared: Send + Sync {}
 impl<T: Send + Sync> Shared for T {}
 
-impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared> HasBasics
-    for World<S, M, A, F, O, R, E>
+impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared, N: Shared> HasBasics
+    for World<S, M, A, F, O, R, E, N>
 {
     fn clock(&self) -> &dyn Clock {
         &*self.clock
@@ -209,8 +219,8 @@ impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared
 
 macro_rules! provide {
     ($has:ident, $port:ident, $method:ident, $param:ident $(, $also:ident: $of:ident)?) => {
-        impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared> $has
-            for World<S, M, A, F, O, R, E>
+        impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared, N: Shared> $has
+            for World<S, M, A, F, O, R, E, N>
         where
             $param: $port,
             $($also: $of,)?
@@ -231,3 +241,4 @@ provide!(HasAlarms, Alarms, alarms, A);
 provide!(HasFunctions, Functions, functions, F);
 provide!(HasObjects, Objects, objects, O);
 provide!(HasRoles, Roles, roles, R);
+provide!(HasNotifications, Notifications, notifications, N);

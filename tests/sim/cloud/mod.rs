@@ -25,7 +25,7 @@ use store::{Memory, Table};
 use uuid::Uuid;
 
 pub(crate) use objects::ObjectsInMemory;
-pub(crate) use ports::{Alarms, Events, Functions, Machines, Objects, Roles, Rows};
+pub(crate) use ports::{Alarms, Events, Functions, Machines, Notifications, Objects, Roles, Rows};
 
 use crate::{
     chance::{Chance, Ids},
@@ -42,7 +42,7 @@ const DEFINITIONS: &str = "definitions";
 const BEGIN: &str = "2026-11-23T10:00:00Z";
 
 /// What the functions see.
-pub(crate) type SimWorld = World<Rows, Machines, Alarms, Functions, Objects, Roles, Events>;
+pub(crate) type SimWorld = World<Rows, Machines, Alarms, Functions, Objects, Roles, Events, Notifications>;
 
 /// A service that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,7 @@ pub(crate) enum Service {
     CloudWatch,
     Lambda,
     Sts,
+    Sns,
 }
 
 /// What happens to one request.
@@ -135,6 +136,7 @@ impl Cloud {
             .with_functions(Functions(self.clone()))
             .with_objects(Objects(self.clone()))
             .with_roles(Roles(self.clone()))
+            .with_notifications(Notifications(self.clone()))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use domain::{
-    ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ConditionKind, ConditionRun, CustomType, CustomTypeCount,
-    Effect, Event, Execution, ExecutionId, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record,
-    RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
+    ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ApprovalNotice, ConditionKind, ConditionRun, CustomType,
+    CustomTypeCount, Effect, Event, Execution, ExecutionId, Job, JobQueue, OpenHold, PipelineIndex, PipelineName,
+    PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook,
+    WebhookName,
 };
 use engine::ports::{
     self, CloudError, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
@@ -40,6 +41,9 @@ pub(crate) struct Functions(pub(crate) Cloud);
 
 /// S3.
 pub(crate) struct Objects(pub(crate) Cloud);
+
+/// SNS.
+pub(crate) struct Notifications(pub(crate) Cloud);
 
 /// STS.
 pub(crate) struct Roles(pub(crate) Cloud);
@@ -206,6 +210,12 @@ impl ports::Roles for Roles {
             })
         };
         self.0.request(Service::Sts, give, no_service).await
+    }
+}
+
+impl ports::Notifications for Notifications {
+    async fn publish(&self, _notice: &ApprovalNotice, _keys: &Credentials) -> Result<(), CloudError> {
+        self.0.request(Service::Sns, async { Ok(()) }, no_service).await
     }
 }
 

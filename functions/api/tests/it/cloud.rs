@@ -8,9 +8,9 @@ use std::{
     },
 };
 
-use domain::{AlarmChange, AlarmState, Event};
+use domain::{AlarmChange, AlarmState, ApprovalNotice, Event};
 use engine::ports::{
-    Alarms, Clock, CloudError, Credentials, Events, Functions, Machine, MachineStatus, Machines, Roles,
+    Alarms, Clock, CloudError, Credentials, Events, Functions, Machine, MachineStatus, Machines, Notifications, Roles,
 };
 use jiff::{SignedDuration, Timestamp};
 use runtime::ManualClock;
@@ -87,6 +87,23 @@ impl Events for Published {
     async fn publish(&self, _: &str, events: &[Event]) -> Result<(), CloudError> {
         self.events.lock().unwrap().extend_from_slice(events);
         if self.away.load(SeqCst) { Err(CloudError::Unavailable("no answer".into())) } else { Ok(()) }
+    }
+}
+
+/// Messages to people, and how topics fail.
+#[derive(Clone, Default)]
+pub(crate) struct Notices {
+    pub(crate) sent: Arc<Mutex<Vec<ApprovalNotice>>>,
+    pub(crate) failure: Arc<Mutex<Option<fn() -> CloudError>>>,
+}
+
+impl Notifications for Notices {
+    async fn publish(&self, notice: &ApprovalNotice, _: &Credentials) -> Result<(), CloudError> {
+        if let Some(failure) = *self.failure.lock().unwrap() {
+            return Err(failure());
+        }
+        self.sent.lock().unwrap().push(notice.clone());
+        Ok(())
     }
 }
 

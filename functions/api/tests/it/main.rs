@@ -4,6 +4,7 @@
 
 mod action_types;
 mod actions;
+mod approvals;
 mod catalogue;
 mod cloud;
 mod conditions;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use store::Table;
 
 use crate::{
-    cloud::{AnyRole, Invoked, Published, SetAlarms, SteadyClock, Told},
+    cloud::{AnyRole, Invoked, Notices, Published, SetAlarms, SteadyClock, Told},
     objects::MemoryObjects,
 };
 
@@ -24,11 +24,12 @@ pub(crate) const ANA: &str = "arn:aws:iam::111122223333:user/AKIDANA";
 pub(crate) const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
 pub(crate) struct Bench {
-    pub(crate) world: World<Table, Told, SetAlarms, Invoked, MemoryObjects, AnyRole, Published>,
+    pub(crate) world: World<Table, Told, SetAlarms, Invoked, MemoryObjects, AnyRole, Published, Notices>,
     pub(crate) objects: MemoryObjects,
     pub(crate) invoked: Invoked,
     pub(crate) alarms: SetAlarms,
     pub(crate) published: Published,
+    pub(crate) notices: Notices,
     tokens: AtomicUsize,
 }
 
@@ -64,17 +65,18 @@ impl Bench {
         store::create_table(&client, &config.table).await.unwrap();
         let settings = Settings { account: config.account, region: config.region, bucket: config.bucket };
         let (objects, invoked, alarms) = (MemoryObjects::default(), Invoked::default(), SetAlarms::default());
-        let published = Published::default();
+        let (published, notices) = (Published::default(), Notices::default());
         objects.store("uploads", "app.zip", "release 1");
         let world = World::new(clock, SeededEntropy::new(7), settings)
             .with_store(Table::new(client, config.table))
             .with_machines(Told::default())
             .with_events(published.clone())
+            .with_notifications(notices.clone())
             .with_alarms(alarms.clone())
             .with_functions(invoked.clone())
             .with_objects(objects.clone())
             .with_roles(AnyRole);
-        Self { world, objects, invoked, alarms, published, tokens: AtomicUsize::new(0) }
+        Self { world, objects, invoked, alarms, published, notices, tokens: AtomicUsize::new(0) }
     }
 
     /// A bench with the pipeline `shop`, whose first execution has passed it.

@@ -36,6 +36,8 @@ pub(super) struct Counts {
     pub(super) requests: u64,
     pub(super) read_units: f64,
     pub(super) write_units: f64,
+    /// On the event bus.
+    pub(super) events: u64,
     /// Of our functions, by name.
     pub(super) invocations: BTreeMap<String, u64>,
 }
@@ -239,6 +241,7 @@ impl Bench {
             requests: usage.requests(),
             read_units: usage.read_units(),
             write_units: usage.write_units(),
+            events: self.system.events_taken(),
             invocations,
         }
     }
@@ -269,6 +272,7 @@ impl Counts {
         self.transitions += after.transitions - before.transitions;
         self.requests += after.requests - before.requests;
         self.read_units += after.read_units - before.read_units;
+        self.events += after.events - before.events;
         self.write_units += after.write_units - before.write_units;
         for (name, count) in &after.invocations {
             let before = before.invocations.get(name).copied().unwrap_or(0);

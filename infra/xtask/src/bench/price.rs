@@ -14,6 +14,8 @@ const WRITE_UNIT: f64 = 0.625 / 1e6;
 const READ_UNIT: f64 = 0.125 / 1e6;
 /// API Gateway, HTTP API: per request ($1.00 per million).
 const API_REQUEST: f64 = 1.0 / 1e6;
+/// EventBridge: per event put on a bus, none of which has more than 64 KB ($1.00 per million).
+const EVENT: f64 = 1.0 / 1e6;
 /// CodePipeline V2: per started minute of an action execution, every action for itself.
 const CODEPIPELINE_ACTION_MINUTE: f64 = 0.002;
 
@@ -33,6 +35,7 @@ pub(super) struct Price {
     pub(super) reads: f64,
     pub(super) writes: f64,
     pub(super) api_requests: f64,
+    pub(super) events: f64,
 }
 
 impl Price {
@@ -51,11 +54,12 @@ impl Price {
             reads: counts.read_units / releases * READ_UNIT,
             writes: counts.write_units / releases * WRITE_UNIT,
             api_requests: of("lastgood-api") / releases * API_REQUEST,
+            events: counts.events as f64 / releases * EVENT,
         }
     }
 
     pub(super) fn total(&self) -> f64 {
-        self.transitions + self.invocations + self.compute + self.reads + self.writes + self.api_requests
+        self.transitions + self.invocations + self.compute + self.reads + self.writes + self.api_requests + self.events
     }
 }
 

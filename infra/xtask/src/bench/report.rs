@@ -37,6 +37,7 @@ pub(super) fn print(measured: &Measured) {
     line("DynamoDB requests", per(counts.requests), None);
     line("  read units", counts.read_units / releases, Some(price.reads));
     line("  write units", counts.write_units / releases, Some(price.writes));
+    line("EventBridge events", per(counts.events), Some(price.events));
     line("API Gateway requests", per(api), Some(price.api_requests));
     println!("{:<34} {:>12} {:>14.6}", "Lastgood", "", price.total());
     let theirs = codepipeline(reference::actions());

@@ -16,8 +16,8 @@ pub(crate) use machine::{look_after, start as start_machine, stop as stop_machin
 pub(crate) use start::Underway;
 
 use crate::{
-    EngineError, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, commit::perform_on_machines, jobs,
-    ports::Store,
+    EngineError, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
+    commit::perform_on_machines, jobs, ports::Store,
 };
 
 /// Does what the stage's state machine asks of one action, and answers its token when the action has ended. Asked
@@ -28,7 +28,7 @@ use crate::{
 /// # Errors
 /// [`EngineError::Unfinished`]: ask again at once. [`EngineError::Contended`] and [`EngineError::Unavailable`]: ask
 /// again later. An action that fails is no error: the output says so.
-pub async fn run_action<W: HasStore + HasObjects + HasMachines + HasFunctions + HasRoles>(
+pub async fn run_action<W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifications + HasRoles>(
     world: &W,
     input: &ActionInput,
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
@@ -45,7 +45,7 @@ pub async fn run_action<W: HasStore + HasObjects + HasMachines + HasFunctions + 
     Ok(status.into())
 }
 
-async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasRoles>(
+async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifications + HasRoles>(
     world: &W,
     input: &ActionInput,
     token: &str,

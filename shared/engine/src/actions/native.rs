@@ -36,7 +36,7 @@ pub(crate) async fn run<W: HasStore + HasObjects + HasMachines>(
 
 /// S3 source: copies exactly the pinned object version into the artifact store (spec 6.4).
 async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInput) -> Result<Finished, EngineError> {
-    let Underway { run, execution, kms_key } = underway;
+    let Underway { run, execution, kms_key, .. } = underway;
     let setting = |key: &str| run.resolved_configuration.get(key).cloned().unwrap_or_default();
     let pin = execution.pins.get(&input.action);
     let key = pin.and_then(|pin| pin.key.clone()).unwrap_or_else(|| setting("S3ObjectKey"));

@@ -9,6 +9,8 @@ use domain::{
     action_machine, check_queryable_value, derived_uuid, resolve_configuration,
 };
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::ended;
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore, commit, commit::until_stored, custom_types::CUSTOM,
@@ -20,6 +22,8 @@ pub(crate) struct Underway {
     pub(crate) run: ActionRun,
     pub(crate) execution: Execution,
     pub(crate) kms_key: Option<String>,
+    /// When it fails if nobody has finished it.
+    pub(crate) expires: Timestamp,
 }
 
 /// What beginning an action came to.
@@ -70,7 +74,12 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
         };
         Ok(match ended(&run) {
             Some(status) => Begun::Ended(status),
-            None => Begun::Running(Box::new(Underway { run, execution, kms_key })),
+            None => {
+                let index = view.index.stage(&input.stage).and_then(|(_, stage)| stage.action(&input.action));
+                let patience = SignedDuration::from_secs(index.map_or(0, |index| index.timeout_seconds.into()));
+                let expires = run.started_at + patience;
+                Begun::Running(Box::new(Underway { run, execution, kms_key, expires }))
+            }
         })
     })
     .await

@@ -2,6 +2,7 @@
 
 mod answer;
 mod invoke;
+mod notify;
 mod poll;
 
 use domain::{
@@ -12,23 +13,25 @@ use uuid::Uuid;
 
 pub use answer::{JobRevision, JobSuccess, OUTPUT_VARIABLES_BYTES_MAX, fail_job, succeed_job};
 pub(crate) use invoke::invoke_and_forget;
+pub(crate) use notify::notify_and_forget;
 pub use poll::{JobOrder, Poll, acknowledge_job, job_details, poll_for_jobs};
 
 use crate::{
-    EngineError, HasFunctions, HasMachines, HasRoles, HasStore,
+    EngineError, HasFunctions, HasMachines, HasNotifications, HasRoles, HasStore,
     actions::{Underway, fence},
-    commit::{perform_and_forget, store, until_stored},
+    commit::{store, until_stored},
+    outbox::perform_and_forget,
     ports::Store,
 };
 
 /// Records the job of an action and hands it out. Asked again with a new task token, the job answers to that one as well.
-pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles>(
+pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasNotifications + HasRoles>(
     world: &W,
     token: &str,
     attempt: u32,
     underway: Underway,
 ) -> Result<ActionStatus, EngineError> {
-    let Underway { run, execution, kms_key } = underway;
+    let Underway { run, execution, kms_key, expires } = underway;
     let effect = until_stored(async || {
         let first = job_id(&run, 0);
         let before = world.store().load_job(run.job.unwrap_or(first)).await?;
@@ -44,7 +47,8 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles
         let effect = match job.addressee() {
             Addressee::Function(_) => Some(Effect::InvokeJob { job: job.id }),
             Addressee::Machine(_) => Some(Effect::DriveAction { job: job.id }),
-            Addressee::Workers(_) | Addressee::Person => None,
+            Addressee::Person if run.names_topic() => Some(Effect::NotifyApproval { job: job.id, expires }),
+            Addressee::Person | Addressee::Workers(_) => None,
         };
         changes.effects.extend(effect.clone());
         fence(&mut changes, &execution, &run);
@@ -67,6 +71,7 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasRoles
     if let Some(effect) = effect {
         invoke_and_forget(world, &effect).await;
         perform_and_forget(world, &effect).await;
+        notify_and_forget(world, &effect).await;
     }
     Ok(ActionStatus::InProgress)
 }

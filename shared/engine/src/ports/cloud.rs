@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use domain::{AlarmChange, Event};
+use domain::{AlarmChange, ApprovalNotice, Event};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -92,6 +92,16 @@ pub trait Alarms: Send + Sync {
 pub trait Functions: Send + Sync {
     /// Invokes a function asynchronously.
     fn invoke(&self, function: &str, payload: &Value) -> impl Future<Output = Result<(), CloudError>> + Send;
+}
+
+/// Messages to people, by topics of SNS.
+pub trait Notifications: Send + Sync {
+    /// Publishes `notice` with the keys of a role. Errors never repeat the message, which holds a token.
+    fn publish(
+        &self,
+        notice: &ApprovalNotice,
+        credentials: &Credentials,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
 /// Short-lived keys. They never reach a log: there is no `Debug` for the secret parts.

@@ -6,7 +6,9 @@ pub mod objects;
 mod store;
 
 pub use clock::{Clock, Entropy};
-pub use cloud::{Alarms, CloudError, Credentials, Events, Functions, Machine, MachineStatus, Machines, Roles};
+pub use cloud::{
+    Alarms, CloudError, Credentials, Events, Functions, Machine, MachineStatus, Machines, Notifications, Roles,
+};
 pub use objects::{
     Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject, PutOptions, Upload, Written,
 };
