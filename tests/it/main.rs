@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod conditions;
 mod events;
+mod expiry;
 mod fenced;
 mod interventions;
 mod killed;

@@ -83,6 +83,8 @@ async fn a_rejected_release_stays_out_and_brings_nothing_back() {
     world.buckets(name).await;
     let mut asking = pipeline(name, &[approval(1), publish(name, 2)]);
     asking["stages"][1]["onFailure"] = json!({ "result": "ROLLBACK" });
+    let topic = "arn:aws:sns:us-east-1:000000000000:releases";
+    asking["stages"][1]["actions"][0]["configuration"] = json!({ "NotificationArn": topic, "CustomData": "the shop" });
     world.create(&asking).await;
     let version = world.upload(name, release("one")).await;
     let approved = world.started_by(name, &version).await;
@@ -100,6 +102,12 @@ async fn a_rejected_release_stays_out_and_brings_nothing_back() {
     // A rollback is stored in the transaction that ends the execution, so it would be there by now.
     assert!(world.rollbacks(name).await.is_empty());
     assert_eq!(world.page(name).await, "one");
+
+    let messages = world.system.messages();
+    assert_eq!(messages.len(), 2, "one for each question: {messages:?}");
+    let message: Value = serde_json::from_str(&text(&messages[0]["Message"])).expect("a message is JSON");
+    assert_eq!((&messages[0]["TopicArn"], &message["approval"]["customData"]), (&json!(topic), &json!("the shop")));
+    assert_eq!((&message["region"], &message["approval"]["actionName"]), (&json!("us-east-1"), &json!("Approve")));
 }
 
 /// Fails releases by what the site of pipeline `name` serves: "broken" always, "flaky" the first time.

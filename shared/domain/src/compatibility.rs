@@ -155,8 +155,9 @@ impl Report<'_> {
                 self.add(Severity::Different, format!("{path}.configuration.PollForSourceChanges.member"), message);
             }
             ("Approval", "Manual") if setting("NotificationArn").is_some() => {
-                let message = "Nothing is published to the topic. The waiting approval shows in GetPipelineState.";
-                self.add(Severity::Ignored, format!("{path}.configuration.NotificationArn.member"), message);
+                let message = "The message to the topic has no consoleLink and no approvalReviewLink. It is published as \
+                               the action's role.";
+                self.add(Severity::Different, format!("{path}.configuration.NotificationArn.member"), message);
             }
             ("Build" | "Test", "CodeBuild")
                 if setting("BatchEnabled").is_some_and(|is| is.eq_ignore_ascii_case("true")) =>

@@ -157,7 +157,7 @@ async fn differences_are_reported_and_nothing_is_created() {
             "v1-github-codebuild-cloudformation" => vec![
                 at("UNSUPPORTED", "pipeline.stages.1.member.actions.1.member.actionTypeId"),
                 at("DIFFERENT", "pipeline.stages.1.member.actions.1.member.configuration.OAuthToken.member"),
-                at("IGNORED", "pipeline.stages.3.member.actions.2.member.configuration.NotificationArn.member"),
+                at("DIFFERENT", "pipeline.stages.3.member.actions.2.member.configuration.NotificationArn.member"),
                 at("IGNORED", "pipeline.version"),
             ],
             "cross-region" => vec![
