@@ -148,3 +148,50 @@ async fn an_entry_condition_that_failed_the_stage_is_overridden() {
     seen(&world, name, member, &execution, "Overridden").await;
     assert_eq!(rules(&world, name, &execution).await, rule("Failed"), "what was found stays as it was found");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_lets_a_release_in_through_an_open_window_and_skips_the_next() {
+    let world = World::start().await;
+    let (name, member) = ("asked", "beforeEntryConditionState");
+    world.buckets(name).await;
+    world.on_job("doorkeeper", move |client, job| async move {
+        let parameters = text(&job["data"]["actionConfiguration"]["configuration"]["UserParameters"]);
+        if parameters.ends_with("shut") {
+            let details = json!({ "type": "JobFailed", "message": "The door is shut." });
+            client.call("PutJobFailureResult", &json!({ "jobId": job["id"], "failureDetails": details })).await?;
+        } else {
+            client.call("PutJobSuccessResult", &json!({ "jobId": job["id"] })).await?;
+        }
+        Ok(json!({}))
+    });
+    let rule = |name: &str, provider: &str, configuration: Value| {
+        let id = json!({ "category": "Rule", "owner": "AWS", "provider": provider, "version": "1" });
+        json!({ "name": name, "ruleTypeId": id, "configuration": configuration })
+    };
+    let mut pipeline = pipeline(name, &[publish(name, 1)]);
+    pipeline["variables"] = json!([{ "name": "Door", "defaultValue": "open" }]);
+    let door =
+        rule("Door", "LambdaInvoke", json!({ "FunctionName": "doorkeeper", "UserParameters": "#{variables.Door}" }));
+    pipeline["stages"][1]["beforeEntry"] = json!({ "conditions": [{ "result": "SKIP", "rules": [door] }]});
+    let always = rule("Always", "DeploymentWindow", json!({ "Cron": "* * * ? * *", "TimeZone": "Asia/Tokyo" }));
+    pipeline["stages"][1]["onSuccess"] = json!({ "conditions": [{ "result": "FAIL", "rules": [always] }]});
+    world.create(&pipeline).await;
+
+    let first = start(&world, name, "one").await;
+    assert_eq!(world.ended(name, &first).await["status"], "Succeeded");
+    assert_eq!(world.page(name).await, "one");
+    seen(&world, name, member, &first, "Succeeded").await;
+    let both =
+        [("Always", "Succeeded"), ("Door", "Succeeded")].map(|(rule, status)| (rule.to_owned(), status.to_owned()));
+    let mut found = rules(&world, name, &first).await;
+    found.sort();
+    assert_eq!(found, both);
+
+    let shut = json!({ "name": name, "variables": [{ "name": "Door", "value": "shut" }] });
+    let second = world.run(shut).await;
+    assert_eq!(second["status"], "Succeeded", "the stage is skipped");
+    let second = text(&second["pipelineExecutionId"]);
+    let shut = seen(&world, name, member, &second, "Failed").await;
+    assert_eq!(shut["latestExecution"]["summary"], "The door is shut.");
+    assert_eq!(rules(&world, name, &second).await, [("Door".to_owned(), "Failed".to_owned())]);
+}

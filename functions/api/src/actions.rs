@@ -124,7 +124,7 @@ fn output(run: &ActionRun) -> ActionExecutionOutput {
     }
 }
 
-fn artifacts(artifacts: BTreeMap<String, ArtifactLocation>) -> Vec<ArtifactDetail> {
+pub(crate) fn artifacts(artifacts: BTreeMap<String, ArtifactLocation>) -> Vec<ArtifactDetail> {
     let detail = |(name, at): (String, ArtifactLocation)| ArtifactDetail {
         name: Some(name),
         s3location: Some(S3Location { bucket: Some(at.bucket), key: Some(at.key) }),

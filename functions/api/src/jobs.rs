@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use domain::{EncryptionKey, JobStatus};
-use engine::{HasFunctions, HasMachines, HasRoles, HasStore, JobOrder, JobRevision, JobSuccess, Poll};
+use engine::{
+    HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, JobOrder, JobRevision, JobSuccess, Poll,
+};
 use protocol::{
     ErrorCode,
     wire::jobs::{
@@ -111,10 +113,10 @@ fn wire_status(status: JobStatus) -> WireStatus {
 }
 
 /// PutJobSuccessResult.
-pub(crate) async fn succeed<W: HasStore + HasMachines + HasFunctions + HasRoles>(
-    world: &W,
-    input: PutJobSuccessResultInput,
-) -> Result<(), Failure> {
+pub(crate) async fn succeed<W>(world: &W, input: PutJobSuccessResultInput) -> Result<(), Failure>
+where
+    W: HasStore + HasMachines + HasFunctions + HasRoles + HasObjects + HasAlarms,
+{
     let details = input.execution_details.unwrap_or_default();
     let success = JobSuccess {
         continuation: input.continuation_token,
@@ -133,7 +135,10 @@ pub(crate) async fn succeed<W: HasStore + HasMachines + HasFunctions + HasRoles>
 }
 
 /// PutJobFailureResult.
-pub(crate) async fn fail<W: HasStore + HasMachines>(world: &W, input: PutJobFailureResultInput) -> Result<(), Failure> {
+pub(crate) async fn fail<W: HasStore + HasMachines + HasObjects + HasAlarms>(
+    world: &W,
+    input: PutJobFailureResultInput,
+) -> Result<(), Failure> {
     let details = input.failure_details;
     let (code, id) = (details.failure_type.as_str(), job_id(&input.job_id)?);
     Ok(engine::fail_job(world, id, code, &details.message, details.external_execution_id).await?)

@@ -30,6 +30,8 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::ListRuleTypes => &[
             "Lists what a condition may hold, and not all of it is evaluated: `ReportCompatibility` says what is not.",
             "`Watch` of `CloudWatchAlarm` is Lastgood's own: the alarm is observed after the stage was left.",
+            "A `DeploymentWindow` is open in every second its `Cron` matches, where `0` stands for the whole minute (seconds) and for the \
+             whole hour (minutes beside them). With alarms beside it, they are looked at again when it opens.",
         ],
         O::RollbackStage => &[
             "A target of an older pipeline version is accepted while the stage still does the same.",
@@ -97,19 +99,21 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::PollForJobs => &[
             "One job unless asked for more, 50 at most. A job that is not acknowledged is offered again after 30 seconds.",
         ],
-        O::GetJobDetails => {
-            &["Knows the jobs of Lambda actions too. Ended jobs come without credentials: whoever is done needs none."]
-        }
+        O::GetJobDetails => &[
+            "Knows the jobs of Lambda actions and of `LambdaInvoke` rules too, the latter as Invoke actions called like the rule. \
+               Ended jobs come without credentials: whoever is done needs none.",
+        ],
         O::PutJobSuccessResult | O::PutJobFailureResult => &[
             "A worker has to acknowledge its job first, else the answer is an `InvalidJobStateException`: who lost a job cannot end it.",
+            "Output variables of a `LambdaInvoke` rule's job are not kept: nobody could refer to them.",
         ],
         O::OverrideStageCondition => &[
             "An unknown execution is a `NotLatestPipelineExecutionException`: the operation declares no not-found error for it.",
             "A second override is a `ConditionNotOverridableException`, since nothing is left to override.",
         ],
-        O::ListRuleExecutions => {
-            &["`externalExecutionId` and its URL are absent: alarms and variables have no run of their own."]
-        }
+        O::ListRuleExecutions => &[
+            "`externalExecutionId` is the job of a `LambdaInvoke` rule; alarms, windows and variables have no run of their own.",
+        ],
         O::ListDeployActionExecutionTargets => &[
             "Targets are always empty: no provider here has any. An id is looked for among the pipeline's newest 1000 runs.",
         ],

@@ -15,6 +15,7 @@ use protocol::wire::{
 };
 
 use crate::{
+    actions::artifacts,
     executions::missing,
     failure::Failure,
     paging::Listing,
@@ -84,7 +85,7 @@ fn detail(run: RuleRun) -> RuleExecutionDetail {
         .is_some()
         .then(|| ErrorDetails { code: state.error_code.clone(), message: state.summary.clone() });
     let result = RuleExecutionResult {
-        external_execution_id: None,
+        external_execution_id: state.job.map(|job| job.to_string()),
         external_execution_summary: state.summary,
         external_execution_url: None,
         error_details,
@@ -105,7 +106,7 @@ fn detail(run: RuleRun) -> RuleExecutionDetail {
             resolved_configuration: Some(run.resolved_configuration),
             role_arn: Some(run.role_arn),
             region: Some(run.region),
-            input_artifacts: Some(Vec::new()),
+            input_artifacts: Some(artifacts(run.inputs)),
         }),
         output: Some(RuleExecutionOutput { execution_result: Some(result) }),
     }

@@ -1,6 +1,6 @@
 //! Wiring: the handler over AWS.
 
-use aws::{CloudWatchAlarms, EventBus, StepFunctions, s3::S3Objects};
+use aws::{CloudWatchAlarms, EventBus, LambdaFunctions, StepFunctions, StsRoles, s3::S3Objects};
 use engine::World;
 use runtime::{Config, SystemClock, SystemEntropy};
 use store::Table;
@@ -14,6 +14,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
         .with_events(EventBus::connect(&sdk, &config.event_bus))
         .with_alarms(CloudWatchAlarms::connect(&sdk))
-        .with_objects(S3Objects::connect(&sdk));
+        .with_functions(LambdaFunctions::connect(&sdk))
+        .with_objects(S3Objects::connect(&sdk))
+        .with_roles(StsRoles::connect(&sdk));
     runtime::serve("evaluate-condition", |input, _| evaluate_condition::handle(&world, input)).await
 }

@@ -2,8 +2,8 @@
 
 use crate::secrets::MASK;
 use crate::{
-    ActionDeclaration, Catalogue, Condition, ExecutionMode, PipelineDeclaration, RuleDeclaration, StageDeclaration,
-    find_rule_type, validate_structure,
+    ActionDeclaration, Catalogue, Condition, ConditionKind, ExecutionMode, PipelineDeclaration, RuleDeclaration,
+    StageDeclaration, find_rule_type, validate_structure,
 };
 
 /// How much a difference matters, worst first.
@@ -95,13 +95,13 @@ impl Report<'_> {
         };
         let of_failure = stage.on_failure.iter().flat_map(|declared| declared.conditions.clone()).collect();
         let kinds = [
-            ("beforeEntry", conditions(&stage.before_entry)),
-            ("onSuccess", conditions(&stage.on_success)),
-            ("onFailure", of_failure),
+            ("beforeEntry", ConditionKind::BeforeEntry, conditions(&stage.before_entry)),
+            ("onSuccess", ConditionKind::OnSuccess, conditions(&stage.on_success)),
+            ("onFailure", ConditionKind::OnFailure, of_failure),
         ];
-        for (kind, conditions) in kinds {
+        for (kind, when, conditions) in kinds {
             for (index, condition) in conditions.iter().enumerate() {
-                self.condition(condition, &format!("{path}.{kind}.conditions.{}.member", index + 1));
+                self.condition(condition, when, &format!("{path}.{kind}.conditions.{}.member", index + 1));
             }
         }
     }
@@ -197,32 +197,50 @@ impl Report<'_> {
         self.add(Severity::Different, path, message);
     }
 
-    fn condition(&mut self, condition: &Condition, path: &str) {
+    fn condition(&mut self, condition: &Condition, when: ConditionKind, path: &str) {
         for (index, rule) in condition.rules.iter().enumerate() {
-            self.rule(rule, &format!("{path}.rules.{}.member", index + 1));
+            self.rule(rule, when, &format!("{path}.rules.{}.member", index + 1));
         }
     }
 
-    fn rule(&mut self, rule: &RuleDeclaration, path: &str) {
+    fn rule(&mut self, rule: &RuleDeclaration, when: ConditionKind, path: &str) {
         let provider = &rule.rule_type_id.provider;
         match find_rule_type(&rule.rule_type_id) {
             None => {
                 let message = format!("There is no rule type {provider} of that owner and version.");
                 self.add(Severity::Refused, format!("{path}.ruleTypeId"), message);
             }
-            Some(info) if !info.is_run => {
-                let message = format!("{provider} rules are kept but not evaluated yet: the rule counts as failed.");
+            Some(info) if !info.is_run_in(when) => {
+                let kind = when.as_str();
+                let message = format!(
+                    "{provider} rules of a {kind} condition are kept but not evaluated yet: the rule counts as failed."
+                );
                 self.add(Severity::Unsupported, format!("{path}.ruleTypeId"), message);
             }
-            Some(_) => {}
+            Some(_) => self.rule_settings(rule, path),
         }
         if let Some(elsewhere) = rule.region.as_ref().filter(|own| *own != self.region) {
             let message = format!("Rules look at {} alone, not at {elsewhere}.", self.region);
             self.add(Severity::Ignored, format!("{path}.region"), message);
         }
-        if rule.role_arn.is_some() {
-            let message = "Rules use the permissions of Lastgood's functions.";
-            self.add(Severity::Ignored, format!("{path}.roleArn"), message);
+        match &rule.role_arn {
+            // Its keys go to the function.
+            Some(role) if provider == "LambdaInvoke" => self.role(role, &format!("{path}.roleArn")),
+            Some(_) => {
+                let message = "Rules use the permissions of Lastgood's functions.";
+                self.add(Severity::Ignored, format!("{path}.roleArn"), message);
+            }
+            None => {}
+        }
+    }
+
+    fn rule_settings(&mut self, rule: &RuleDeclaration, path: &str) {
+        let setting = |key: &str| rule.configuration.get(key).map(String::as_str).unwrap_or_default();
+        if rule.rule_type_id.provider == "DeploymentWindow" && setting("Cron").starts_with("0 ") {
+            let message = "Seconds of 0 stand for the whole minute, and minutes of 0 with them for the whole hour: \
+                           0 0 9-17 is open from nine to the end of the hour that begins at five. CodePipeline does not \
+                           document what it takes them for. Write * for the seconds to mean the minute alone.";
+            self.add(Severity::Different, format!("{path}.configuration.Cron.member"), message);
         }
     }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionStatus, ConditionIndex, ConditionStatus, ExecutionId, ExecutionMode, Finding, Generation, PipelineName,
-    RuleTypeId, RuleVerdict, StageName, StageState, Tokens, derived_uuid,
+    ActionStatus, ArtifactLocation, ConditionIndex, ConditionStatus, ExecutionId, ExecutionMode, Finding, Generation,
+    PipelineName, RuleTypeId, RuleVerdict, StageName, StageState, Tokens, derived_uuid,
 };
 
 /// When a condition is evaluated.
@@ -52,6 +52,9 @@ pub enum ConditionAnswer {
     },
 }
 
+/// Longest wait at once, in seconds: a year, as long as a state machine may run at all.
+const WAIT_S_MAX: i64 = 365 * 86_400;
+
 /// The latest evaluation of one condition of a stage: what clients see of it, beside the stage's row.
 ///
 /// Its row is what decides about the condition: whoever changes it demands the version it read.
@@ -90,6 +93,9 @@ pub struct ConditionRun {
     /// ARNs of the alarms it looks at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
+    /// When its closed deployment window opens. Until then a look finds nothing new, and the wait ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_until: Option<Timestamp>,
     /// Its rules, as declared.
     pub rules: Vec<RuleState>,
     /// Row version, for conditional writes.
@@ -121,6 +127,12 @@ pub struct RuleState {
     /// Who ended it, where that was a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_by: Option<String>,
+    /// Until when it waits, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<Timestamp>,
+    /// The job by which a function was asked, the latest where it was asked again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Uuid>,
 }
 
 /// One evaluation of a rule, as the history keeps it.
@@ -151,6 +163,9 @@ pub struct RuleRun {
     /// With references resolved.
     #[serde(default)]
     pub resolved_configuration: BTreeMap<String, String>,
+    /// Its input artifacts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, ArtifactLocation>,
     /// How it stands.
     #[serde(flatten)]
     pub state: RuleState,
@@ -205,6 +220,8 @@ impl ConditionRun {
             error_code: None,
             entity_url: None,
             updated_by: None,
+            waits_until: None,
+            job: None,
         };
         Self {
             pipeline: order.pipeline.clone(),
@@ -221,6 +238,7 @@ impl ConditionRun {
             changed_at: since,
             token: Tokens::none(),
             alarms: Vec::new(),
+            closed_until: None,
             rules: rules.iter().map(rule).collect(),
             version,
         }
@@ -244,6 +262,7 @@ impl ConditionRun {
     /// could not tell makes it Errored; all must succeed (spec 4.1). Returns until when at the latest nothing changes by
     /// itself, while it waits.
     pub fn apply(&mut self, findings: &[Finding], now: Timestamp) -> Option<Timestamp> {
+        let mut is_news = false;
         for (rule, finding) in self.rules.iter_mut().zip(findings) {
             let (status, code) = match &finding.verdict {
                 RuleVerdict::Succeeded => (ActionStatus::Succeeded, None),
@@ -251,12 +270,18 @@ impl ConditionRun {
                 RuleVerdict::Errored(code) => (ActionStatus::Failed, Some((*code).to_owned())),
                 RuleVerdict::Pending(_) => (ActionStatus::InProgress, None),
             };
+            let until = finding.pending_until();
+            let is_changed = (rule.status, &rule.error_code) != (status, &code);
+            if is_changed || rule.summary.is_none() {
+                rule.changed_at = now;
+            }
             // What a rule says while it waits may change in words alone; that is no change.
-            if (rule.status, &rule.error_code) != (status, &code) || rule.summary.is_none() {
+            if is_changed || rule.waits_until != until || rule.summary.is_none() {
+                is_news = true;
                 rule.status = status;
                 rule.error_code = code;
                 rule.summary = Some(shortened(&finding.text));
-                rule.changed_at = now;
+                rule.waits_until = until;
             }
         }
         let decisive = |is: fn(&RuleVerdict) -> bool| findings.iter().find(|finding| is(&finding.verdict));
@@ -269,7 +294,9 @@ impl ConditionRun {
             (None, None, None) => self.end(ConditionStatus::Succeeded, "All rules succeeded.", None, now),
             (None, None, Some(_)) => {
                 let waiting = findings.iter().find(|finding| finding.pending_until().is_some());
-                self.summary = self.summary.take().or(waiting.map(|finding| shortened(&finding.text)));
+                if is_news {
+                    self.summary = waiting.map(|finding| shortened(&finding.text));
+                }
             }
         }
         until.filter(|_| self.is_open())
@@ -280,11 +307,19 @@ impl ConditionRun {
         self.status = status;
         self.summary = Some(shortened(why));
         self.changed_at = now;
+        self.closed_until = None;
         for rule in self.rules.iter_mut().filter(|rule| rule.status == ActionStatus::InProgress) {
             rule.status = ActionStatus::Abandoned;
+            rule.waits_until = None;
             rule.changed_at = now;
             rule.updated_by = by.map(str::to_owned);
         }
+    }
+
+    /// What a condition says that waits until then; asked a little later rather than too early.
+    pub fn wait(&self, until: Timestamp, now: Timestamp) -> ConditionAnswer {
+        let seconds = (until.as_second() - now.as_second()).clamp(1, WAIT_S_MAX);
+        ConditionAnswer::Wait { seconds: u32::try_from(seconds).unwrap_or(1), since: self.started_at.as_second() }
     }
 
     /// What an ended condition says. Only a failure leads to the declared result: what could not be evaluated, or was

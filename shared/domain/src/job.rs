@@ -1,11 +1,14 @@
 //! Jobs: work handed to somebody who answers later, and what can happen to it (spec 2.1, 6.3).
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionExecutionId, ActionName, ActionTypeId, ExecutionId, Generation, PipelineName, Rejected, StageName, Tokens,
+    ActionExecutionId, ActionName, ActionTypeId, ArtifactLocation, ConditionKind, ExecutionId, Generation,
+    PipelineName, Rejected, StageName, Tokens,
 };
 
 /// How long a worker may take to acknowledge a job before another one can get it. Its first words say that it has it,
@@ -18,7 +21,7 @@ const ACKNOWLEDGE_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 pub struct Job {
     /// Id that the worker answers with; for an approval, the approval token.
     pub id: Uuid,
-    /// The action run it works on.
+    /// The action run it works on; for a rule's job, the rule's execution.
     pub run: ActionExecutionId,
     /// Its pipeline.
     pub pipeline: PipelineName,
@@ -26,12 +29,15 @@ pub struct Job {
     pub execution: ExecutionId,
     /// Its stage.
     pub stage: StageName,
-    /// Its action.
+    /// Its action, or its rule.
     pub action: ActionName,
     /// Generation of the stage it runs under.
     pub generation: Generation,
-    /// Step Functions task tokens to answer when the action is done.
+    /// Step Functions task tokens to answer when the action is done; none for a rule's job, whose condition has them.
     pub token: Tokens,
+    /// What is asked for a rule of a condition; absent for actions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Box<RuleJob>>,
     /// The Lambda function to invoke; absent for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
@@ -63,6 +69,40 @@ pub struct Job {
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,
+}
+
+/// What a function is asked for a rule of a condition, and what it answered: an action has a run for that, a rule has
+/// its job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleJob {
+    /// Which of the stage's conditions.
+    pub kind: ConditionKind,
+    /// Run of the stage in the execution.
+    pub attempt: u32,
+    /// Role whose keys the function gets.
+    pub role_arn: String,
+    /// The rule's configuration with references resolved.
+    pub configuration: BTreeMap<String, String>,
+    /// Its input artifacts.
+    pub inputs: BTreeMap<String, ArtifactLocation>,
+    /// When the function was asked first; its continuations keep it.
+    pub asked_at: Timestamp,
+    /// What it answered, or why it could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<RuleAnswer>,
+}
+
+/// How a rule's job ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleAnswer {
+    /// Why the function could not be asked, such as `PermissionError`; absent where it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// In words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// Jobs that the same poll finds: those of one custom action type and, where that has a queryable property, of one value.

@@ -47,6 +47,7 @@ mod tokens;
 mod transition;
 mod variables;
 mod webhook;
+mod window;
 
 pub use action_type::{
     ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind, action_machine, action_machines,
@@ -81,7 +82,7 @@ pub use ids::{
     ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName, WebhookName,
     derived_uuid,
 };
-pub use job::{Addressee, Job, JobEvent, JobQueue, JobStatus, job_table};
+pub use job::{Addressee, Job, JobEvent, JobQueue, JobStatus, RuleAnswer, RuleJob, job_table};
 pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
 pub use pipeline::{ActionIndex, ConditionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
@@ -96,7 +97,7 @@ pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pi
 pub use rollback::{
     Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
-pub use rule::{AlarmDemand, Finding, RuleVerdict, judge_alarm};
+pub use rule::{AlarmDemand, Finding, RuleVerdict, judge_alarm, judge_function, judge_window};
 pub use rule_type::{RULE_TYPES, RuleTypeInfo, find_rule_type};
 pub use secrets::{MASK, mask};
 pub use slot::{CONCURRENT_EXECUTIONS_MAX, Slot, free_slot, needs_slot};
@@ -115,3 +116,4 @@ pub use webhook::{
     FilterMiss, InvalidWebhook, Secret, Sender, Unauthentic, Webhook, WebhookAuthConfiguration, WebhookAuthentication,
     WebhookDefinition, WebhookFilter, WebhookProblem, authenticate, has_placeholders, judge_filters, put_webhook,
 };
+pub use window::DeploymentWindow;

@@ -2,7 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{AlarmChange, AlarmState, ConditionKind};
+use crate::{AlarmChange, AlarmState, ConditionKind, DeploymentWindow, Job, JobStatus};
+
+/// Longest silence of a function that was asked, as for Lambda actions (spec 6.3).
+const FUNCTION_SILENCE: SignedDuration = SignedDuration::from_mins(20);
+
+/// Longest time a function may take with all its continuations.
+const FUNCTION_TIME_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a rule found, with a text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,12 +53,27 @@ impl Finding {
         Self { verdict: RuleVerdict::Pending(until), text: text.into() }
     }
 
+    /// Whether the rule is satisfied.
+    pub fn is_success(&self) -> bool {
+        self.verdict == RuleVerdict::Succeeded
+    }
+
     /// Until when it waits, if it does.
     pub fn pending_until(&self) -> Option<Timestamp> {
         match self.verdict {
             RuleVerdict::Pending(until) => Some(until),
             _ => None,
         }
+    }
+
+    /// The finding of an alarm while a window of the same condition is closed: whatever the alarm says, it is asked again
+    /// when the window opens, so a bad state at night is no reason to give up.
+    #[must_use]
+    pub fn deferred_to(self, opens: Timestamp) -> Self {
+        if self.verdict != RuleVerdict::Failed && self.pending_until().is_none() {
+            return self;
+        }
+        Self::pending(opens, format!("{} It is looked at again when the window opens.", self.text))
     }
 
     /// The finding under the rule's own time limit: who waits longer has failed.
@@ -80,7 +101,7 @@ pub struct AlarmDemand<'a> {
     pub states: &'a str,
     /// `WaitTime`, in minutes.
     pub wait_minutes: u32,
-    /// When the condition was first looked at.
+    /// From when on it waits: when the condition was first looked at, or when the windows beside it opened.
     pub since: Timestamp,
 }
 
@@ -115,4 +136,54 @@ fn is_among(kind: ConditionKind, state: AlarmState, declared: &str) -> bool {
         return declared.split(',').any(|one| one.trim() == state.to_string());
     }
     (kind == ConditionKind::OnFailure) == (state == AlarmState::Alarm)
+}
+
+/// Judges a deployment window: it is open, or waited for until it opens. A failure is of its kind now or not at all.
+pub fn judge_window(kind: ConditionKind, cron: &str, zone: &str, now: Timestamp) -> Finding {
+    let window = match DeploymentWindow::parse(cron, zone) {
+        Ok(window) => window,
+        Err(why) => return Finding::errored("ConfigurationError", format!("The rule has {why}.")),
+    };
+    match window.next_opening(now) {
+        Some(opens) if opens <= now => Finding::succeeded("The deployment window is open."),
+        Some(opens) if kind == ConditionKind::OnFailure => {
+            Finding::failed(format!("The deployment window is closed until {opens}."))
+        }
+        Some(opens) => Finding::pending(opens, format!("The deployment window is closed. It opens at {opens}.")),
+        None => Finding::failed(format!("The deployment window '{cron}' does not open any more.")),
+    }
+}
+
+/// Judges what a function answered to its `job`; without one it is about to be asked.
+pub fn judge_function(function: &str, job: Option<&Job>, now: Timestamp) -> Finding {
+    let Some((job, rule)) = job.and_then(|job| Some((job, job.rule.as_deref()?))) else {
+        return Finding::pending(now + FUNCTION_SILENCE, format!("Function {function} is about to be asked."));
+    };
+    let (code, text) =
+        rule.answer.as_ref().map_or((None, None), |answer| (answer.error_code.as_deref(), answer.text.as_deref()));
+    let says = |default: &str| text.map_or_else(|| format!("Function {function} {default}."), str::to_owned);
+    let silent = || {
+        Finding::failed(format!("Function {function} did not answer within {} minutes.", FUNCTION_SILENCE.as_mins()))
+    };
+    match (job.status, code) {
+        (JobStatus::Succeeded, _) => Finding::succeeded(says("agreed")),
+        (JobStatus::Failed, Some("PermissionError")) => Finding::errored("PermissionError", says("may not be invoked")),
+        (JobStatus::Failed, Some(_)) => Finding::errored("ConfigurationError", says("cannot be invoked")),
+        (JobStatus::Failed, None) => Finding::failed(says("refused")),
+        (JobStatus::TimedOut, _) => silent(),
+        (JobStatus::Created | JobStatus::Queued | JobStatus::Dispatched | JobStatus::InProgress, _) => {
+            let in_all = rule.asked_at + FUNCTION_TIME_MAX;
+            let until = (job.created_at + FUNCTION_SILENCE).min(in_all);
+            if now < until {
+                Finding::pending(until, format!("Function {function} was asked. It has until {until} to answer."))
+            } else if until == in_all {
+                Finding::failed(format!(
+                    "Function {function} did not end within {} hours.",
+                    FUNCTION_TIME_MAX.as_hours()
+                ))
+            } else {
+                silent()
+            }
+        }
+    }
 }

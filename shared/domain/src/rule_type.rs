@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::RuleTypeId;
+use crate::{ConditionKind, RuleTypeId};
 
 /// What is known of a rule type. Its category is `Rule`, its owner `AWS`, its version `1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct RuleTypeInfo {
     pub inputs: RangeInclusive<usize>,
     /// Whether it may decide that a stage is skipped.
     pub may_skip: bool,
-    /// Whether it is evaluated; otherwise a condition may hold such a rule, which counts as failed.
-    pub is_run: bool,
+    /// Whether it is evaluated; otherwise a condition may hold such a rule, which is Errored.
+    is_run: bool,
 }
 
 /// Every rule type.
@@ -54,15 +54,15 @@ pub const RULE_TYPES: &[RuleTypeInfo] = &[
         optional_keys: &["TimeZone"],
         inputs: 0..=0,
         may_skip: false,
-        is_run: false,
+        is_run: true,
     },
     RuleTypeInfo {
-        provider: "LambdaInvoke",
+        provider: FUNCTION,
         required_keys: &["FunctionName"],
         optional_keys: &["UserParameters"],
         inputs: 0..=5,
         may_skip: true,
-        is_run: false,
+        is_run: true,
     },
     RuleTypeInfo {
         provider: "VariableCheck",
@@ -75,8 +75,15 @@ pub const RULE_TYPES: &[RuleTypeInfo] = &[
 ];
 
 const COMMANDS: &str = "Commands";
+const FUNCTION: &str = "LambdaInvoke";
 
 impl RuleTypeInfo {
+    /// Whether it is evaluated in conditions of this kind. A failure is settled at one look, which cannot wait for a
+    /// function's answer.
+    pub fn is_run_in(&self, kind: ConditionKind) -> bool {
+        self.is_run && (kind != ConditionKind::OnFailure || self.provider != FUNCTION)
+    }
+
     /// Whether it runs the commands of its declaration.
     pub fn has_commands(&self) -> bool {
         self.provider == COMMANDS

@@ -8,7 +8,7 @@ use crate::{
     actions::{let_go, look_after},
     alarms, commit,
     commit::{reread, until_stored},
-    condition::look_at_open,
+    condition::look_at_waiting,
     gate::{load_into, load_waiting},
     jobs::{invoke_and_forget, notify_and_forget},
     outbox::{forget, perform_and_forget, publish},
@@ -67,7 +67,7 @@ where
     let mut done = Reconciled::default();
     redeliver(world, if patient { now - EFFECT_AGE_MIN } else { now }, &mut done).await?;
     look_at_watches(world, now, &mut done).await?;
-    done.conditions = look_at_open(world, |_| true).await?;
+    done.conditions = look_at_waiting(world).await?;
     look_at_executions(world, if patient { now - EXECUTION_AGE_MIN } else { now }, &mut done).await?;
     Ok(done)
 }

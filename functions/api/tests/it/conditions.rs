@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// The alarm must be good before Prod is entered, for up to half an hour.
-fn gated(result: &str, rules: Value) -> Value {
+pub(crate) fn gated(result: &str, rules: Value) -> Value {
     let mut pipeline = shop();
     pipeline["stages"][1]["beforeEntry"] = json!({"conditions": [{"result": result, "rules": rules}]});
     pipeline
 }
 
-fn alarm_rule(name: &str) -> Value {
+pub(crate) fn alarm_rule(name: &str) -> Value {
     json!({
         "name": name,
         "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"},
@@ -36,8 +36,8 @@ fn variable_rule(value: &str) -> Value {
 }
 
 /// What the state machine of Prod asks in the execution's name.
-struct Prod {
-    execution: ExecutionId,
+pub(crate) struct Prod {
+    pub(crate) execution: ExecutionId,
     generation: Generation,
     /// How many actions are to run.
     actions: usize,
@@ -45,7 +45,7 @@ struct Prod {
 
 impl Prod {
     /// Brings `execution` into Prod, up to its conditions.
-    async fn enter(bench: &Bench, execution: ExecutionId) -> Self {
+    pub(crate) async fn enter(bench: &Bench, execution: ExecutionId) -> Self {
         let mut finished = None;
         loop {
             let token = format!("gate {execution} {}", finished.is_some());
@@ -58,13 +58,14 @@ impl Prod {
             };
             engine::pass_gate(&bench.world, &input).await.unwrap();
             let answer = bench.world.machines().answers.lock().unwrap().remove(&token).unwrap();
-            let GateAnswer::RunStage { stage, generation, groups, .. } = serde_json::from_value(answer).unwrap() else {
+            let answer: GateAnswer = serde_json::from_value(answer).unwrap();
+            let GateAnswer::RunStage { stage, generation, groups, .. } = &answer else {
                 panic!("{execution} does not reach Prod")
             };
             if stage.as_str() == "Prod" {
-                return Self { execution, generation, actions: groups.iter().map(Vec::len).sum() };
+                return Self { execution, generation: *generation, actions: groups.iter().map(Vec::len).sum() };
             }
-            finished = Some(StageReport { stage, generation, status: StageResult::Succeeded });
+            finished = Some(bench.run_stage(execution, answer).await.0);
         }
     }
 
@@ -81,22 +82,22 @@ impl Prod {
         }
     }
 
-    async fn ask(&self, bench: &Bench, condition: ConditionKind) -> ConditionOutput {
+    pub(crate) async fn ask(&self, bench: &Bench, condition: ConditionKind) -> ConditionOutput {
         engine::evaluate_condition(&bench.world, &self.asks(condition, None)).await.unwrap()
     }
 
     /// Waits for `token` to be answered.
-    async fn wait(&self, bench: &Bench, condition: ConditionKind, token: &str) -> ConditionOutput {
+    pub(crate) async fn wait(&self, bench: &Bench, condition: ConditionKind, token: &str) -> ConditionOutput {
         engine::evaluate_condition(&bench.world, &self.asks(condition, Some(token))).await.unwrap()
     }
 
-    fn override_input(&self, condition: &str) -> Value {
+    pub(crate) fn override_input(&self, condition: &str) -> Value {
         json!({"pipelineName": "shop", "stageName": "Prod", "pipelineExecutionId": self.execution,
             "conditionType": condition})
     }
 }
 
-async fn create(bench: &Bench, pipeline: &Value) -> Prod {
+pub(crate) async fn create(bench: &Bench, pipeline: &Value) -> Prod {
     bench.ok("CreatePipeline", json!({"pipeline": pipeline})).await;
     Prod::enter(bench, bench.newest().await).await
 }
@@ -112,7 +113,7 @@ async fn waiting() -> (Bench, Prod) {
 }
 
 /// The state of a condition of Prod, without instants, which must be there, and ids.
-async fn condition(bench: &Bench, member: &str) -> Value {
+pub(crate) async fn condition(bench: &Bench, member: &str) -> Value {
     let state = bench.ok("GetPipelineState", json!({"name": "shop"})).await;
     let mut condition = state["stageStates"][1][member].clone();
     if let Some(one) = condition.pointer_mut("/conditionStates/0/latestExecution") {
@@ -127,12 +128,12 @@ async fn condition(bench: &Bench, member: &str) -> Value {
     condition
 }
 
-async fn rule_executions(bench: &Bench, input: Value) -> Vec<Value> {
+pub(crate) async fn rule_executions(bench: &Bench, input: Value) -> Vec<Value> {
     let page = bench.ok("ListRuleExecutions", input).await;
     page["ruleExecutionDetails"].as_array().unwrap().clone()
 }
 
-fn answered(bench: &Bench, token: &str) -> Option<Value> {
+pub(crate) fn answered(bench: &Bench, token: &str) -> Option<Value> {
     bench.world.machines().answers.lock().unwrap().get(token).cloned()
 }
 

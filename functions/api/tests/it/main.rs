@@ -25,6 +25,7 @@ mod protocol;
 mod reference;
 mod retries;
 mod rollback;
+mod rules;
 mod starts;
 mod state;
 mod stops;

@@ -162,7 +162,8 @@ impl Bench {
         }
     }
 
-    async fn run_stage(&self, execution_id: ExecutionId, answer: GateAnswer) -> (StageReport, bool) {
+    /// Runs the stage's actions; whether all of them have ended.
+    pub(crate) async fn run_stage(&self, execution_id: ExecutionId, answer: GateAnswer) -> (StageReport, bool) {
         let GateAnswer::RunStage { stage, generation, attempt, groups, .. } = answer else { unreachable!() };
         let mut done = true;
         for step in groups.into_iter().flatten() {

@@ -1,13 +1,13 @@
 //! One rule of a condition (spec 4.3). All texts are our wording.
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use super::action::{TIMEOUT_MINUTES, range};
 use super::condition::{Context, Kind};
 use super::configuration::{check_keys, check_one_of, has_reference, is_given};
 use super::flow::Referrer;
 use super::{StructureError, StructureErrorKind};
-use crate::{RULE_TYPES, RuleDeclaration, RuleTypeId, RuleTypeInfo, find_rule_type};
+use crate::{DeploymentWindow, RULE_TYPES, RuleDeclaration, RuleTypeId, RuleTypeInfo, find_rule_type};
 
 use StructureErrorKind::{InvalidStageDeclaration, Validation};
 
@@ -83,6 +83,7 @@ fn check_configuration(
             check_alarm_states(configuration.get("AlarmStates"))?;
             check_watch(context, result, rule)?;
         }
+        "DeploymentWindow" => check_window(configuration)?,
         "VariableCheck" => check_one_of(configuration, "Operator", &["EQ", "NE", "CONTAINS", "MATCHES"])?,
         _ => {}
     }
@@ -113,6 +114,17 @@ fn check_alarm_states(value: Option<&String>) -> Result<(), String> {
     } else {
         Err(format!("has '{value}' for 'AlarmStates'. Use one or more of {}, with commas", ALARM_STATES.join(", ")))
     }
+}
+
+/// What has a reference is not judged before it is resolved.
+fn check_window(configuration: &BTreeMap<String, String>) -> Result<(), String> {
+    let known = |key: &str, unknown: &'static str| match configuration.get(key).map(String::as_str) {
+        Some(value) if has_reference(value) => unknown.to_owned(),
+        value => value.unwrap_or_default().to_owned(),
+    };
+    DeploymentWindow::parse(&known("Cron", "* * * * * ?"), &known("TimeZone", ""))
+        .map(drop)
+        .map_err(|why| format!("has {why}"))
 }
 
 /// Our extension (design section 6): the alarm is observed after the stage was left.

@@ -3,8 +3,8 @@
 use super::{at, id, stage};
 use crate::{
     ActionStatus, AlarmChange, AlarmDemand, AlarmState, ConditionAnswer, ConditionIndex, ConditionKind, ConditionOrder,
-    ConditionRun, ConditionStatus, ExecutionMode, Finding, Generation, Occupant, Override, RuleVerdict, StageState,
-    check_overridable, judge_alarm,
+    ConditionRun, ConditionStatus, ExecutionMode, Finding, Generation, Job, Occupant, Override, RuleVerdict,
+    StageState, check_overridable, judge_alarm, judge_function, judge_window,
 };
 
 use ConditionKind::{BeforeEntry, OnFailure, OnSuccess};
@@ -53,6 +53,77 @@ fn a_rule_waits_no_longer_than_its_own_limit() {
     assert_eq!(waits().limited(at(0), Some(5), at(300)).verdict, RuleVerdict::Failed);
     let done = Finding::succeeded("Good.");
     assert_eq!(done.clone().limited(at(0), Some(5), at(900)), done);
+}
+
+#[test]
+fn a_closed_window_is_waited_for_but_by_a_failure() {
+    let nine = at(9 * 3600);
+    for (kind, now, expected) in [
+        (BeforeEntry, at(0), RuleVerdict::Pending(nine)),
+        (OnSuccess, at(0), RuleVerdict::Pending(nine)),
+        (OnFailure, at(0), RuleVerdict::Failed),
+        (BeforeEntry, nine, RuleVerdict::Succeeded),
+        (OnFailure, nine, RuleVerdict::Succeeded),
+    ] {
+        assert_eq!(judge_window(kind, "0 0 9 ? * *", "UTC", now).verdict, expected, "{kind:?} at {now}");
+    }
+    assert_eq!(judge_window(BeforeEntry, "0 0 9 ? * * 1970", "", at(90_000_000)).verdict, RuleVerdict::Failed);
+    let wrong = judge_window(BeforeEntry, "daily", "", at(0));
+    assert_eq!(wrong.verdict, RuleVerdict::Errored("ConfigurationError"));
+}
+
+#[test]
+fn an_alarm_is_put_off_until_the_window_opens_unless_it_is_good_or_cannot_tell() {
+    let put_off = RuleVerdict::Pending(at(900));
+    for (finding, expected) in [
+        (Finding::succeeded("good"), RuleVerdict::Succeeded),
+        (Finding::errored("PermissionError", "closed"), RuleVerdict::Errored("PermissionError")),
+        (Finding::failed("red"), put_off.clone()),
+        (Finding::pending(at(60), "red"), put_off),
+    ] {
+        assert_eq!(finding.clone().deferred_to(at(900)).verdict, expected, "{finding:?}");
+    }
+}
+
+fn asked(asked_at: i64, created_at: i64, status: &str, answer: serde_json::Value) -> Job {
+    serde_json::from_value(serde_json::json!({
+        "id": uuid::Uuid::nil(), "run": uuid::Uuid::nil(), "pipeline": "shop", "execution": uuid::Uuid::nil(),
+        "stage": "Deploy", "action": "smoke", "generation": 1, "token": "", "status": status, "createdAt": at(created_at),
+        "rule": {"kind": "BeforeEntry", "attempt": 1, "roleArn": "role", "configuration": {}, "inputs": {},
+            "askedAt": at(asked_at), "answer": answer},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_function_is_heard_for_twenty_minutes_each_time_and_a_day_in_all() {
+    use RuleVerdict::{Errored, Failed, Pending, Succeeded};
+    const DAY: i64 = 86_400;
+    let none = serde_json::Value::Null;
+    let code = |code: &str| serde_json::json!({"errorCode": code, "text": "why"});
+    for (job, now, expected) in [
+        (asked(0, 0, "Created", none.clone()), 1_199, Pending(at(1_200))),
+        (asked(0, 0, "Created", none.clone()), 1_200, Failed),
+        (asked(0, 1_000, "Created", none.clone()), 1_200, Pending(at(2_200))),
+        (asked(0, DAY - 60, "Created", none.clone()), DAY - 1, Pending(at(DAY))),
+        (asked(0, DAY - 60, "Created", none.clone()), DAY, Failed),
+        (asked(0, 0, "Succeeded", none.clone()), 9_999, Succeeded),
+        (asked(0, 0, "Failed", none.clone()), 1, Failed),
+        (asked(0, 0, "Failed", code("PermissionError")), 1, Errored("PermissionError")),
+        (asked(0, 0, "Failed", code("ConfigurationError")), 1, Errored("ConfigurationError")),
+        (asked(0, 0, "TimedOut", none.clone()), 1, Failed),
+    ] {
+        assert_eq!(judge_function("smoke", Some(&job), at(now)).verdict, expected, "{:?} at {now}", job.status);
+    }
+    assert_eq!(judge_function("smoke", None, at(5)).verdict, Pending(at(1_205)));
+}
+
+#[test]
+fn one_wait_takes_a_year_at_the_most_and_a_second_at_the_least() {
+    let run = run("FAIL", &["a"]);
+    for (until, seconds) in [(60, 59), (1, 1), (400 * 86_400, 365 * 86_400)] {
+        assert_eq!(run.wait(at(until), at(1)), ConditionAnswer::Wait { seconds, since: 0 }, "{until}");
+    }
 }
 
 fn run(result: &str, rules: &[&str]) -> ConditionRun {

@@ -52,9 +52,10 @@ pub(crate) async fn failure_conditions<W: HasStore + HasObjects + HasAlarms>(
     let declaration = load_declaration(world, &view.index).await?;
     let version = load_run(world, view, execution, &input.stage, kind).await?.map_or(0, |row| row.version);
     let rules: Vec<&str> = condition.rules.iter().map(|rule| rule.name.as_str()).collect();
-    let mut run = ConditionRun::new(&order, condition.result.as_deref(), &rules, world.now(), version);
-    let examined = examine(world, &run, &declaration, execution).await?;
-    take_in(&mut run, &examined, world.now());
+    let now = world.now();
+    let mut run = ConditionRun::new(&order, condition.result.as_deref(), &rules, now, version);
+    let examined = examine(world, &run, &declaration, execution, now).await?;
+    take_in(&mut run, &examined, now);
     let asked = if run.status == ConditionStatus::Succeeded {
         Ok(domain::FailureConditions { result: condition.result.clone(), ..declared.clone() })
     } else {

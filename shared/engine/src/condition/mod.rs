@@ -2,45 +2,56 @@
 //! wait, and overridden by people.
 
 mod failure;
+mod functions;
 mod open;
 mod overriding;
 mod rules;
 
 use contract::{ConditionInput, ConditionOutput};
 use domain::{
-    Changes, ConditionKind, ConditionOrder, ConditionRun, ConditionStatus, Effect, Execution, ExecutionMode,
+    Changes, ConditionKind, ConditionOrder, ConditionRun, ConditionStatus, Effect, Execution, ExecutionMode, Job,
     PipelineDeclaration, PipelineView, RuleRun, StageName,
 };
 use jiff::Timestamp;
 
 pub(crate) use failure::failure_conditions;
+pub(crate) use functions::{answer_for_rule, continue_for_rule, succeed_for_rule, tell_condition};
 pub use open::look_at_conditions;
-pub(crate) use open::{look_at_open, look_at_open_of};
+pub(crate) use open::{look_at_open_of, look_at_waiting};
 pub use overriding::override_condition;
 
 use self::{
-    open::ended_rules,
+    functions::{ask, jobs_over},
+    open::renewed_rules,
     rules::{Examined, examine, rule_runs},
 };
 use crate::{
-    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, commit,
+    EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, commit,
     commit::{perform_on_machines, until_stored},
     definitions::load_declaration,
+    jobs::invoke_and_forget,
     ports::Store,
 };
 
 /// Evaluates a condition for the stage's state machine: all its rules must succeed. What is decided is stored once; a
-/// wait is stored once, with the token that ends it.
+/// wait is stored once, with the token that ends it. Functions are asked once somebody waits for their answer.
 ///
 /// # Errors
 /// [`EngineError::Contended`] and [`EngineError::Unavailable`]: evaluate again later.
-pub async fn evaluate_condition<W: HasStore + HasObjects + HasAlarms + HasMachines>(
-    world: &W,
-    input: &ConditionInput,
-) -> Result<ConditionOutput, EngineError> {
+pub async fn evaluate_condition<W>(world: &W, input: &ConditionInput) -> Result<ConditionOutput, EngineError>
+where
+    W: HasStore + HasObjects + HasAlarms + HasMachines + HasFunctions + HasRoles,
+{
     let since = input.since.and_then(|since| Timestamp::from_second(since).ok());
     let asked = Asked { input: input.clone(), since, by: input.token.as_deref().map_or(By::Machine, By::Wait) };
-    let answer = until_stored(async || look(world, &asked).await).await?;
+    let Looked { mut answer, jobs } = until_stored(async || look(world, &asked).await).await?;
+    if !jobs.is_empty() {
+        for job in jobs {
+            invoke_and_forget(world, &Effect::InvokeJob { job: job.id }).await;
+        }
+        // One that is not there is known at once.
+        answer = until_stored(async || look(world, &asked).await).await?.answer;
+    }
     if let Some(token) = &input.token
         && !matches!(answer, ConditionOutput::Wait { .. })
     {
@@ -69,54 +80,70 @@ enum By<'a> {
     Other,
 }
 
+/// What a look came to.
+struct Looked {
+    /// How the condition stands.
+    answer: ConditionOutput,
+    /// Jobs of functions that are to be invoked.
+    jobs: Vec<Job>,
+}
+
+impl From<ConditionOutput> for Looked {
+    fn from(answer: ConditionOutput) -> Self {
+        Self { answer, jobs: Vec::new() }
+    }
+}
+
 /// Looks at a condition, stores what has changed, and says how it stands.
 async fn look<W: HasStore + HasObjects + HasAlarms + HasMachines>(
     world: &W,
     asked: &Asked<'_>,
-) -> Result<ConditionOutput, EngineError> {
+) -> Result<Looked, EngineError> {
     let input = &asked.input;
     let view = world.store().load_pipeline(&input.pipeline).await?;
     let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
     let (Some(view), Some(execution)) = (view, execution) else {
-        return Ok(ConditionOutput::Fail);
+        return Ok(ConditionOutput::Fail.into());
     };
     // What a failure leads to is decided by whoever settles it: nothing, where this is not the execution's to say.
     if !view.lets_act(&execution, &input.stage, input.generation) {
-        return Ok(ConditionOutput::Fail);
+        return Ok(ConditionOutput::Fail.into());
     }
     let order = order(input, &execution);
     let stored = load_run(world, &view, &execution, &input.stage, input.condition).await?;
     let before = stored.as_ref().filter(|run| run.is_of(&order));
     if let Some(ended) = before.filter(|run| !run.is_open()) {
-        return Ok(ended.answer());
+        return Ok(ended.answer().into());
     }
     if !view.lets_begin(&execution) {
         if let Some(run) = before {
             give_up(world, run.clone(), ConditionStatus::Abandoned, asked.by).await?;
         }
-        return Ok(ConditionOutput::Fail);
+        return Ok(ConditionOutput::Fail.into());
     }
     let declaration = load_declaration(world, &view.index).await?;
     let Some(mut run) = before.cloned().or_else(|| begin(&order, &declaration, stored.as_ref(), asked, world.now()))
     else {
-        return Ok(ConditionOutput::Proceed);
+        return Ok(ConditionOutput::Proceed.into());
     };
-    let (now, examined) = (world.now(), examine(world, &run, &declaration, &execution).await?);
-    let until = take_in(&mut run, &examined, now);
+    let now = world.now();
+    let mut examined = examine(world, &run, &declaration, &execution, now).await?;
+    let mut jobs = Vec::new();
     if let By::Wait(token) = asked.by {
         run.token.add(token);
+        jobs = ask(world, &mut run, &mut examined, &declaration, now)?;
     }
+    let until = take_in(&mut run, &examined, now);
     // Until somebody waits for it, an undecided condition is nothing to store.
     if before != Some(&run) && (!run.is_open() || !run.token.is_empty()) {
-        store(world, &view, &execution, &declaration, before, &run, &examined, asked.by).await?;
+        let rules = rule_runs(world, &execution, &declaration, before, &run, &examined);
+        let mut changes = changes(world, before, run.clone(), rules, asked.by).await?;
+        changes.effects.extend(jobs.iter().map(|job| Effect::InvokeJob { job: job.id }));
+        changes.jobs.extend(jobs.iter().cloned());
+        commit(world, &view.index.name, changes).await?;
     }
-    Ok(match until {
-        None => run.answer(),
-        Some(until) => ConditionOutput::Wait {
-            seconds: u32::try_from(until.as_second() - now.as_second()).unwrap_or(0).max(1),
-            since: run.started_at.as_second(),
-        },
-    })
+    let answer = until.map_or_else(|| run.answer(), |until| run.wait(until, now));
+    Ok(Looked { answer, jobs })
 }
 
 fn order<'a>(input: &'a ConditionInput, execution: &Execution) -> ConditionOrder<'a> {
@@ -173,42 +200,35 @@ fn take_in(run: &mut ConditionRun, examined: &[Examined<'_>], now: Timestamp) ->
         rule.entity_url.clone_from(&examined.entity_url);
     }
     run.alarms = examined.iter().filter_map(|examined| examined.alarm.clone()).collect();
+    run.closed_until = rules::closed_until(examined);
     let findings: Vec<_> = examined.iter().map(|examined| examined.finding.clone()).collect();
     run.apply(&findings, now)
-}
-
-#[expect(clippy::too_many_arguments, reason = "one transaction, named once")]
-async fn store<W: HasStore + HasMachines>(
-    world: &W,
-    view: &PipelineView,
-    execution: &Execution,
-    declaration: &PipelineDeclaration,
-    before: Option<&ConditionRun>,
-    run: &ConditionRun,
-    examined: &[Examined<'_>],
-    by: By<'_>,
-) -> Result<(), EngineError> {
-    let rules = rule_runs(world, execution, declaration, before, run, examined);
-    commit(world, &view.index.name, changes(run.clone(), rules, by)).await
 }
 
 /// Ends a condition of an execution that begins nothing more: a stop was asked for, or the pipeline was updated.
 async fn give_up<W: HasStore + HasMachines>(
     world: &W,
-    mut run: ConditionRun,
+    before: ConditionRun,
     status: ConditionStatus,
     by: By<'_>,
 ) -> Result<(), EngineError> {
+    let mut run = before.clone();
     run.end(status, "Nothing more is begun in this execution.", None, world.now());
-    let rules = ended_rules(world, &run).await?;
+    let rules = renewed_rules(world, &run).await?;
     let pipeline = run.pipeline.clone();
-    commit(world, &pipeline, changes(run, rules, by)).await
+    commit(world, &pipeline, changes(world, Some(&before), run, rules, by).await?).await
 }
 
 /// A condition that has changed, with what follows from its end. Deciding about it belongs to whoever holds this
-/// generation of the stage; PARALLEL executions have no lock to hold.
-fn changes(run: ConditionRun, rules: Vec<RuleRun>, by: By<'_>) -> Changes {
-    let mut changes = Changes { rules, ..Changes::default() };
+/// generation of the stage; PARALLEL executions have no lock to hold. Jobs end with the rules they were for.
+async fn changes<W: HasStore>(
+    world: &W,
+    before: Option<&ConditionRun>,
+    run: ConditionRun,
+    rules: Vec<RuleRun>,
+    by: By<'_>,
+) -> Result<Changes, EngineError> {
+    let mut changes = Changes { rules, jobs: jobs_over(world, before, &run).await?, ..Changes::default() };
     if by == By::Other && !run.is_open() {
         let answer = |token: &str| Effect::AnswerCondition { token: token.to_owned(), answer: run.answer() };
         changes.effects.extend(run.token.iter().map(answer));
@@ -217,5 +237,5 @@ fn changes(run: ConditionRun, rules: Vec<RuleRun>, by: By<'_>) -> Changes {
         changes.fences.insert((run.stage.clone(), run.generation));
     }
     changes.conditions.push(run);
-    changes
+    Ok(changes)
 }

@@ -3,7 +3,7 @@
 use contract::{ConditionInput, ConditionOutput};
 use domain::{ActionStatus, ConditionRun, ConditionStatus, Effect, ExecutionId, LOST, RuleRun};
 
-use super::{Asked, By, load_run, look};
+use super::{Asked, By, functions::jobs_over, load_run, look};
 use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
     commit::{perform_on_machines, until_stored},
@@ -21,7 +21,7 @@ pub async fn look_at_conditions<W: HasStore + HasObjects + HasAlarms + HasMachin
     world: &W,
     alarm_arn: &str,
 ) -> Result<usize, EngineError> {
-    look_at_open(world, |run| run.alarms.iter().any(|alarm| alarm == alarm_arn)).await
+    look_at_open(world, |run| run.alarms.iter().any(|alarm| alarm == alarm_arn), |_| true).await
 }
 
 /// An execution is being stopped: ends the wait of its conditions at once. What cannot be reached is found by the
@@ -30,24 +30,35 @@ pub(crate) async fn look_at_open_of<W: HasStore + HasObjects + HasAlarms + HasMa
     world: &W,
     execution: ExecutionId,
 ) {
-    if let Err(error) = look_at_open(world, |run| run.execution == execution).await {
+    if let Err(error) = look_at_open(world, |run| run.execution == execution, |_| true).await {
         drop(error);
     }
 }
 
-/// Looks at those conditions that wait and that `is` true of. Returns how many ended.
+/// Looks at all conditions that wait. Of those whose deployment window is closed, only whether their execution is still
+/// in its stage: their wait ends by itself. Returns how many ended.
 ///
 /// # Errors
 /// The first error of a service; what was not reached is looked at next time.
-pub(crate) async fn look_at_open<W: HasStore + HasObjects + HasAlarms + HasMachines>(
+pub(crate) async fn look_at_waiting<W: HasStore + HasObjects + HasAlarms + HasMachines>(
+    world: &W,
+) -> Result<usize, EngineError> {
+    let now = world.now();
+    look_at_open(world, |_| true, |run| run.closed_until.is_none_or(|until| until <= now)).await
+}
+
+/// Ends those conditions that `is` true of and whose execution lost its stage, and looks at the rules of those it is
+/// `worth_a_look` of. Returns how many ended.
+async fn look_at_open<W: HasStore + HasObjects + HasAlarms + HasMachines>(
     world: &W,
     is: impl Fn(&ConditionRun) -> bool,
+    worth_a_look: impl Fn(&ConditionRun) -> bool,
 ) -> Result<usize, EngineError> {
     let (mut ended, mut after) = (0, None);
     loop {
         let page = world.store().open_conditions(PageRequest { limit: PAGE, after }).await?;
         for run in page.items.iter().filter(|run| is(run)) {
-            ended += usize::from(look_again(world, run).await?);
+            ended += usize::from(look_again(world, run, worth_a_look(run)).await?);
         }
         after = page.next;
         if after.is_none() {
@@ -57,9 +68,10 @@ pub(crate) async fn look_at_open<W: HasStore + HasObjects + HasAlarms + HasMachi
 }
 
 /// Whether it has ended.
-async fn look_again<W: HasStore + HasObjects + HasAlarms + HasMachines>(
+pub(super) async fn look_again<W: HasStore + HasObjects + HasAlarms + HasMachines>(
     world: &W,
     mark: &ConditionRun,
+    at_rules: bool,
 ) -> Result<bool, EngineError> {
     let input = ConditionInput {
         pipeline: mark.pipeline.clone(),
@@ -76,7 +88,7 @@ async fn look_again<W: HasStore + HasObjects + HasAlarms + HasMachines>(
         if close_lost(world, mark).await? {
             return Ok(true);
         }
-        Ok(!matches!(look(world, &asked).await?, ConditionOutput::Wait { .. }))
+        Ok(at_rules && !matches!(look(world, &asked).await?.answer, ConditionOutput::Wait { .. }))
     })
     .await
 }
@@ -103,30 +115,35 @@ async fn close_lost<W: HasStore + HasMachines>(world: &W, mark: &ConditionRun) -
         let answer = Effect::AnswerCondition { token: token.to_owned(), answer: ConditionOutput::Fail };
         perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
     }
-    let mut ended = mark.clone();
+    let mut ended = row.clone().unwrap_or_else(|| mark.clone());
     ended.end(ConditionStatus::Cancelled, LOST, None, world.now());
     let mut writes = vec![Write::Delete(Row::OpenCondition(mark.clone()))];
     if let Some(row) = row.filter(ConditionRun::is_open) {
         ended.version = row.version;
         writes.push(Write::Put(Row::Condition(ended.clone()), Precondition::Version(row.version)));
+        let jobs = jobs_over(world, Some(&row), &ended).await?;
+        writes.extend(jobs.into_iter().map(|job| {
+            let version = job.version;
+            Write::Put(Row::Job(job), Precondition::Version(version))
+        }));
     }
     // A pipeline that was deleted has no history to keep right.
     if view.is_some() {
-        let rules = ended_rules(world, &ended).await?;
+        let rules = renewed_rules(world, &ended).await?;
         writes.extend(rules.into_iter().map(|run| Write::Put(Row::RuleRun(run), Precondition::None)));
     }
     world.store().commit(writes).await?;
     Ok(true)
 }
 
-/// The history of those rules of `ended` that were still running.
-pub(super) async fn ended_rules<W: HasStore>(world: &W, ended: &ConditionRun) -> Result<Vec<RuleRun>, EngineError> {
+/// The history of those rules of `run` that it shows as running, as they are now.
+pub(super) async fn renewed_rules<W: HasStore>(world: &W, run: &ConditionRun) -> Result<Vec<RuleRun>, EngineError> {
     let page = PageRequest { limit: PAGE, after: None };
-    let runs = world.store().list_rule_runs(&ended.pipeline, Some(ended.execution), page).await?.items;
+    let runs = world.store().list_rule_runs(&run.pipeline, Some(run.execution), page).await?.items;
     let running = runs.into_iter().filter(|run| run.state.status == ActionStatus::InProgress);
-    let ended = running.filter_map(|run| {
-        let state = ended.rules.iter().find(|rule| rule.id == run.state.id)?.clone();
-        Some(RuleRun { state, ..run })
+    let renewed = running.filter_map(|of| {
+        let state = run.rules.iter().find(|rule| rule.id == of.state.id)?.clone();
+        Some(RuleRun { state, ..of })
     });
-    Ok(ended.collect())
+    Ok(renewed.collect())
 }

@@ -8,7 +8,7 @@ use domain::{
     retry_stage,
 };
 
-use super::{By, changes, load_run, open::ended_rules};
+use super::{By, changes, load_run, open::renewed_rules};
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::until_stored,
@@ -66,15 +66,16 @@ async fn end_wait<W: HasStore>(
     world: &W,
     view: &PipelineView,
     execution: &Execution,
-    mut run: ConditionRun,
+    before: ConditionRun,
     caller: &str,
 ) -> Result<Changes, EngineError> {
+    let mut run = before.clone();
     if !view.lets_act(execution, &run.stage, run.generation) || !view.lets_begin(execution) {
         return Err(not_overridable("The execution is being stopped, or has ended.".to_owned()));
     }
     run.end(ConditionStatus::Overridden, &why(caller), Some(caller), world.now());
-    let rules = ended_rules(world, &run).await?;
-    Ok(changes(run, rules, By::Other))
+    let rules = renewed_rules(world, &run).await?;
+    changes(world, Some(&before), run, rules, By::Other).await
 }
 
 /// The stage is retried as far as the condition stood in the way, and the condition's row says from there on that it

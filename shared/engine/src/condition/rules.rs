@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    AlarmChange, AlarmDemand, ConditionRun, Execution, Finding, PipelineDeclaration, RuleDeclaration, RuleRun, Scope,
-    judge_alarm, resolve_configuration,
+    ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Execution, Finding, Job,
+    PipelineDeclaration, RuleDeclaration, RuleRun, Scope, find_rule_type, judge_alarm, judge_function, judge_window,
+    resolve_configuration,
 };
+use jiff::Timestamp;
 
 use crate::{
-    EngineError, HasAlarms, HasBasics,
-    ports::{Alarms, CloudError},
+    EngineError, HasAlarms, HasBasics, HasStore,
+    ports::{Alarms, CloudError, Store},
 };
 
 /// One rule at one look.
@@ -22,6 +24,14 @@ pub(super) struct Examined<'a> {
     pub(super) entity_url: Option<String>,
     /// ARN of the alarm it looks at.
     pub(super) alarm: Option<String>,
+    /// Whether it is a deployment window.
+    is_window: bool,
+    /// The function it asks.
+    pub(super) function: Option<String>,
+    /// What that reads.
+    pub(super) inputs: BTreeMap<String, ArtifactLocation>,
+    /// Whether the function has to be asked now.
+    pub(super) to_ask: bool,
     /// What it found.
     pub(super) finding: Finding,
 }
@@ -30,46 +40,111 @@ pub(super) struct Examined<'a> {
 ///
 /// # Errors
 /// [`EngineError::Unavailable`]: look again later.
-pub(super) async fn examine<'a, W: HasAlarms>(
+pub(super) async fn examine<'a, W: HasAlarms + HasStore>(
     world: &W,
     run: &ConditionRun,
     declaration: &'a PipelineDeclaration,
     execution: &Execution,
+    now: Timestamp,
 ) -> Result<Vec<Examined<'a>>, EngineError> {
     let declared = declaration.stage(&run.stage).and_then(|stage| stage.condition(run.kind));
     let find = |name: &str| declared.and_then(|condition| condition.rules.iter().find(|rule| rule.name == name));
     let mut examined: Vec<Examined<'a>> =
-        run.rules.iter().map(|state| open(world, find(&state.name), execution)).collect();
+        run.rules.iter().map(|state| open(world, run.kind, find(&state.name), execution, now)).collect();
     let arns: Vec<String> = examined.iter().filter_map(|rule| rule.alarm.clone()).collect();
     let alarms = if arns.is_empty() { Ok(Vec::new()) } else { world.alarms().describe(&arns).await };
     if let Err(CloudError::Unavailable(source)) = alarms {
         return Err(EngineError::Unavailable { what: "CloudWatch", source });
     }
-    for one in &mut examined {
+    let (opens, since) = (closed_until(&examined), open_since(run, &examined, now));
+    for (one, state) in examined.iter_mut().zip(&run.rules) {
         if let (Some(rule), Some(arn)) = (one.rule, &one.alarm) {
-            one.finding = look_at_alarm(world, run, rule, &one.configuration, arn, &alarms);
+            one.finding = look_at_alarm(world, run.kind, since, rule, &one.configuration, arn, &alarms, now);
+            if let Some(opens) = opens.filter(|_| run.kind == ConditionKind::BeforeEntry) {
+                one.finding = one.finding.clone().deferred_to(opens);
+            }
         }
-        let timeout = one.rule.and_then(|rule| rule.timeout_in_minutes);
-        one.finding = one.finding.clone().limited(run.started_at, timeout, world.now());
+        if let Some(function) = &one.function {
+            let job = match state.job {
+                Some(job) => world.store().load_job(job).await?.filter(|job| was_asked_since(job, since)),
+                None => None,
+            };
+            one.to_ask = job.is_none() && opens.is_none();
+            one.finding = match opens.filter(|_| job.is_none()) {
+                Some(opens) => {
+                    Finding::pending(opens, format!("Function {function} is asked when the deployment window opens."))
+                }
+                None => judge_function(function, job.as_ref(), now),
+            };
+        }
+        one.limit(run, now);
     }
     Ok(examined)
 }
 
+impl Examined<'_> {
+    /// Holds its finding to the time the rule may take.
+    pub(super) fn limit(&mut self, run: &ConditionRun, now: Timestamp) {
+        let timeout = self.rule.and_then(|rule| rule.timeout_in_minutes);
+        self.finding = self.finding.clone().limited(run.started_at, timeout, now);
+    }
+}
+
+/// When the first of the closed windows opens; `None` where none is closed.
+pub(super) fn closed_until(examined: &[Examined<'_>]) -> Option<Timestamp> {
+    examined.iter().filter(|one| one.is_window).filter_map(|one| one.finding.pending_until()).min()
+}
+
+/// From when on alarms and functions count: the beginning, or the opening of the last of the windows that are open. All
+/// rules have to hold at the same look, so what was found before a window opened is found out again.
+fn open_since(run: &ConditionRun, examined: &[Examined<'_>], now: Timestamp) -> Timestamp {
+    let windows = examined.iter().zip(&run.rules).filter(|(one, _)| one.is_window && one.finding.is_success());
+    let opened = windows.map(|(_, state)| if state.status == ActionStatus::Succeeded { state.changed_at } else { now });
+    opened.max().unwrap_or(run.started_at)
+}
+
+fn was_asked_since(job: &Job, since: Timestamp) -> bool {
+    job.rule.as_ref().is_some_and(|rule| rule.asked_at >= since)
+}
+
 /// Resolves a rule's configuration, and says at once what needs no look at anything.
-fn open<'a, W: HasBasics>(world: &W, rule: Option<&'a RuleDeclaration>, execution: &Execution) -> Examined<'a> {
-    let unusable =
-        |finding: Finding| Examined { rule, configuration: BTreeMap::new(), entity_url: None, alarm: None, finding };
+fn open<'a, W: HasBasics>(
+    world: &W,
+    kind: ConditionKind,
+    rule: Option<&'a RuleDeclaration>,
+    execution: &Execution,
+    now: Timestamp,
+) -> Examined<'a> {
+    let found = |finding: Finding| Examined {
+        rule,
+        configuration: BTreeMap::new(),
+        entity_url: None,
+        alarm: None,
+        is_window: false,
+        function: None,
+        inputs: BTreeMap::new(),
+        to_ask: false,
+        finding,
+    };
+    let unusable = |why: String| found(Finding::errored("ConfigurationError", why));
     let Some(declared) = rule else {
-        return unusable(Finding::errored("ConfigurationError", "The pipeline has no such rule any more."));
+        return unusable("The pipeline has no such rule any more.".to_owned());
     };
     let id = execution.id.to_string();
     let scope = Scope { execution_id: &id, variables: &execution.variables, outputs: &execution.outputs };
     let configuration = match resolve_configuration(&declared.configuration, &scope) {
         Ok(configuration) => configuration,
-        Err(error) => return unusable(Finding::errored("ConfigurationError", format!("{error}."))),
+        Err(error) => return unusable(format!("{error}.")),
     };
     let setting = |key: &str| configuration.get(key).map(String::as_str).unwrap_or_default();
-    match declared.rule_type_id.provider.as_str() {
+    let provider = declared.rule_type_id.provider.as_str();
+    if !find_rule_type(&declared.rule_type_id).is_some_and(|info| info.is_run_in(kind)) {
+        let condition = kind.as_str();
+        let why =
+            format!("Rules of type {provider} are not run in a {condition} condition by this version of Lastgood.");
+        return Examined { configuration, ..unusable(why) };
+    }
+    match provider {
         "CloudWatchAlarm" => {
             let (region, name) = (region_of(world, declared), setting("AlarmName").to_owned());
             let url = format!(
@@ -77,27 +152,51 @@ fn open<'a, W: HasBasics>(world: &W, rule: Option<&'a RuleDeclaration>, executio
             );
             let arn = world.settings().alarm_arn_in(region, &name);
             // What was found is set when the alarm was read.
-            let finding = unread(&name);
-            Examined { rule, entity_url: Some(url), alarm: Some(arn), finding, configuration }
+            Examined { entity_url: Some(url), alarm: Some(arn), configuration, ..found(unread(&name)) }
         }
-        "VariableCheck" => {
+        "DeploymentWindow" => {
+            let finding = judge_window(kind, setting("Cron"), setting("TimeZone"), now);
+            Examined { is_window: true, configuration, ..found(finding) }
+        }
+        "LambdaInvoke" => {
+            let function = setting("FunctionName").to_owned();
+            match inputs_of(declared, execution) {
+                // What was found is set when its job was read.
+                Ok(inputs) => Examined {
+                    finding: judge_function(&function, None, now),
+                    function: Some(function),
+                    inputs,
+                    configuration,
+                    ..unusable(String::new())
+                },
+                Err(why) => Examined { configuration, ..unusable(why) },
+            }
+        }
+        _ => {
             let finding = check_variable(setting("Operator"), setting("Variable"), setting("Value"));
-            Examined { finding, configuration, ..unusable(Finding::succeeded("")) }
-        }
-        provider => {
-            let why = format!("Rules of type {provider} are not run by this version of Lastgood.");
-            Examined { configuration, ..unusable(Finding::errored("ConfigurationError", why)) }
+            Examined { configuration, ..found(finding) }
         }
     }
 }
 
+fn inputs_of(rule: &RuleDeclaration, execution: &Execution) -> Result<BTreeMap<String, ArtifactLocation>, String> {
+    let find = |name: &String| match execution.artifacts.get(name) {
+        Some(at) => Ok((name.clone(), at.clone())),
+        None => Err(format!("Input artifact '{name}' does not exist in this execution.")),
+    };
+    rule.input_artifacts.iter().map(|artifact| find(&artifact.name)).collect()
+}
+
+#[expect(clippy::too_many_arguments, reason = "one look, named once")]
 fn look_at_alarm<W: HasBasics>(
     world: &W,
-    run: &ConditionRun,
+    kind: ConditionKind,
+    since: Timestamp,
     rule: &RuleDeclaration,
     configuration: &BTreeMap<String, String>,
     arn: &str,
     alarms: &Result<Vec<AlarmChange>, CloudError>,
+    now: Timestamp,
 ) -> Finding {
     let setting = |key: &str| configuration.get(key).map(String::as_str).unwrap_or_default();
     let name = setting("AlarmName");
@@ -113,13 +212,13 @@ fn look_at_alarm<W: HasBasics>(
         return Finding::errored("ConfigurationError", format!("There is no alarm {name} in region {region}."));
     };
     let demand = AlarmDemand {
-        kind: run.kind,
+        kind,
         name,
         states: setting("AlarmStates"),
         wait_minutes: setting("WaitTime").parse().unwrap_or(0),
-        since: run.started_at,
+        since,
     };
-    judge_alarm(&demand, alarm, world.now())
+    judge_alarm(&demand, alarm, now)
 }
 
 fn unread(name: &str) -> Finding {
@@ -128,6 +227,11 @@ fn unread(name: &str) -> Finding {
 
 fn region_of<'a, W: HasBasics>(world: &'a W, rule: &'a RuleDeclaration) -> &'a str {
     rule.region.as_deref().unwrap_or(&world.settings().region)
+}
+
+/// Its own role, or the pipeline's.
+pub(super) fn role_of<'a>(rule: &'a RuleDeclaration, declaration: &'a PipelineDeclaration) -> &'a str {
+    rule.role_arn.as_deref().unwrap_or(&declaration.role_arn)
 }
 
 fn check_variable(operator: &str, variable: &str, value: &str) -> Finding {
@@ -169,10 +273,11 @@ pub(super) fn rule_runs<W: HasBasics>(
             kind: run.kind,
             rule_type: rule.rule_type_id.clone(),
             started_at: run.started_at,
-            role_arn: rule.role_arn.clone().unwrap_or_else(|| declaration.role_arn.clone()),
+            role_arn: role_of(rule, declaration).to_owned(),
             region: region_of(world, rule).to_owned(),
             configuration: rule.configuration.clone(),
             resolved_configuration: examined.configuration.clone(),
+            inputs: examined.inputs.clone(),
             state: state.clone(),
         });
     }

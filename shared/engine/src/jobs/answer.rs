@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use domain::{ActionRun, ActionStatus, Addressee, Changes, Effect, Job, JobEvent, SourceRevision};
+use domain::{ActionRun, ActionStatus, Addressee, Changes, Effect, Job, JobEvent, RuleAnswer, SourceRevision};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{invoke_and_forget, new_job};
 use crate::{
-    EngineError, HasFunctions, HasMachines, HasRoles, HasStore,
+    EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
     actions::{Finished, finish, holds_stage},
     commit,
     commit::{store, until_stored},
+    condition::{answer_for_rule, continue_for_rule, succeed_for_rule, tell_condition},
     outbox::perform_and_forget,
     ports::Store,
 };
@@ -68,11 +69,10 @@ impl JobRevision {
 /// # Errors
 /// Refusals `JobNotFoundException`, `InvalidJobStateException`, `OutputVariablesSizeExceededException`,
 /// `ValidationException`.
-pub async fn succeed_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
-    world: &W,
-    id: Uuid,
-    success: JobSuccess,
-) -> Result<(), EngineError> {
+pub async fn succeed_job<W>(world: &W, id: Uuid, success: JobSuccess) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasFunctions + HasRoles + HasObjects + HasAlarms,
+{
     let job = answerable(world, id, JobEvent::Succeed).await?;
     let size: usize = success.variables.iter().map(|(key, value)| key.len() + value.len()).sum();
     if size > OUTPUT_VARIABLES_BYTES_MAX {
@@ -85,7 +85,14 @@ pub async fn succeed_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
             let message = "Output variables can only be given with the final answer, without a continuation token.";
             return Err(EngineError::refused("ValidationException", message));
         }
+        if job.rule.is_some() {
+            return continue_for_rule(world, id, continuation).await;
+        }
         return continue_job(world, id, continuation, &success).await;
+    }
+    if job.rule.is_some() {
+        // What a rule finds is for its condition alone: there is nobody its output variables could be for.
+        return succeed_for_rule(world, id, success.summary).await;
     }
     let revision = match success.revision {
         None => None,
@@ -121,7 +128,7 @@ fn taken(id: Uuid, status: ActionStatus) -> Result<(), EngineError> {
 ///
 /// # Errors
 /// Refusals `JobNotFoundException`, `InvalidJobStateException`.
-pub async fn fail_job<W: HasStore + HasMachines>(
+pub async fn fail_job<W: HasStore + HasMachines + HasObjects + HasAlarms>(
     world: &W,
     id: Uuid,
     code: &str,
@@ -129,13 +136,20 @@ pub async fn fail_job<W: HasStore + HasMachines>(
     external_id: Option<String>,
 ) -> Result<(), EngineError> {
     let job = answerable(world, id, JobEvent::Fail).await?;
+    if job.rule.is_some() {
+        // The function was asked and says no: that is what the rule found, whatever it calls its reason.
+        let answer = RuleAnswer { error_code: None, text: Some(message.to_owned()) };
+        let job = answer_for_rule(world, id, JobEvent::Fail, answer).await?;
+        tell_condition(world, &job).await;
+        return Ok(());
+    }
     let key = (&job).into();
     let finished = Finished { external_id, job: Some((job.id, JobEvent::Fail)), ..Finished::failed(code, message) };
     taken(id, finish(world, &key, &finished).await?)
 }
 
 /// The job `id`, which takes the answer `event`.
-async fn answerable<W: HasStore>(world: &W, id: Uuid, event: JobEvent) -> Result<Job, EngineError> {
+pub(crate) async fn answerable<W: HasStore>(world: &W, id: Uuid, event: JobEvent) -> Result<Job, EngineError> {
     let job = world.store().load_job(id).await?;
     let Some(job) = job.filter(Job::is_answered_by_id) else {
         return Err(EngineError::refused("JobNotFoundException", format!("There is no job '{id}'.")));

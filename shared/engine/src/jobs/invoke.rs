@@ -1,14 +1,16 @@
-//! Jobs of Lambda actions: the function is invoked.
+//! Jobs of Lambda actions and of rules that ask a function: the function is invoked.
 
 use std::collections::BTreeMap;
 
-use domain::{ActionRun, ArtifactLocation, Effect, Job, JobEvent};
+use domain::{ActionRun, ArtifactLocation, Effect, Job, JobEvent, RuleAnswer};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::load_run_of;
 use crate::{
     EngineError, HasFunctions, HasMachines, HasRoles, HasStore,
     actions::{Finished, finish},
+    condition::answer_for_rule,
     outbox::forget,
     ports::{CloudError, Functions, Roles, Store},
 };
@@ -26,7 +28,8 @@ pub(crate) async fn invoke_and_forget<W: HasStore + HasMachines + HasFunctions +
 /// Invokes the Lambda function of a job, unless the job has been answered.
 ///
 /// # Errors
-/// [`EngineError::Unavailable`]: try again. A function that is not there or may not be invoked fails the action.
+/// [`EngineError::Unavailable`]: try again. A function that is not there or may not be invoked fails the action; the rule
+/// that asks it finds that at the next look.
 async fn invoke<W: HasStore + HasMachines + HasFunctions + HasRoles>(world: &W, job: Uuid) -> Result<(), EngineError> {
     let Some(job) = world.store().load_job(job).await? else {
         return Ok(());
@@ -34,8 +37,7 @@ async fn invoke<W: HasStore + HasMachines + HasFunctions + HasRoles>(world: &W, 
     let Some(function) = job.function.clone().filter(|_| !job.status.is_ended()) else {
         return Ok(());
     };
-    let run = world.store().load_action_run(&job.pipeline, job.execution, job.run).await?;
-    let Some(run) = run else { return Ok(()) };
+    let Some(run) = load_run_of(world, &job).await? else { return Ok(()) };
     let failure = match job_event(world, &job, &run).await {
         Ok(event) => match world.functions().invoke(&function, &event).await {
             Ok(()) => return Ok(()),
@@ -50,10 +52,18 @@ async fn invoke<W: HasStore + HasMachines + HasFunctions + HasRoles>(world: &W, 
         }
         CloudError::NotFound(_) => Finished::failed(
             "ConfigurationError",
-            format!("There is no function '{function}'. Deploy it, or correct FunctionName in the action."),
+            format!("There is no function '{function}'. Deploy it, or correct FunctionName."),
         ),
         CloudError::Refused(why) => Finished::failed("ConfigurationError", format!("Function '{function}': {why}")),
     };
+    if job.rule.is_some() {
+        let answer = finished.failure.map(|(code, text)| RuleAnswer { error_code: Some(code), text: Some(text) });
+        return match answer_for_rule(world, job.id, JobEvent::Fail, answer.unwrap_or_default()).await {
+            // It was answered, or nobody needs it any more.
+            Ok(_) | Err(EngineError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
+        };
+    }
     let key = (&job).into();
     let finished = Finished { job: Some((job.id, JobEvent::Fail)), ..finished };
     finish(world, &key, &finished).await.map(|_| ())

@@ -5,12 +5,16 @@ mod invoke;
 mod notify;
 mod poll;
 
+use std::collections::BTreeMap;
+
 use domain::{
-    ActionRun, ActionStatus, Addressee, Changes, Effect, Job, JobStatus, Tokens, action_machine, derived_uuid,
+    ActionRun, ActionStatus, ActionTypeId, ActionTypeUrls, Addressee, Changes, Effect, Job, JobStatus, Tokens,
+    action_machine, derived_uuid,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub(crate) use answer::answerable;
 pub use answer::{JobRevision, JobSuccess, OUTPUT_VARIABLES_BYTES_MAX, fail_job, succeed_job};
 pub(crate) use invoke::invoke_and_forget;
 pub(crate) use notify::notify_and_forget;
@@ -89,6 +93,7 @@ fn new_job(run: &ActionRun, number: u32, created_at: Timestamp) -> Job {
         action: run.action.clone(),
         generation: run.generation,
         token: Tokens::none(),
+        rule: None,
         function: function.cloned().filter(|_| queue.is_none()),
         status: if queue.is_some() { JobStatus::Queued } else { JobStatus::Created },
         queue,
@@ -114,4 +119,45 @@ pub(crate) async fn open_job<W: HasStore>(world: &W, run: &ActionRun) -> Result<
     };
     let job = world.store().load_job(id).await?;
     Ok(job.filter(|job| !job.status.is_ended()))
+}
+
+/// The run that a job is for. A rule of a condition has none: its function is told what an Invoke action's would be.
+async fn load_run_of<W: HasStore>(world: &W, job: &Job) -> Result<Option<ActionRun>, EngineError> {
+    let Some(rule) = &job.rule else {
+        return Ok(world.store().load_action_run(&job.pipeline, job.execution, job.run).await?);
+    };
+    let [category, owner, provider, version] = ["Invoke", "AWS", "Lambda", "1"].map(str::to_owned);
+    Ok(Some(ActionRun {
+        id: job.run,
+        pipeline: job.pipeline.clone(),
+        execution: job.execution,
+        pipeline_version: 0,
+        stage: job.stage.clone(),
+        action: job.action.clone(),
+        action_type: ActionTypeId { category, owner, provider, version },
+        generation: job.generation,
+        status: ActionStatus::InProgress,
+        started_at: rule.asked_at,
+        updated_at: rule.asked_at,
+        role_arn: rule.role_arn.clone(),
+        configuration: rule.configuration.clone(),
+        resolved_configuration: rule.configuration.clone(),
+        secret_keys: Vec::new(),
+        urls: ActionTypeUrls::default(),
+        inputs: rule.inputs.clone(),
+        outputs: BTreeMap::new(),
+        namespace: None,
+        output_variables: BTreeMap::new(),
+        job: Some(job.id),
+        queue: None,
+        revision: None,
+        external_id: None,
+        percent_complete: None,
+        summary: None,
+        error_code: None,
+        error_message: None,
+        progress: None,
+        approval_token: None,
+        version: 0,
+    }))
 }

@@ -6,6 +6,7 @@
 use domain::{ActionRun, ActionStatus, ActionTypeId, Changes, Job, JobEvent, JobQueue, JobStatus};
 use uuid::Uuid;
 
+use super::load_run_of;
 use crate::{
     EngineError, HasMachines, HasRoles, HasStore,
     actions::{Finished, fence, finish, holds_stage},
@@ -221,8 +222,7 @@ pub async fn acknowledge_job<W: HasStore + HasMachines>(
 pub async fn job_details<W: HasStore + HasRoles>(world: &W, id: Uuid) -> Result<JobOrder, EngineError> {
     let job = world.store().load_job(id).await?.filter(Job::is_answered_by_id);
     let job = job.ok_or_else(|| not_found(id))?;
-    let run = world.store().load_action_run(&job.pipeline, job.execution, job.run).await?;
-    let run = run.ok_or_else(|| not_found(id))?;
+    let run = load_run_of(world, &job).await?.ok_or_else(|| not_found(id))?;
     if job.status.is_ended() || run.status != ActionStatus::InProgress {
         return Ok(JobOrder { job, run, credentials: None });
     }

@@ -161,6 +161,31 @@ fn every_rule_type_has_its_own_demands() {
             let configuration = json!({"Cron": "0 0 9-17 ? * MON-FRI *", "TimeZone": "PST"});
             success(p, "DeploymentWindow", json!({"configuration": configuration}));
         }),
+        accepted("window of references", |p| {
+            let configuration = json!({"Cron": "#{variables.Env}", "TimeZone": "#{variables.Env}"});
+            success(p, "DeploymentWindow", json!({"configuration": configuration}));
+        }),
+        refused(
+            "window of no hours",
+            |p| {
+                success(p, "DeploymentWindow", json!({"configuration": {"Cron": "0 0 25 ? * *"}}));
+            },
+            INVALID,
+            subject(
+                "has '0 0 25 ? * *' for 'Cron', whose field for hours is wrong: '25' is none of its values. Write 0 to 23, as in 1-5 or */2",
+            ),
+        ),
+        refused(
+            "window nowhere",
+            |p| {
+                let configuration = json!({"Cron": "#{variables.Env}", "TimeZone": "IST"});
+                success(p, "DeploymentWindow", json!({"configuration": configuration}));
+            },
+            INVALID,
+            subject(
+                "has 'IST' for 'TimeZone'. Write a zone of the time zone database such as Europe/Paris, UTC, or UTC+05:30; of abbreviations only those of one place, such as PST",
+            ),
+        ),
         refused("window without times", |p| success(p, "DeploymentWindow", json!({})), INVALID, missing("Cron")),
         accepted("function", |p| {
             let configuration = json!({"FunctionName": "smoke", "UserParameters": "#{variables.Env}"});
