@@ -70,6 +70,8 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             "The URL is under the host that the caller reached, and lasts until DeleteWebhook.",
             "Filters are RFC 9535 JSONPath with one `..` at most and no functions: a stranger's payload must not make a path expensive.",
             "A target action outside the Source stage is a `ValidationException`.",
+            "For a source of type CodeStarSourceConnection the payload also has to pass the pipeline's trigger for it, or without one be a \
+             push to its branch; the execution is started as `WebhookV2`.",
         ],
         O::ListWebhooks => {
             &["`errorCode` is the HTTP status that the sender got; it is gone after the next delivery that is fine."]

@@ -1,6 +1,7 @@
 //! What a pipeline of CodePipeline's does otherwise in Lastgood, said before it is created.
 
 use crate::secrets::MASK;
+use crate::trigger::GitTrigger;
 use crate::{
     ActionDeclaration, Catalogue, Condition, ConditionKind, ExecutionMode, PipelineDeclaration, RuleDeclaration,
     StageDeclaration, find_rule_type, validate_structure,
@@ -79,10 +80,17 @@ impl Report<'_> {
                 self.add(Severity::Ignored, format!("pipeline.artifactStores.{other}.member"), message);
             }
         }
-        for index in 1..=declaration.triggers.len() {
-            let message = "Git triggers are kept but start nothing. Start the pipeline by an upload to its S3 source, by \
-                           StartPipelineExecution or by a webhook.";
-            self.add(Severity::Unsupported, format!("pipeline.triggers.{index}.member"), message);
+        for (index, trigger) in declaration.triggers.iter().enumerate() {
+            let path = format!("pipeline.triggers.{}.member", index + 1);
+            let message = "Connections deliver nothing here. Put a webhook for the source action (PutWebhook) and enter its \
+                           URL at GitHub, for pushes and pull requests: the trigger's filters decide which of them start \
+                           the pipeline.";
+            self.add(Severity::Different, &path, message);
+            if GitTrigger::parse(trigger).is_ok_and(|trigger| trigger.looks_at_files_of_pull_requests()) {
+                let message = "GitHub's payloads of pull requests do not name the changed files, so a pullRequest filter with \
+                               filePaths lets none pass. Leave filePaths out.";
+                self.add(Severity::Unsupported, format!("{path}.gitConfiguration.pullRequest"), message);
+            }
         }
     }
 

@@ -45,6 +45,7 @@ mod tags;
 mod tests;
 mod tokens;
 mod transition;
+mod trigger;
 mod variables;
 mod webhook;
 mod window;
@@ -111,6 +112,7 @@ pub use structure::{StructureError, StructureErrorKind, validate_structure};
 pub use tags::{TAGS_MAX, TagError, TaggedResource, Tags, check_key, check_tags, merge_tags};
 pub use tokens::Tokens;
 pub use transition::{disable_transition, enable_transition, release_hold};
+pub use trigger::{GIT_CONNECTION, GitEvent, TriggerMiss, judge_git_event};
 pub use variables::{ResolveError, Scope, resolve_configuration};
 pub use webhook::{
     FilterMiss, InvalidWebhook, Secret, Sender, Unauthentic, Webhook, WebhookAuthConfiguration, WebhookAuthentication,

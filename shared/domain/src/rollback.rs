@@ -329,7 +329,7 @@ fn alarm_detail(undone: &str, alarm_arn: &str, reason: &str) -> String {
 }
 
 /// The longest prefix of `text` that takes at most `room` characters as a JSON string.
-fn escaped_prefix(text: &str, mut room: usize) -> &str {
+pub(crate) fn escaped_prefix(text: &str, mut room: usize) -> &str {
     for (at, c) in text.char_indices() {
         let taken = match c {
             '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,

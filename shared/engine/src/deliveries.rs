@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    FilterMiss, Sender, Trigger, TriggerType, Unauthentic, Webhook, WebhookName, WebhookProblem, authenticate,
-    has_placeholders, judge_filters,
+    ActionDeclaration, FilterMiss, GIT_CONNECTION, GitEvent, PipelineIndex, Sender, Trigger, TriggerMiss, TriggerType,
+    Unauthentic, Webhook, WebhookDefinition, WebhookName, WebhookProblem, authenticate, has_placeholders,
+    judge_filters, judge_git_event,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -50,6 +51,8 @@ pub enum Delivered {
     Malformed,
     /// A filter passes over it.
     PassedOver(FilterMiss),
+    /// The source takes changes of a Git repository, and this is none that starts it.
+    Untriggered(TriggerMiss),
     /// It started its pipeline.
     Started(Started),
     /// The pipeline cannot start.
@@ -99,18 +102,19 @@ async fn judge_and_start<W: HasStore + HasObjects + HasMachines>(
         return Err(not_found(&world.settings().account, definition.target_pipeline.as_str()));
     };
     check_target(&view.index, definition)?;
-    let mut configuration = BTreeMap::new();
-    if has_placeholders(&definition.filters) {
+    let takes_git = takes_git(&view.index, definition);
+    let (mut target, mut triggers) = (None, Vec::new());
+    if takes_git || has_placeholders(&definition.filters) {
         let declaration = definitions::load_declaration(world, &view.index).await?;
-        let sources = declaration.stages.into_iter().next().map(|stage| stage.actions).unwrap_or_default();
-        let target = sources.into_iter().find(|action| action.name == definition.target_action);
-        configuration = target.map(|action| action.configuration).unwrap_or_default();
+        target = find_target(declaration.stages.into_iter().flat_map(|stage| stage.actions), definition);
+        triggers = declaration.triggers;
     }
+    let configuration = target.as_ref().map(|action| action.configuration.clone()).unwrap_or_default();
     if let Err(miss) = judge_filters(&definition.filters, &payload, &configuration) {
         return Ok(Delivered::PassedOver(miss));
     }
     let arn = world.settings().webhook_arn(definition.name.as_str());
-    let request = StartRequest {
+    let mut request = StartRequest {
         pipeline: definition.target_pipeline.clone(),
         trigger: Trigger { trigger_type: TriggerType::Webhook, trigger_detail: Some(arn) },
         cause: webhook.delivery_cause(delivery.id, delivery.body),
@@ -118,7 +122,34 @@ async fn judge_and_start<W: HasStore + HasObjects + HasMachines>(
         pins: BTreeMap::new(),
         variables: BTreeMap::new(),
     };
+    if let Some(source) = target.filter(|_| takes_git) {
+        let event =
+            GitEvent::read(&payload).and_then(|event| judge_git_event(&triggers, &source, &event).map(|()| event));
+        match event {
+            Ok(event) => {
+                request.trigger = event.trigger();
+                request.pins.insert(source.name, event.pin());
+            }
+            Err(miss) => return Ok(Delivered::Untriggered(miss)),
+        }
+    }
     Ok(Delivered::Started(start_execution(world, &request).await?))
+}
+
+/// Whether the webhook's target is a source that Git triggers are for. Pipelines have it in their index, so that others
+/// need not be read whole.
+fn takes_git(pipeline: &PipelineIndex, definition: &WebhookDefinition) -> bool {
+    let actions = pipeline.stages.first().into_iter().flat_map(|stage| &stage.actions);
+    let mut target = actions.filter(|action| action.name == definition.target_action);
+    target.any(|action| action.action_type.owner == "AWS" && action.action_type.provider == GIT_CONNECTION)
+}
+
+/// Only Source actions are targets, and they are in the first stage: the first of the name is it.
+fn find_target(
+    mut actions: impl Iterator<Item = ActionDeclaration>,
+    definition: &WebhookDefinition,
+) -> Option<ActionDeclaration> {
+    actions.find(|action| action.name == definition.target_action)
 }
 
 fn payload_of(delivery: &Delivery<'_>) -> Option<Value> {
@@ -134,7 +165,7 @@ impl Delivered {
     /// The HTTP status of the answer; 400 and above is a failure, which senders show as such.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Pinged | Self::PassedOver(_) | Self::Started(_) => 200,
+            Self::Pinged | Self::PassedOver(_) | Self::Untriggered(_) | Self::Started(_) => 200,
             Self::Malformed => 400,
             Self::Refused(_) => 403,
             Self::Nowhere => 404,
@@ -155,6 +186,7 @@ impl Delivered {
             Self::PassedOver(miss) => {
                 format!("Nothing was started: the payload does not pass filter {}.", miss.filter)
             }
+            Self::Untriggered(miss) => format!("Nothing was started: {miss}"),
             Self::Started(Started::New(_)) => "The pipeline was started.".to_owned(),
             Self::Started(_) => "This delivery had started the pipeline before.".to_owned(),
             // The reason names what is the owner's alone: account, pipeline, variables.
@@ -171,7 +203,10 @@ impl Delivered {
                 "Filter {filter} names {{{key}}}, but the configuration of the target action has no such key. Correct \
                  the filter or the action."
             ),
-            Self::Nowhere | Self::Pinged | Self::PassedOver(_) | Self::Started(_) => return None,
+            Self::Untriggered(TriggerMiss::FilesUnknown | TriggerMiss::Unreadable) => self.message(),
+            Self::Nowhere | Self::Pinged | Self::PassedOver(_) | Self::Untriggered(_) | Self::Started(_) => {
+                return None;
+            }
         };
         Some(WebhookProblem { status: self.status(), message })
     }

@@ -165,7 +165,7 @@ async fn differences_are_reported_and_nothing_is_created() {
                 at("IGNORED", "pipeline.artifactStores.us-east-1.member"),
             ],
             "v2-triggers-variables-conditions" => vec![
-                at("UNSUPPORTED", "pipeline.triggers.1.member"),
+                at("DIFFERENT", "pipeline.triggers.1.member"),
                 at("DIFFERENT", "pipeline.stages.3.member.onSuccess.conditions.1.member.rules.2.member.roleArn"),
             ],
             _ => vec![at("UNSUPPORTED", "pipeline.stages.5.member.actions.1.member.actionTypeId")],

@@ -8,9 +8,9 @@ use sha2::Sha256;
 use crate::webhooks::{listed, put, webhook};
 use crate::world::{Bench, event, shop};
 
-const PUSH: &str = include_str!("../../../../tests/fixtures/github/push.json");
+pub(crate) const PUSH: &str = include_str!("../../../../tests/fixtures/github/push.json");
 const PING: &str = include_str!("../../../../tests/fixtures/github/ping.json");
-const PULL_REQUEST: &str = include_str!("../../../../tests/fixtures/github/pull_request.json");
+pub(crate) const PULL_REQUEST: &str = include_str!("../../../../tests/fixtures/github/pull_request.json");
 const SECRET: &str = "winter harbour";
 const ARN: &str = "arn:aws:codepipeline:eu-west-1:111122223333:webhook:shop-push";
 
@@ -21,7 +21,7 @@ fn signature(secret: &str, body: &str) -> String {
 }
 
 /// A delivery as GitHub makes it.
-fn github(webhook: &Value, kind: &str, id: &str, body: &str) -> ApiEvent {
+pub(crate) fn github(webhook: &Value, kind: &str, id: &str, body: &str) -> ApiEvent {
     let headers = [
         ("content-type", "application/json"),
         ("user-agent", "GitHub-Hookshot/44e5a0f"),
@@ -58,7 +58,7 @@ async fn deliver(bench: &Bench, event: ApiEvent) -> (u16, Value) {
 }
 
 /// Asserts that a delivery is answered by `status` and a text that holds `word`, and starts nothing.
-async fn starts_nothing(bench: &Bench, event: ApiEvent, status: u16, word: &str) {
+pub(crate) async fn starts_nothing(bench: &Bench, event: ApiEvent, status: u16, word: &str) {
     let before = executions(bench).await.len();
     let (answered, body) = deliver(bench, event.clone()).await;
     assert_eq!(answered, status, "{event:?}: {body}");
@@ -67,7 +67,7 @@ async fn starts_nothing(bench: &Bench, event: ApiEvent, status: u16, word: &str)
     assert_eq!(executions(bench).await.len(), before, "{event:?}");
 }
 
-async fn starts(bench: &Bench, event: ApiEvent) -> Value {
+pub(crate) async fn starts(bench: &Bench, event: ApiEvent) -> Value {
     let (status, mut body) = deliver(bench, event).await;
     assert_eq!(status, 200, "{body}");
     assert!(body["pipelineExecutionId"].is_string(), "{body}");
@@ -80,7 +80,7 @@ fn time_in(id: &Value) -> Value {
     json!(i64::from_str_radix(&digits, 16).unwrap() as f64 / 1000.0)
 }
 
-async fn executions(bench: &Bench) -> Vec<Value> {
+pub(crate) async fn executions(bench: &Bench) -> Vec<Value> {
     let listed = bench.ok("ListPipelineExecutions", json!({"pipelineName": "shop"})).await;
     listed["pipelineExecutionSummaries"].as_array().unwrap().clone()
 }

@@ -33,6 +33,7 @@ mod tags;
 mod targets;
 mod told;
 mod transitions;
+mod triggers;
 mod webhooks;
 mod workers;
 mod world;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{StructureError, StructureErrorKind, first_duplicate};
+use crate::trigger::{GIT_CONNECTION, GitTrigger};
 use crate::{ExecutionMode, PipelineDeclaration, PipelineType, StageDeclaration};
 
 use StructureErrorKind::{InvalidStageDeclaration, InvalidStructure};
@@ -104,11 +105,11 @@ pub(super) fn check_triggers(declaration: &PipelineDeclaration) -> Result<(), St
         .stages
         .iter()
         .flat_map(|stage| &stage.actions)
-        .filter(|action| action.action_type_id.provider == "CodeStarSourceConnection")
+        .filter(|action| action.action_type_id.provider == GIT_CONNECTION)
         .map(|action| action.name.as_str())
         .collect();
     let bytes: usize = declaration.triggers.iter().map(|trigger| trigger.to_string().len()).sum();
-    // Our wording, here and for two triggers of a source.
+    // Our wording, here, for two triggers of a source and for filters.
     InvalidStructure.unless(bytes <= TRIGGERS_BYTES_MAX, || {
         format!("The triggers of the pipeline take {bytes} bytes. They can take up to {TRIGGERS_BYTES_MAX}")
     })?;
@@ -117,11 +118,15 @@ pub(super) fn check_triggers(declaration: &PipelineDeclaration) -> Result<(), St
     InvalidStructure.unless(sources().all(|name| name.is_some_and(|name| connections.contains(name))), || {
         "Triggers for connections must reference a CodeStarSourceConnection action.".into()
     })?;
-    match first_duplicate(sources().flatten()) {
-        Some(name) => Err(InvalidStructure
-            .error(format!("Source action '{name}' has more than one trigger. Put all filters into one trigger"))),
-        None => Ok(()),
+    if let Some(name) = first_duplicate(sources().flatten()) {
+        let message = format!("Source action '{name}' has more than one trigger. Put all filters into one trigger");
+        return Err(InvalidStructure.error(message));
     }
+    for (trigger, source) in declaration.triggers.iter().zip(sources().flatten()) {
+        GitTrigger::parse(trigger)
+            .map_err(|why| InvalidStructure.error(format!("The trigger of source action '{source}' {why}")))?;
+    }
+    Ok(())
 }
 
 pub(super) fn check_artifact_stores(declaration: &PipelineDeclaration, region: &str) -> Result<(), StructureError> {

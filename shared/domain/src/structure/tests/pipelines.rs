@@ -171,6 +171,16 @@ fn variables_triggers_and_stores() {
             "Source action 'App' has more than one trigger. Put all filters into one trigger",
         ),
         refused(
+            "trigger on nothing",
+            |p| {
+                p["stages"][0]["actions"][0]["actionTypeId"]["provider"] = json!("CodeStarSourceConnection");
+                let filters = json!([{"branches": {"includes": ["main", "release/[0-9"]}}]);
+                p["triggers"] = json!([{"gitConfiguration": {"sourceActionName": "App", "push": filters}}]);
+            },
+            structure,
+            "The trigger of source action 'App' has a push filter, number 1, that has the pattern 'release/[0-9' for branches, which has a [ without its ]. Write \\[ for the character itself",
+        ),
+        refused(
             "long triggers",
             |p| {
                 p["stages"][0]["actions"][0]["actionTypeId"]["provider"] = json!("CodeStarSourceConnection");
