@@ -96,6 +96,9 @@ pub struct ConditionRun {
     /// When its closed deployment window opens. Until then a look finds nothing new, and the wait ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_until: Option<Timestamp>,
+    /// When its deployment windows were first seen open: from then on its alarms are waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Timestamp>,
     /// Its rules, as declared.
     pub rules: Vec<RuleState>,
     /// Row version, for conditional writes.
@@ -133,6 +136,13 @@ pub struct RuleState {
     /// The job by which a function was asked, the latest where it was asked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Uuid>,
+    /// How often a function was asked anew.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub asked: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// One evaluation of a rule, as the history keeps it.
@@ -222,6 +232,7 @@ impl ConditionRun {
             updated_by: None,
             waits_until: None,
             job: None,
+            asked: 0,
         };
         Self {
             pipeline: order.pipeline.clone(),
@@ -239,6 +250,7 @@ impl ConditionRun {
             token: Tokens::none(),
             alarms: Vec::new(),
             closed_until: None,
+            opened_at: None,
             rules: rules.iter().map(rule).collect(),
             version,
         }

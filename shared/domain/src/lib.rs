@@ -98,7 +98,9 @@ pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pi
 pub use rollback::{
     Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
-pub use rule::{AlarmDemand, Finding, RuleVerdict, judge_alarm, judge_function, judge_window};
+pub use rule::{
+    AlarmDemand, Finding, RuleVerdict, is_current, judge_alarm, judge_function, judge_unasked, judge_window,
+};
 pub use rule_type::{RULE_TYPES, RuleTypeInfo, find_rule_type};
 pub use secrets::{MASK, mask};
 pub use slot::{CONCURRENT_EXECUTIONS_MAX, Slot, free_slot, needs_slot};

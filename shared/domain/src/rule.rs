@@ -7,6 +7,10 @@ use crate::{AlarmChange, AlarmState, ConditionKind, DeploymentWindow, Job, JobSt
 /// Longest silence of a function that was asked, as for Lambda actions (spec 6.3).
 const FUNCTION_SILENCE: SignedDuration = SignedDuration::from_mins(20);
 
+/// How often a rule asks its function anew, where no answer came while the deployment window beside it was open: a state
+/// machine must not go round for ever.
+const ASKED_MAX: u32 = 100;
+
 /// Longest time a function may take with all its continuations.
 const FUNCTION_TIME_MAX: SignedDuration = SignedDuration::from_hours(24);
 
@@ -152,6 +156,21 @@ pub fn judge_window(kind: ConditionKind, cron: &str, zone: &str, now: Timestamp)
         Some(opens) => Finding::pending(opens, format!("The deployment window is closed. It opens at {opens}.")),
         None => Finding::failed(format!("The deployment window '{cron}' does not open any more.")),
     }
+}
+
+/// Whether `job` is still the one to hear for a rule: its function was asked since the windows beside it opened, or not
+/// twenty minutes ago, so that one that takes longer than a short window stays open is not asked again and again.
+pub fn is_current(job: &Job, opened: Timestamp, now: Timestamp) -> bool {
+    job.rule.as_ref().is_some_and(|rule| rule.asked_at >= opened) || now < job.created_at + FUNCTION_SILENCE
+}
+
+/// What a rule finds that has to ask its function once more.
+pub fn judge_unasked(function: &str, asked: u32, now: Timestamp) -> Finding {
+    if asked >= ASKED_MAX {
+        let why = "never answered while the deployment window was open";
+        return Finding::failed(format!("Function {function} was asked {asked} times and {why}."));
+    }
+    judge_function(function, None, now)
 }
 
 /// Judges what a function answered to its `job`; without one it is about to be asked.

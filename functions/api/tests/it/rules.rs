@@ -201,6 +201,38 @@ async fn an_alarm_that_is_red_while_the_window_is_closed_decides_nothing() {
 }
 
 #[tokio::test]
+async fn a_window_that_closes_again_gives_a_bad_alarm_no_more_time() {
+    let stopped = Stopped::at("09:59:30").await;
+    let bench = &stopped.bench;
+    bench.alarms.set("errors", AlarmState::Alarm);
+    let mut errors = alarm_rule("errors");
+    errors["configuration"]["WaitTime"] = json!("1");
+    let even = rule("DeploymentWindow", "even", json!({"Cron": "0 */2 * ? * *"}));
+    let prod = create(bench, &gated("FAIL", json!([errors, even]))).await;
+    assert_eq!(seconds(&prod.wait(bench, BeforeEntry, "wait").await), 30);
+    stopped.until("10:00:00");
+    assert_eq!(seconds(&prod.ask(bench, BeforeEntry).await), 60);
+    stopped.until("10:01:00");
+    assert_eq!(prod.ask(bench, BeforeEntry).await, ConditionOutput::Fail);
+    assert_eq!(statuses(bench).await, json!({"errors": "Failed", "even": "Abandoned"}));
+}
+
+#[tokio::test]
+async fn an_answer_that_misses_a_short_window_counts_at_the_next_one_soon_after() {
+    let stopped = Stopped::at("10:00:00").await;
+    let bench = &stopped.bench;
+    let quarters = rule("DeploymentWindow", "quarters", json!({"Cron": "0 */15 * ? * *"}));
+    let prod = create(bench, &gated("FAIL", json!([function(), quarters]))).await;
+    prod.wait(bench, BeforeEntry, "wait").await;
+    stopped.until("10:02:00");
+    succeed(bench, &newest_job(bench)).await;
+    assert_eq!(answered(bench, "wait"), None);
+    stopped.until("10:15:00");
+    assert_eq!(prod.ask(bench, BeforeEntry).await, ConditionOutput::Proceed);
+    assert_eq!(asked(bench).len(), 1);
+}
+
+#[tokio::test]
 async fn a_closed_window_is_overridden_and_stopped() {
     let stopped = Stopped::at("08:00:00").await;
     let bench = &stopped.bench;

@@ -4,7 +4,7 @@ use super::{at, id, stage};
 use crate::{
     ActionStatus, AlarmChange, AlarmDemand, AlarmState, ConditionAnswer, ConditionIndex, ConditionKind, ConditionOrder,
     ConditionRun, ConditionStatus, ExecutionMode, Finding, Generation, Job, Occupant, Override, RuleVerdict,
-    StageState, check_overridable, judge_alarm, judge_function, judge_window,
+    StageState, check_overridable, is_current, judge_alarm, judge_function, judge_unasked, judge_window,
 };
 
 use ConditionKind::{BeforeEntry, OnFailure, OnSuccess};
@@ -116,6 +116,19 @@ fn a_function_is_heard_for_twenty_minutes_each_time_and_a_day_in_all() {
         assert_eq!(judge_function("smoke", Some(&job), at(now)).verdict, expected, "{:?} at {now}", job.status);
     }
     assert_eq!(judge_function("smoke", None, at(5)).verdict, Pending(at(1_205)));
+}
+
+#[test]
+fn a_function_is_asked_anew_for_an_opening_but_not_at_once_and_not_for_ever() {
+    let none = serde_json::Value::Null;
+    let job = asked(100, 100, "Succeeded", none);
+    for (opened, now, current) in [(100, 9_999, true), (101, 1_299, true), (101, 1_300, false)] {
+        assert_eq!(is_current(&job, at(opened), at(now)), current, "opened {opened}, now {now}");
+    }
+    for (times, is_asked) in [(0, true), (99, true), (100, false)] {
+        let found = judge_unasked("smoke", times, at(0));
+        assert_eq!(found.pending_until().is_some(), is_asked, "{times}: {found:?}");
+    }
 }
 
 #[test]

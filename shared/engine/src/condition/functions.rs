@@ -50,6 +50,7 @@ pub(super) fn ask<W: HasBasics>(
         };
         let job = Job { kms_key: kms_key.clone(), ..new_job(run, &run.rules[at], &function, asked)? };
         run.rules[at].job = Some(job.id);
+        run.rules[at].asked += 1;
         one.finding = judge_function(&function, Some(&job), now);
         one.limit(run, now);
         jobs.push(job);

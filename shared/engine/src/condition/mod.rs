@@ -201,6 +201,7 @@ fn take_in(run: &mut ConditionRun, examined: &[Examined<'_>], now: Timestamp) ->
     }
     run.alarms = examined.iter().filter_map(|examined| examined.alarm.clone()).collect();
     run.closed_until = rules::closed_until(examined);
+    run.opened_at = run.opened_at.or(rules::is_let_in(examined).then_some(now));
     let findings: Vec<_> = examined.iter().map(|examined| examined.finding.clone()).collect();
     run.apply(&findings, now)
 }

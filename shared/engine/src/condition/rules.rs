@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Execution, Finding, Job,
-    PipelineDeclaration, RuleDeclaration, RuleRun, Scope, find_rule_type, judge_alarm, judge_function, judge_window,
-    resolve_configuration,
+    ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Execution, Finding,
+    PipelineDeclaration, RuleDeclaration, RuleRun, Scope, find_rule_type, is_current, judge_alarm, judge_function,
+    judge_unasked, judge_window, resolve_configuration,
 };
 use jiff::Timestamp;
 
@@ -56,17 +56,21 @@ pub(super) async fn examine<'a, W: HasAlarms + HasStore>(
     if let Err(CloudError::Unavailable(source)) = alarms {
         return Err(EngineError::Unavailable { what: "CloudWatch", source });
     }
-    let (opens, since) = (closed_until(&examined), open_since(run, &examined, now));
+    let (opens, opened) = (closed_until(&examined), open_since(run, &examined, now));
+    // At an entry alarms are waited for from the first opening: a window that closes again gives a bad one no more time.
+    let is_entry = run.kind == ConditionKind::BeforeEntry;
+    let let_in = run.opened_at.or(opens.is_none().then_some(opened));
+    let since = let_in.filter(|_| is_entry).unwrap_or(run.started_at);
     for (one, state) in examined.iter_mut().zip(&run.rules) {
         if let (Some(rule), Some(arn)) = (one.rule, &one.alarm) {
             one.finding = look_at_alarm(world, run.kind, since, rule, &one.configuration, arn, &alarms, now);
-            if let Some(opens) = opens.filter(|_| run.kind == ConditionKind::BeforeEntry) {
+            if let Some(opens) = opens.filter(|_| is_entry && run.opened_at.is_none()) {
                 one.finding = one.finding.clone().deferred_to(opens);
             }
         }
         if let Some(function) = &one.function {
             let job = match state.job {
-                Some(job) => world.store().load_job(job).await?.filter(|job| was_asked_since(job, since)),
+                Some(job) => world.store().load_job(job).await?.filter(|job| is_current(job, opened, now)),
                 None => None,
             };
             one.to_ask = job.is_none() && opens.is_none();
@@ -74,6 +78,7 @@ pub(super) async fn examine<'a, W: HasAlarms + HasStore>(
                 Some(opens) => {
                     Finding::pending(opens, format!("Function {function} is asked when the deployment window opens."))
                 }
+                None if job.is_none() => judge_unasked(function, state.asked, now),
                 None => judge_function(function, job.as_ref(), now),
             };
         }
@@ -90,21 +95,22 @@ impl Examined<'_> {
     }
 }
 
+/// Whether there are windows, and all of them are open.
+pub(super) fn is_let_in(examined: &[Examined<'_>]) -> bool {
+    closed_until(examined).is_none() && examined.iter().any(|one| one.is_window && one.finding.is_success())
+}
+
 /// When the first of the closed windows opens; `None` where none is closed.
 pub(super) fn closed_until(examined: &[Examined<'_>]) -> Option<Timestamp> {
     examined.iter().filter(|one| one.is_window).filter_map(|one| one.finding.pending_until()).min()
 }
 
-/// From when on alarms and functions count: the beginning, or the opening of the last of the windows that are open. All
-/// rules have to hold at the same look, so what was found before a window opened is found out again.
+/// When the last of the windows that are open opened; the beginning where none is. All rules have to hold at the same
+/// look, so what was found before that is found out again.
 fn open_since(run: &ConditionRun, examined: &[Examined<'_>], now: Timestamp) -> Timestamp {
     let windows = examined.iter().zip(&run.rules).filter(|(one, _)| one.is_window && one.finding.is_success());
     let opened = windows.map(|(_, state)| if state.status == ActionStatus::Succeeded { state.changed_at } else { now });
     opened.max().unwrap_or(run.started_at)
-}
-
-fn was_asked_since(job: &Job, since: Timestamp) -> bool {
-    job.rule.as_ref().is_some_and(|rule| rule.asked_at >= since)
 }
 
 /// Resolves a rule's configuration, and says at once what needs no look at anything.
