@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{Catalogue, PipelineDeclaration, PipelineIndex, action_groups};
-use engine::ports::Machines;
+use engine::ports::{Machine, Machines};
 use jiff::{SignedDuration, Timestamp};
 use local_states::{Call, States};
 use runtime::{ManualClock, SeededEntropy};
@@ -37,7 +37,7 @@ async fn asking(timeout_in_minutes: Option<u32>) -> (States, Arc<ManualClock>) {
         "pipeline": "asked", "executionId": "01935c2a-4f00-7000-8000-000000000003", "stage": "Deploy", "generation": 1,
         "attempt": 1, "groups": action_groups(&index.stages[1]), "entryCondition": false, "successCondition": false,
     });
-    states.driving(&machine).start("run", &input).await.expect("it starts");
+    states.driving(&machine).start(Machine::PipelineExecution, "run", &input).await.expect("it starts");
     let asked = only(&states);
     assert_eq!((asked.function.as_str(), &asked.payload["operation"]), ("RunAction", &json!("Run")));
     // The approval is handed out; its token is answered by whoever answers the approval.

@@ -243,12 +243,13 @@ impl<'a> Board<'a> {
         self.changes.stages.entry(name.clone()).or_insert_with(|| view.stage(name))
     }
 
-    /// The execution as it stands, for changing. It must be among those read.
+    /// The execution as it stands, for changing. It must be among those read, and not have moved since the view was.
     pub(crate) fn execution(&mut self, id: ExecutionId) -> Result<&mut Execution, Rejected> {
         match self.changes.executions.entry(id) {
             std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
             std::collections::btree_map::Entry::Vacant(entry) => {
-                Ok(entry.insert(self.executions.get(&id).ok_or(Rejected::Stale)?.clone()))
+                let read = self.executions.get(&id).filter(|execution| self.view.agrees_with(execution));
+                Ok(entry.insert(read.ok_or(Rejected::Stale)?.clone()))
             }
         }
     }

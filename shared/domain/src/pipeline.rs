@@ -272,6 +272,24 @@ impl PipelineView {
         matches!(execution.phase, Phase::Running { .. }) && !is_outdated(&self.index, execution)
     }
 
+    /// Whether the view and `execution`, which was read after it, tell of one moment: where the execution says it is,
+    /// the view finds it. Otherwise the execution has moved in between, and the view is too old to decide about it.
+    pub fn agrees_with(&self, execution: &Execution) -> bool {
+        // Its stage may be gone by an update, or its pipeline may be another one under the same name.
+        let is_known = |name: &StageName| self.index.stage(name).is_some();
+        if execution.mode == ExecutionMode::Parallel || execution.started_at < self.index.created_at {
+            return true;
+        }
+        let is_inside = |stage: &StageName| self.stages.get(stage).is_some_and(|row| row.is_occupied_by(execution.id));
+        let waits = |stage: &StageName| self.waiting_for(stage).any(|row| row.execution == execution.id);
+        match &execution.phase {
+            Phase::Starting => true,
+            Phase::Waiting { stage } => !is_known(stage) || waits(stage),
+            Phase::Running { stage } | Phase::Stopping { stage } => !is_known(stage) || is_inside(stage),
+            _ => !self.stages.keys().any(is_inside) && !self.waiting.iter().any(|row| row.execution == execution.id),
+        }
+    }
+
     /// Executions that wait before `stage`, in order of arrival.
     pub fn waiting_for<'a>(&'a self, stage: &'a StageName) -> impl Iterator<Item = &'a Waiting> {
         self.waiting.iter().filter(move |waiting| waiting.stage == *stage)

@@ -4,7 +4,7 @@
 
 use domain::{
     ActionExecutionId, Changes, ConditionRun, Effect, ExecutionMode, Job, JobEvent, JobStatus, PipelineDeclaration,
-    RuleAnswer, RuleJob, RuleState, derived_uuid, judge_function,
+    RuleAnswer, RuleJob, RuleState, Tokens, derived_uuid, judge_function,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -68,9 +68,11 @@ fn new_job(run: &ConditionRun, rule: &RuleState, function: &str, asked: RuleJob)
         stage: run.stage.clone(),
         action,
         generation: run.generation,
-        token: String::new(),
+        token: Tokens::none(),
         function: Some(function.to_owned()),
         queue: None,
+        machine: None,
+        attempt: asked.attempt,
         kms_key: None,
         continuation: None,
         status: JobStatus::Created,

@@ -132,6 +132,7 @@ async fn load_run_of<W: HasStore>(world: &W, job: &Job) -> Result<Option<ActionR
         pipeline: job.pipeline.clone(),
         execution: job.execution,
         pipeline_version: 0,
+        execution_attempt: 1,
         stage: job.stage.clone(),
         action: job.action.clone(),
         action_type: ActionTypeId { category, owner, provider, version },
