@@ -178,12 +178,10 @@ impl Report<'_> {
                 let message = "It starts a pipeline of this installation of Lastgood, not one of CodePipeline's.";
                 self.add(Severity::Different, format!("{path}.configuration.PipelineName.member"), message);
             }
-            ("Invoke", "StepFunctions") => {
-                if !action.output_artifacts.is_empty() {
-                    let message = "The output of the state machine is not kept as an artifact: the action fails when its \
-                                   turn comes. Remove the output artifact.";
-                    self.add(Severity::Unsupported, format!("{path}.outputArtifacts"), message);
-                }
+            ("Invoke", "StepFunctions") if !action.output_artifacts.is_empty() => {
+                let message = "The output of the state machine is not kept as an artifact: the action fails when its \
+                               turn comes. Remove the output artifact.";
+                self.add(Severity::Unsupported, format!("{path}.outputArtifacts"), message);
             }
             _ => {}
         }

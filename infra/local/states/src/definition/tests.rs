@@ -99,3 +99,23 @@ fn branches_keep_to_their_own_states_and_variables() {
         "$.States.A",
     );
 }
+
+#[test]
+fn operations_of_services_are_asked_with_a_role_of_ones_own() {
+    let task = |resource: &str, credentials: Value| {
+        let resource = format!("arn:aws:states:::aws-sdk:{resource}");
+        json!({"A": {"Type": "Task", "Resource": resource, "Credentials": credentials, "Arguments": {"Any": 1}, "End": true}})
+    };
+    let role = json!({"RoleArn": "{% $states.input.role %}"});
+    let states = task("codebuild:startBuild", role.clone());
+    let definition = json!({"QueryLanguage": "JSONata", "StartAt": "A", "States": states});
+    assert_eq!(check_definition(&definition.to_string()), Ok(()));
+    for resource in
+        ["codebuild", "codebuild:StartBuild", "CodeBuild:startBuild", "codebuild:startBuild.waitForTaskToken"]
+    {
+        refused(task(resource, role.clone()), "$.States.A.Resource");
+    }
+    refused(task("codebuild:startBuild", json!({})), "$.States.A.Credentials");
+    refused(task("codebuild:startBuild", json!({"Role": "x"})), "$.States.A.Credentials.Role");
+    refused(task("codebuild:startBuild", json!({"RoleArn": 1})), "$.States.A.Credentials.RoleArn");
+}
