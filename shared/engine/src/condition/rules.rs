@@ -74,12 +74,12 @@ pub(super) async fn examine<'a, W: HasAlarms + HasStore>(
                 None => None,
             };
             one.to_ask = job.is_none() && opens.is_none();
-            one.finding = match opens.filter(|_| job.is_none()) {
-                Some(opens) => {
+            one.finding = match (&job, opens) {
+                (Some(_), _) => judge_function(function, job.as_ref(), now),
+                (None, None) => judge_unasked(function, state.asked, now),
+                (None, Some(opens)) => {
                     Finding::pending(opens, format!("Function {function} is asked when the deployment window opens."))
                 }
-                None if job.is_none() => judge_unasked(function, state.asked, now),
-                None => judge_function(function, job.as_ref(), now),
             };
         }
         one.limit(run, now);

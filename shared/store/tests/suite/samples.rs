@@ -164,6 +164,11 @@ pub(crate) fn job() -> Job {
         "id": Uuid::from_u128(7), "run": run_id(1), "pipeline": "shop", "execution": execution_id(1),
         "stage": "Deploy", "action": "Check", "generation": 4, "token": "token", "function": "smoke",
         "continuation": "", "status": "InProgress", "createdAt": at(5),
+        "rule": {
+            "kind": "BeforeEntry", "attempt": 1, "roleArn": "role", "configuration": {"FunctionName": "smoke", "Empty": ""},
+            "inputs": {"App": {"bucket": "artifacts", "key": "a"}}, "askedAt": at(4),
+            "answer": {"errorCode": "PermissionError", "text": "why"},
+        },
     }))
 }
 
@@ -198,7 +203,8 @@ pub(crate) fn condition(n: u64, mode: &str) -> ConditionRun {
     from(json!({
         "pipeline": "shop", "stage": "Deploy", "kind": "BeforeEntry", "execution": execution_id(n), "mode": mode,
         "generation": 4, "attempt": 1, "result": "FAIL", "status": "InProgress", "summary": "red", "startedAt": at(1),
-        "changedAt": at(2), "token": "token", "alarms": [ALARM], "rules": [rule_state(n)],
+        "changedAt": at(2), "token": "token", "alarms": [ALARM], "closedUntil": at(9), "openedAt": at(1),
+        "rules": [rule_state(n)],
     }))
 }
 
@@ -206,6 +212,7 @@ fn rule_state(n: u64) -> Value {
     json!({
         "name": "errors", "id": Uuid::from_u128(n.into()), "status": "InProgress", "changedAt": at(2),
         "summary": "red", "errorCode": "ConfigurationError", "entityUrl": "https://", "updatedBy": "ana",
+        "waitsUntil": at(9), "job": Uuid::from_u128(8), "asked": 2,
     })
 }
 
@@ -215,6 +222,7 @@ pub(crate) fn rule_run(execution: u64, n: u64) -> RuleRun {
         "kind": "OnSuccess", "ruleType": {"category": "Rule", "provider": "CloudWatchAlarm"},
         "startedAt": at(n.cast_signed()), "roleArn": "role", "region": "eu-west-1",
         "configuration": {"AlarmName": "errors", "Empty": ""}, "resolvedConfiguration": {"AlarmName": "errors"},
+        "inputs": {"App": {"bucket": "artifacts", "key": "a"}},
     });
     run.as_object_mut().unwrap().extend(rule_state(n).as_object().unwrap().clone());
     from(run)
