@@ -1,6 +1,6 @@
 //! What is true when everything is over.
 
-use domain::{ActionStatus, Execution, StageStatus};
+use domain::{ActionStatus, EventState, Execution, ExecutionStatus, StageStatus, StateChange};
 use engine::ports::ObjectAt;
 
 use super::{Broken, Checker, holds};
@@ -42,7 +42,41 @@ impl Checker {
             })?;
         }
         holds(self.slots.is_empty(), || "places are taken by nobody".to_owned())?;
+        self.check_told(cloud)?;
         self.pipelines.keys().try_for_each(|pipeline| self.check_site(pipeline.as_str(), cloud))
+    }
+
+    /// Whoever listens to the bus knows how everything ended, whatever was lost on the way.
+    fn check_told(&self, cloud: &Cloud) -> Result<(), Broken> {
+        let state = cloud.state();
+        let told = |is: &dyn Fn(&StateChange) -> bool| state.published.values().any(|(event, _)| is(&event.change));
+        for execution in self.executions.values() {
+            let Execution { id, phase, attempt, .. } = execution;
+            let end = match phase.status() {
+                ExecutionStatus::Succeeded => EventState::Succeeded,
+                ExecutionStatus::Failed => EventState::Failed,
+                ExecutionStatus::Stopped => EventState::Stopped,
+                ExecutionStatus::Superseded => EventState::Superseded,
+                ExecutionStatus::Cancelled => EventState::Canceled,
+                ExecutionStatus::InProgress | ExecutionStatus::Stopping => continue,
+            };
+            let is = |change: &StateChange| {
+                matches!(change, StateChange::Pipeline(of)
+                    if of.execution_id == *id && of.state == end && of.pipeline_execution_attempt == *attempt)
+            };
+            holds(told(&is), || format!("nobody was told that execution {id} is {phase:?}"))?;
+        }
+        for run in self.runs.values() {
+            let end = match run.status {
+                ActionStatus::Succeeded => EventState::Succeeded,
+                ActionStatus::Failed => EventState::Failed,
+                ActionStatus::Abandoned => EventState::Abandoned,
+                ActionStatus::InProgress => continue,
+            };
+            let is = |change: &StateChange| matches!(change, StateChange::Action(of) if of.action_execution_id == run.id && of.state == end);
+            holds(told(&is), || format!("nobody was told that run {} of {} is {end}", run.id, run.action))?;
+        }
+        Ok(())
     }
 
     /// What is deployed is what the stage says is live: whoever lost the right to deploy had not the last word.

@@ -198,7 +198,7 @@ fn action_event(run: &ActionRun, state: EventState, region: &str, time: Timestam
     let ended = state != EventState::Started;
     Event {
         time,
-        change: StateChange::Action(ActionChange {
+        change: StateChange::Action(Box::new(ActionChange {
             pipeline: run.pipeline.clone(),
             execution_id: run.execution,
             start_time: run.started_at,
@@ -214,7 +214,7 @@ fn action_event(run: &ActionRun, state: EventState, region: &str, time: Timestam
             version: run.pipeline_version,
             pipeline_execution_attempt: run.execution_attempt,
             event_id: event_id(&[&run.id.to_string()], state),
-        }),
+        })),
     }
 }
 

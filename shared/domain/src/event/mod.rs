@@ -40,7 +40,7 @@ pub enum StateChange {
     Stage(StageChange),
     /// That of one run of an action.
     #[serde(rename = "CodePipeline Action Execution State Change")]
-    Action(ActionChange),
+    Action(Box<ActionChange>),
 }
 
 wire_enum! {
