@@ -119,6 +119,8 @@ async fn an_approval_that_nobody_answers_is_a_failed_action_whose_token_is_over(
         attempt: 1,
         action: waiting["actionName"].as_str().unwrap().parse().unwrap(),
         token: None,
+        report: None,
+        file: None,
     };
     let output = Box::pin(engine::run_action(&bench.world, &input, &|| false)).await.unwrap();
     assert_eq!(output.status, ActionStatus::Failed);

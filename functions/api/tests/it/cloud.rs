@@ -179,7 +179,7 @@ impl SteadyClock {
         Self(ManualClock::new("2026-11-23T10:00:00Z".parse().unwrap()))
     }
 
-    pub(crate) fn advance(&self, by: SignedDuration) {
+    pub(crate) fn pass(&self, by: SignedDuration) {
         self.0.advance_to(self.0.now() + by);
     }
 }

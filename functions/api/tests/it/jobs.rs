@@ -66,6 +66,8 @@ async fn an_answer_reaches_every_token_that_waits_for_it() {
             attempt: 1,
             action: "Check".parse().unwrap(),
             token: Some(token.to_owned()),
+            report: None,
+            file: None,
         };
         let output = engine::run_action(&bench.world, &input, &|| false).await.unwrap();
         assert_eq!(output.status, ActionStatus::InProgress);
