@@ -277,16 +277,20 @@ impl PipelineView {
     pub fn agrees_with(&self, execution: &Execution) -> bool {
         // Its stage may be gone by an update, or its pipeline may be another one under the same name.
         let is_known = |name: &StageName| self.index.stage(name).is_some();
-        if execution.mode == ExecutionMode::Parallel || execution.started_at < self.index.created_at {
+        if execution.started_at < self.index.created_at {
             return true;
         }
+        let locks = execution.mode != ExecutionMode::Parallel;
         let is_inside = |stage: &StageName| self.stages.get(stage).is_some_and(|row| row.is_occupied_by(execution.id));
         let waits = |stage: &StageName| self.waiting_for(stage).any(|row| row.execution == execution.id);
+        let waits_nowhere = || self.waiting.iter().all(|row| row.execution != execution.id);
         match &execution.phase {
             Phase::Starting => true,
             Phase::Waiting { stage } => !is_known(stage) || waits(stage),
-            Phase::Running { stage } | Phase::Stopping { stage } => !is_known(stage) || is_inside(stage),
-            _ => !self.stages.keys().any(is_inside) && !self.waiting.iter().any(|row| row.execution == execution.id),
+            Phase::Running { stage } | Phase::Stopping { stage } => {
+                !is_known(stage) || waits_nowhere() && (!locks || is_inside(stage))
+            }
+            _ => waits_nowhere() && (!locks || !self.stages.keys().any(is_inside)),
         }
     }
 

@@ -107,3 +107,23 @@ fn in_parallel_nothing_of_others_changes() {
     assert_eq!(table.stages, before);
     assert_eq!(*table.phase(1), Phase::Stopped);
 }
+
+#[test]
+fn who_has_moved_since_the_view_was_read_is_read_again() {
+    let alarms = BTreeMap::new();
+    let stop_by = |view: &crate::PipelineView, table: &Table| {
+        let trigger = StopTrigger { by: "ana".into(), reason: None };
+        let order = StopOrder { execution: id(1), abandon: true, trigger, alarms: &alarms };
+        stop_execution(view, &table.executions, &order, table.now()).map(|changes| changes.stages.len())
+    };
+    let mut table = Table::new(QUEUED, 1);
+    let before = table.view();
+    table.ask(1, "x", None);
+    // By the older view nobody is inside: the stage would stay locked by an execution that has ended.
+    assert_eq!(stop_by(&before, &table), Err(NotStoppable::Stale));
+    assert_eq!(stop_by(&table.view(), &table), Ok(1));
+
+    table.finish(1, "Source", StageResult::Succeeded, "y");
+    assert_eq!(stop_by(&before, &table), Err(NotStoppable::Stale));
+    assert_eq!(stop_by(&table.view(), &table), Ok(1));
+}
