@@ -10,6 +10,9 @@ use std::{
 
 use anyhow::bail;
 use clap::Args;
+use engine::ports::{Clock as _, Entropy as _};
+use jiff::SignedDuration;
+use runtime::{SystemClock, SystemEntropy};
 use sim::{Dial, Mutant, Outcome, shrink, simulate};
 
 /// What to simulate.
@@ -21,8 +24,14 @@ pub(crate) struct Options {
     /// The first of them
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Begin with a seed that nobody chose
+    #[arg(long, conflicts_with = "from")]
+    fresh: bool,
+    /// Begin no more seeds after so many seconds
+    #[arg(long)]
+    seconds: Option<i64>,
     /// One seed, with its story
-    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    #[arg(long, conflicts_with_all = ["seeds", "from", "fresh", "seconds"])]
     seed: Option<u64>,
     /// Things that people do in each simulation
     #[arg(long, default_value_t = sim::Options::default().interventions)]
@@ -38,6 +47,7 @@ pub(crate) struct Options {
 /// What all simulations did.
 #[derive(Default)]
 struct Sum {
+    seeds: u64,
     executions: usize,
     rollbacks: usize,
     requests: u64,
@@ -81,20 +91,23 @@ fn tell(seed: u64, chosen: &sim::Options) -> anyhow::Result<()> {
 }
 
 fn run_many(options: &Options, chosen: &sim::Options) -> anyhow::Result<()> {
-    let (next, end) = (AtomicU64::new(options.from), options.from.saturating_add(options.seeds));
+    let from = if options.fresh { fresh_seed() } else { options.from };
+    let (next, end) = (AtomicU64::new(from), from.saturating_add(options.seeds));
+    let until = options.seconds.map(|seconds| SystemClock.now() + SignedDuration::from_secs(seconds));
+    let is_over = || until.is_some_and(|until| SystemClock.now() >= until);
     let sum = Mutex::new(Sum::default());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let work = || {
             loop {
                 let seed = next.fetch_add(1, Relaxed);
-                if seed >= end || sum.lock().unwrap_or_else(PoisonError::into_inner).broken.is_some() {
+                if seed >= end || is_over() || sum.lock().unwrap_or_else(PoisonError::into_inner).broken.is_some() {
                     return anyhow::Ok(());
                 }
                 let outcome = simulate(seed, chosen, false)?;
                 let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
                 add(&mut sum, seed, outcome);
-                progress(seed + 1 - options.from, options.seeds);
+                progress(seed + 1 - from, options.seeds);
             }
         };
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
@@ -107,15 +120,23 @@ fn run_many(options: &Options, chosen: &sim::Options) -> anyhow::Result<()> {
     if let Some((seed, broken)) = &sum.broken {
         return explain(*seed, broken, chosen);
     }
-    let Sum { executions, rollbacks, requests, faults, steps, .. } = sum;
+    let Sum { seeds, executions, rollbacks, requests, faults, steps, .. } = sum;
     println!(
-        "{} seeds, all well: {executions} executions, {rollbacks} rollbacks, {requests} requests, {faults} faults, {steps} steps",
-        options.seeds
+        "{seeds} seeds from {from}, all well: {executions} executions, {rollbacks} rollbacks, {requests} requests, \
+         {faults} faults, {steps} steps"
     );
     Ok(())
 }
 
+/// Small enough that the seeds after it are numbers too.
+fn fresh_seed() -> u64 {
+    let mut bytes = [0; 8];
+    SystemEntropy.fill(&mut bytes[..5]);
+    u64::from_le_bytes(bytes)
+}
+
 fn add(sum: &mut Sum, seed: u64, outcome: Outcome) {
+    sum.seeds += 1;
     sum.executions += outcome.executions;
     sum.rollbacks += outcome.rollbacks;
     sum.requests += outcome.requests;
