@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use domain::{Effect, Execution, Phase, Success};
+use domain::{Effect, Execution, Job, Phase, Success, Tokens, Waiting};
 use engine::ports::{Precondition, Row, Write};
 
 /// One broken rule.
@@ -38,11 +38,13 @@ pub enum Mutant {
     RunWithoutPrecondition,
     /// Jobs are given away whoever has them.
     JobWithoutPrecondition,
+    /// Of the tokens that wait for one answer, the one that came last is remembered.
+    OneTokenKept,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::StageWithoutPrecondition,
         Self::ExecutionWithoutPrecondition,
         Self::GenerationUnchecked,
@@ -58,9 +60,10 @@ impl Mutant {
         Self::StartMarkerForgotten,
         Self::RunWithoutPrecondition,
         Self::JobWithoutPrecondition,
+        Self::OneTokenKept,
     ];
 
-    pub(crate) fn spoil_successes(self, successes: &mut Vec<Success>) {
+    pub(crate) fn spoil_successes(self, successes: &mut [Success]) {
         match self {
             Self::CandidatesReversed => successes.reverse(),
             Self::RevocationForgotten => successes.iter_mut().for_each(|success| success.revoked_by = None),
@@ -104,6 +107,11 @@ impl Mutant {
             Self::OpenForgotten => writes.retain(|write| !matches!(write, Write::Put(Row::OpenExecution(_), _))),
             Self::SlotKept => writes.retain(|write| !matches!(write, Write::Delete(Row::Slot(_)))),
             Self::StartMarkerForgotten => writes.retain(|write| !matches!(write, Write::Put(Row::Start(_), _))),
+            Self::OneTokenKept => each_put(writes, |row| {
+                if let Row::Waiting(Waiting { token, .. }) | Row::Job(Job { token, .. }) = row {
+                    *token = token.iter().last().map_or_else(Tokens::none, Tokens::of);
+                }
+            }),
             Self::CandidatesReversed => {}
         }
     }

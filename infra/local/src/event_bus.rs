@@ -230,7 +230,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let functions = Functions::open(data.path(), owner, clock.clone(), entropy.clone()).unwrap();
         let handler = async |_: Value, _: InvocationContext| Ok(Value::Null);
-        functions.add_handler("listener", Arc::new(move |event, context| handler(event, context))).unwrap();
+        functions.add_handler("listener", Arc::new(handler)).unwrap();
         EventBus::new(options, functions, clock, entropy)
     }
 

@@ -8,6 +8,7 @@ use engine::{
 };
 use serde_json::{Value, json};
 
+use crate::cloud::Fault;
 use crate::world::{Bench, Driven, asking, shop_name};
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:releases";
@@ -89,7 +90,7 @@ async fn a_topic_that_is_away_is_told_later_and_not_after_the_answer() {
 
 #[tokio::test]
 async fn a_topic_that_can_never_be_told_fails_the_action() {
-    let cases: [(fn() -> CloudError, &str, &str); 3] = [
+    let cases: [(Fault, &str, &str); 3] = [
         (|| CloudError::NotFound("the topic".to_owned()), "ConfigurationError", "There is no topic"),
         (|| CloudError::Denied("AuthorizationError".to_owned()), "PermissionError", "may not be published to"),
         (|| CloudError::Refused("it is not the ARN of a topic".to_owned()), "ConfigurationError", "not the ARN"),

@@ -90,11 +90,14 @@ impl Events for Published {
     }
 }
 
+/// Makes an error anew each time, since errors cannot be copied.
+pub(crate) type Fault = fn() -> CloudError;
+
 /// Messages to people, and how topics fail.
 #[derive(Clone, Default)]
 pub(crate) struct Notices {
     pub(crate) sent: Arc<Mutex<Vec<ApprovalNotice>>>,
-    pub(crate) failure: Arc<Mutex<Option<fn() -> CloudError>>>,
+    pub(crate) failure: Arc<Mutex<Option<Fault>>>,
 }
 
 impl Notifications for Notices {

@@ -166,7 +166,7 @@ where
     for arrival in 0..5 {
         world.put([large(arrival)]).await?;
     }
-    let view = world.table.load_pipeline(&shop()).await?.unwrap();
+    let view = world.table.load_pipeline(&shop()).await?.expect("it is there");
     assert_eq!(view.waiting.iter().map(|waiting| waiting.arrival).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     Ok(())
 }
@@ -182,7 +182,7 @@ where
         (1, Some("EXECUTION#x"), "the page token does not belong to this list"),
     ] {
         let page = PageRequest { limit, after: after.map(str::to_owned) };
-        let refused = world.table.open_watches(page).await.unwrap_err();
+        let refused = world.table.open_watches(page).await.expect_err("it is refused");
         assert!(matches!(&refused, StoreError::Broken(why) if why == expected), "{refused:?}");
     }
     Ok(())

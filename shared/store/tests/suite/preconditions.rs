@@ -32,7 +32,7 @@ where
     contended(world.table.commit(put(stored(0), Precondition::Absent)).await);
     contended(world.table.commit(put(stored(2), Precondition::Version(2))).await);
     world.table.commit(put(stored(1), Precondition::Version(1))).await?;
-    assert_eq!(world.table.load_execution(&shop(), execution_id(1)).await?.unwrap().version, 2);
+    assert_eq!(world.table.load_execution(&shop(), execution_id(1)).await?.expect("it is there").version, 2);
 
     world.table.commit(vec![Write::Delete(stored(2))]).await?;
     world.table.commit(put(stored(0), Precondition::Absent)).await?;
