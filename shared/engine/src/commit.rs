@@ -196,9 +196,14 @@ pub async fn commit<W: HasStore + HasMachines>(
     pipeline: &PipelineName,
     changes: Changes,
 ) -> Result<(), EngineError> {
-    let effects = store(world, pipeline, &changes).await?;
-    perform_all(world, &effects).await;
-    Ok(())
+    // Boxed, since every use case ends here: what it takes to tell the world would be part of each of their futures, and
+    // those together would not fit on the stack of a thread.
+    Box::pin(async {
+        let effects = store(world, pipeline, &changes).await?;
+        perform_all(world, &effects).await;
+        Ok(())
+    })
+    .await
 }
 
 /// Stores `changes` without performing anything; returns what to perform.

@@ -26,7 +26,7 @@ pub(crate) async fn perform_all<W: HasStore + HasMachines>(world: &W, effects: &
 
 /// Performs an effect and takes it out of the outbox.
 pub(crate) async fn perform_and_forget<W: HasStore + HasMachines>(world: &W, effect: &Effect) {
-    perform_all(world, std::slice::from_ref(effect)).await;
+    Box::pin(perform_all(world, std::slice::from_ref(effect))).await;
 }
 
 /// Performs effects one after another; returns those that are done.

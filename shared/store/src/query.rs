@@ -57,10 +57,11 @@ pub(crate) fn page_of<B: Backend, T: Stored>(mut items: Vec<B::Item>, limit: usi
     Ok(Page { items: items.into_iter().map(B::row).collect::<Result<_, _>>()?, next })
 }
 
+// Boxed where the backend is asked: an SDK's future takes kilobytes, and would be part of every use case's.
 impl<B: Backend> Table<B> {
     /// The row under `key`.
     pub(crate) async fn get<T: Stored>(&self, key: &Key) -> Result<Option<T>, StoreError> {
-        self.backend.get(key).await?.map(B::row).transpose()
+        Box::pin(self.backend.get(key)).await?.map(B::row).transpose()
     }
 
     /// A page of the rows of `range`.
@@ -75,12 +76,12 @@ impl<B: Backend> Table<B> {
             return Err(StoreError::Broken("the page token does not belong to this list".to_owned()));
         }
         // One more than asked for tells whether another page follows, without a request of its own.
-        let items = self.backend.items(&Part::all(range, direction), Some(limit + 1), request.after).await?;
+        let items = Box::pin(self.backend.items(&Part::all(range, direction), Some(limit + 1), request.after)).await?;
         page_of::<B, T>(items, limit)
     }
 
     /// All rows of `part`.
     pub(crate) async fn all<T: Stored>(&self, part: &Part<'_>) -> Result<Vec<T>, StoreError> {
-        self.backend.items(part, None, None).await?.into_iter().map(B::row).collect()
+        Box::pin(self.backend.items(part, None, None)).await?.into_iter().map(B::row).collect()
     }
 }

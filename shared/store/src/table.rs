@@ -54,7 +54,7 @@ impl Table {
 impl<B: Backend> Store for Table<B> {
     async fn load_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineView>, StoreError> {
         let range = Range::pipeline(name);
-        let items = self.backend.items(&Part::all(&range, Direction::Forward), None, None).await?;
+        let items = Box::pin(self.backend.items(&Part::all(&range, Direction::Forward), None, None)).await?;
         let mut index: Option<PipelineIndex> = None;
         let mut stages = BTreeMap::new();
         let (mut actions, mut waiting, mut conditions) = (Vec::new(), Vec::new(), Vec::new());
@@ -109,7 +109,8 @@ impl<B: Backend> Store for Table<B> {
         let limit = page_limit(&page)?;
         let range = Range::executions(pipeline);
         // The head, and one more execution than asked for, which tells whether another page follows.
-        let mut items = self.backend.items(&Part::all(&range, Direction::Backward), Some(limit + 2), None).await?;
+        let mut items =
+            Box::pin(self.backend.items(&Part::all(&range, Direction::Backward), Some(limit + 2), None)).await?;
         let has_head = items.first().is_some_and(|item| B::key(item).sort == HEAD);
         let head = has_head.then(|| B::row(items.remove(0))).transpose()?;
         Ok((head, page_of::<B, _>(items, limit)?))
@@ -135,7 +136,7 @@ impl<B: Backend> Store for Table<B> {
         let range = Range::action_runs(pipeline, Some(execution));
         let filter = Filter { member: "id", comparison: "=", value: id.to_string() };
         let part = Part { filter: Some(filter), ..Part::all(&range, Direction::Backward) };
-        let found = self.backend.items(&part, Some(1), None).await?;
+        let found = Box::pin(self.backend.items(&part, Some(1), None)).await?;
         found.into_iter().next().map(B::row).transpose()
     }
 
@@ -251,7 +252,8 @@ impl<B: Backend> Store for Table<B> {
     async fn pending_effects(&self, page: PageRequest) -> Result<Page<PendingEffect>, StoreError> {
         let limit = page_limit(&page)?;
         let range = Range::outbox();
-        let items = self.backend.items(&Part::all(&range, Direction::Forward), Some(OUTBOX_READ_MAX), None).await?;
+        let items =
+            Box::pin(self.backend.items(&Part::all(&range, Direction::Forward), Some(OUTBOX_READ_MAX), None)).await?;
         let effects = items.into_iter().map(B::row).collect::<Result<Vec<PendingEffect>, _>>()?;
         let ordered: BTreeMap<String, PendingEffect> =
             effects.into_iter().map(|effect| (effect_order(&effect), effect)).collect();
@@ -272,7 +274,7 @@ impl<B: Backend> Store for Table<B> {
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         let planned = planned(writes)?;
-        if planned.is_empty() { Ok(()) } else { self.backend.write(planned).await }
+        if planned.is_empty() { Ok(()) } else { Box::pin(self.backend.write(planned)).await }
     }
 
     async fn purge_history(&self, pipeline: &PipelineName, before: ExecutionId) -> Result<bool, StoreError> {

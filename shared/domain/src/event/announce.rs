@@ -35,7 +35,8 @@ pub fn events_of(changes: &Changes, region: &str, now: Timestamp) -> Result<Vec<
         tell_execution(before, execution, now, &mut events);
     }
     let abandoned = changes.abandoned.iter().map(|(run, _)| run);
-    for run in changes.runs.iter().chain(abandoned) {
+    let begun = changes.begun.iter().map(|(run, _)| run);
+    for run in begun.chain(&changes.runs).chain(abandoned) {
         let states = run_states(run);
         events.extend(states.into_iter().map(|state| action_event(run, state, region, now)));
     }

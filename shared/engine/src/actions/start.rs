@@ -108,6 +108,7 @@ async fn record<W: HasStore + HasMachines>(
     if execution.mode == ExecutionMode::Parallel {
         // The latest run of the action may be of any execution: the execution's own row tells whether another call has
         // begun the run.
+        changes.before.insert(execution.id, execution.clone());
         changes.executions.insert(execution.id, execution.clone());
         changes.runs.push(run.clone());
     } else {
