@@ -26,29 +26,32 @@ fn whatever_fails_everything_comes_to_a_good_end() {
     assert!(executions > 200 && rollbacks > 10 && faults > 1_000, "too little happened");
 }
 
-/// Each rule that is broken on purpose, and the seed that finds it.
-const FOUND_BY: [(Mutant, u64); 13] = [
-    (Mutant::StageWithoutPrecondition, 8),
-    (Mutant::ExecutionWithoutPrecondition, 8),
-    (Mutant::GenerationKept, 0),
-    (Mutant::LockReleasedEarly, 0),
-    (Mutant::CandidatesReversed, 5),
-    (Mutant::OutboxEmpty, 1),
-    (Mutant::StartForgotten, 0),
-    (Mutant::WaitingKept, 0),
-    (Mutant::OpenForgotten, 0),
-    (Mutant::SlotKept, 0),
-    (Mutant::StartMarkerForgotten, 0),
-    (Mutant::RunWithoutPrecondition, 45),
-    (Mutant::JobWithoutPrecondition, 47),
+/// Rules that are broken on purpose, of which each is found by one of the first seeds. (A change of the system changes
+/// what happens in a seed, so which one finds it is printed.)
+const FOUND: [Mutant; 12] = [
+    Mutant::StageWithoutPrecondition,
+    Mutant::ExecutionWithoutPrecondition,
+    Mutant::GenerationKept,
+    Mutant::LockReleasedEarly,
+    Mutant::CandidatesReversed,
+    Mutant::OutboxEmpty,
+    Mutant::StartForgotten,
+    Mutant::WaitingKept,
+    Mutant::OpenForgotten,
+    Mutant::SlotKept,
+    Mutant::StartMarkerForgotten,
+    Mutant::OneTokenKept,
 ];
+/// Seeds to try.
+const TRIED: u64 = 100;
 
 #[test]
 fn every_rule_that_is_broken_on_purpose_is_found() {
-    for (mutant, seed) in FOUND_BY {
+    for mutant in FOUND {
         let options = Options { mutant: Some(mutant), ..Options::default() };
-        let broken = simulate(seed, &options, false).unwrap().broken;
-        println!("{mutant}: {}", broken.as_deref().unwrap_or("unseen"));
-        assert!(broken.is_some(), "nobody notices {mutant}");
+        let broken = |seed| simulate(seed, &options, false).unwrap().broken.map(|broken| (seed, broken));
+        let found = (0..TRIED).find_map(broken);
+        let (seed, broken) = found.unwrap_or_else(|| panic!("nobody notices {mutant}"));
+        println!("{mutant}: seed {seed}: {broken}");
     }
 }
