@@ -80,6 +80,34 @@ async fn an_answer_reaches_every_token_that_waits_for_it() {
 }
 
 #[tokio::test]
+async fn an_action_that_expired_before_it_began_begins_no_more() {
+    let (bench, _) = Bench::with_release().await;
+    let execution = bench.start().await;
+    let Driven::Working(report) = bench.drive(execution, None).await else { panic!("no job is out") };
+    let of_attempt = |operation, token: Option<&str>| ActionInput {
+        operation,
+        pipeline: shop_name(),
+        execution_id: execution,
+        stage: report.stage.clone(),
+        generation: report.generation,
+        // Nobody has begun this one.
+        attempt: 2,
+        action: "Check".parse().unwrap(),
+        token: token.map(str::to_owned),
+        report: None,
+        file: None,
+    };
+    let calls = [of_attempt(ActionOperation::Expire, None), of_attempt(ActionOperation::Run, Some("late"))];
+    for input in calls {
+        let output = Box::pin(engine::run_action(&bench.world, &input, &|| false)).await.unwrap();
+        assert_eq!(output.status, ActionStatus::Failed, "{:?}", input.operation);
+    }
+    let run = bench.run_of(execution).await;
+    assert_eq!((&run["status"], bench.runs_of(execution).await.len()), (&json!("Failed"), 2));
+    assert_eq!(bench.world.machines().answers.lock().unwrap()["late"], json!({"status": "Failed"}));
+}
+
+#[tokio::test]
 async fn a_rejection_fails_the_action() {
     let bench = Bench::new().await;
     bench.ok("CreatePipeline", json!({"pipeline": asking()})).await;

@@ -9,8 +9,11 @@ use domain::{
 };
 use uuid::Uuid;
 
-use super::{ended, start::run_id};
-use crate::{EngineError, HasMachines, HasStore, commit, commit::until_stored, ports::Store};
+use super::{
+    ended,
+    start::{Begun, begin},
+};
+use crate::{EngineError, HasMachines, HasObjects, HasStore, commit, commit::until_stored, ports::Store};
 
 /// How an action ended, and what it made.
 #[derive(Debug, Clone, Default)]
@@ -173,14 +176,15 @@ fn remember(execution: &mut domain::Execution, run: &ActionRun, finished: &Finis
     }
 }
 
-/// Nobody finished the action in time, or its function failed again and again.
-pub(crate) async fn expire<W: HasStore + HasMachines>(
+/// Nobody finished the action in time, or its function failed again and again. Where no call came so far as to record
+/// the run, it is recorded here: one that comes late finds the end, and begins nothing in a stage that is about to fail.
+pub(crate) async fn expire<W: HasStore + HasObjects + HasMachines>(
     world: &W,
     input: &ActionInput,
 ) -> Result<ActionStatus, EngineError> {
-    let id = run_id(input);
-    let Some(run) = world.store().load_action_run(&input.pipeline, input.execution_id, id).await? else {
-        return Ok(ActionStatus::Failed);
+    let run = match begin(world, input).await? {
+        Begun::Ended(status) => return Ok(status),
+        Begun::Running(underway) => underway.run,
     };
     let mut finished = Finished::failed("JobFailed", "The action did not finish in time.");
     if let Some(job) = crate::jobs::open_job(world, &run).await? {
