@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use aws_sdk_s3::config::retry::RetryConfig;
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -47,10 +48,12 @@ impl Client {
     /// Never in practice: the settings are constants.
     pub fn new(endpoint: &str) -> anyhow::Result<Self> {
         let sdk = handlers::config()?.sdk_config_at(endpoint);
+        // An upload repeated after a lost answer is a second version, so a second release. Who uploads looks first.
+        let at_once = sdk.to_builder().retry_config(RetryConfig::disabled()).build();
         Ok(Self {
             endpoint: endpoint.to_owned(),
             http: Http::builder(TokioExecutor::new()).build_http(),
-            s3: aws::s3::client(&sdk),
+            s3: aws::s3::client(&at_once),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&sdk),
         })
     }
