@@ -26,6 +26,8 @@ const ROUNDS_MAX: usize = 3;
 const PATIENCE: Duration = Duration::from_millis(1000);
 /// Codes of entries that a later try may get through.
 const PATIENCE_CODES: [&str; 3] = ["InternalFailure", "InternalException", "ThrottlingException"];
+/// Parts of codes of entries that get through once somebody has mended what the bus allows.
+const DENIED_WORDS: [&str; 3] = ["AccessDenied", "NotAuthorized", "InvalidAccountId"];
 
 /// An event bus.
 #[derive(Debug, Clone)]
@@ -63,20 +65,34 @@ impl EventBus {
         Ok((entry, size))
     }
 
-    /// Sends entries that fit one request, again those that were not taken.
-    async fn send(&self, mut entries: Vec<PutEventsRequestEntry>) -> Result<(), CloudError> {
-        let what = format!("the event bus {}", self.name);
+    fn what(&self) -> String {
+        format!("the event bus {}", self.name)
+    }
+
+    /// Sends entries that fit one request, again those that were not taken. Those that are refused for good are dropped,
+    /// and `refused` says why.
+    async fn send(
+        &self,
+        mut entries: Vec<PutEventsRequestEntry>,
+        refused: &mut Option<CloudError>,
+    ) -> Result<(), CloudError> {
+        let what = self.what();
         for _ in 0..ROUNDS_MAX {
             let request = self.client.put_events().set_entries(Some(entries.clone()));
             let answer = request.send().await;
-            let answer = answer.map_err(|error| cloud_error(error, &what, &["ResourceNotFoundException"]))?;
+            let answer = answer.map_err(|error| match cloud_error(error, &what, &["ResourceNotFoundException"]) {
+                // That says nothing about its entries, whose form is as it should be: somebody has to mend the bus.
+                CloudError::Refused(why) => CloudError::Unavailable(why.into()),
+                other => other,
+            })?;
             let results = answer.entries.unwrap_or_default();
-            if let Some(refused) = results.iter().find(|result| is_refused(result)) {
-                return Err(CloudError::Refused(format!("{what}: {}", code(refused))));
+            if let Some(result) = results.iter().find(|result| is_refused(result)) {
+                refuse(refused, &what, code(result));
             }
             // An entry that nothing is said about was not taken, as far as anybody knows.
-            let taken = |at: usize| results.get(at).is_some_and(|result| result.error_code.is_none());
-            entries = entries.into_iter().enumerate().filter(|(at, _)| !taken(*at)).map(|(_, entry)| entry).collect();
+            let over =
+                |at: usize| results.get(at).is_some_and(|result| result.error_code.is_none() || is_refused(result));
+            entries = entries.into_iter().enumerate().filter(|(at, _)| !over(*at)).map(|(_, entry)| entry).collect();
             if entries.is_empty() {
                 return Ok(());
             }
@@ -87,17 +103,24 @@ impl EventBus {
 
 impl Events for EventBus {
     async fn publish(&self, pipeline_arn: &str, events: &[Event]) -> Result<(), CloudError> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let (mut batch, mut bytes, mut refused) = (Vec::new(), 0, None);
         for event in events {
             let (entry, size) = self.entry(pipeline_arn, event)?;
+            if size > REQUEST_BYTES_MAX {
+                refuse(&mut refused, &self.what(), &format!("an event takes {size} bytes of {REQUEST_BYTES_MAX}"));
+                continue;
+            }
             if batch.len() == ENTRIES_MAX || bytes + size > REQUEST_BYTES_MAX {
-                self.send(std::mem::take(&mut batch)).await?;
+                self.send(std::mem::take(&mut batch), &mut refused).await?;
                 bytes = 0;
             }
             batch.push(entry);
             bytes += size;
         }
-        if batch.is_empty() { Ok(()) } else { self.send(batch).await }
+        if !batch.is_empty() {
+            self.send(batch, &mut refused).await?;
+        }
+        refused.map_or(Ok(()), Err)
     }
 }
 
@@ -113,6 +136,16 @@ fn wire_form(event: &Event) -> Result<(String, String), CloudError> {
 
 fn code(result: &PutEventsResultEntry) -> &str {
     result.error_code().unwrap_or_default()
+}
+
+/// Notes that an entry is refused: for good, unless somebody can give the permission it lacks.
+fn refuse(refused: &mut Option<CloudError>, what: &str, why: &str) {
+    let why = format!("{what}: {why}");
+    if DENIED_WORDS.iter().any(|word| why.contains(word)) {
+        *refused = Some(CloudError::Denied(why));
+    } else {
+        refused.get_or_insert(CloudError::Refused(why));
+    }
 }
 
 fn is_refused(result: &PutEventsResultEntry) -> bool {
@@ -211,6 +244,29 @@ mod tests {
         let malformed = r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"MalformedDetail"}]}"#;
         let error = bus(&Replies::of([reply(200, &[], malformed)])).publish(ARN, &[event(1, 0)]).await.unwrap_err();
         assert_eq!(error.to_string(), "refused: the event bus releases: MalformedDetail");
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_is_refused_for_good_keeps_no_other_from_being_sent() {
+        let mixed = r#"{"FailedEntryCount":2,"Entries":[{"ErrorCode":"MalformedDetail"},
+            {"ErrorCode":"ThrottlingException"},{"EventId":"a"}]}"#;
+        let replies = Replies::of([reply(200, &[], mixed), reply(200, &[], taken(1))]);
+        let error = bus(&replies).publish(ARN, &[event(1, 0), event(2, 0), event(3, 0)]).await.unwrap_err();
+        assert!(matches!(error, CloudError::Refused(_)), "{error}");
+        assert_eq!(sent(&replies, 1), [2]);
+
+        let replies = Replies::of([reply(200, &[], taken(1))]);
+        let error = bus(&replies).publish(ARN, &[event(1, REQUEST_BYTES_MAX), event(2, 0)]).await.unwrap_err();
+        assert!(matches!(error, CloudError::Refused(_)), "{error}");
+        assert_eq!((replies.count(), sent(&replies, 0)), (1, vec![2]));
+
+        // What a person can mend is no reason to lose an event, and neither is a request that is refused as a whole.
+        let closed = r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"NotAuthorizedForSourceException"}]}"#;
+        let error = bus(&Replies::of([reply(200, &[], closed)])).publish(ARN, &[event(1, 0)]).await.unwrap_err();
+        assert!(matches!(error, CloudError::Denied(_)), "{error}");
+        let whole = r#"{"__type":"ValidationException","message":"no such name of a bus"}"#;
+        let error = bus(&Replies::of([reply(400, &[], whole)])).publish(ARN, &[event(1, 0)]).await.unwrap_err();
+        assert!(matches!(error, CloudError::Unavailable(_)), "{error}");
     }
 
     #[tokio::test]

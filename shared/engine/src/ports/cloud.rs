@@ -79,6 +79,8 @@ pub trait Machines: Send + Sync {
 pub trait Events: Send + Sync {
     /// Publishes `events` about the pipeline whose ARN is `pipeline_arn`, any number of them. Where this fails, some may
     /// have been published all the same: to publish all of them again is harmless, since each has its id.
+    /// [`CloudError::Refused`] says that at least one of them can never be published, as it is malformed or too big; the
+    /// others were.
     fn publish(&self, pipeline_arn: &str, events: &[Event]) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
