@@ -131,37 +131,50 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
     }
 }
 
+/// The version of a row that has one, borrowed as the row is.
+macro_rules! version {
+    ($row:expr, $($borrow:tt)+) => {
+        match $row {
+            Row::Pipeline(row) => Some($($borrow)+ row.version),
+            Row::Stage(row) => Some($($borrow)+ row.version),
+            Row::LatestAction(row) | Row::ActionRun(row) => Some($($borrow)+ row.version),
+            Row::Execution(row) => Some($($borrow)+ row.version),
+            Row::Success(row) => Some($($borrow)+ row.version),
+            Row::Watch(row) | Row::OpenWatch(row) => Some($($borrow)+ row.version),
+            Row::Job(row) => Some($($borrow)+ row.version),
+            Row::CustomType(row) => Some($($borrow)+ row.version),
+            Row::CustomTypeCount(row) => Some($($borrow)+ row.version),
+            Row::Condition(row) => Some($($borrow)+ row.version),
+            Row::Start(row) => Some($($borrow)+ row.version),
+            Row::Webhook(row) => Some($($borrow)+ row.version),
+            Row::Tags(row) => Some($($borrow)+ row.version),
+            Row::Head(_)
+            | Row::Summary(_)
+            | Row::Definition(_)
+            | Row::Waiting(_)
+            | Row::OpenExecution(_)
+            | Row::QueuedJob(_)
+            | Row::OpenCondition(_)
+            | Row::RuleRun(_)
+            | Row::Record(_)
+            | Row::Hold(_)
+            | Row::Decision(..)
+            | Row::Effect(_)
+            | Row::Slot(_)
+            | Row::Source(_) => None,
+        }
+    };
+}
+
 /// The version a row carries, where it carries one.
 pub(crate) fn version_of(row: &Row) -> Option<u64> {
-    match row {
-        Row::Pipeline(row) => Some(row.version),
-        Row::Stage(row) => Some(row.version),
-        Row::LatestAction(row) | Row::ActionRun(row) => Some(row.version),
-        Row::Execution(row) => Some(row.version),
-        Row::Success(row) => Some(row.version),
-        Row::Watch(row) | Row::OpenWatch(row) => Some(row.version),
-        Row::Job(row) => Some(row.version),
-        Row::CustomType(row) => Some(row.version),
-        Row::CustomTypeCount(row) => Some(row.version),
-        Row::Condition(row) => Some(row.version),
-        Row::Start(row) => Some(row.version),
-        Row::Webhook(row) => Some(row.version),
-        Row::Tags(row) => Some(row.version),
-        Row::Head(_)
-        | Row::Summary(_)
-        | Row::Definition(_)
-        | Row::Waiting(_)
-        | Row::OpenExecution(_)
-        | Row::QueuedJob(_)
-        | Row::OpenCondition(_)
-        | Row::RuleRun(_)
-        | Row::Record(_)
-        | Row::Hold(_)
-        | Row::Decision(..)
-        | Row::Effect(_)
-        | Row::Slot(_)
-        | Row::Source(_) => None,
-    }
+    version!(row, &).copied()
+}
+
+/// The same, for raising it.
+#[cfg(feature = "memory")]
+pub(crate) fn version_of_mut(row: &mut Row) -> Option<&mut u64> {
+    version!(row, &mut)
 }
 
 /// Whether a row has a generation of its own (others only carry the one they were made under).

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use engine::ports::{Precondition, Row, StoreError, Write};
 
 use crate::backend::{Backend, Stored};
-use crate::items::{row_type, version_of};
+use crate::items::{row_type, version_of, version_of_mut};
 use crate::keys::{Key, Range};
 use crate::precondition::check_sense;
 use crate::query::{Direction, Filter, Part};
@@ -187,34 +187,8 @@ fn passes(row: &Row, filter: &Filter) -> bool {
 }
 
 fn at_the_next_version(mut row: Row) -> Row {
-    match &mut row {
-        Row::Pipeline(row) => row.version += 1,
-        Row::Stage(row) => row.version += 1,
-        Row::LatestAction(row) | Row::ActionRun(row) => row.version += 1,
-        Row::Execution(row) => row.version += 1,
-        Row::Success(row) => row.version += 1,
-        Row::Watch(row) | Row::OpenWatch(row) => row.version += 1,
-        Row::Job(row) => row.version += 1,
-        Row::CustomType(row) => row.version += 1,
-        Row::CustomTypeCount(row) => row.version += 1,
-        Row::Condition(row) => row.version += 1,
-        Row::Start(row) => row.version += 1,
-        Row::Webhook(row) => row.version += 1,
-        Row::Tags(row) => row.version += 1,
-        Row::Head(_)
-        | Row::Summary(_)
-        | Row::Definition(_)
-        | Row::Waiting(_)
-        | Row::OpenExecution(_)
-        | Row::QueuedJob(_)
-        | Row::OpenCondition(_)
-        | Row::RuleRun(_)
-        | Row::Record(_)
-        | Row::Hold(_)
-        | Row::Decision(..)
-        | Row::Effect(_)
-        | Row::Slot(_)
-        | Row::Source(_) => {}
+    if let Some(version) = version_of_mut(&mut row) {
+        *version += 1;
     }
     row
 }
