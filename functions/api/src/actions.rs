@@ -16,10 +16,9 @@ use protocol::wire::{
 };
 
 use crate::{
-    executions::missing,
     failure::Failure,
     paging::Listing,
-    runs::{Filter, READ_AT_ONCE, latest},
+    runs::{Filter, READ_AT_ONCE, check_known, latest},
 };
 
 /// Reads while doing so: an execution has at most 1000 actions (spec 1.3), and each retry adds as many runs.
@@ -38,14 +37,7 @@ pub(crate) async fn list<W: HasStore>(
         (execution, _) => world.store().list_action_runs(pipeline, execution, listing.page()).await?,
     };
     if page.items.is_empty() {
-        // Only then is it worth a request to tell "nothing yet" from "no such thing".
-        match execution {
-            Some(id) if world.store().load_execution(pipeline, id).await?.is_none() => {
-                return Err(missing(world, pipeline, id).await?);
-            }
-            Some(_) => {}
-            None => drop(engine::load_view(world, pipeline).await?),
-        }
+        check_known(world, pipeline, execution).await?;
     }
     let region = &world.settings().region;
     Ok(ListActionExecutionsOutput {

@@ -16,10 +16,9 @@ use protocol::wire::{
 
 use crate::{
     actions::artifacts,
-    executions::missing,
     failure::Failure,
     paging::Listing,
-    runs::{Filter, READ_AT_ONCE, latest},
+    runs::{Filter, READ_AT_ONCE, check_known, latest},
 };
 
 /// OverrideStageCondition.
@@ -49,14 +48,7 @@ pub(crate) async fn list<W: HasStore>(
         (execution, _) => world.store().list_rule_runs(pipeline, execution, listing.page()).await?,
     };
     if page.items.is_empty() {
-        // Only then is it worth a request to tell "nothing yet" from "no such thing".
-        match execution {
-            Some(id) if world.store().load_execution(pipeline, id).await?.is_none() => {
-                return Err(missing(world, pipeline, id).await?);
-            }
-            Some(_) => {}
-            None => drop(engine::load_view(world, pipeline).await?),
-        }
+        check_known(world, pipeline, execution).await?;
     }
     Ok(ListRuleExecutionsOutput {
         rule_execution_details: page.items.into_iter().map(detail).collect(),

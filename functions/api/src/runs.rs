@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use domain::ExecutionId;
-use engine::ports::Page;
+use domain::{ExecutionId, PipelineName};
+use engine::{
+    HasStore,
+    ports::{Page, Store},
+};
 use protocol::{
     ErrorCode,
     wire::actions::{ActionExecutionFilter, StartTimeRange},
 };
 
-use crate::{failure::Failure, paging::Listing};
+use crate::{executions::missing, failure::Failure, paging::Listing};
 
 /// Runs read at once while looking for the latest of each: the most that a page of the store holds.
 pub(crate) const READ_AT_ONCE: u32 = 1000;
@@ -62,4 +65,20 @@ pub(crate) fn latest<T, K: Ord>(
     let next = (latest.len() > limit).then(|| format!("{newest}{CURSOR_PARTS}{}", place(&latest[limit - 1])));
     latest.truncate(limit);
     Page { items: latest, next }
+}
+
+/// Refuses a list without runs whose pipeline or execution is not there. Only where there are none is it worth a request
+/// to tell "nothing yet" from "no such thing".
+pub(crate) async fn check_known<W: HasStore>(
+    world: &W,
+    pipeline: &PipelineName,
+    execution: Option<ExecutionId>,
+) -> Result<(), Failure> {
+    match execution {
+        Some(id) if world.store().load_execution(pipeline, id).await?.is_none() => {
+            Err(missing(world, pipeline, id).await?)
+        }
+        Some(_) => Ok(()),
+        None => Ok(engine::load_view(world, pipeline).await.map(drop)?),
+    }
 }
