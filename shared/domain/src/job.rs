@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     ActionExecutionId, ActionName, ActionTypeId, ArtifactLocation, ConditionKind, ExecutionId, Generation,
-    PipelineName, Rejected, StageName, Tokens,
+    PipelineName, Rejected, StageName, Tokens, phase::table_of,
 };
 
 /// How long a worker may take to acknowledge a job before another one can get it. Its first words say that it has it,
@@ -267,25 +267,7 @@ pub fn job_table() -> String {
         ("Fail", JobEvent::Fail),
         ("TimeOut", JobEvent::TimeOut),
     ];
-    let mut table = String::from("| event |");
-    for status in JobStatus::ALL {
-        table += &format!(" {} |", status.as_str());
-    }
-    table += "\n|---|";
-    table += &"---|".repeat(JobStatus::ALL.len());
-    for (name, event) in events {
-        table += &format!("\n| {name} |");
-        for status in JobStatus::ALL {
-            let cell = match status.after(event) {
-                Ok(next) => format!("**{}**", next.as_str()),
-                Err(Rejected::Illegal) => "illegal".to_owned(),
-                Err(Rejected::Stale) => "stale".to_owned(),
-                Err(Rejected::AlreadyDone) => "done".to_owned(),
-            };
-            table += &format!(" {cell} |");
-        }
-    }
-    table + "\n"
+    table_of(&JobStatus::ALL, |status| status.as_str(), &events, |status, event| status.after(*event))
 }
 
 #[cfg(test)]

@@ -174,17 +174,27 @@ pub fn phase_table() -> String {
         ("Stop", PhaseEvent::Stop),
         ("Retry", PhaseEvent::Retry(b)),
     ];
+    table_of(&phases, Phase::name, &events, Phase::after)
+}
+
+/// What each event makes of each state, in Markdown.
+pub(crate) fn table_of<S, E>(
+    states: &[S],
+    name: impl Fn(&S) -> &'static str,
+    events: &[(&str, E)],
+    after: impl Fn(&S, &E) -> Result<S, Rejected>,
+) -> String {
     let mut table = String::from("| event |");
-    for phase in &phases {
-        table += &format!(" {} |", phase.name());
+    for state in states {
+        table += &format!(" {} |", name(state));
     }
     table += "\n|---|";
-    table += &"---|".repeat(phases.len());
-    for (name, event) in &events {
-        table += &format!("\n| {name} |");
-        for phase in &phases {
-            let cell = match phase.after(event) {
-                Ok(next) => format!("**{}**", next.name()),
+    table += &"---|".repeat(states.len());
+    for (event_name, event) in events {
+        table += &format!("\n| {event_name} |");
+        for state in states {
+            let cell = match after(state, event) {
+                Ok(next) => format!("**{}**", name(&next)),
                 Err(Rejected::Illegal) => "illegal".to_owned(),
                 Err(Rejected::Stale) => "stale".to_owned(),
                 Err(Rejected::AlreadyDone) => "done".to_owned(),
