@@ -242,7 +242,9 @@ impl Report<'_> {
 
     fn rule_settings(&mut self, rule: &RuleDeclaration, path: &str) {
         let setting = |key: &str| rule.configuration.get(key).map(String::as_str).unwrap_or_default();
-        if rule.rule_type_id.provider == "DeploymentWindow" && setting("Cron").starts_with("0 ") {
+        if rule.rule_type_id.provider == "DeploymentWindow"
+            && setting("Cron").split_whitespace().next().is_some_and(|seconds| seconds.parse() == Ok(0_u8))
+        {
             let message = "Seconds of 0 stand for the whole minute, and minutes of 0 with them for the whole hour: \
                            0 0 9-17 is open from nine to the end of the hour that begins at five. CodePipeline does not \
                            document what it takes them for. Write * for the seconds to mean the minute alone.";

@@ -328,9 +328,11 @@ impl ConditionRun {
         }
     }
 
-    /// What a condition says that waits until then; asked a little later rather than too early.
+    /// What a condition says that waits until then; asked a little later rather than too early, when it would have to
+    /// wait once more.
     pub fn wait(&self, until: Timestamp, now: Timestamp) -> ConditionAnswer {
-        let seconds = (until.as_second() - now.as_second()).clamp(1, WAIT_S_MAX);
+        let rest = until.duration_since(now);
+        let seconds = (rest.as_secs() + i64::from(rest.subsec_nanos() > 0)).clamp(1, WAIT_S_MAX);
         ConditionAnswer::Wait { seconds: u32::try_from(seconds).unwrap_or(1), since: self.started_at.as_second() }
     }
 

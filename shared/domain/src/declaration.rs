@@ -329,3 +329,10 @@ impl StageDeclaration {
         conditions.and_then(|conditions| conditions.first())
     }
 }
+
+impl RuleDeclaration {
+    /// Whether it observes the stage after it was left, and so says nothing while a condition is evaluated.
+    pub fn is_watch(&self) -> bool {
+        self.configuration.get("Watch").is_some_and(|watch| watch.eq_ignore_ascii_case("true"))
+    }
+}

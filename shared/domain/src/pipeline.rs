@@ -160,9 +160,8 @@ impl PipelineIndex {
 impl StageIndex {
     fn new(stage: &StageDeclaration, catalogue: &Catalogue, pipeline_role: &str) -> Self {
         let conditions = stage.on_success.iter().flat_map(|on_success| &on_success.conditions);
-        let (watching, blocking): (Vec<_>, Vec<_>) = conditions
-            .flat_map(|condition| &condition.rules)
-            .partition(|rule| is_true(rule.configuration.get("Watch")));
+        let (watching, blocking): (Vec<_>, Vec<_>) =
+            conditions.flat_map(|condition| &condition.rules).partition(|rule| rule.is_watch());
         Self {
             name: stage.name.clone(),
             fingerprint: fingerprint(stage, pipeline_role),
@@ -228,10 +227,6 @@ impl ConditionIndex {
         let rules = condition.rules.iter().map(|rule| rule.name.clone()).collect();
         Some(Self { kind, result: condition.result.clone(), rules })
     }
-}
-
-fn is_true(value: Option<&String>) -> bool {
-    value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 /// Everything under one pipeline's key: what one strongly consistent query returns.

@@ -1,5 +1,7 @@
 //! What rules say, what that makes of a condition, and what ends it.
 
+use jiff::Timestamp;
+
 use super::{at, id, stage};
 use crate::{
     ActionStatus, AlarmChange, AlarmDemand, AlarmState, ConditionAnswer, ConditionIndex, ConditionKind, ConditionOrder,
@@ -136,6 +138,11 @@ fn one_wait_takes_a_year_at_the_most_and_a_second_at_the_least() {
     let run = run("FAIL", &["a"]);
     for (until, seconds) in [(60, 59), (1, 1), (400 * 86_400, 365 * 86_400)] {
         assert_eq!(run.wait(at(until), at(1)), ConditionAnswer::Wait { seconds, since: 0 }, "{until}");
+    }
+    // A look that comes too early would have to wait once more.
+    let part = |millis: i64| Timestamp::from_millisecond(millis).unwrap();
+    for (until, now, seconds) in [(9_900, 1_100, 9), (9_100, 1_900, 8), (9_100, 1_100, 8), (9_000, 8_999, 1)] {
+        assert_eq!(run.wait(part(until), part(now)), ConditionAnswer::Wait { seconds, since: 0 }, "{now} to {until}");
     }
 }
 

@@ -74,10 +74,11 @@ impl Cron {
         let set = |field: &str, text: &str, least: i8, most: i8, names: &[&str]| {
             Set::parse(text, least, most, names).map_err(|why| in_field(field, why))
         };
-        let whole_minute = *seconds == "0";
+        let is_zero = |field: &str| digits::<i8>(field) == Some(0);
+        let whole_minute = is_zero(seconds);
         let cron = Self {
             seconds: if whole_minute { Set::ALL } else { set("seconds", seconds, 0, 59, &[])? },
-            minutes: if whole_minute && *minutes == "0" { Set::ALL } else { set("minutes", minutes, 0, 59, &[])? },
+            minutes: if whole_minute && is_zero(minutes) { Set::ALL } else { set("minutes", minutes, 0, 59, &[])? },
             hours: set("hours", hours, 0, 23, &[])?,
             days: parse_parts(days, Day::parse).map_err(|why| in_field("days of the month", why))?,
             months: set("months", months, 1, 12, &MONTHS)?,
