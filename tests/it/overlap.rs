@@ -126,6 +126,52 @@ async fn what_waits_while_its_pipeline_changes_is_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_switch_of_the_mode_ends_all_but_parallel_executions() {
+    let world = World::start().await;
+    for (from, to, status) in [
+        ("PARALLEL", "QUEUED", "Succeeded"),
+        ("PARALLEL", "SUPERSEDED", "Succeeded"),
+        ("QUEUED", "PARALLEL", "Cancelled"),
+        ("SUPERSEDED", "QUEUED", "Cancelled"),
+        ("QUEUED", "SUPERSEDED", "Cancelled"),
+    ] {
+        let name = &format!("from-{}-to-{}", from.to_lowercase(), to.to_lowercase());
+        world.buckets(name).await;
+        let mut declared = pipeline(name, &[approval(1), publish(name, 2)]);
+        declared["executionMode"] = json!(from);
+        world.create(&declared).await;
+        let version = world.upload(name, release("before")).await;
+        let before = world.started_by(name, &version).await;
+        let token = question(&world, name, &before).await;
+        declared["executionMode"] = json!(to);
+        world.call("UpdatePipeline", json!({ "pipeline": declared })).await;
+
+        // A PARALLEL one keeps nobody from the stage; the others hold it until their action has ended.
+        let version = world.upload(name, release("after")).await;
+        let after =
+            world.execution(name, "the one after", |one| id(one) != before && one["status"] == "InProgress").await;
+        if from == "PARALLEL" {
+            let own = question(&world, name, &id(&after)).await;
+            assert_eq!(id(&world.stage(name, 1).await["latestExecution"]), id(&after), "{name}");
+            world.call("PutApprovalResult", approved(name, &token)).await;
+            let ended = world.ended(name, &before).await;
+            assert_eq!(ended["status"], status, "{name}: {ended}");
+            assert_eq!(world.page(name).await, "before", "{name}: it goes on to the end of its stage");
+            world.call("PutApprovalResult", approved(name, &own)).await;
+        } else {
+            world.call("PutApprovalResult", approved(name, &token)).await;
+            let ended = world.ended(name, &before).await;
+            assert_eq!(ended["status"], status, "{name}: {ended}");
+            let own = question(&world, name, &id(&after)).await;
+            world.call("PutApprovalResult", approved(name, &own)).await;
+        }
+        assert_eq!(world.ended(name, &id(&after)).await["status"], "Succeeded", "{name}");
+        assert_eq!(world.started_by(name, &version).await, id(&after), "{name}");
+        assert_eq!(world.page(name).await, "after", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_pipeline_leaves_nothing_to_one_of_the_same_name() {
     let world = World::start().await;
     let name = "again";

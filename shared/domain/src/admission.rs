@@ -26,8 +26,8 @@ pub fn admit_waiting(
     Ok(board.into_changes())
 }
 
-/// Lets those in who wait before `name`, as far as the stage is free and open: one where the pipeline has locks, in
-/// PARALLEL mode all that were read. Whom an update has outdated is turned away (spec 1.7).
+/// Lets those in who wait before `name`, as far as the stage is free and open: one that takes its lock, and of PARALLEL
+/// executions all that were read. Whom an update has outdated is turned away (spec 1.7).
 pub(crate) fn admit_into(
     board: &mut Board<'_>,
     name: &StageName,
@@ -39,7 +39,11 @@ pub(crate) fn admit_into(
     };
     let queue = board.waiting(name);
     for (place, waiting) in queue.iter().enumerate() {
-        if !is_free(board, name) || place > 0 && !board.was_read(waiting.execution) {
+        let locks = board.mode_of(waiting.execution) != Some(ExecutionMode::Parallel);
+        if !is_free(board, name, locks) {
+            continue;
+        }
+        if place > 0 && !board.was_read(waiting.execution) {
             break;
         }
         let outdated = gate::is_outdated(&view.index, board.execution(waiting.execution)?);
@@ -62,13 +66,15 @@ pub(crate) fn admit_into(
 /// Enters `index`, or waits before it.
 pub(crate) fn enter(board: &mut Board<'_>, event: &GateEvent<'_>, index: &StageIndex) -> Result<(), Rejected> {
     let id = event.execution;
-    let mode = board.view.index.mode;
+    // The mode it started in tells what it waits for: an update may have switched the pipeline's.
+    let mode = board.execution(id)?.mode;
     let (own, others): (Vec<Waiting>, Vec<Waiting>) =
         board.waiting(&index.name).into_iter().partition(|waiting| waiting.execution == id);
     let ahead = others.iter().any(|other| own.iter().all(|own| other.arrival < own.arrival));
     // A rollback was given its stage before its state machine asked.
     let reserved = board.stage(&index.name).is_occupied_by(id);
-    let free = is_free(board, &index.name) && (mode != ExecutionMode::Queued || !ahead);
+    let free =
+        is_free(board, &index.name, mode != ExecutionMode::Parallel) && (mode != ExecutionMode::Queued || !ahead);
     if reserved || free {
         board.changes.waiting_removed.extend(own);
         take(board, id, index, event.alarms)?;
@@ -80,10 +86,10 @@ pub(crate) fn enter(board: &mut Board<'_>, event: &GateEvent<'_>, index: &StageI
     wait(board, event, index, &others, own)
 }
 
-fn is_free(board: &mut Board<'_>, name: &StageName) -> bool {
-    let parallel = board.view.index.mode == ExecutionMode::Parallel;
+/// Whether somebody who `locks` the stage or not can go into it.
+fn is_free(board: &mut Board<'_>, name: &StageName, locks: bool) -> bool {
     let stage = board.stage(name);
-    stage.inbound.enabled && (parallel || stage.occupant.is_none())
+    stage.inbound.enabled && (!locks || stage.occupant.is_none())
 }
 
 /// Puts the execution into the stage.
@@ -93,8 +99,9 @@ fn take(
     index: &StageIndex,
     alarms: &BTreeMap<String, AlarmSnapshot>,
 ) -> Result<(), Rejected> {
-    let (now, mode) = (board.now, board.view.index.mode);
+    let now = board.now;
     let execution = board.execution(id)?;
+    let locks = execution.mode != ExecutionMode::Parallel;
     execution.advance(&PhaseEvent::Enter(index.name.clone()), now)?;
     execution.stages.insert(
         index.name.clone(),
@@ -112,7 +119,7 @@ fn take(
     );
     let execution_type = execution.execution_type;
     let stage = board.stage(&index.name);
-    if mode != ExecutionMode::Parallel && !stage.is_occupied_by(id) {
+    if locks && !stage.is_occupied_by(id) {
         stage.give_to(Occupant {
             execution: id,
             execution_type,
@@ -147,16 +154,20 @@ fn wait(
     own: Vec<Waiting>,
 ) -> Result<(), Rejected> {
     let (now, id) = (board.now, event.execution);
+    let execution = board.execution(id)?;
     if own.is_empty() {
-        board.execution(id)?.advance(&PhaseEvent::Wait(index.name.clone()), now)?;
+        execution.advance(&PhaseEvent::Wait(index.name.clone()), now)?;
     }
-    if board.view.index.mode == ExecutionMode::Superseded {
-        for older in others.iter().filter(|other| other.execution < id) {
+    if execution.mode == ExecutionMode::Superseded {
+        // PARALLEL executions that a switch of the mode left behind have places of their own.
+        let rivals: Vec<&Waiting> =
+            others.iter().filter(|other| board.mode_of(other.execution) != Some(ExecutionMode::Parallel)).collect();
+        for older in rivals.iter().filter(|other| other.execution < id) {
             supersede(board, older.execution, id, &index.name)?;
             board.answer_all(&older.token, &GateAnswer::End { status: ExecutionStatus::Superseded });
         }
         // Requests come in any order: an older release that is late must not take the place of a newer one.
-        if let Some(newer) = others.iter().find(|other| other.execution > id) {
+        if let Some(newer) = rivals.iter().find(|other| other.execution > id) {
             supersede(board, id, newer.execution, &index.name)?;
             board.answer(event.token, GateAnswer::End { status: ExecutionStatus::Superseded });
             return Ok(());

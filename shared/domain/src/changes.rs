@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::{
     ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Event, Evidence, Execution, ExecutionId,
-    GateAnswer, Generation, Job, OpenHold, PipelineName, PipelineView, Rejected, RollbackCause, RollbackDecision,
-    RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid,
+    ExecutionMode, GateAnswer, Generation, Job, OpenHold, PipelineName, PipelineView, Rejected, RollbackCause,
+    RollbackDecision, RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -268,6 +268,11 @@ impl<'a> Board<'a> {
     /// Whether the execution is among those read.
     pub(crate) fn was_read(&self, id: ExecutionId) -> bool {
         self.executions.contains_key(&id)
+    }
+
+    /// The mode of an execution, if it is among those read.
+    pub(crate) fn mode_of(&self, id: ExecutionId) -> Option<ExecutionMode> {
+        self.executions.get(&id).map(|execution| execution.mode)
     }
 
     /// The execution waits nowhere any more.

@@ -158,6 +158,11 @@ fn first() -> u32 {
     1
 }
 
+/// The mode of runs that are older than this member: each is stored as the latest run of its action.
+fn one_at_a_time() -> ExecutionMode {
+    ExecutionMode::Superseded
+}
+
 /// A person asked for a stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -199,6 +204,9 @@ pub struct ActionRun {
     /// Number of the state machine that drove the execution when the run began.
     #[serde(default = "first")]
     pub execution_attempt: u32,
+    /// The execution's mode: of PARALLEL executions, none has the latest run of an action.
+    #[serde(default = "one_at_a_time")]
+    pub mode: ExecutionMode,
     /// Its stage.
     pub stage: StageName,
     /// Its action.

@@ -53,10 +53,19 @@ pub fn decide_failure(
     match (declared.result.as_deref(), retry) {
         (Some("RETRY"), mode) if !spent => FailureDecision::Retry(mode.unwrap_or(RetryMode::FailedActions)),
         (Some("ROLLBACK"), Some(mode)) if !spent => FailureDecision::Retry(mode),
-        (Some("ROLLBACK"), _) => FailureDecision::Rollback,
+        (Some("ROLLBACK"), _) => roll_back(execution),
         (Some("RETRY"), _) => FailureDecision::Stop("The automatic retry has failed too.".to_owned()),
         (Some(_) | None, _) => FailureDecision::Stop("The stage declares no automatic rollback.".to_owned()),
     }
+}
+
+/// What comes of a wish to roll back: nothing in an execution that began in PARALLEL mode, which an update may have
+/// switched since. Whoever holds the stage now is not to lose it for that (spec 3.1, R8).
+pub fn roll_back(execution: &Execution) -> FailureDecision {
+    if execution.mode == ExecutionMode::Parallel {
+        return FailureDecision::Stop("The execution runs in PARALLEL mode, which has no rollback.".to_owned());
+    }
+    FailureDecision::Rollback
 }
 
 /// A failed stage run, with what is needed to settle it.

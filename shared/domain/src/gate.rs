@@ -158,7 +158,8 @@ fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) ->
     let stage = board.stage(name);
     stage.live = Some(Live { deployed_by: id, revision_of: execution.revision_of(), since: now });
     let (generation, pipeline) = (stage.generation, stage.pipeline.clone());
-    let entered = stage.occupant.clone();
+    // A PARALLEL execution in a pipeline that has locks by now passes through stages that others are inside.
+    let entered = stage.occupant.clone().filter(|inside| inside.execution == id);
     // A rollback is neither a target nor watched: it never rolls back by itself (design section 6).
     if execution.execution_type == ExecutionType::Rollback {
         return Ok(());
@@ -289,13 +290,12 @@ fn is_late(view: &PipelineView, execution: &Execution, event: &GateEvent<'_>) ->
     event.finished.map(|report| &report.stage) != before.map(|stage| &stage.name)
 }
 
-/// Whether an update of the pipeline ends the execution (spec 1.7): all but rollbacks, whose stage may be as it was, and
-/// those that were PARALLEL and still are.
+/// Whether an update of the pipeline ends the execution (spec 1.7 and 2.3): all but rollbacks, whose stage may be as it
+/// was, and PARALLEL ones, which go on as they began whatever mode the pipeline is switched to.
 pub(crate) fn is_outdated(index: &PipelineIndex, execution: &Execution) -> bool {
-    let parallel = index.mode == ExecutionMode::Parallel && execution.mode == ExecutionMode::Parallel;
     execution.pipeline_version != index.pipeline_version
         && execution.execution_type == ExecutionType::Standard
-        && !parallel
+        && execution.mode != ExecutionMode::Parallel
 }
 
 /// Ends an execution that waits and that an update of the pipeline has outdated (spec 1.7): at once, since nothing of

@@ -76,7 +76,9 @@ pub use event::{
 pub use execution::{
     ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome, StopTrigger, Trigger,
 };
-pub use failure::{FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, settle_failure};
+pub use failure::{
+    FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, roll_back, settle_failure,
+};
 pub use fingerprint::fingerprint;
 pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, cancel_outdated, pass_gate};
 pub use ids::{
@@ -99,7 +101,8 @@ pub use rollback::{
     Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
 pub use rule::{
-    AlarmDemand, Finding, RuleVerdict, is_current, judge_alarm, judge_function, judge_unasked, judge_window,
+    AlarmDemand, Finding, RuleVerdict, check_alarm_states, is_current, judge_alarm, judge_function, judge_unasked,
+    judge_window, wait_minutes,
 };
 pub use rule_type::{RULE_TYPES, RuleTypeInfo, find_rule_type};
 pub use secrets::{MASK, mask};

@@ -1,5 +1,7 @@
 //! What one rule of a condition says at one look (spec 4.3 and 4.4).
 
+use std::ops::RangeInclusive;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{AlarmChange, AlarmState, ConditionKind, DeploymentWindow, Job, JobStatus};
@@ -13,6 +15,34 @@ const ASKED_MAX: u32 = 100;
 
 /// Longest time a function may take with all its continuations.
 const FUNCTION_TIME_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// CodePipeline's range of `WaitTime`; the unit is minutes (spec 4.4).
+const WAIT_MINUTES: RangeInclusive<u32> = 1..=86_400;
+const ALARM_STATES: &[&str] = &["ALARM", "OK", "INSUFFICIENT_DATA"];
+
+/// The minutes that a `WaitTime` says.
+///
+/// # Errors
+/// What is wrong and what to write, as it follows "the rule ".
+pub fn wait_minutes(value: &str) -> Result<u32, String> {
+    // Digits only: parse alone would take a plus sign.
+    let minutes = value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()));
+    minutes.filter(|minutes| WAIT_MINUTES.contains(minutes)).ok_or_else(|| {
+        let (least, most) = (WAIT_MINUTES.start(), WAIT_MINUTES.end());
+        format!("has '{value}' for 'WaitTime'. Use {least} to {most} (minutes)")
+    })
+}
+
+/// An `AlarmStates` of states that alarms can have, with commas.
+///
+/// # Errors
+/// As [`wait_minutes`].
+pub fn check_alarm_states(value: &str) -> Result<&str, String> {
+    if value.split(',').all(|state| ALARM_STATES.contains(&state.trim())) {
+        return Ok(value);
+    }
+    Err(format!("has '{value}' for 'AlarmStates'. Use one or more of {}, with commas", ALARM_STATES.join(", ")))
+}
 
 /// What a rule found, with a text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,17 +2,18 @@
 
 use contract::{ConditionKind, FailureInput, FailureOutput};
 use domain::{
-    ActionName, ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, FailureDecision, PipelineView,
+    ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, ExecutionMode, FailureDecision, PipelineView,
     Rejected, RuleRun, StageFailure, StageIndex, StageOutcome, action_groups, decide_failure, remaining_groups,
-    settle_failure,
+    roll_back, settle_failure,
 };
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore, alarms, commit,
     commit::{reread, until_stored},
-    condition::failure_conditions,
+    condition::{failure_conditions, load_run},
     gate::load_waiting,
     ports::Store,
+    retry::{latest_runs, succeeded},
     rollback::choose_target,
 };
 
@@ -43,10 +44,13 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
         if outcome.attempt > input.attempt {
             return Ok(retried_before(index, outcome));
         }
-        let runs = latest_runs(&view, input);
+        let runs = runs_of(world, &view, &execution, input).await?;
+        let gate = failed_condition(world, &view, &execution, input).await?;
         let mut succeeded = succeeded(&runs);
         succeeded.extend(outcome.kept.iter().cloned());
-        let Decided { decision, condition, rules } = decide(world, input, index, &view, &execution, &runs).await?;
+        let rejected = approval_rejected(&runs);
+        let Decided { decision, condition, rules } =
+            decide(world, input, index, &view, &execution, (gate.as_ref(), rejected)).await?;
         let chosen = match decision {
             FailureDecision::Rollback => choose_target(world, &view, index, execution.id).await?,
             _ => Err(String::new()),
@@ -58,7 +62,7 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             execution: input.execution_id,
             stage: &input.stage,
             generation: input.generation,
-            summary: summary(&runs, input, failed_condition(&view, input)),
+            summary: summary(&runs, input, gate.as_ref()),
             succeeded: &succeeded,
             decision,
             target: chosen.as_ref().map_err(Clone::clone),
@@ -99,7 +103,7 @@ async fn decide<W: HasStore + HasObjects + HasAlarms>(
     index: &StageIndex,
     view: &PipelineView,
     execution: &Execution,
-    runs: &[&ActionRun],
+    (gate, approval_rejected): (Option<&ConditionRun>, bool),
 ) -> Result<Decided, EngineError> {
     if !view.lets_begin(execution) {
         return Ok(FailureDecision::Stop("Nothing more is begun in this execution.".to_owned()).into());
@@ -110,29 +114,35 @@ async fn decide<W: HasStore + HasObjects + HasAlarms>(
     if execution.rollback.is_some() {
         return Ok(decide_failure(None, execution, &index.name, false).into());
     }
-    if gate_wants_rollback(input, view, index) {
-        return Ok(FailureDecision::Rollback.into());
+    if gate_wants_rollback(input, gate, index) {
+        return Ok(roll_back(execution).into());
     }
     let conditions = failure_conditions(world, input, view, index, execution).await?;
     let asked = conditions.asked.transpose();
     let decision = match asked {
         Err(not_met) => FailureDecision::Stop(not_met),
-        Ok(asked) => decide_failure(asked.as_ref(), execution, &index.name, approval_rejected(runs)),
+        Ok(asked) => decide_failure(asked.as_ref(), execution, &index.name, approval_rejected),
     };
     Ok(Decided { decision, condition: conditions.run, rules: conditions.rules })
 }
 
 /// A failed success condition with result ROLLBACK rolls back whatever `onFailure` says (spec 4.1). One that could not
 /// be evaluated speaks against nothing that was deployed.
-fn gate_wants_rollback(input: &FailureInput, view: &PipelineView, index: &StageIndex) -> bool {
-    let failed = failed_condition(view, input).is_none_or(|run| run.status == ConditionStatus::Failed);
+fn gate_wants_rollback(input: &FailureInput, gate: Option<&ConditionRun>, index: &StageIndex) -> bool {
+    let failed = gate.is_none_or(|run| run.status == ConditionStatus::Failed);
     input.condition == Some(ConditionKind::OnSuccess) && index.success_result.as_deref() == Some("ROLLBACK") && failed
 }
 
 /// The evaluation that failed the stage, if it was one.
-fn failed_condition<'a>(view: &'a PipelineView, input: &FailureInput) -> Option<&'a ConditionRun> {
-    let run = view.condition(&input.stage, input.condition?)?;
-    (run.execution == input.execution_id && run.generation == input.generation).then_some(run)
+async fn failed_condition<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    execution: &Execution,
+    input: &FailureInput,
+) -> Result<Option<ConditionRun>, EngineError> {
+    let Some(kind) = input.condition else { return Ok(None) };
+    let run = load_run(world, view, execution, &input.stage, kind).await?;
+    Ok(run.filter(|run| run.execution == input.execution_id && run.generation == input.generation))
 }
 
 /// The retry was stored, but its answer was lost: give it again.
@@ -141,27 +151,34 @@ fn retried_before(index: &StageIndex, outcome: &StageOutcome) -> FailureOutput {
     FailureOutput::Retry { attempt: outcome.attempt, groups }
 }
 
-fn latest_runs<'a>(view: &'a PipelineView, input: &FailureInput) -> Vec<&'a ActionRun> {
-    let own = |run: &&ActionRun| {
-        run.stage == input.stage && run.execution == input.execution_id && run.generation == input.generation
+/// The latest runs of the stage's actions in this run of it.
+async fn runs_of<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    execution: &Execution,
+    input: &FailureInput,
+) -> Result<Vec<ActionRun>, EngineError> {
+    // Those of PARALLEL executions are not beside the stage.
+    let mut runs = match execution.mode {
+        ExecutionMode::Parallel => latest_runs(world, &input.pipeline, &input.stage, input.execution_id).await?,
+        _ => view.actions.clone(),
     };
-    view.actions.iter().filter(own).collect()
+    runs.retain(|run| {
+        run.stage == input.stage && run.execution == input.execution_id && run.generation == input.generation
+    });
+    Ok(runs)
 }
 
-fn succeeded(runs: &[&ActionRun]) -> Vec<ActionName> {
-    runs.iter().filter(|run| run.status == ActionStatus::Succeeded).map(|run| run.action.clone()).collect()
-}
-
-fn approval_rejected(runs: &[&ActionRun]) -> bool {
-    let rejected = |run: &&&ActionRun| {
+fn approval_rejected(runs: &[ActionRun]) -> bool {
+    let rejected = |run: &&ActionRun| {
         run.action_type.category == "Approval" && run.error_code.as_deref() == Some(crate::approvals::REJECTED)
     };
     let failed = runs.iter().filter(|run| run.status == ActionStatus::Failed);
-    let (rejections, failures): (Vec<&&ActionRun>, Vec<&&ActionRun>) = failed.partition(rejected);
+    let (rejections, failures): (Vec<&ActionRun>, Vec<&ActionRun>) = failed.partition(rejected);
     !rejections.is_empty() && failures.is_empty()
 }
 
-fn summary(runs: &[&ActionRun], input: &FailureInput, condition: Option<&ConditionRun>) -> String {
+fn summary(runs: &[ActionRun], input: &FailureInput, condition: Option<&ConditionRun>) -> String {
     if let Some(kind) = input.condition {
         let why = condition.and_then(|run| run.summary.as_deref()).unwrap_or("no reason is known");
         let why = why.trim_end_matches('.');

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use contract::GateInput;
 use domain::{
-    Effect, Execution, ExecutionId, ExecutionStatus, GateAnswer, GateEvent, Phase, PipelineName, PipelineView,
-    StageIndex, StageName,
+    Effect, Execution, ExecutionId, ExecutionMode, ExecutionStatus, GateAnswer, GateEvent, Phase, PipelineName,
+    PipelineView, StageIndex, StageName,
 };
 
 use crate::{
@@ -80,15 +80,17 @@ pub(crate) async fn load_waiting<'a, W: HasStore>(
 ) -> Result<BTreeMap<ExecutionId, Execution>, EngineError> {
     let mut executions = BTreeMap::new();
     for stage in stages {
-        // In SUPERSEDED mode there is one place; elsewhere only the first can be let in by one decision.
-        for waiting in view.waiting_for(stage).take(WAITING_READ_MAX) {
+        // Where there are locks, only the first can be let in by one decision. In SUPERSEDED mode there is one place, but
+        // nobody knows before reading who is beside it of those that are left of another mode.
+        let most = if view.index.mode == ExecutionMode::Superseded { usize::MAX } else { WAITING_READ_MAX };
+        for waiting in view.waiting_for(stage).take(most) {
             load_into(world, &view.index.name, waiting.execution, &mut executions).await?;
         }
     }
     Ok(executions)
 }
 
-/// One waiting place in SUPERSEDED mode, and one more where a mode was switched while executions waited.
+/// The first, and the one that is next after it where that has to be turned away.
 const WAITING_READ_MAX: usize = 2;
 
 pub(crate) async fn load_into<W: HasStore>(

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionName, ActionStatus, ExecutionId, NotRetryable, PipelineName, RetryMode, RetryOrder, StageName, retry_stage,
+    ActionName, ActionRun, ActionStatus, ExecutionId, NotRetryable, PipelineName, RetryMode, RetryOrder, StageName,
+    retry_stage,
 };
 
 use crate::{
@@ -37,7 +38,8 @@ pub async fn retry_stage_execution<W: HasStore + HasMachines + HasAlarms>(
             let message = format!("Pipeline '{pipeline}' has no execution '{id}' that could be retried.");
             return Err(EngineError::refused("StageNotRetryableException", message));
         };
-        let succeeded = succeeded(world, pipeline, stage, id).await?;
+        let runs = latest_runs(world, pipeline, stage, id).await?;
+        let succeeded = succeeded(&runs);
         let alarms = alarms::snapshot(world, std::iter::once(index)).await;
         let order = RetryOrder { execution: id, stage, mode, succeeded: &succeeded, by: caller, alarms: &alarms };
         let executions = BTreeMap::from([(id, execution)]);
@@ -51,27 +53,35 @@ pub async fn retry_stage_execution<W: HasStore + HasMachines + HasAlarms>(
     .await
 }
 
-/// Actions of `stage` whose latest run in the execution succeeded.
-async fn succeeded<W: HasStore>(
+/// The latest run in the execution of each action of `stage`.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: ask again.
+pub(crate) async fn latest_runs<W: HasStore>(
     world: &W,
     pipeline: &PipelineName,
     stage: &StageName,
     id: ExecutionId,
-) -> Result<Vec<ActionName>, EngineError> {
-    let (mut seen, mut succeeded, mut after) = (BTreeSet::new(), Vec::new(), None);
+) -> Result<Vec<ActionRun>, EngineError> {
+    let (mut seen, mut latest, mut after) = (BTreeSet::new(), Vec::new(), None);
     loop {
         let page =
             world.store().list_action_runs(pipeline, Some(id), PageRequest { limit: READ_AT_ONCE, after }).await?;
         for run in page.items.into_iter().filter(|run| run.stage == *stage) {
-            if seen.insert(run.action.clone()) && run.status == ActionStatus::Succeeded {
-                succeeded.push(run.action);
+            if seen.insert(run.action.clone()) {
+                latest.push(run);
             }
         }
         after = page.next;
         if after.is_none() {
-            return Ok(succeeded);
+            return Ok(latest);
         }
     }
+}
+
+/// Those of the actions that succeeded.
+pub(crate) fn succeeded(runs: &[ActionRun]) -> Vec<ActionName> {
+    runs.iter().filter(|run| run.status == ActionStatus::Succeeded).map(|run| run.action.clone()).collect()
 }
 
 /// The refusal of a retry; `cannot` is the exception of what can never succeed.

@@ -1,19 +1,18 @@
 //! One rule of a condition (spec 4.3). All texts are our wording.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::collections::BTreeMap;
 
 use super::action::{TIMEOUT_MINUTES, range};
 use super::condition::{Context, Kind};
 use super::configuration::{check_keys, check_one_of, has_reference, is_given};
 use super::flow::Referrer;
 use super::{StructureError, StructureErrorKind};
-use crate::{DeploymentWindow, RULE_TYPES, RuleDeclaration, RuleTypeId, RuleTypeInfo, find_rule_type};
+use crate::{
+    DeploymentWindow, RULE_TYPES, RuleDeclaration, RuleTypeId, RuleTypeInfo, check_alarm_states, find_rule_type,
+    wait_minutes,
+};
 
 use StructureErrorKind::{InvalidStageDeclaration, Validation};
-
-/// CodePipeline's range; the unit is minutes (spec 4.4).
-const WAIT_MINUTES: RangeInclusive<u32> = 1..=86_400;
-const ALARM_STATES: &[&str] = &["ALARM", "OK", "INSUFFICIENT_DATA"];
 
 pub(super) fn check(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclaration) -> Result<(), StructureError> {
     let subject = format!("Rule '{}' in {}", rule.name, context.place());
@@ -79,8 +78,9 @@ fn check_configuration(
     check_keys(configuration, info.required_keys, info.optional_keys)?;
     match info.provider {
         "CloudWatchAlarm" => {
-            check_wait_time(configuration.get("WaitTime"))?;
-            check_alarm_states(configuration.get("AlarmStates"))?;
+            let known = |key: &str| configuration.get(key).filter(|value| !has_reference(value));
+            known("WaitTime").map_or(Ok(0), |time| wait_minutes(time))?;
+            known("AlarmStates").map_or(Ok(""), |states| check_alarm_states(states))?;
             check_watch(context, result, rule)?;
         }
         "DeploymentWindow" => check_window(configuration)?,
@@ -91,29 +91,6 @@ fn check_configuration(
         .flow
         .check_references(configuration, context.position(), Referrer::Other)
         .map_err(|(key, problem)| format!("has a configuration key '{key}' that {problem}"))
-}
-
-fn check_wait_time(value: Option<&String>) -> Result<(), String> {
-    let Some(value) = value.filter(|value| !has_reference(value)) else {
-        return Ok(());
-    };
-    // Digits only: parse alone would take a plus sign.
-    let minutes = value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()));
-    match minutes {
-        Some(minutes) if WAIT_MINUTES.contains(&minutes) => Ok(()),
-        _ => Err(format!("has '{value}' for 'WaitTime'. Use {} (minutes)", range(&WAIT_MINUTES))),
-    }
-}
-
-fn check_alarm_states(value: Option<&String>) -> Result<(), String> {
-    let Some(value) = value.filter(|value| !has_reference(value)) else {
-        return Ok(());
-    };
-    if value.split(',').all(|state| ALARM_STATES.contains(&state.trim())) {
-        Ok(())
-    } else {
-        Err(format!("has '{value}' for 'AlarmStates'. Use one or more of {}, with commas", ALARM_STATES.join(", ")))
-    }
 }
 
 /// What has a reference is not judged before it is resolved.

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::{id, report, running_in, stage, table::Table, waiting_before};
 use crate::{
-    AlarmSnapshot, AlarmState, ExecutionMode, ExecutionStatus, GateAnswer, Phase, StageResult, StageStatus, WatchRule,
+    AlarmSnapshot, AlarmState, ExecutionMode, ExecutionStatus, FailureConditions, FailureDecision, GateAnswer, Phase,
+    StageResult, StageStatus, WatchRule, decide_failure, disable_transition, enable_transition,
 };
 
 const SUPERSEDED: ExecutionMode = ExecutionMode::Superseded;
@@ -251,8 +252,10 @@ fn an_update_lets_the_run_inside_report_first() {
 }
 
 #[test]
-fn an_update_that_switches_the_mode_leaves_nothing_locked() {
-    for (from, to) in [(SUPERSEDED, PARALLEL), (QUEUED, PARALLEL), (PARALLEL, QUEUED), (QUEUED, SUPERSEDED)] {
+fn an_update_that_switches_the_mode_ends_those_that_have_a_lock_or_wait_for_one() {
+    for (from, to) in
+        [(SUPERSEDED, QUEUED), (SUPERSEDED, PARALLEL), (QUEUED, SUPERSEDED), (QUEUED, PARALLEL), (QUEUED, QUEUED)]
+    {
         let mut table = Table::new(from, 2);
         table.ask(1, "1", None);
         table.ask(2, "2", None);
@@ -260,13 +263,73 @@ fn an_update_that_switches_the_mode_leaves_nothing_locked() {
         table.index.mode = to;
         let answers = table.finish(1, "Source", StageResult::Succeeded, "1b");
         ends(&answers, "1b", ExecutionStatus::Cancelled);
-        if from == PARALLEL {
-            ends(&table.finish(2, "Source", StageResult::Failed, "2"), "2", ExecutionStatus::Cancelled);
-        } else {
-            ends(&answers, "2", ExecutionStatus::Cancelled);
-        }
+        ends(&answers, "2", ExecutionStatus::Cancelled);
         assert!(table.waiting.is_empty() && table.inside("Source").is_none(), "{from} {to}");
     }
+}
+
+/// A table whose executions 1 and 2 began in PARALLEL mode and have left Source, and where 3 has begun in `mode` and is
+/// inside Deploy.
+fn switched(mode: ExecutionMode) -> Table {
+    let mut table = Table::new(PARALLEL, 4);
+    table.release(1, "Source");
+    table.release(2, "Source");
+    table.index.pipeline_version = 2;
+    table.index.mode = mode;
+    for n in [3, 4] {
+        let row = table.executions.get_mut(&id(n)).unwrap();
+        (row.pipeline_version, row.mode) = (2, mode);
+    }
+    table.release(3, "Source");
+    assert_eq!(table.inside("Deploy"), Some(id(3)));
+    table
+}
+
+#[test]
+fn parallel_executions_go_on_whatever_mode_their_pipeline_is_switched_to() {
+    for mode in [SUPERSEDED, QUEUED] {
+        let mut table = switched(mode);
+        let before = (table.stage("Deploy"), table.stage("Verify"));
+        runs(&table.finish(1, "Deploy", StageResult::Succeeded, "1"), "1", "Verify", 1);
+        assert_eq!(table.stage("Deploy").occupant, before.0.occupant, "{mode}: the one inside stays");
+        assert_eq!(table.stage("Deploy").latest, before.0.latest, "{mode}: and is what is shown");
+        assert_eq!(table.stage("Verify").occupant, None, "{mode}: it takes no lock");
+        ends(&table.finish(1, "Verify", StageResult::Succeeded, "1b"), "1b", ExecutionStatus::Succeeded);
+        ends(&table.finish(2, "Deploy", StageResult::Failed, "2"), "2", ExecutionStatus::Failed);
+        assert_eq!(table.stage("Deploy").occupant, before.0.occupant, "{mode}");
+        assert_eq!(table.stage("Verify").latest, None, "{mode}: nobody is shown there");
+        runs(&table.finish(3, "Deploy", StageResult::Succeeded, "3"), "3", "Verify", 1);
+    }
+}
+
+#[test]
+fn parallel_executions_that_wait_lose_their_place_to_nobody() {
+    for mode in [SUPERSEDED, QUEUED] {
+        let mut table = switched(mode);
+        let changes = disable_transition(&table.view(), &stage("Verify"), "ana", "no", table.now());
+        table.answers(changes);
+        assert!(table.finish(1, "Deploy", StageResult::Succeeded, "1").is_empty());
+        assert!(table.finish(2, "Deploy", StageResult::Succeeded, "2").is_empty());
+        assert!(table.finish(3, "Deploy", StageResult::Succeeded, "3").is_empty());
+        assert_eq!(table.queue("Verify"), [id(1), id(2), id(3)], "{mode}");
+        let (view, alarms) = (table.view(), BTreeMap::new());
+        let changes = enable_transition(&view, &table.executions, &stage("Verify"), "ana", &alarms, table.now());
+        let answers = table.answers(changes.unwrap());
+        for token in ["1", "2", "3"] {
+            runs(&answers, token, "Verify", 1);
+        }
+        assert_eq!((table.inside("Verify"), table.waiting.len()), (Some(id(3)), 0), "{mode}");
+    }
+}
+
+#[test]
+fn a_parallel_execution_never_rolls_back() {
+    let table = switched(QUEUED);
+    let declared =
+        FailureConditions { result: Some("ROLLBACK".to_owned()), retry_configuration: None, conditions: Vec::new() };
+    let decided = |n| decide_failure(Some(&declared), &table.executions[&id(n)], &stage("Deploy"), false);
+    assert!(matches!(decided(1), FailureDecision::Stop(why) if why.contains("PARALLEL")));
+    assert_eq!(decided(3), FailureDecision::Rollback);
 }
 
 #[test]

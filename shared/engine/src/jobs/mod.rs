@@ -8,8 +8,8 @@ mod poll;
 use std::collections::BTreeMap;
 
 use domain::{
-    ActionRun, ActionStatus, ActionTypeId, ActionTypeUrls, Addressee, Changes, Effect, Job, JobStatus, Tokens,
-    action_machine, derived_uuid,
+    ActionRun, ActionStatus, ActionTypeId, ActionTypeUrls, Addressee, Changes, Effect, ExecutionMode, Job, JobStatus,
+    Tokens, action_machine, derived_uuid,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -133,6 +133,7 @@ async fn load_run_of<W: HasStore>(world: &W, job: &Job) -> Result<Option<ActionR
         execution: job.execution,
         pipeline_version: 0,
         execution_attempt: 1,
+        mode: ExecutionMode::Superseded,
         stage: job.stage.clone(),
         action: job.action.clone(),
         action_type: ActionTypeId { category, owner, provider, version },
