@@ -7,7 +7,8 @@
 
 mod event;
 
-use engine::{EngineError, HasAlarms, HasMachines, HasObjects, HasStore};
+use domain::AlarmChange;
+use engine::{EngineError, HasAlarms, HasMachines, HasObjects, HasStore, Judged};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -27,34 +28,47 @@ pub struct Handled {
 /// Handles an alarm's change, by EventBridge, by an alarm action that invokes the function, or by SNS.
 ///
 /// # Errors
-/// `InvalidInput` for an event that is none of these; `Contended` and `Unavailable`: deliver it again.
+/// `InvalidInput` for an event that is none of these; else the first error, after everything was looked at that could be.
+/// `Contended` and `Unavailable`: deliver it again.
 pub async fn handle<W: HasStore + HasMachines + HasObjects + HasAlarms>(
     world: &W,
     event: Value,
 ) -> Result<Handled, EngineError> {
     let changes = changes(&event).map_err(|error| EngineError::refused("InvalidEvent", error.to_string()))?;
     let mut handled = Handled { judged: 0, rollbacks: Vec::new(), conditions: 0 };
+    let mut outcome = Ok(());
     for change in changes {
-        handled.conditions += engine::look_at_conditions(world, &change.arn).await?;
-        let judged = engine::alarm_changed(world, &change).await?;
-        if judged.is_empty() {
-            tracing::info!(alarm.arn = change.arn, alarm.state = %change.state, "no deploy is watched with this alarm");
+        // What stands in the way of a condition keeps no deploy from being rolled back.
+        let mut judged = Vec::new();
+        let rolled_back = engine::alarm_changed(world, &change, &mut judged).await;
+        let decided = engine::look_at_conditions(world, &change.arn).await;
+        outcome = outcome.and(rolled_back);
+        match decided {
+            Ok(conditions) => handled.conditions += conditions,
+            Err(error) => outcome = outcome.and(Err(error)),
         }
-        for one in judged {
-            handled.judged += 1;
-            handled.rollbacks.extend(one.rollback.map(|id| id.to_string()));
-            tracing::info!(
-                alarm.arn = change.arn,
-                pipeline.name = %one.pipeline,
-                stage.name = %one.stage,
-                execution.id = %one.evidence.execution,
-                verdict = ?one.evidence.verdict,
-                rollback.id = one.rollback.map(|id| id.to_string()),
-                "alarm judged: {}{}",
-                one.evidence.reason,
-                one.no_rollback.map(|why| format!("; no rollback: {why}")).unwrap_or_default()
-            );
-        }
+        log(&change, &judged);
+        handled.judged += judged.len();
+        handled.rollbacks.extend(judged.iter().filter_map(|one| one.rollback).map(|id| id.to_string()));
     }
-    Ok(handled)
+    outcome.map(|()| handled)
+}
+
+fn log(change: &AlarmChange, judged: &[Judged]) {
+    if judged.is_empty() {
+        tracing::info!(alarm.arn = change.arn, alarm.state = %change.state, "no deploy is watched with this alarm");
+    }
+    for one in judged {
+        tracing::info!(
+            alarm.arn = change.arn,
+            pipeline.name = %one.pipeline,
+            stage.name = %one.stage,
+            execution.id = %one.evidence.execution,
+            verdict = ?one.evidence.verdict,
+            rollback.id = one.rollback.map(|id| id.to_string()),
+            "alarm judged: {}{}",
+            one.evidence.reason,
+            one.no_rollback.as_ref().map(|why| format!("; no rollback: {why}")).unwrap_or_default()
+        );
+    }
 }

@@ -21,14 +21,15 @@ pub struct Tick {
 /// Handles a tick of the schedule.
 ///
 /// # Errors
-/// Those of the first service that did not answer; what was not reached is found at the next tick.
+/// The first error, after everything was tried; what failed is found again at the next tick.
 pub async fn handle<W>(world: &W, tick: Tick) -> Result<(), EngineError>
 where
     W: HasStore + HasMachines + HasAlarms + HasFunctions + HasNotifications + HasObjects + HasRoles,
 {
-    let done = engine::reconcile(world, !tick.alone).await?;
+    let mut done = Reconciled::default();
+    let outcome = engine::reconcile(world, !tick.alone, &mut done).await;
     log(&done);
-    Ok(())
+    outcome
 }
 
 fn log(done: &Reconciled) {
@@ -37,7 +38,11 @@ fn log(done: &Reconciled) {
     }
     if done.events_lost > 0 {
         let events_lost = done.events_lost;
-        tracing::error!(events_lost, "events were given up: the event bus has refused them for a day");
+        tracing::error!(events_lost, "events were given up: the event bus refuses them, or was away for a day");
+    }
+    if done.effects_failed > 0 {
+        let effects_failed = done.effects_failed;
+        tracing::warn!(effects_failed, "effects could not be performed and are tried again at the next tick");
     }
     for judged in &done.judged {
         tracing::info!(

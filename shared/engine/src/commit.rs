@@ -2,14 +2,14 @@
 
 use contract::{ActionOutput, ExecutionInput};
 use domain::{
-    ActionExecutionId, ActionRun, Changes, ConditionRun, Effect, Execution, GateAnswer, Job, PipelineName, Rejected,
-    StageState, events_of,
+    ActionExecutionId, ActionRun, Changes, ConditionRun, Effect, Execution, ExecutionMode, GateAnswer, Job,
+    PipelineName, Rejected, StageState, events_of,
 };
 use serde_json::json;
 
 use crate::{
     EngineError, HasBasics, HasMachines, HasStore,
-    outbox::perform_all,
+    outbox::{Untold, perform_all},
     ports::{
         CloudError, DecisionList, Machine, Machines, OpenExecution, PendingEffect, Precondition, QueuedJob, Row, Store,
         WRITES_MAX, Write,
@@ -157,12 +157,15 @@ fn begin_writes(run: &ActionRun, latest: Option<ActionExecutionId>) -> [Write; 2
     ]
 }
 
-fn run_writes(run: &ActionRun) -> [Write; 2] {
-    // The latest run is stored beside its stage under the same version, so clients read a pipeline with one query.
-    [
-        put_versioned(Row::ActionRun(run.clone()), run.version),
-        Write::Put(Row::LatestAction(run.clone()), Precondition::None),
-    ]
+fn run_writes(run: &ActionRun) -> Vec<Write> {
+    let mut writes = vec![put_versioned(Row::ActionRun(run.clone()), run.version)];
+    // The latest run is stored beside its stage under the same version, so clients read a pipeline with one query. Of
+    // PARALLEL executions nobody is shown one (spec 2.3), and where a switch of the mode has left some behind, theirs
+    // must not take the place of the run that whoever holds the stage looks for.
+    if run.mode != ExecutionMode::Parallel {
+        writes.push(Write::Put(Row::LatestAction(run.clone()), Precondition::None));
+    }
+    writes
 }
 
 /// A job and its place in its queue, which it has while workers can get it.
@@ -202,6 +205,22 @@ pub async fn commit<W: HasStore + HasMachines>(
         let effects = store(world, pipeline, &changes).await?;
         perform_all(world, &effects).await;
         Ok(())
+    })
+    .await
+}
+
+/// As [`commit`], and leaves it to the caller to tell what happened while it goes on.
+///
+/// # Errors
+/// As [`commit`].
+pub(crate) async fn commit_untold<W: HasStore + HasMachines>(
+    world: &W,
+    pipeline: &PipelineName,
+    changes: Changes,
+) -> Result<Untold, EngineError> {
+    Box::pin(async {
+        let effects = store(world, pipeline, &changes).await?;
+        Ok(Untold::after(world, &effects).await)
     })
     .await
 }

@@ -31,6 +31,28 @@ pub enum EngineError {
     Broken(String),
 }
 
+/// The first error of several things that are all tried, whatever becomes of each.
+#[derive(Debug, Default)]
+pub(crate) struct FirstError(Option<EngineError>);
+
+impl FirstError {
+    /// What came of one of them, where it went well.
+    pub(crate) fn keep<T>(&mut self, result: Result<T, EngineError>) -> Option<T> {
+        match result {
+            Ok(came) => Some(came),
+            Err(error) => {
+                self.0.get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    /// The error, if there was one.
+    pub(crate) fn into_result(self) -> Result<(), EngineError> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
 /// A request that cannot be done as it is, named as CodePipeline names it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

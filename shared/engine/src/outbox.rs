@@ -12,21 +12,53 @@ use crate::{
 };
 
 /// Performs those of `effects` that need no more than the table, the state machines and the bus, and takes them out of
-/// the outbox in one request.
+/// the outbox in one request. Whether all were performed.
 ///
 /// Nobody waits for the bus but this caller, and no longer than the adapter is patient: what goes on by the other
 /// effects is going on meanwhile.
-pub(crate) async fn perform_all<W: HasStore + HasMachines>(world: &W, effects: &[Effect]) {
+pub(crate) async fn perform_all<W: HasStore + HasMachines>(world: &W, effects: &[Effect]) -> bool {
     let (telling, acting): (Vec<&Effect>, Vec<&Effect>) =
         effects.iter().partition(|effect| matches!(effect, Effect::PublishEvents { .. }));
     let (mut done, told) = join(perform_each(world, &acting), perform_each(world, &telling)).await;
     done.extend(told);
     forget_all(world, &done).await;
+    done.len() == effects.len()
 }
 
-/// Performs an effect and takes it out of the outbox.
-pub(crate) async fn perform_and_forget<W: HasStore + HasMachines>(world: &W, effect: &Effect) {
-    Box::pin(perform_all(world, std::slice::from_ref(effect))).await;
+/// What is left of the effects of a decision when what others wait for is done: telling what happened. Whoever has it
+/// goes on with its work meanwhile; if it dies, the reconciler tells.
+#[derive(Default)]
+#[must_use]
+pub(crate) struct Untold {
+    telling: Vec<Effect>,
+    done: Vec<Effect>,
+}
+
+impl Untold {
+    /// Performs all of `effects` but telling.
+    pub(crate) async fn after<W: HasStore + HasMachines>(world: &W, effects: &[Effect]) -> Self {
+        let (telling, acting): (Vec<&Effect>, Vec<&Effect>) =
+            effects.iter().partition(|effect| matches!(effect, Effect::PublishEvents { .. }));
+        let done = perform_each(world, &acting).await;
+        Self { telling: telling.into_iter().cloned().collect(), done }
+    }
+
+    /// Tells what happened, and takes all that was performed out of the outbox in one request.
+    pub(crate) async fn tell<W: HasStore + HasEvents>(mut self, world: &W) {
+        for effect in std::mem::take(&mut self.telling) {
+            if let Effect::PublishEvents { pipeline, events } = &effect
+                && publish(world, pipeline, events).await.is_ok()
+            {
+                self.done.push(effect);
+            }
+        }
+        forget_all(world, &self.done).await;
+    }
+}
+
+/// Performs an effect and takes it out of the outbox, where it stays if that fails. Whether it was performed.
+pub(crate) async fn perform_and_forget<W: HasStore + HasMachines>(world: &W, effect: &Effect) -> bool {
+    Box::pin(perform_all(world, std::slice::from_ref(effect))).await
 }
 
 /// Performs effects one after another; returns those that are done.
@@ -62,6 +94,27 @@ pub(crate) async fn publish<W: HasEvents>(
 ) -> Result<(), CloudError> {
     let arn = world.settings().pipeline_arn(pipeline.as_str());
     world.events().publish(&arn, events).await
+}
+
+/// Tells what happened as far as the bus takes it: one event that it refuses for good must not keep the others from being
+/// told. Returns how many it refuses, which are lost.
+pub(crate) async fn publish_what_is_taken<W: HasEvents>(
+    world: &W,
+    pipeline: &PipelineName,
+    events: &[Event],
+) -> Result<usize, CloudError> {
+    match publish(world, pipeline, events).await {
+        Err(CloudError::Refused(_)) => {}
+        other => return other.map(|()| 0),
+    }
+    let mut refused = 0;
+    for event in events {
+        match publish(world, pipeline, std::slice::from_ref(event)).await {
+            Err(CloudError::Refused(_)) => refused += 1,
+            other => other?,
+        }
+    }
+    Ok(refused)
 }
 
 /// Takes a performed effect out of the outbox. Where that fails it is performed once more, which changes nothing.

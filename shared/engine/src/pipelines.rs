@@ -12,8 +12,10 @@ use crate::{
     actions::let_go,
     commit,
     commit::{reread, until_stored},
+    condition::look_at_outdated,
     custom_types::catalogue_for,
     definitions,
+    error::FirstError,
     gate::load_into,
     outbox::{forget, perform_all},
     ports::{
@@ -110,6 +112,7 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms 
         writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(view.index.version)));
         if view.waiting.is_empty() {
             world.store().commit(writes).await?;
+            look_at_outdated(world, &view).await;
             return Ok(declaration.masked());
         }
         let effect = Effect::CancelWaiting { pipeline: declaration.name.clone(), version };
@@ -117,19 +120,23 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms 
         writes.push(Write::Put(Row::Effect(pending), Precondition::None));
         world.store().commit(writes).await?;
         cancel_and_forget(world, &effect).await;
+        look_at_outdated(world, &view).await;
         Ok(declaration.masked())
     })
     .await
 }
 
-/// Performs an [`Effect::CancelWaiting`] and takes it out of the outbox; a failure leaves it there.
-pub(crate) async fn cancel_and_forget<W: HasStore + HasMachines + HasAlarms>(world: &W, effect: &Effect) {
+/// Performs an [`Effect::CancelWaiting`] and takes it out of the outbox; a failure leaves it there. Whether it was
+/// performed.
+pub(crate) async fn cancel_and_forget<W: HasStore + HasMachines + HasAlarms>(world: &W, effect: &Effect) -> bool {
     let Effect::CancelWaiting { pipeline, .. } = effect else {
-        return;
+        return false;
     };
-    if cancel_waiting(world, pipeline).await.is_ok() {
+    let performed = cancel_waiting(world, pipeline).await.is_ok();
+    if performed {
         forget(world, effect).await;
     }
+    performed
 }
 
 /// Cancels the executions that wait and are older than the pipeline is now. Each is a decision of its own, since all of
@@ -141,8 +148,9 @@ async fn cancel_waiting<W: HasStore + HasMachines + HasAlarms>(
     let Some(view) = world.store().load_pipeline(pipeline).await? else {
         return Ok(());
     };
+    let mut first = FirstError::default();
     for waiting in &view.waiting {
-        until_stored(async || {
+        let cancelled = until_stored(async || {
             let Some(view) = world.store().load_pipeline(pipeline).await? else {
                 return Ok(());
             };
@@ -154,10 +162,10 @@ async fn cancel_waiting<W: HasStore + HasMachines + HasAlarms>(
                 Err(Rejected::AlreadyDone) => Ok(()),
                 Err(other) => Err(reread(other)),
             }
-        })
-        .await?;
+        });
+        first.keep(cancelled.await);
     }
-    Ok(())
+    first.into_result()
 }
 
 /// Deletes a pipeline and its history. One that is not there is success (spec 1.9). Executions that wait for something

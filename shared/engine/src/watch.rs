@@ -8,6 +8,7 @@ use domain::{
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore, commit,
     commit::until_stored,
+    error::FirstError,
     ports::Store,
     rollback::{choose_target, prepare},
 };
@@ -29,21 +30,23 @@ pub struct Judged {
 
 /// Judges an alarm for every execution that is watched with it, and starts the rollbacks that follow.
 ///
-/// Delivered twice, late or out of order it changes nothing more: the watch is gone, or something else is live.
+/// Delivered twice, late or out of order it changes nothing more: the watch is gone, or something else is live. What it
+/// led to is added to `judged`, also where this ends with an error.
 ///
 /// # Errors
-/// [`EngineError::Contended`] and [`EngineError::Unavailable`]: deliver the alarm again.
+/// The first error, after every watch was looked at that could be. [`EngineError::Contended`] and
+/// [`EngineError::Unavailable`]: deliver the alarm again.
 pub async fn alarm_changed<W: HasStore + HasMachines + HasObjects>(
     world: &W,
     alarm: &AlarmChange,
-) -> Result<Vec<Judged>, EngineError> {
-    let mut judged = Vec::new();
+    judged: &mut Vec<Judged>,
+) -> Result<(), EngineError> {
+    let mut first = FirstError::default();
     for watch in world.store().watches_of(&alarm.arn).await? {
-        if let Some(one) = until_stored(async || judge_watch(world, &watch, alarm).await).await? {
-            judged.push(one);
-        }
+        let one = until_stored(async || judge_watch(world, &watch, alarm).await).await;
+        judged.extend(first.keep(one).flatten());
     }
-    Ok(judged)
+    first.into_result()
 }
 
 async fn judge_watch<W: HasStore + HasMachines + HasObjects>(

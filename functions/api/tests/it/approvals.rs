@@ -74,8 +74,10 @@ async fn a_topic_that_is_away_is_told_later_and_not_after_the_answer() {
         (pending(&bench).await, action(&bench).await["latestExecution"]["status"].clone()),
         (1, json!("InProgress"))
     );
+    let done = bench.reconcile().await;
+    assert_eq!((done.effects, done.effects_failed), (0, 1), "who cannot be told yet was not told: {done:?}");
     *bench.notices.failure.lock().unwrap() = None;
-    engine::reconcile(&bench.world, false).await.unwrap();
+    bench.reconcile().await;
     assert_eq!((pending(&bench).await, bench.notices.sent.lock().unwrap().len()), (0, 1));
 
     let late = Bench::new().await;
@@ -84,7 +86,7 @@ async fn a_topic_that_is_away_is_told_later_and_not_after_the_answer() {
     let action = action(&late).await;
     late.ok("PutApprovalResult", answer(&action, &action["latestExecution"]["token"])).await;
     *late.notices.failure.lock().unwrap() = None;
-    engine::reconcile(&late.world, false).await.unwrap();
+    late.reconcile().await;
     assert_eq!((pending(&late).await, late.notices.sent.lock().unwrap().len()), (0, 0));
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Told {
     pub(crate) action_status: Arc<Mutex<Option<MachineStatus>>>,
     /// Whether starting one is refused.
     pub(crate) refuses_actions: Arc<AtomicBool>,
+    /// Whether those of pipeline executions have died.
+    pub(crate) dead: Arc<AtomicBool>,
 }
 
 impl Machines for Told {
@@ -68,7 +70,8 @@ impl Machines for Told {
 
     async fn status(&self, machine: Machine<'_>, name: &str) -> Result<Option<MachineStatus>, CloudError> {
         if machine == Machine::PipelineExecution {
-            return Ok(Some(MachineStatus::Running));
+            let dead = self.dead.load(SeqCst);
+            return Ok(Some(if dead { MachineStatus::Dead } else { MachineStatus::Running }));
         }
         let is_known = self.actions.lock().unwrap().iter().any(|(_, known, _)| known == name);
         Ok(is_known.then(|| self.action_status.lock().unwrap().unwrap_or(MachineStatus::Running)))
@@ -81,11 +84,17 @@ pub(crate) struct Published {
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
     /// The bus does not answer; it may have taken the events all the same.
     pub(crate) away: Arc<AtomicBool>,
+    /// Which events it refuses for good.
+    pub(crate) refuses: Arc<Mutex<Option<fn(&Event) -> bool>>>,
 }
 
 impl Events for Published {
     async fn publish(&self, _: &str, events: &[Event]) -> Result<(), CloudError> {
-        self.events.lock().unwrap().extend_from_slice(events);
+        let refuses = self.refuses.lock().unwrap().unwrap_or(|_| false);
+        self.events.lock().unwrap().extend(events.iter().filter(|event| !refuses(event)).cloned());
+        if events.iter().any(refuses) {
+            return Err(CloudError::Refused("MalformedDetail".to_owned()));
+        }
         if self.away.load(SeqCst) { Err(CloudError::Unavailable("no answer".into())) } else { Ok(()) }
     }
 }
@@ -115,6 +124,8 @@ impl Notifications for Notices {
 pub(crate) struct SetAlarms {
     states: Arc<Mutex<BTreeMap<String, AlarmState>>>,
     pub(crate) denied: Arc<AtomicBool>,
+    /// Names of those that CloudWatch does not answer for.
+    pub(crate) away: Arc<Mutex<Vec<String>>>,
 }
 
 impl SetAlarms {
@@ -131,6 +142,9 @@ impl Alarms for SetAlarms {
     async fn describe(&self, names: &[String]) -> Result<Vec<AlarmChange>, CloudError> {
         if self.denied.load(SeqCst) {
             return Err(CloudError::Denied("cloudwatch:DescribeAlarms".to_owned()));
+        }
+        if self.away.lock().unwrap().iter().any(|away| names.contains(&alarm_arn(away))) {
+            return Err(CloudError::Unavailable("no answer".into()));
         }
         let states = self.states.lock().unwrap();
         let known = states.iter().filter(|(arn, _)| names.contains(arn));

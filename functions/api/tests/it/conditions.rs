@@ -462,7 +462,7 @@ async fn a_condition_whose_execution_lost_the_stage_is_cancelled() {
     assert_eq!(condition(&bench, "beforeEntryConditionState").await["latestExecution"]["status"], "Cancelled");
     let refused = second.override_input("BEFORE_ENTRY");
     bench.refuses("OverrideStageCondition", &[(refused, "NotLatestPipelineExecutionException", "latest one")]).await;
-    engine::reconcile(&bench.world, false).await.unwrap();
+    bench.reconcile().await;
     assert_eq!(answered(&bench, "second"), Some(json!({"next": "Fail"})));
     let runs = rule_executions(&bench, json!({"pipelineName": "shop"})).await;
     assert_eq!(runs[0]["status"], "Abandoned");

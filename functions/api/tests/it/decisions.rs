@@ -61,7 +61,9 @@ async fn turn_red(bench: &Bench, execution: ExecutionId) {
     bench.world.store().commit(vec![Write::Put(Row::Watch(watch), Precondition::None)]).await.unwrap();
     let since = bench.world.now();
     let alarm = AlarmChange { arn: ALARM.to_owned(), state: AlarmState::Alarm, since, reason: "12 errors".to_owned() };
-    assert_eq!(engine::alarm_changed(&bench.world, &alarm).await.unwrap().len(), 1);
+    let mut judged = Vec::new();
+    engine::alarm_changed(&bench.world, &alarm, &mut judged).await.unwrap();
+    assert_eq!(judged.len(), 1);
 }
 
 #[tokio::test]

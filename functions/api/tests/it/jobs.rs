@@ -5,7 +5,7 @@ use domain::{ActionStatus, ExecutionStatus, StageReport, StageResult};
 use engine::HasMachines;
 use serde_json::{Value, json};
 
-use crate::world::{Bench, Driven, NOBODY, asking, shop_name};
+use crate::world::{Bench, Driven, NOBODY, asking, shop, shop_name};
 
 async fn approval(bench: &Bench) -> Value {
     let state = bench.ok("GetPipelineState", json!({"name": "shop"})).await;
@@ -160,5 +160,20 @@ async fn a_job_is_answered_once_and_its_continuation_is_a_new_one() {
         json!({"externalExecutionId": "check-9",
         "externalExecutionSummary": "3 pages seen"})
     );
+    assert_eq!(bench.drive(execution, Some(report)).await, Driven::Ended(ExecutionStatus::Succeeded));
+}
+
+#[tokio::test]
+async fn a_function_of_an_execution_among_others_goes_on_in_a_new_job() {
+    let bench = Bench::new().await;
+    let mut pipeline = shop();
+    pipeline["executionMode"] = json!("PARALLEL");
+    bench.ok("CreatePipeline", json!({"pipeline": pipeline})).await;
+    let execution = bench.newest().await;
+    let Driven::Working(report) = bench.drive(execution, None).await else { panic!("no job is out") };
+    let newest = || bench.invoked.0.lock().unwrap().last().expect("it was invoked")["CodePipeline.job"].clone();
+    bench.ok("PutJobSuccessResult", json!({"jobId": newest()["id"], "continuationToken": "half"})).await;
+    assert_eq!(newest()["data"]["continuationToken"], "half");
+    bench.ok("PutJobSuccessResult", json!({"jobId": newest()["id"]})).await;
     assert_eq!(bench.drive(execution, Some(report)).await, Driven::Ended(ExecutionStatus::Succeeded));
 }

@@ -101,7 +101,9 @@ impl Building {
 
     async fn reconcile(&self) -> engine::Reconciled {
         self.clock.pass(SignedDuration::from_mins(1));
-        engine::reconcile(&self.bench.world, true).await.unwrap()
+        let mut done = engine::Reconciled::default();
+        engine::reconcile(&self.bench.world, true, &mut done).await.unwrap();
+        done
     }
 
     fn stand(&self, status: MachineStatus) {
@@ -327,6 +329,22 @@ async fn deleting_the_pipeline_stops_the_work() {
     building.reconcile().await;
     building.assert_stopped(&name);
     assert_eq!(building.report(succeeded()).await, ActionStatus::Abandoned);
+}
+
+#[tokio::test]
+async fn work_that_cannot_be_stopped_keeps_its_history_and_nothing_else() {
+    let building = Building::begin().await;
+    building.note().await;
+    let name = building.run().await["actionExecutionId"].as_str().unwrap().to_owned();
+    let machines = building.bench.world.machines();
+    machines.refuses_actions.store(true, SeqCst);
+    building.bench.ok("DeletePipeline", json!({"name": "shop"})).await;
+    let done = building.reconcile().await;
+    assert_eq!((done.effects, done.effects_failed), (0, 1), "{done:?}");
+    machines.refuses_actions.store(false, SeqCst);
+    let done = building.reconcile().await;
+    assert_eq!(done.effects_failed, 0, "{done:?}");
+    building.assert_stopped(&name);
 }
 
 #[tokio::test]

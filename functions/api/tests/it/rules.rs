@@ -16,13 +16,13 @@ use crate::{
 };
 
 /// A bench whose clock stands still: 2026-11-23 is a Monday.
-struct Stopped {
-    bench: Bench,
-    clock: Arc<ManualClock>,
+pub(crate) struct Stopped {
+    pub(crate) bench: Bench,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl Stopped {
-    async fn at(time: &str) -> Self {
+    pub(crate) async fn at(time: &str) -> Self {
         let clock = Arc::new(ManualClock::new(day(time)));
         Self { bench: Bench::with_clock(Arc::clone(&clock)).await, clock }
     }
@@ -33,7 +33,7 @@ impl Stopped {
 }
 
 /// An instant of that Monday, or of the Tuesday after it.
-fn day(time: &str) -> Timestamp {
+pub(crate) fn day(time: &str) -> Timestamp {
     let text = if time.contains(' ') { time.replacen(' ', "T", 1) } else { format!("2026-11-23T{time}") };
     format!("{text}Z").parse().unwrap()
 }
@@ -44,11 +44,11 @@ fn rule(provider: &str, name: &str, configuration: Value) -> Value {
 }
 
 /// Open from nine to the end of five o'clock in London, on workdays.
-fn window() -> Value {
+pub(crate) fn window() -> Value {
     rule("DeploymentWindow", "hours", json!({"Cron": "0 0 9-17 ? * MON-FRI *", "TimeZone": "Europe/London"}))
 }
 
-fn function() -> Value {
+pub(crate) fn function() -> Value {
     let parameters = "#{variables.Color} #{codepipeline.PipelineExecutionId}";
     let mut rule = rule("LambdaInvoke", "smoke", json!({"FunctionName": "smoke", "UserParameters": parameters}));
     rule["inputArtifacts"] = json!([{"name": "App"}]);
@@ -61,16 +61,16 @@ fn seconds(answer: &ConditionOutput) -> u32 {
 }
 
 /// Events by which functions were asked, in order.
-fn asked(bench: &Bench) -> Vec<Value> {
+pub(crate) fn asked(bench: &Bench) -> Vec<Value> {
     bench.invoked.0.lock().unwrap().iter().map(|event| event["CodePipeline.job"].clone()).collect()
 }
 
-fn newest_job(bench: &Bench) -> Value {
+pub(crate) fn newest_job(bench: &Bench) -> Value {
     asked(bench).pop().expect("a function was asked")["id"].clone()
 }
 
 /// How the rules stand, by name.
-async fn statuses(bench: &Bench) -> Value {
+pub(crate) async fn statuses(bench: &Bench) -> Value {
     let seen = condition(bench, "beforeEntryConditionState").await;
     let rules = seen["conditionStates"][0]["ruleStates"].as_array().unwrap().clone();
     rules
@@ -80,7 +80,7 @@ async fn statuses(bench: &Bench) -> Value {
 }
 
 /// A bench at ten o'clock whose execution waits before Prod for what the function `smoke` says.
-async fn asking(result: &str) -> (Stopped, Prod) {
+pub(crate) async fn asking(result: &str) -> (Stopped, Prod) {
     let stopped = Stopped::at("10:00:00").await;
     let prod = create(&stopped.bench, &gated(result, json!([function()]))).await;
     // Nobody is asked before somebody waits for the answer.
@@ -90,7 +90,7 @@ async fn asking(result: &str) -> (Stopped, Prod) {
     (stopped, prod)
 }
 
-async fn succeed(bench: &Bench, job: &Value) {
+pub(crate) async fn succeed(bench: &Bench, job: &Value) {
     let details = json!({"summary": "The page is there."});
     bench.ok("PutJobSuccessResult", json!({"jobId": job, "executionDetails": details})).await;
 }
@@ -189,7 +189,7 @@ async fn an_alarm_that_is_red_while_the_window_is_closed_decides_nothing() {
     assert_eq!(engine::look_at_conditions(&bench.world, &alarm_arn("errors")).await.unwrap(), 0);
     // The reconciler does not even look: an alarm that may not be read would end the condition.
     bench.alarms.denied.store(true, SeqCst);
-    assert_eq!(engine::reconcile(&bench.world, false).await.unwrap().conditions, 0);
+    assert_eq!(bench.reconcile().await.conditions, 0);
     bench.alarms.denied.store(false, SeqCst);
     assert_eq!(statuses(bench).await, json!({"errors": "InProgress", "hours": "InProgress"}));
 
@@ -198,6 +198,23 @@ async fn an_alarm_that_is_red_while_the_window_is_closed_decides_nothing() {
     bench.alarms.set("errors", AlarmState::Ok);
     assert_eq!(engine::look_at_conditions(&bench.world, &alarm_arn("errors")).await.unwrap(), 1);
     assert_eq!(answered(bench, "wait"), Some(json!({"next": "Proceed"})));
+}
+
+#[tokio::test]
+async fn what_a_variable_makes_of_an_alarm_rule_is_looked_at_before_it_is_used() {
+    for (setting, value) in [("WaitTime", "4294967295"), ("WaitTime", "soon"), ("AlarmStates", "RED")] {
+        let bench = Bench::new().await;
+        bench.alarms.set("errors", AlarmState::Alarm);
+        let mut rule = alarm_rule("errors");
+        rule["configuration"][setting] = json!("#{variables.Color}");
+        let mut pipeline = gated("FAIL", json!([rule]));
+        pipeline["variables"][0]["defaultValue"] = json!(value);
+        let prod = create(&bench, &pipeline).await;
+        assert_eq!(prod.ask(&bench, BeforeEntry).await, ConditionOutput::Fail, "{setting} {value}");
+        let seen = condition(&bench, "beforeEntryConditionState").await["latestExecution"].clone();
+        assert_eq!(seen["status"], "Errored", "{seen}");
+        assert!(seen["summary"].as_str().unwrap().contains(&format!("'{value}' for '{setting}'")), "{seen}");
+    }
 }
 
 #[tokio::test]
@@ -320,7 +337,7 @@ async fn twenty_silent_minutes_fail_the_rule_and_a_continuation_begins_them_anew
     stopped.until("10:20:00");
     assert_eq!(seconds(&prod.wait(bench, BeforeEntry, "more").await), 900);
     stopped.until("10:34:59");
-    assert_eq!(engine::reconcile(&bench.world, false).await.unwrap().conditions, 0);
+    assert_eq!(bench.reconcile().await.conditions, 0);
     stopped.until("10:35:00");
     assert_eq!(prod.ask(bench, BeforeEntry).await, ConditionOutput::Fail);
     assert_eq!(statuses(bench).await, json!({"smoke": "Failed"}));
@@ -361,7 +378,7 @@ async fn who_lost_the_stage_is_not_answered_for() {
     bench.ok("RollbackStage", back).await;
     // Before the reconciler has been there, and after.
     is_over(&bench, &job).await;
-    engine::reconcile(&bench.world, false).await.unwrap();
+    bench.reconcile().await;
     assert_eq!(answered(&bench, "second"), Some(json!({"next": "Fail"})));
     is_over(&bench, &job).await;
 }

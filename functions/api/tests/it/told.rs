@@ -139,11 +139,12 @@ async fn what_the_bus_does_not_answer_for_is_told_again_under_the_same_ids() {
 
     // A bus that is away is asked once a look.
     bench.published.events.lock().unwrap().clear();
-    engine::reconcile(&bench.world, false).await.unwrap();
+    let done = bench.reconcile().await;
+    assert_eq!((done.effects, done.effects_failed), (0, waiting.len()));
     assert!(published(&bench).len() < first.len());
     bench.published.events.lock().unwrap().clear();
     bench.published.away.store(false, SeqCst);
-    engine::reconcile(&bench.world, false).await.unwrap();
+    bench.reconcile().await;
     let again = published(&bench);
     let ids = |events: &[Event]| events.iter().map(Event::id).collect::<BTreeSet<_>>();
     assert_eq!((again.len(), ids(&again)), (first.len(), ids(&first)));
@@ -156,8 +157,33 @@ async fn a_bus_that_is_away_for_a_day_is_given_up() {
     let bench = Bench::with_clock(Arc::clone(&clock)).await;
     bench.published.away.store(true, SeqCst);
     bench.ok("CreatePipeline", json!({"pipeline": crate::world::shop()})).await;
-    assert_eq!(engine::reconcile(&bench.world, false).await.unwrap().events_lost, 0);
+    assert_eq!(bench.reconcile().await.events_lost, 0);
     clock.pass(SignedDuration::from_hours(25));
-    let done = engine::reconcile(&bench.world, false).await.unwrap();
+    let done = bench.reconcile().await;
     assert_eq!((done.events_lost, outbox(&bench).await), (1, vec![]));
+}
+
+#[tokio::test]
+async fn one_event_that_the_bus_refuses_keeps_no_other_from_being_told() {
+    let (bench, _) = Bench::with_release().await;
+    bench.published.events.lock().unwrap().clear();
+    *bench.published.refuses.lock().unwrap() = Some(|event| matches!(event.change, StateChange::Stage(_)));
+    let execution = bench.start().await;
+    bench.pass(execution).await;
+    let done = bench.reconcile().await;
+    assert_eq!(
+        (done.events_lost, done.effects_failed, outbox(&bench).await),
+        (4, 0, vec![]),
+        "both stages, twice each"
+    );
+    let told: BTreeSet<String> = lines(&published(&bench), execution).into_iter().collect();
+    let others = [
+        "Prod/Check STARTED",
+        "Prod/Check SUCCEEDED",
+        "STARTED",
+        "SUCCEEDED",
+        "Source/Fetch STARTED",
+        "Source/Fetch SUCCEEDED",
+    ];
+    assert_eq!(told, others.map(str::to_owned).into());
 }

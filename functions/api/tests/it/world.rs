@@ -185,6 +185,13 @@ impl Bench {
         (StageReport { stage, generation, status: StageResult::Succeeded }, done)
     }
 
+    /// One look of the reconciler, which finds nothing in its way.
+    pub(crate) async fn reconcile(&self) -> engine::Reconciled {
+        let mut done = engine::Reconciled::default();
+        Box::pin(engine::reconcile(&self.world, false, &mut done)).await.unwrap();
+        done
+    }
+
     /// How many state machine executions were started.
     pub(crate) fn machines_started(&self) -> usize {
         self.world.machines().started.lock().unwrap().len()

@@ -7,6 +7,7 @@ use super::{Finished, finish};
 use crate::{
     EngineError, HasMachines, HasStore,
     commit::perform_on_machines,
+    error::FirstError,
     jobs::open_job,
     ports::{PageRequest, Store},
 };
@@ -26,16 +27,17 @@ pub(crate) fn abandon_runs<'a, W: HasStore + HasMachines>(
     execution: ExecutionId,
 ) -> BoxFuture<'a, Result<(), EngineError>> {
     Box::pin(async move {
+        let mut first = FirstError::default();
         let mut after = None;
         loop {
             let request = PageRequest { limit: READ_AT_ONCE, after };
             let page = world.store().list_action_runs(pipeline, Some(execution), request).await?;
             for run in page.items.iter().filter(|run| run.status == ActionStatus::InProgress) {
-                abandon_run(world, run).await?;
+                first.keep(abandon_run(world, run).await);
             }
             after = page.next;
             if after.is_none() {
-                return Ok(());
+                return first.into_result();
             }
         }
     })
@@ -69,14 +71,21 @@ pub(crate) async fn let_go<W: HasStore + HasMachines>(
     let request = PageRequest { limit: READ_AT_ONCE, after: None };
     let page = world.store().list_action_runs(pipeline, None, request).await?;
     let running = |run: &&ActionRun| run.status == ActionStatus::InProgress && run.execution < before;
+    let mut first = FirstError::default();
     for run in page.items.iter().filter(running) {
-        let Some(job) = open_job(world, run).await? else { continue };
-        // There is no row to keep an effect in: until this is done the history is not purged, so it is repeated.
-        for token in job.token.iter() {
-            let answer = Effect::AnswerAction { token: token.to_owned(), status: ActionStatus::Abandoned };
-            perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
-        }
-        super::stop_machine(world, job.id).await?;
+        first.keep(let_go_of(world, run).await);
     }
-    Ok(())
+    first.into_result()
+}
+
+async fn let_go_of<W: HasStore + HasMachines>(world: &W, run: &ActionRun) -> Result<(), EngineError> {
+    let Some(job) = open_job(world, run).await? else {
+        return Ok(());
+    };
+    // There is no row to keep an effect in: until this is done the history is not purged, so it is repeated.
+    for token in job.token.iter() {
+        let answer = Effect::AnswerAction { token: token.to_owned(), status: ActionStatus::Abandoned };
+        perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
+    }
+    super::stop_machine(world, job.id).await
 }

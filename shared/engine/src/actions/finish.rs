@@ -10,10 +10,15 @@ use domain::{
 use uuid::Uuid;
 
 use super::{
-    ended,
+    ended, fence,
     start::{Begun, begin},
 };
-use crate::{EngineError, HasMachines, HasObjects, HasStore, commit, commit::until_stored, ports::Store};
+use crate::{
+    EngineError, HasMachines, HasObjects, HasStore,
+    commit::{commit_untold, until_stored},
+    outbox::Untold,
+    ports::Store,
+};
 
 /// How an action ended, and what it made.
 #[derive(Debug, Clone, Default)]
@@ -89,18 +94,30 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
     key: &RunKey,
     finished: &Finished,
 ) -> Result<ActionStatus, EngineError> {
+    let (status, untold) = finish_untold(world, key, finished).await?;
+    untold.tell(world).await;
+    Ok(status)
+}
+
+/// As [`finish`], and leaves it to the caller to tell what happened while it goes on.
+pub(super) async fn finish_untold<W: HasStore + HasMachines>(
+    world: &W,
+    key: &RunKey,
+    finished: &Finished,
+) -> Result<(ActionStatus, Untold), EngineError> {
     until_stored(async || {
         let view = world.store().load_pipeline(&key.pipeline).await?;
         let execution = world.store().load_execution(&key.pipeline, key.execution).await?;
         let run = world.store().load_action_run(&key.pipeline, key.execution, key.run).await?;
         let (Some(view), Some(mut execution), Some(mut run)) = (view, execution, run) else {
-            return Ok(ActionStatus::Abandoned);
+            return Ok((ActionStatus::Abandoned, Untold::default()));
         };
         if let Some(status) = ended(&run) {
-            return Ok(status);
+            return Ok((status, Untold::default()));
         }
         let mut changes = Changes::default();
         if view.lets_act(&execution, &key.stage, key.generation) {
+            fence(&mut changes, &execution, &run);
             apply(&mut run, finished);
             if finished.failure.is_none() {
                 let before = execution.clone();
@@ -112,7 +129,6 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
                     changes.executions.insert(execution.id, execution);
                 }
             }
-            changes.fences.insert((key.stage.clone(), view.stage(&key.stage).generation));
         } else {
             run.status = ActionStatus::Abandoned;
         }
@@ -139,8 +155,7 @@ pub(crate) async fn finish<W: HasStore + HasMachines>(
         } else {
             changes.runs.push(run);
         }
-        commit(world, &key.pipeline, changes).await?;
-        Ok(status)
+        Ok((status, commit_untold(world, &key.pipeline, changes).await?))
     })
     .await
 }
@@ -182,7 +197,9 @@ pub(crate) async fn expire<W: HasStore + HasObjects + HasMachines>(
     world: &W,
     input: &ActionInput,
 ) -> Result<ActionStatus, EngineError> {
-    let run = match begin(world, input).await? {
+    let (begun, untold) = begin(world, input).await?;
+    untold.tell(world).await;
+    let run = match begun {
         Begun::Ended(status) => return Ok(status),
         Begun::Running(underway) => underway.run,
     };

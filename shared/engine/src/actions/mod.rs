@@ -9,6 +9,7 @@ mod start;
 
 use contract::{ActionInput, ActionOperation, ActionOutput};
 use domain::{ActionKind, ActionRun, ActionStatus, Changes, Effect, Execution, ExecutionMode, action_kind};
+use futures::future::join;
 
 pub(crate) use abandon::{abandon_runs, let_go};
 pub(crate) use finish::{Finished, finish};
@@ -17,7 +18,7 @@ pub(crate) use start::Underway;
 
 use crate::{
     EngineError, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
-    commit::perform_on_machines, jobs, ports::Store,
+    commit::perform_on_machines, jobs, outbox::Untold, ports::Store,
 };
 
 /// Does what the stage's state machine asks of one action, and answers its token when the action has ended. Asked
@@ -51,8 +52,21 @@ async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifica
     token: &str,
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<ActionStatus, EngineError> {
-    let status = match start::begin(world, input).await? {
-        start::Begun::Ended(status) => status,
+    let (begun, untold) = start::begin(world, input).await?;
+    // Neither the work nor whoever waits for its end waits for the event bus.
+    join(untold.tell(world), Box::pin(go_on(world, input, token, begun, out_of_time))).await.1
+}
+
+/// Does the work of an action that has begun, and answers its token when it has ended.
+async fn go_on<W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifications + HasRoles>(
+    world: &W,
+    input: &ActionInput,
+    token: &str,
+    begun: start::Begun,
+    out_of_time: &(dyn Fn() -> bool + Send + Sync),
+) -> Result<ActionStatus, EngineError> {
+    let (status, untold) = match begun {
+        start::Begun::Ended(status) => (status, Untold::default()),
         start::Begun::Running(begun) => {
             if action_kind(&begun.run.action_type) != Some(ActionKind::Native) {
                 return jobs::hand_out(world, token, input.attempt, *begun).await;
@@ -62,7 +76,8 @@ async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifica
     };
     // No outbox: until this is done the invocation has not succeeded, so it is repeated, finds the end and answers.
     let answer = Effect::AnswerAction { token: token.to_owned(), status };
-    perform_on_machines(world, &answer).await.unwrap_or(Ok(()))?;
+    let (answered, ()) = join(perform_on_machines(world, &answer), untold.tell(world)).await;
+    answered.unwrap_or(Ok(()))?;
     Ok(status)
 }
 
@@ -76,9 +91,15 @@ pub(crate) fn fence(changes: &mut Changes, execution: &Execution, run: &ActionRu
 
 /// Whether the execution of `run` still has its stage, read afresh.
 pub(crate) async fn holds_stage<W: HasStore>(world: &W, run: &ActionRun) -> Result<bool, EngineError> {
+    Ok(holder(world, run).await?.is_some())
+}
+
+/// The execution of `run`, where it still has its stage; read afresh.
+pub(crate) async fn holder<W: HasStore>(world: &W, run: &ActionRun) -> Result<Option<Execution>, EngineError> {
     let view = world.store().load_pipeline(&run.pipeline).await?;
     let execution = world.store().load_execution(&run.pipeline, run.execution).await?;
-    Ok(view.zip(execution).is_some_and(|(view, execution)| view.lets_act(&execution, &run.stage, run.generation)))
+    let both = view.zip(execution);
+    Ok(both.and_then(|(view, one)| view.lets_act(&one, &run.stage, run.generation).then_some(one)))
 }
 
 /// A run that has ended, for callers that only want to know how.

@@ -6,23 +6,24 @@ use domain::{ActionStatus, Changes, SourceRevision, derived_uuid};
 use super::{
     fence,
     fence::FencedObjects,
-    finish::{Finished, RunKey, finish},
+    finish::{Finished, RunKey, finish_untold},
     start::Underway,
 };
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore, commit,
+    outbox::Untold,
     ports::{ObjectAt, Objects},
     s3_deploy::{self, DeployRequest, Outcome, S3DeployConfiguration},
     s3_source,
 };
 
-/// Performs the action to its end.
+/// Performs the action to its end; with it comes what is to be told of that.
 pub(crate) async fn run<W: HasStore + HasObjects + HasMachines>(
     world: &W,
     input: &ActionInput,
     underway: Underway,
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
-) -> Result<ActionStatus, EngineError> {
+) -> Result<(ActionStatus, Untold), EngineError> {
     let run = &underway.run;
     let finished = match (run.action_type.category.as_str(), run.action_type.provider.as_str()) {
         ("Source", "S3") => source(world, &underway, input).await?,
@@ -31,7 +32,7 @@ pub(crate) async fn run<W: HasStore + HasObjects + HasMachines>(
             Finished::failed("ConfigurationError", format!("{category} by {provider} is not performed here."))
         }
     };
-    finish(world, &RunKey::from(run), &finished).await
+    finish_untold(world, &RunKey::from(run), &finished).await
 }
 
 /// S3 source: copies exactly the pinned object version into the artifact store (spec 6.4).

@@ -13,8 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ended;
 use crate::{
-    EngineError, HasMachines, HasObjects, HasStore, commit, commit::until_stored, custom_types::CUSTOM,
-    definitions::load_declaration, ports::Store,
+    EngineError, HasMachines, HasObjects, HasStore,
+    commit::{commit_untold, until_stored},
+    custom_types::CUSTOM,
+    definitions::load_declaration,
+    outbox::Untold,
+    ports::Store,
 };
 
 /// An action that is under way.
@@ -34,45 +38,46 @@ pub(crate) enum Begun {
     Ended(ActionStatus),
 }
 
-/// Records the run, unless that was done before, and returns it.
+/// Records the run, unless that was done before, and returns it, with what is to be told of that.
 pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
     world: &W,
     input: &ActionInput,
-) -> Result<Begun, EngineError> {
+) -> Result<(Begun, Untold), EngineError> {
+    let abandoned = || (Begun::Ended(ActionStatus::Abandoned), Untold::default());
     until_stored(async || {
         let view = world.store().load_pipeline(&input.pipeline).await?;
         let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
         let (Some(view), Some(execution)) = (view, execution) else {
-            return Ok(Begun::Ended(ActionStatus::Abandoned));
+            return Ok(abandoned());
         };
         if !view.lets_act(&execution, &input.stage, input.generation) {
-            return Ok(Begun::Ended(ActionStatus::Abandoned));
+            return Ok(abandoned());
         }
         let declaration = load_declaration(world, &view.index).await?;
         let action = declaration.stage(&input.stage).and_then(|stage| stage.action(&input.action));
         let Some(action) = action else {
-            return Ok(Begun::Ended(ActionStatus::Abandoned));
+            return Ok(abandoned());
         };
         let store = declaration.artifact_store_for(&world.settings().region);
         let kms_key = store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone());
         let id = run_id(input);
         let before = match view.actions.iter().find(|run| run.id == id) {
-            // What is latest in a PARALLEL pipeline may be a run of another execution.
+            // Nobody has the latest run of an action in PARALLEL mode.
             None if execution.mode == ExecutionMode::Parallel => {
                 world.store().load_action_run(&input.pipeline, input.execution_id, id).await?
             }
             latest => latest.cloned(),
         };
-        let run = match before {
-            Some(run) => run,
+        let (run, untold) = match before {
+            Some(run) => (run, Untold::default()),
             // Whoever was asked to stop begins nothing more, and the machine takes it for an action that did not succeed.
-            None if !view.lets_begin(&execution) => return Ok(Begun::Ended(ActionStatus::Abandoned)),
+            None if !view.lets_begin(&execution) => return Ok(abandoned()),
             None => {
                 let run = new_run(world, input, &execution, &declaration, action).await?;
                 record(world, &view, &execution, run).await?
             }
         };
-        Ok(match ended(&run) {
+        let begun = match ended(&run) {
             Some(status) => Begun::Ended(status),
             None => {
                 let index = view.index.stage(&input.stage).and_then(|(_, stage)| stage.action(&input.action));
@@ -80,7 +85,8 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
                 let expires = run.started_at + patience;
                 Begun::Running(Box::new(Underway { run, execution, kms_key, expires }))
             }
-        })
+        };
+        Ok((begun, untold))
     })
     .await
 }
@@ -103,11 +109,10 @@ async fn record<W: HasStore + HasMachines>(
     view: &PipelineView,
     execution: &Execution,
     mut run: ActionRun,
-) -> Result<ActionRun, EngineError> {
+) -> Result<(ActionRun, Untold), EngineError> {
     let mut changes = Changes::default();
     if execution.mode == ExecutionMode::Parallel {
-        // The latest run of the action may be of any execution: the execution's own row tells whether another call has
-        // begun the run.
+        // There is no latest run of the action: the execution's own row tells whether another call has begun the run.
         changes.before.insert(execution.id, execution.clone());
         changes.executions.insert(execution.id, execution.clone());
         changes.runs.push(run.clone());
@@ -118,9 +123,9 @@ async fn record<W: HasStore + HasMachines>(
         changes.unchanged.push(execution.clone());
         changes.begun = Some((run.clone(), latest));
     }
-    commit(world, &run.pipeline, changes).await?;
+    let untold = commit_untold(world, &run.pipeline, changes).await?;
     run.version = 1;
-    Ok(run)
+    Ok((run, untold))
 }
 
 async fn new_run<W: HasStore>(
@@ -138,6 +143,7 @@ async fn new_run<W: HasStore>(
         execution: execution.id,
         pipeline_version: execution.pipeline_version,
         execution_attempt: execution.attempt,
+        mode: execution.mode,
         stage: input.stage.clone(),
         action: input.action.clone(),
         action_type: action.action_type_id.clone(),

@@ -170,6 +170,18 @@ where
     Ok(())
 }
 
+/// Whether a condition still waits for `job`, which is a rule's.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: nobody can tell now.
+pub(crate) async fn is_asked_for<W: HasStore>(world: &W, job: &Job) -> Result<bool, EngineError> {
+    match load_asked(world, job).await {
+        Ok(_) => Ok(true),
+        Err(EngineError::Refused(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The condition that waits for `job`, and changes that are stored only while it is its execution's to decide.
 async fn load_asked<W: HasStore>(world: &W, job: &Job) -> Result<(ConditionRun, Changes), EngineError> {
     let view = world.store().load_pipeline(&job.pipeline).await?;

@@ -9,15 +9,15 @@ mod rules;
 
 use contract::{ConditionInput, ConditionOutput};
 use domain::{
-    Changes, ConditionKind, ConditionOrder, ConditionRun, ConditionStatus, Effect, Execution, ExecutionMode, Job,
-    PipelineDeclaration, PipelineView, RuleRun, StageName,
+    Changes, ConditionKind, ConditionOrder, ConditionRun, ConditionStatus, Effect, Execution, ExecutionMode, Job, LOST,
+    PipelineDeclaration, PipelineView, RuleDeclaration, RuleRun, StageName,
 };
 use jiff::Timestamp;
 
 pub(crate) use failure::failure_conditions;
-pub(crate) use functions::{answer_for_rule, continue_for_rule, succeed_for_rule, tell_condition};
+pub(crate) use functions::{answer_for_rule, continue_for_rule, is_asked_for, succeed_for_rule, tell_condition};
 pub use open::look_at_conditions;
-pub(crate) use open::{look_at_open_of, look_at_waiting};
+pub(crate) use open::{look_at_open_of, look_at_outdated, look_at_waiting};
 pub use overriding::override_condition;
 
 use self::{
@@ -138,6 +138,9 @@ async fn look<W: HasStore + HasObjects + HasAlarms + HasMachines>(
     if before != Some(&run) && (!run.is_open() || !run.token.is_empty()) {
         let rules = rule_runs(world, &execution, &declaration, before, &run, &examined);
         let mut changes = changes(world, before, run.clone(), rules, asked.by).await?;
+        if before.is_none() {
+            overtake(world, stored.as_ref(), &mut changes).await?;
+        }
         changes.effects.extend(jobs.iter().map(|job| Effect::InvokeJob { job: job.id }));
         changes.jobs.extend(jobs.iter().cloned());
         commit(world, &view.index.name, changes).await?;
@@ -167,9 +170,8 @@ fn begin(
     now: Timestamp,
 ) -> Option<ConditionRun> {
     let condition = declaration.stage(order.stage)?.condition(order.kind)?;
-    let blocking = condition.rules.iter().filter(|rule| {
-        order.kind != ConditionKind::OnSuccess || rule.configuration.get("Watch").is_none_or(|watch| watch != "true")
-    });
+    let is_watch = |rule: &RuleDeclaration| order.kind == ConditionKind::OnSuccess && rule.is_watch();
+    let blocking = condition.rules.iter().filter(|rule| !is_watch(rule));
     let rules: Vec<&str> = blocking.map(|rule| rule.name.as_str()).collect();
     if rules.is_empty() {
         return None;
@@ -181,7 +183,7 @@ fn begin(
 }
 
 /// The stored evaluation of a condition, of this execution or in its stead of an earlier one.
-async fn load_run<W: HasStore>(
+pub(crate) async fn load_run<W: HasStore>(
     world: &W,
     view: &PipelineView,
     execution: &Execution,
@@ -204,6 +206,21 @@ fn take_in(run: &mut ConditionRun, examined: &[Examined<'_>], now: Timestamp) ->
     run.opened_at = run.opened_at.or(rules::is_let_in(examined).then_some(now));
     let findings: Vec<_> = examined.iter().map(|examined| examined.finding.clone()).collect();
     run.apply(&findings, now)
+}
+
+/// Ends what an earlier evaluation left open, whose row the new one takes: its jobs and the history of its rules. The
+/// evaluation of another execution has a mark of its own, by which its wait is ended.
+async fn overtake<W: HasStore>(
+    world: &W,
+    earlier: Option<&ConditionRun>,
+    changes: &mut Changes,
+) -> Result<(), EngineError> {
+    let Some(earlier) = earlier.filter(|run| run.is_open()) else { return Ok(()) };
+    let mut ended = earlier.clone();
+    ended.end(ConditionStatus::Cancelled, LOST, None, world.now());
+    changes.jobs.extend(jobs_over(world, Some(earlier), &ended).await?);
+    changes.rules.extend(renewed_rules(world, &ended).await?);
+    Ok(())
 }
 
 /// Ends a condition of an execution that begins nothing more: a stop was asked for, or the pipeline was updated.

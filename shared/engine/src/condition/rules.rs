@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use domain::{
     ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Execution, Finding,
-    PipelineDeclaration, RuleDeclaration, RuleRun, Scope, find_rule_type, is_current, judge_alarm, judge_function,
-    judge_unasked, judge_window, resolve_configuration,
+    PipelineDeclaration, RuleDeclaration, RuleRun, Scope, check_alarm_states, find_rule_type, is_current, judge_alarm,
+    judge_function, judge_unasked, judge_window, resolve_configuration, wait_minutes,
 };
 use jiff::Timestamp;
 
@@ -105,8 +105,9 @@ pub(super) fn closed_until(examined: &[Examined<'_>]) -> Option<Timestamp> {
     examined.iter().filter(|one| one.is_window).filter_map(|one| one.finding.pending_until()).min()
 }
 
-/// When the last of the windows that are open opened; the beginning where none is. All rules have to hold at the same
-/// look, so what was found before that is found out again.
+/// When the last of the windows that are open was first seen open, which is now where this look is the first to see it;
+/// the beginning of the evaluation where none is open. All rules have to hold at the same look, so what was found before
+/// that is found out again.
 fn open_since(run: &ConditionRun, examined: &[Examined<'_>], now: Timestamp) -> Timestamp {
     let windows = examined.iter().zip(&run.rules).filter(|(one, _)| one.is_window && one.finding.is_success());
     let opened = windows.map(|(_, state)| if state.status == ActionStatus::Succeeded { state.changed_at } else { now });
@@ -217,14 +218,15 @@ fn look_at_alarm<W: HasBasics>(
         let region = region_of(world, rule);
         return Finding::errored("ConfigurationError", format!("There is no alarm {name} in region {region}."));
     };
-    let demand = AlarmDemand {
-        kind,
-        name,
-        states: setting("AlarmStates"),
-        wait_minutes: setting("WaitTime").parse().unwrap_or(0),
-        since,
-    };
-    judge_alarm(&demand, alarm, now)
+    // Both may have come from variables, which nobody has looked at before.
+    let wait = configuration.get("WaitTime").map_or(Ok(0), |time| wait_minutes(time));
+    let states = configuration.get("AlarmStates").map_or(Ok(""), |states| check_alarm_states(states));
+    match (wait, states) {
+        (Ok(wait_minutes), Ok(states)) => {
+            judge_alarm(&AlarmDemand { kind, name, states, wait_minutes, since }, alarm, now)
+        }
+        (Err(why), _) | (_, Err(why)) => Finding::errored("ConfigurationError", format!("The rule {why}.")),
+    }
 }
 
 fn unread(name: &str) -> Finding {

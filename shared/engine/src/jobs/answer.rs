@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{invoke_and_forget, new_job};
 use crate::{
     EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
-    actions::{Finished, finish, holds_stage},
+    actions::{Finished, fence, finish, holder},
     commit,
     commit::{store, until_stored},
     condition::{answer_for_rule, continue_for_rule, succeed_for_rule, tell_condition},
@@ -181,13 +181,15 @@ async fn continue_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
             let message = format!("The action of job '{id}' has ended.");
             return Err(EngineError::refused("InvalidJobStateException", message));
         };
-        if !holds_stage(world, &run).await? {
+        let Some(execution) = holder(world, &run).await? else {
             let key = (&job).into();
             let finished = Finished { job: Some((job.id, JobEvent::Succeed)), ..Finished::default() };
             taken(id, finish(world, &key, &finished).await?)?;
             return Ok(Vec::new());
-        }
-        let changes = continued(world.now(), &job, run, continuation, success)?;
+        };
+        let mut changes = Changes::default();
+        fence(&mut changes, &execution, &run);
+        continued(&mut changes, world.now(), &job, run, continuation, success)?;
         store(world, &job.pipeline, &changes).await
     })
     .await?;
@@ -198,13 +200,15 @@ async fn continue_job<W: HasStore + HasMachines + HasFunctions + HasRoles>(
     Ok(())
 }
 
+/// Adds the next job of `run` in the place of `job`.
 fn continued(
+    changes: &mut Changes,
     now: Timestamp,
     job: &Job,
     mut run: ActionRun,
     continuation: &str,
     success: &JobSuccess,
-) -> Result<Changes, EngineError> {
+) -> Result<(), EngineError> {
     let closed = job.after(JobEvent::Succeed).map_err(commit::reread)?;
     // Runs count their jobs by row version: each job changes the run once.
     let number = u32::try_from(run.version).unwrap_or(u32::MAX);
@@ -223,14 +227,12 @@ fn continued(
     run.revision = success.revision.clone().map(|revision| revision.of(job, Some(&run))).or(run.revision);
     run.job = Some(next.id);
     run.updated_at = now;
-    let mut changes = Changes::default();
     let extend = |token: &str| Effect::ExtendAction { token: token.to_owned(), job: next.id };
     changes.effects.extend(job.token.iter().map(extend));
     if let Addressee::Function(_) = next.addressee() {
         changes.effects.push(Effect::InvokeJob { job: next.id });
     }
-    changes.fences.insert((run.stage.clone(), run.generation));
     changes.runs.push(run);
     changes.jobs.extend([closed, next]);
-    Ok(changes)
+    Ok(())
 }

@@ -10,19 +10,25 @@ use super::load_run_of;
 use crate::{
     EngineError, HasFunctions, HasMachines, HasRoles, HasStore,
     actions::{Finished, finish},
-    condition::answer_for_rule,
+    condition::{answer_for_rule, is_asked_for},
     outbox::forget,
     ports::{CloudError, Functions, Roles, Store},
 };
 
-/// Performs an [`Effect::InvokeJob`] and takes it out of the outbox; a failure that can pass leaves it there.
-pub(crate) async fn invoke_and_forget<W: HasStore + HasMachines + HasFunctions + HasRoles>(world: &W, effect: &Effect) {
+/// Performs an [`Effect::InvokeJob`] and takes it out of the outbox; a failure that can pass leaves it there. Whether it
+/// was performed.
+pub(crate) async fn invoke_and_forget<W: HasStore + HasMachines + HasFunctions + HasRoles>(
+    world: &W,
+    effect: &Effect,
+) -> bool {
     let Effect::InvokeJob { job } = effect else {
-        return;
+        return false;
     };
-    if invoke(world, *job).await.is_ok() {
+    let performed = invoke(world, *job).await.is_ok();
+    if performed {
         forget(world, effect).await;
     }
+    performed
 }
 
 /// Invokes the Lambda function of a job, unless the job has been answered.
@@ -38,6 +44,10 @@ async fn invoke<W: HasStore + HasMachines + HasFunctions + HasRoles>(world: &W, 
         return Ok(());
     };
     let Some(run) = load_run_of(world, &job).await? else { return Ok(()) };
+    // A function gets keys of its pipeline's role: nobody gets them for an evaluation that is over.
+    if job.rule.is_some() && !is_asked_for(world, &job).await? {
+        return Ok(());
+    }
     let failure = match job_event(world, &job, &run).await {
         Ok(event) => match world.functions().invoke(&function, &event).await {
             Ok(()) => return Ok(()),

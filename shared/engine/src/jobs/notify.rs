@@ -11,17 +11,20 @@ use crate::{
     ports::{CloudError, Notifications, Roles, Store},
 };
 
-/// Performs an [`Effect::NotifyApproval`] and takes it out of the outbox; a failure that can pass leaves it there.
-pub(crate) async fn notify_and_forget<W>(world: &W, effect: &Effect)
+/// Performs an [`Effect::NotifyApproval`] and takes it out of the outbox; a failure that can pass leaves it there. Whether
+/// it was performed.
+pub(crate) async fn notify_and_forget<W>(world: &W, effect: &Effect) -> bool
 where
     W: HasStore + HasMachines + HasNotifications + HasRoles,
 {
     let Effect::NotifyApproval { job, expires } = effect else {
-        return;
+        return false;
     };
-    if notify(world, *job, *expires).await.is_ok() {
+    let performed = notify(world, *job, *expires).await.is_ok();
+    if performed {
         forget(world, effect).await;
     }
+    performed
 }
 
 /// Publishes the message about an approval, unless it has been answered. People may be told twice.

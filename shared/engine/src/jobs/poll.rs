@@ -11,6 +11,7 @@ use crate::{
     EngineError, HasMachines, HasRoles, HasStore,
     actions::{Finished, fence, finish, holds_stage},
     commit::{store, until_stored},
+    condition::is_asked_for,
     custom_types::load_live,
     ports::{CloudError, Credentials, PageRequest, QueuedJob, Roles, Row, Store, Write},
 };
@@ -215,7 +216,8 @@ pub async fn acknowledge_job<W: HasStore + HasMachines>(
     .await
 }
 
-/// GetJobDetails, for jobs of workers and functions.
+/// GetJobDetails, for jobs of workers and functions. Keys are given while the work is somebody's to do: the execution has
+/// its stage, and the condition of a rule waits for it.
 ///
 /// # Errors
 /// Refusal `JobNotFoundException`.
@@ -223,7 +225,13 @@ pub async fn job_details<W: HasStore + HasRoles>(world: &W, id: Uuid) -> Result<
     let job = world.store().load_job(id).await?.filter(Job::is_answered_by_id);
     let job = job.ok_or_else(|| not_found(id))?;
     let run = load_run_of(world, &job).await?.ok_or_else(|| not_found(id))?;
-    if job.status.is_ended() || run.status != ActionStatus::InProgress {
+    let is_open = !job.status.is_ended() && run.status == ActionStatus::InProgress;
+    let is_wanted = match &job.rule {
+        _ if !is_open => false,
+        Some(_) => is_asked_for(world, &job).await?,
+        None => holds_stage(world, &run).await?,
+    };
+    if !is_wanted {
         return Ok(JobOrder { job, run, credentials: None });
     }
     let credentials = world.roles().assume(&run.role_arn, &run.execution.to_string()).await?;

@@ -1,0 +1,58 @@
+//! The reconciler looks after everything, whatever stands in the way of one thing.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use contract::ConditionOutput;
+use domain::{AlarmState, ConditionKind::BeforeEntry};
+use engine::{EngineError, HasMachines, Reconciled};
+use serde_json::json;
+
+use crate::{
+    conditions::{Prod, alarm_rule, answered, create, gated},
+    world::{Bench, id},
+};
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_looked_at_keeps_no_other_waiting() {
+    let bench = Bench::new().await;
+    for name in ["green", "red"] {
+        bench.alarms.set(name, AlarmState::Alarm);
+    }
+    let mut pipeline = gated("FAIL", json!([alarm_rule("#{variables.Color}")]));
+    pipeline["executionMode"] = json!("PARALLEL");
+    let first = create(&bench, &pipeline).await;
+    let red = json!({"name": "shop", "variables": [{"name": "Color", "value": "red"}]});
+    let second = id(&bench.ok("StartPipelineExecution", red).await["pipelineExecutionId"]);
+    let second = Prod::enter(&bench, second).await;
+    for (prod, token) in [(&first, "first"), (&second, "second")] {
+        assert!(matches!(prod.wait(&bench, BeforeEntry, token).await, ConditionOutput::Wait { .. }));
+    }
+
+    bench.alarms.set("red", AlarmState::Ok);
+    bench.alarms.away.lock().unwrap().push("green".to_owned());
+    let mut done = Reconciled::default();
+    let outcome = engine::reconcile(&bench.world, false, &mut done).await;
+    assert!(matches!(outcome, Err(EngineError::Unavailable { what: "CloudWatch", .. })), "{outcome:?}");
+    assert_eq!(done.conditions, 1);
+    assert_eq!((answered(&bench, "first"), answered(&bench, "second")), (None, Some(json!({"next": "Proceed"}))));
+}
+
+#[tokio::test]
+async fn a_lost_definition_keeps_no_dead_execution_in_its_stage() {
+    let bench = Bench::new().await;
+    bench.alarms.set("errors", AlarmState::Alarm);
+    let prod = create(&bench, &gated("FAIL", json!([alarm_rule("errors")]))).await;
+    prod.wait(&bench, BeforeEntry, "wait").await;
+    bench.objects.lose("definitions");
+    assert!(
+        engine::reconcile(&bench.world, false, &mut Reconciled::default()).await.is_err(),
+        "it cannot be looked at"
+    );
+    bench.world.machines().dead.store(true, SeqCst);
+    let done = bench.reconcile().await;
+    assert_eq!((done.executions, done.conditions), (1, 1));
+    let input = json!({"pipelineName": "shop", "pipelineExecutionId": prod.execution});
+    let execution = bench.ok("GetPipelineExecution", input).await;
+    assert_eq!(execution["pipelineExecution"]["status"], "Failed");
+    assert_eq!(answered(&bench, "wait"), Some(json!({"next": "Fail"})));
+}

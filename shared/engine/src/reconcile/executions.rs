@@ -1,0 +1,85 @@
+//! Executions that nobody drives any more.
+
+use domain::Effect;
+use jiff::Timestamp;
+
+use super::{PAGE, Reconciled};
+use crate::{
+    EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
+    commit::{reread, until_stored},
+    error::FirstError,
+    gate::{load_into, load_waiting},
+    outbox::perform_and_forget,
+    ports::{Machine, MachineStatus, Machines, OpenExecution, PageRequest, Row, Store, Write},
+};
+
+/// Looks at every execution that began before `until` and has not ended.
+///
+/// # Errors
+/// The first error, after all were looked at that could be.
+pub(super) async fn look_at_all<W>(world: &W, until: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms,
+{
+    let mut first = FirstError::default();
+    let mut after = None;
+    loop {
+        let page = world.store().open_executions(PageRequest { limit: PAGE, after }).await?;
+        for open in page.items.iter().filter(|open| open.started_at <= until) {
+            first.keep(look_at(world, open, done).await);
+        }
+        after = page.next;
+        if after.is_none() {
+            return first.into_result();
+        }
+    }
+}
+
+async fn look_at<W: HasStore + HasMachines + HasAlarms>(
+    world: &W,
+    open: &OpenExecution,
+    done: &mut Reconciled,
+) -> Result<(), EngineError> {
+    match world.machines().status(Machine::PipelineExecution, &open.machine_name).await? {
+        Some(MachineStatus::Running) => return Ok(()),
+        None => {
+            let effect = Effect::StartMachine {
+                pipeline: open.pipeline.clone(),
+                execution: open.execution,
+                name: open.machine_name.clone(),
+            };
+            if perform_and_forget(world, &effect).await {
+                done.executions += 1;
+            } else {
+                done.effects_failed += 1;
+            }
+            return Ok(());
+        }
+        Some(MachineStatus::Succeeded | MachineStatus::Dead) => {}
+    }
+    done.executions += usize::from(until_stored(async || close(world, open).await).await?);
+    Ok(())
+}
+
+/// Whether something was wrong with it.
+async fn close<W: HasStore + HasMachines + HasAlarms>(world: &W, open: &OpenExecution) -> Result<bool, EngineError> {
+    let stale_mark = || async {
+        world.store().commit(vec![Write::Delete(Row::OpenExecution(open.clone()))]).await?;
+        Ok(true)
+    };
+    let Some(view) = world.store().load_pipeline(&open.pipeline).await? else {
+        return stale_mark().await;
+    };
+    let mut executions = load_waiting(world, &view, view.index.stages.iter().map(|stage| &stage.name)).await?;
+    load_into(world, &open.pipeline, open.execution, &mut executions).await?;
+    match executions.get(&open.execution) {
+        Some(execution) if !execution.phase.is_ended() && execution.machine_name() == open.machine_name => {}
+        Some(execution) if !execution.phase.is_ended() => return Ok(false),
+        _ => return stale_mark().await,
+    }
+    let why = "The state machine execution that drove this execution ended before it. Start the release again.";
+    let alarms = alarms::snapshot(world, view.index.stages.iter()).await;
+    let changes = domain::close_dead(&view, &executions, open.execution, why, &alarms, world.now()).map_err(reread)?;
+    commit(world, &open.pipeline, changes).await?;
+    Ok(true)
+}

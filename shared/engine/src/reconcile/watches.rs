@@ -1,0 +1,90 @@
+//! Watches: alarms whose event was lost, watches that are over, and the way back of those that go on.
+
+use domain::{AlarmState, Watch};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{PAGE, Reconciled};
+use crate::{
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
+    error::FirstError,
+    ports::{Alarms, PageRequest, Row, Store, Write},
+    rollback::choose_target,
+    watch::alarm_changed,
+};
+
+/// How long a watch that has ended is kept for alarm events that come late.
+const WATCH_GRACE: SignedDuration = SignedDuration::from_mins(15);
+
+/// Looks at every open watch.
+///
+/// # Errors
+/// The first error, after all were looked at that could be.
+pub(super) async fn look_at_all<W>(world: &W, now: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms + HasObjects,
+{
+    let mut first = FirstError::default();
+    let (mut open, mut after) = (Vec::new(), None);
+    loop {
+        let page = world.store().open_watches(PageRequest { limit: PAGE, after }).await?;
+        for watch in page.items {
+            if watch.until + WATCH_GRACE >= now {
+                open.push(watch);
+            } else if first.keep(end(world, watch).await).is_some() {
+                done.watches_ended += 1;
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    first.keep(look_at_alarms(world, &open, done).await);
+    for watch in &open {
+        if let Some(Some(gone)) = first.keep(look_for_artifacts(world, watch).await) {
+            done.artifacts_gone.push(gone);
+        }
+    }
+    first.into_result()
+}
+
+/// A newer deploy's watch of the same alarm may have replaced the row: only the list entry is this watch's own.
+async fn end<W: HasStore>(world: &W, watch: Watch) -> Result<(), EngineError> {
+    let current = world.store().watches_of(&watch.alarm_arn).await?;
+    let mut writes = vec![Write::Delete(Row::OpenWatch(watch.clone()))];
+    if current.contains(&watch) {
+        writes.push(Write::Delete(Row::Watch(watch)));
+    }
+    Ok(world.store().commit(writes).await?)
+}
+
+async fn look_at_alarms<W>(world: &W, open: &[Watch], done: &mut Reconciled) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms + HasObjects,
+{
+    let mut arns: Vec<String> = open.iter().map(|watch| watch.alarm_arn.clone()).collect();
+    arns.sort();
+    arns.dedup();
+    if arns.is_empty() {
+        return Ok(());
+    }
+    let mut first = FirstError::default();
+    for alarm in world.alarms().describe(&arns).await? {
+        if alarm.state == AlarmState::Alarm {
+            first.keep(alarm_changed(world, &alarm, &mut done.judged).await);
+        }
+    }
+    first.into_result()
+}
+
+/// While a deploy is watched, its way back has to be open: what stands in it, if anything does.
+async fn look_for_artifacts<W: HasStore + HasObjects>(world: &W, watch: &Watch) -> Result<Option<String>, EngineError> {
+    let Some(view) = world.store().load_pipeline(&watch.pipeline).await? else {
+        return Ok(None);
+    };
+    let Some((_, stage)) = view.index.stage(&watch.stage) else {
+        return Ok(None);
+    };
+    let chosen = choose_target(world, &view, stage, watch.execution).await?;
+    Ok(chosen.err().map(|why| format!("pipeline {} stage {}: {why}", watch.pipeline, watch.stage)))
+}
