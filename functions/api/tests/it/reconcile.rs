@@ -18,7 +18,9 @@ async fn a_condition_that_cannot_be_looked_at_keeps_no_other_waiting() {
     for name in ["green", "red"] {
         bench.alarms.set(name, AlarmState::Alarm);
     }
-    let mut pipeline = gated("FAIL", json!([alarm_rule("#{variables.Color}")]));
+    let mut rule = alarm_rule("errors");
+    rule["configuration"]["AlarmName"] = json!("#{variables.Color}");
+    let mut pipeline = gated("FAIL", json!([rule]));
     pipeline["executionMode"] = json!("PARALLEL");
     let first = create(&bench, &pipeline).await;
     let red = json!({"name": "shop", "variables": [{"name": "Color", "value": "red"}]});
