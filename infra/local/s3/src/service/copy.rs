@@ -6,6 +6,7 @@ use s3s::{S3ErrorCode, S3Request, dto::*};
 
 use super::{
     cause,
+    encryption::told,
     objects::{Conditions, attributes, open},
     timestamp, with_checksum,
 };
@@ -81,6 +82,7 @@ pub(super) async fn copy(store: &Arc<Store>, request: S3Request<CopyObjectInput>
     let (etag, checksum, drafts, segments) = duplicate(&source, algorithm).await?;
     let attributes =
         Attributes { checksum: checksum.clone(), ..merged(source.version.attributes, stated, replace, retag) };
+    let encryption = attributes.encryption.clone();
     let new = NewVersion {
         bucket: input.bucket,
         key: input.key,
@@ -91,7 +93,7 @@ pub(super) async fn copy(store: &Arc<Store>, request: S3Request<CopyObjectInput>
         precondition: Precondition::default(),
     };
     let written = store.run(move |change| change.put_version(&new, drafts)).await?;
-    Ok(CopyObjectOutput {
+    let mut output = CopyObjectOutput {
         copy_object_result: Some(with_checksum!(
             CopyObjectResult {
                 e_tag: Some(ETag::Strong(etag)),
@@ -103,7 +105,10 @@ pub(super) async fn copy(store: &Arc<Store>, request: S3Request<CopyObjectInput>
         copy_source_version_id: version_id,
         version_id: written.version_id,
         ..Default::default()
-    })
+    };
+    told!(output, encryption);
+    output.ssekms_encryption_context = encryption.and_then(|encryption| encryption.context);
+    Ok(output)
 }
 
 type Duplicate = (String, Option<Checksum>, Vec<Draft>, Vec<Segment>);

@@ -4,6 +4,7 @@ mod buckets;
 mod copy;
 mod delete;
 mod documents;
+mod encryption;
 mod listing;
 mod objects;
 mod receive;

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use s3s::{S3Error, S3ErrorCode, S3Request, dto::*};
 
-use super::{cause, receive::Arriving, sent_checksum, timestamp, with_checksum};
+use super::{cause, encryption::told, receive::Arriving, sent_checksum, timestamp, with_checksum};
 use crate::{
     acl::Stated,
     bodies::{Lease, Segment},
@@ -49,7 +49,12 @@ macro_rules! attributes {
                 expires: crate::service::objects::stored_expiry($input.expires.as_ref())?,
                 website_redirect_location: $input.website_redirect_location.clone(),
                 storage_class: $input.storage_class.as_ref().map(|class| class.as_str().to_owned()),
-                encryption: $input.server_side_encryption.as_ref().map(|kind| kind.as_str().to_owned()),
+                encryption: crate::service::encryption::asked(
+                    $input.server_side_encryption.as_ref(),
+                    $input.ssekms_key_id.as_ref(),
+                    $input.ssekms_encryption_context.as_ref(),
+                    $input.bucket_key_enabled,
+                )?,
                 metadata: $input.metadata.clone().unwrap_or_default().into_iter().collect(),
                 ..Default::default()
             },
@@ -97,6 +102,7 @@ pub(super) async fn put(store: &Arc<Store>, mut request: S3Request<PutObjectInpu
         &request.extensions,
     )?;
     let precondition = Precondition { if_match: input.if_match.take(), if_none_match: input.if_none_match.take() };
+    let encryption = attributes.encryption.clone();
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
     {
         // Before gigabytes are read: does the bucket exist, can the write succeed.
@@ -119,15 +125,17 @@ pub(super) async fn put(store: &Arc<Store>, mut request: S3Request<PutObjectInpu
         precondition,
     };
     let written = store.run(move |change| change.put_version(&new, vec![draft])).await?;
-    Ok(with_checksum!(
+    let mut output = with_checksum!(
         PutObjectOutput {
             e_tag: Some(ETag::Strong(measured.etag())),
             version_id: written.version_id,
-            server_side_encryption: request.input.server_side_encryption,
             ..Default::default()
         },
         measured.checksum.as_ref()
-    ))
+    );
+    told!(output, encryption);
+    output.ssekms_encryption_context = encryption.and_then(|encryption| encryption.context);
+    Ok(output)
 }
 
 /// What a read says must hold.
@@ -268,7 +276,6 @@ macro_rules! described {
                     .part_number
                     .filter(|_| version.etag.contains('-'))
                     .and_then(|_| i32::try_from($opened.segments.len()).ok()),
-                server_side_encryption: attributes.encryption.clone().map(ServerSideEncryption::from),
                 storage_class: attributes.storage_class.clone().map(StorageClass::from),
                 version_id: $opened.version_id.clone(),
                 website_redirect_location: attributes.website_redirect_location.clone(),
@@ -293,6 +300,7 @@ pub(super) async fn get(store: &Arc<Store>, request: S3Request<GetObjectInput>) 
     let mut output = described!(GetObjectOutput, opened, input, bytes, content_range, {
         tag_count: i32::try_from(tags).ok().filter(|count| *count > 0),
     });
+    told!(output, opened.version.attributes.encryption);
     output.body = Some(opened.lease.read(bytes));
     Ok(output)
 }
@@ -307,5 +315,7 @@ pub(super) async fn head(store: &Arc<Store>, request: S3Request<HeadObjectInput>
     };
     let opened = open(store, input.bucket, input.key, input.version_id, conditions).await?;
     let (bytes, content_range) = wanted(&opened, input.range, input.part_number)?;
-    Ok(described!(HeadObjectOutput, opened, input, bytes, content_range, {}))
+    let mut output = described!(HeadObjectOutput, opened, input, bytes, content_range, {});
+    told!(output, opened.version.attributes.encryption);
+    Ok(output)
 }

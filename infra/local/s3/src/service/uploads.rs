@@ -6,7 +6,8 @@ use futures::StreamExt;
 use s3s::{S3Error, S3ErrorCode, S3Request, dto::*};
 
 use super::{
-    cause, copy::open_source, objects::attributes, receive::Arriving, sent_checksum, timestamp, with_checksum,
+    cause, copy::open_source, encryption::told, objects::attributes, receive::Arriving, sent_checksum, timestamp,
+    with_checksum,
 };
 use crate::{
     digests::{Algorithm, Digests},
@@ -40,8 +41,9 @@ pub(super) async fn create(
         },
     });
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
+    let encryption = attributes.encryption.clone();
     let id = store.run(move |change| change.start_upload(&bucket, &key, &attributes, checking)).await?;
-    Ok(CreateMultipartUploadOutput {
+    let mut output = CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(id),
@@ -53,9 +55,11 @@ pub(super) async fn create(
                 ChecksumType::FULL_OBJECT
             })
         }),
-        server_side_encryption: input.server_side_encryption,
         ..Default::default()
-    })
+    };
+    told!(output, encryption);
+    output.ssekms_encryption_context = encryption.and_then(|encryption| encryption.context);
+    Ok(output)
 }
 
 pub(super) async fn put_part(store: &Arc<Store>, mut request: S3Request<UploadPartInput>) -> Done<UploadPartOutput> {
@@ -154,7 +158,7 @@ pub(super) async fn complete(
             Ok(completed)
         })
         .await?;
-    Ok(with_checksum!(
+    let mut output = with_checksum!(
         CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, crate::events::percent_encode(&input.key))),
             bucket: Some(input.bucket),
@@ -164,7 +168,9 @@ pub(super) async fn complete(
             ..Default::default()
         },
         completed.checksum.as_ref()
-    ))
+    );
+    told!(output, completed.encryption);
+    Ok(output)
 }
 
 pub(super) async fn abort(

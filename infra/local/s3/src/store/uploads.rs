@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Change,
     objects::{NewVersion, Precondition, Written},
-    version::Attributes,
+    version::{Attributes, Encryption},
 };
 use crate::{
     bodies::{Draft, Segment},
@@ -58,6 +58,7 @@ pub(crate) struct Completed {
     pub(crate) written: Written,
     pub(crate) etag: String,
     pub(crate) checksum: Option<Checksum>,
+    pub(crate) encryption: Option<Encryption>,
 }
 
 impl Change<'_> {
@@ -193,6 +194,7 @@ impl Change<'_> {
                 chosen.iter().map(|part| Some((part.checksum.as_ref()?.value.as_str(), part.segment.size))).collect();
             Checksum::of_parts(checking.algorithm, checking.composite, &parts?)
         });
+        let encryption = upload.attributes.encryption.clone();
         let new = NewVersion {
             bucket: upload.bucket,
             key: upload.key,
@@ -206,7 +208,7 @@ impl Change<'_> {
         let left_out = all.iter().filter(|part| !chosen.iter().any(|used| used.number == part.number));
         self.doomed.extend(left_out.map(|part| part.segment.body.clone()));
         self.drop_upload(&upload.id, false)?;
-        Ok(Completed { written, etag, checksum })
+        Ok(Completed { written, etag, checksum, encryption })
     }
 
     /// Forgets an upload, with its bodies if they belong to nothing else.

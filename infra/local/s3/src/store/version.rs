@@ -31,7 +31,7 @@ pub(crate) struct Attributes {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) storage_class: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) encryption: Option<String>,
+    pub(crate) encryption: Option<Encryption>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -41,6 +41,47 @@ pub(crate) struct Attributes {
     pub(crate) acl: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checksum: Option<Checksum>,
+}
+
+/// How a client asked for the object to be encrypted. It is kept and told, never done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "EncryptionRead")]
+pub(crate) struct Encryption {
+    /// Such as `aws:kms`.
+    pub(crate) algorithm: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kms_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) context: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bucket_key: Option<bool>,
+}
+
+/// As stored now, or by versions that kept the algorithm's name alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum EncryptionRead {
+    Name(String),
+    Whole {
+        algorithm: String,
+        #[serde(default)]
+        kms_key: Option<String>,
+        #[serde(default)]
+        context: Option<String>,
+        #[serde(default)]
+        bucket_key: Option<bool>,
+    },
+}
+
+impl From<EncryptionRead> for Encryption {
+    fn from(read: EncryptionRead) -> Self {
+        match read {
+            EncryptionRead::Name(algorithm) => Self { algorithm, kms_key: None, context: None, bucket_key: None },
+            EncryptionRead::Whole { algorithm, kms_key, context, bucket_key } => {
+                Self { algorithm, kms_key, context, bucket_key }
+            }
+        }
+    }
 }
 
 /// A stored version or delete marker.
@@ -77,4 +118,19 @@ pub(crate) fn read_version(row: &Row<'_>) -> rusqlite::Result<Result<Version, Fa
         modified_ms: row.get(7)?,
         attributes,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_that_kept_the_algorithm_alone_are_read() {
+        let named = |text: &str| serde_json::from_str::<Attributes>(text).unwrap().encryption.unwrap();
+        let old = named(r#"{"encryption": "aws:kms"}"#);
+        assert_eq!((old.algorithm.as_str(), &old.kms_key), ("aws:kms", &None));
+        let now = Encryption { kms_key: Some("k".to_owned()), bucket_key: Some(true), ..old };
+        let stored = Attributes { encryption: Some(now.clone()), ..Attributes::default() };
+        assert_eq!(named(&serde_json::to_string(&stored).unwrap()), now);
+    }
 }

@@ -2,7 +2,9 @@
 
 use aws_sdk_s3::{
     primitives::ByteStream,
-    types::{MetadataDirective, ObjectCannedAcl, Tag, Tagging},
+    types::{
+        CompletedMultipartUpload, CompletedPart, MetadataDirective, ObjectCannedAcl, ServerSideEncryption, Tag, Tagging,
+    },
 };
 
 use crate::server::{Server, code, text};
@@ -170,4 +172,68 @@ async fn tags_and_buckets_have_the_errors_of_s3() {
     server.client.delete_object().bucket("data").key("k").send().await.expect("deleted");
     server.client.delete_bucket().bucket("data").send().await.expect("empty");
     assert!(server.body_files().is_empty());
+}
+
+#[tokio::test]
+async fn how_an_object_is_encrypted_is_kept_and_told_on_every_way() {
+    const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/k";
+    let server = Server::start().await;
+    server.versioned_bucket("data").await;
+    let client = &server.client;
+    let kms = || Some(ServerSideEncryption::AwsKms);
+    let told = |kind: Option<&ServerSideEncryption>, key: Option<&str>| (kind.cloned(), key.map(str::to_owned));
+    let expected = (kms(), Some(KEY.to_owned()));
+
+    let put = client.put_object().bucket("data").key("put").body(ByteStream::from_static(b"x"));
+    let put = put.set_server_side_encryption(kms()).ssekms_key_id(KEY).bucket_key_enabled(true);
+    let put = put.send().await.expect("stored");
+    assert_eq!(told(put.server_side_encryption(), put.ssekms_key_id()), expected);
+    assert_eq!(put.bucket_key_enabled(), Some(true));
+
+    let begun = client.create_multipart_upload().bucket("data").key("parts");
+    let begun = begun.set_server_side_encryption(kms()).ssekms_key_id(KEY).send().await.expect("begun");
+    assert_eq!(told(begun.server_side_encryption(), begun.ssekms_key_id()), expected);
+    let id = begun.upload_id().expect("an id");
+    let part = client.upload_part().bucket("data").key("parts").upload_id(id).part_number(1);
+    let part = part.body(ByteStream::from_static(b"x")).send().await.expect("stored");
+    let part = CompletedPart::builder().part_number(1).set_e_tag(part.e_tag).build();
+    let whole = CompletedMultipartUpload::builder().parts(part).build();
+    let done = client.complete_multipart_upload().bucket("data").key("parts").upload_id(id).multipart_upload(whole);
+    let done = done.send().await.expect("completed");
+    assert_eq!(told(done.server_side_encryption(), done.ssekms_key_id()), expected);
+
+    let copied = client.copy_object().bucket("data").key("copied").copy_source("data/plain");
+    server.put("data", "plain", "x").await;
+    let copied = copied.set_server_side_encryption(kms()).ssekms_key_id(KEY).send().await.expect("copied");
+    assert_eq!(told(copied.server_side_encryption(), copied.ssekms_key_id()), expected);
+    // A copy is encrypted as it asks, not as its source is.
+    let bare = client.copy_object().bucket("data").key("bare").copy_source("data/put").send().await.expect("copied");
+    assert_eq!(told(bare.server_side_encryption(), bare.ssekms_key_id()), (None, None));
+
+    let server = server.restart(2).await;
+    for (key, expected) in [
+        ("put", &expected),
+        ("parts", &expected),
+        ("copied", &expected),
+        ("bare", &(None, None)),
+        ("plain", &(None, None)),
+    ] {
+        let head = server.client.head_object().bucket("data").key(key).send().await.expect("there");
+        assert_eq!(&told(head.server_side_encryption(), head.ssekms_key_id()), expected, "{key}");
+        let got = server.client.get_object().bucket("data").key(key).send().await.expect("there");
+        assert_eq!(&told(got.server_side_encryption(), got.ssekms_key_id()), expected, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_its_algorithm_is_refused() {
+    let server = Server::start().await;
+    server.bucket("data").await;
+    for kind in [None, Some(ServerSideEncryption::Aes256), Some(ServerSideEncryption::from("rot13"))] {
+        let put = server.client.put_object().bucket("data").key("k").body(ByteStream::from_static(b"x"));
+        let put = put.set_server_side_encryption(kind.clone()).ssekms_key_id("k").send().await;
+        assert_eq!(code(&put.expect_err("refused")), "InvalidArgument", "{kind:?}");
+    }
+    let head = server.client.head_object().bucket("data").key("k").send().await;
+    assert!(head.is_err(), "nothing was stored");
 }
