@@ -131,6 +131,11 @@ impl GitTrigger {
                 }
             }
             pushed if self.push.iter().any(|filter| filter.passes(pushed)) => Ok(()),
+            // A branch that is set back to an older commit has no new ones: what changed in it is nowhere named.
+            GitEventKind::Branch { name, is_new: false, files } if files.is_empty() => {
+                let passes = |filter: &PushFilter| filter.passes_but_for_files(name);
+                Err(if self.push.iter().any(passes) { TriggerMiss::FilesUnknown } else { TriggerMiss::Filtered })
+            }
             _ => Err(TriggerMiss::Filtered),
         }
     }
@@ -162,6 +167,11 @@ impl PushFilter {
             }
             _ => false,
         }
+    }
+
+    /// Whether a push to `branch` lacks nothing but the files.
+    fn passes_but_for_files(&self, branch: &str) -> bool {
+        matches!(self, Self::Branches { branches, files: Some(_) } if branches.passes(branch))
     }
 }
 

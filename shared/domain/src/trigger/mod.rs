@@ -44,8 +44,11 @@ pub enum TriggerMiss {
     /// No filter lets it pass.
     #[error("no filter of the source action's trigger passes.")]
     Filtered,
-    /// A filter would have to know which files a pull request changes.
-    #[error("the trigger's filter looks at file paths, which payloads of pull requests do not name.")]
+    /// A filter would have to know which files a pull request changes, or a push without new commits.
+    #[error(
+        "the trigger's filter looks at file paths, which payloads of pull requests, and of pushes without new commits, \
+         do not name."
+    )]
     FilesUnknown,
     /// A trigger that was stored before it was checked.
     #[error("the trigger of the source action cannot be read. Update the pipeline.")]

@@ -102,6 +102,74 @@ fn filters_let_pass_what_they_say() {
     }
 }
 
+/// `text` with other values at some places.
+fn with(text: &str, changes: &[(&str, Value)]) -> Value {
+    let mut payload = payload(text);
+    for (at, value) in changes {
+        *payload.pointer_mut(at).unwrap_or_else(|| panic!("the payload has {at}")) = value.clone();
+    }
+    payload
+}
+
+#[test]
+fn odd_payloads_are_judged_by_what_they_say() {
+    let main = json!({"includes": ["main"]});
+    let on_main = json!({"push": [{"branches": main}]});
+    let src = json!({"includes": ["src/**"]});
+    let src_on_main = json!({"push": [{"branches": main, "filePaths": src}]});
+    let no_docs = json!({"push": [{"branches": main, "filePaths": {"excludes": ["docs/**", "**.md"]}}]});
+    let tags = json!({"push": [{"tags": {"includes": ["**"]}}]});
+    let commit = |paths: &[&str]| json!({"id": "c", "added": paths});
+    let commits = |commits: Value| with(PUSH, &[("/commits", commits)]);
+    let many = |last: &str| (0..=20).map(|n| commit(&[if n == 20 { last } else { "docs/a" }])).collect::<Vec<_>>();
+    let filtered = Err(TriggerMiss::Filtered);
+    for (payload, filters, expected) in [
+        // More than twenty commits: each is looked at.
+        (commits(json!(many("src/a"))), &src_on_main, Ok(())),
+        (commits(json!(many("docs/b"))), &src_on_main, filtered.clone()),
+        // A force push is a push; one that only goes back names no commits, so no files.
+        (with(PUSH, &[("/forced", json!(true))]), &on_main, Ok(())),
+        (with(PUSH, &[("/forced", json!(true)), ("/commits", json!([]))]), &on_main, Ok(())),
+        (
+            with(PUSH, &[("/forced", json!(true)), ("/commits", json!([]))]),
+            &src_on_main,
+            Err(TriggerMiss::FilesUnknown),
+        ),
+        (with(PUSH, &[("/ref", json!("refs/heads/dev")), ("/commits", json!([]))]), &src_on_main, filtered.clone()),
+        (commits(json!(null)), &src_on_main, Err(TriggerMiss::FilesUnknown)),
+        (commits(json!([{"id": "c"}, {"added": "src/a"}, 7])), &src_on_main, Err(TriggerMiss::FilesUnknown)),
+        // Removed files count, and one file that nothing excludes is enough.
+        (commits(json!([{"removed": ["src/a"]}])), &src_on_main, Ok(())),
+        (commits(json!([commit(&["docs/a", "b.md"])])), &no_docs, filtered.clone()),
+        (commits(json!([commit(&["docs/a", "b.md", "c.rs"])])), &no_docs, Ok(())),
+        // Tags and branches are apart, whatever they are called, and names have their case.
+        (with(TAG, &[("/ref", json!("refs/tags/main"))]), &on_main, filtered.clone()),
+        (with(PUSH, &[("/ref", json!("refs/heads/v1.0.0"))]), &tags, filtered.clone()),
+        (with(PUSH, &[("/ref", json!("refs/heads/Main"))]), &on_main, filtered.clone()),
+        (with(PUSH, &[("/ref", json!("refs/heads/"))]), &on_main, filtered.clone()),
+        (with(TAG, &[("/deleted", json!(true))]), &tags, Err(TriggerMiss::Deleted)),
+        // A pull request is judged by the branch it goes into, not by the one it comes from.
+        (
+            with(OPENED, &[("/pull_request/base/ref", json!("dev"))]),
+            &json!({"pullRequest": [{"branches": main}]}),
+            filtered,
+        ),
+        (with(OPENED, &[("/action", json!("reopened"))]), &json!({"pullRequest": [{"events": ["OPEN"]}]}), Ok(())),
+        (
+            with(MERGED, &[("/pull_request/merged_at", json!(null))]),
+            &json!({"pullRequest": [{"events": ["CLOSED"], "branches": main}]}),
+            Ok(()),
+        ),
+        (
+            with(OPENED, &[("/action", json!("edited"))]),
+            &json!({"pullRequest": [{"branches": main}]}),
+            Err(TriggerMiss::NoGitEvent),
+        ),
+    ] {
+        assert_eq!(judge(&payload, Some(filters.clone())), expected, "{filters} {:.400}", payload.to_string());
+    }
+}
+
 #[test]
 fn without_a_trigger_pushes_to_the_sources_branch_start() {
     for (text, expected) in [
