@@ -1,6 +1,7 @@
 //! The whole system over its real stores: stories, kills and bad input.
 
 mod access;
+mod artifacts;
 mod bad_input;
 mod conditions;
 mod events;

@@ -100,6 +100,19 @@ impl SourceError {
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Objects(error) if error.is_retryable())
     }
+
+    /// CodePipeline's failure type: what keeps a revision from being copied is not that it is unavailable.
+    pub fn failure_type(&self) -> &'static str {
+        match self {
+            Self::Objects(ObjectsError::AccessDenied { .. } | ObjectsError::Key { is_denied: true, .. }) => {
+                "PermissionError"
+            }
+            Self::Objects(ObjectsError::NotFound(Missing::Bucket, _) | ObjectsError::Key { .. }) => {
+                "ConfigurationError"
+            }
+            _ => "RevisionUnavailable",
+        }
+    }
 }
 
 /// Finds the revision of `bucket`/`key` to release: the requested version, else the newest one.
@@ -241,6 +254,27 @@ mod tests {
         for version in [None, Some(marker.as_str())] {
             let deleted = refused("source", version);
             assert!(deleted.to_string().contains("delete marker"), "{deleted}");
+        }
+    }
+
+    #[test]
+    fn what_the_account_has_to_change_is_no_matter_of_the_revision() {
+        let at = || ObjectAt::new("artifacts", "k");
+        let key = |is_denied| ObjectsError::Key { operation: "CopyObject", at: at(), is_denied, reason: String::new() };
+        for (error, expected) in [
+            (ObjectsError::AccessDenied { operation: "CopyObject", at: at() }, "PermissionError"),
+            (key(true), "PermissionError"),
+            (key(false), "ConfigurationError"),
+            (ObjectsError::NotFound(Missing::Bucket, at()), "ConfigurationError"),
+            (ObjectsError::NotFound(Missing::Object, at()), "RevisionUnavailable"),
+        ] {
+            let objects = source();
+            upload(&objects, "one");
+            let revision = block_on(pin(&objects, "source", "app.zip", None)).unwrap();
+            *objects.refuse_write.lock().unwrap() = Some((0, error));
+            let failed = block_on(fetch(&objects, &revision, &at(), Some("alias/k"))).unwrap_err();
+            assert_eq!(failed.failure_type(), expected, "{failed}");
+            assert_eq!(objects.content("artifacts", "k"), None, "nothing half done");
         }
     }
 

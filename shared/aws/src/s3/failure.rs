@@ -83,9 +83,11 @@ impl Answer<'_> {
             return ObjectsError::NotFound(missing, at);
         }
         match (self.status, self.code) {
-            (429, _) | (_, "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded") => {
-                ObjectsError::Throttled { operation, at }
-            }
+            (429, _)
+            | (
+                _,
+                "SlowDown" | "Throttling" | "ThrottlingException" | "KMS.ThrottlingException" | "RequestLimitExceeded",
+            ) => ObjectsError::Throttled { operation, at },
             (412, _) if asked.reads => ObjectsError::Changed(at),
             (412, _) => ObjectsError::AlreadyExists(at),
             // Someone else writes the same key at this moment; or an earlier try of ours completed the upload, and
@@ -96,7 +98,14 @@ impl Answer<'_> {
             (403, "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "RequestTimeTooSkewed" | "ExpiredToken") => {
                 ObjectsError::Other { operation, at, reason: self.reason() }
             }
-            (403, _) | (_, "KMS.AccessDeniedException" | "AccessControlListNotSupported") => {
+            // S3 passes on what KMS answered: a code of its own, or that the caller may not use the key.
+            (_, code) if code.starts_with("KMS.") || self.message.contains(" kms:") => ObjectsError::Key {
+                operation,
+                at: asked.to.cloned().unwrap_or(at),
+                is_denied: self.status == 403 || code == "KMS.AccessDeniedException",
+                reason: self.reason(),
+            },
+            (403, _) | (_, "AccessControlListNotSupported") => {
                 ObjectsError::AccessDenied { operation, at: asked.to.cloned().unwrap_or(at) }
             }
             _ => ObjectsError::Other { operation, at, reason: self.reason() },

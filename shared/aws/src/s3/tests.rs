@@ -201,6 +201,30 @@ async fn answers_become_errors_by_what_the_caller_can_do() {
 }
 
 #[tokio::test]
+async fn what_kms_answers_is_about_the_key() {
+    let denied =
+        "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: kms:GenerateDataKey on resource: k";
+    let cases: [(u16, &str, &str, Expected); 6] = [
+        (403, "AccessDenied", denied, |error| matches!(error, ObjectsError::Key { is_denied: true, .. })),
+        (400, "KMS.NotFoundException", "no k", |error| matches!(error, ObjectsError::Key { is_denied: false, .. })),
+        (400, "KMS.DisabledException", "k is disabled", |error| error.to_string().contains("k is disabled")),
+        (403, "AccessDenied", "Access Denied", |error| matches!(error, ObjectsError::AccessDenied { .. })),
+        (400, "KMS.ThrottlingException", "slowly", ObjectsError::is_retryable),
+        (500, "KMS.KMSInternalException", "again", ObjectsError::is_retryable),
+    ];
+    for (status, code, message, expected) in cases {
+        let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>");
+        let to = ObjectAt::new("artifacts", "k");
+        let (objects, _) = objects(vec![answer(status, &[], &body)]);
+        let error = objects.copy(&pinned(Some("v1")), 5, &to, &PutOptions::default()).await.expect_err(code);
+        assert!(expected(&error), "{code}: {error:?}");
+        if let ObjectsError::Key { at, .. } = &error {
+            assert_eq!(at, &to, "what was to be encrypted");
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_enabled_versioning_counts() {
     for (status, expected) in [("<Status>Enabled</Status>", true), ("<Status>Suspended</Status>", false), ("", false)] {
         let body = format!("<VersioningConfiguration>{status}</VersioningConfiguration>");

@@ -68,7 +68,7 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
             ..Finished::default()
         }),
         Err(error) if error.is_retryable() => Err(EngineError::Unavailable { what: "S3", source: Box::new(error) }),
-        Err(error) => Ok(Finished::failed("RevisionUnavailable", error.to_string())),
+        Err(error) => Ok(Finished::failed(error.failure_type(), error.to_string())),
     }
 }
 

@@ -240,6 +240,21 @@ pub enum ObjectsError {
         /// On what.
         at: ObjectAt,
     },
+    /// Correct the KMS key, or let it be used.
+    #[error(
+        "the KMS key cannot be used: {operation} on {at}: {reason}; name a key of the bucket's region that is enabled, \
+         and allow its use in the role's policy and the key's"
+    )]
+    Key {
+        /// The S3 operation that was refused.
+        operation: &'static str,
+        /// On what.
+        at: ObjectAt,
+        /// Whether the key is there and may not be used.
+        is_denied: bool,
+        /// S3's error code and message; they name keys and roles, never content.
+        reason: String,
+    },
     /// Decide anew: someone else has written the object first.
     #[error("{0} exists already")]
     AlreadyExists(ObjectAt),

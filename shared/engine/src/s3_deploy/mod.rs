@@ -155,9 +155,13 @@ impl DeployFailed {
             Self::Configuration(_) => FailureKind::ConfigurationError,
             Self::Archive(_) => FailureKind::JobFailed,
             Self::Artifact(error) | Self::Target(error) => match error {
-                ObjectsError::AccessDenied { .. } => FailureKind::PermissionError,
+                ObjectsError::AccessDenied { .. } | ObjectsError::Key { is_denied: true, .. } => {
+                    FailureKind::PermissionError
+                }
                 ObjectsError::Throttled { .. } | ObjectsError::Unavailable { .. } => FailureKind::SystemUnavailable,
-                ObjectsError::NotFound(Missing::Bucket, _) => FailureKind::ConfigurationError,
+                ObjectsError::NotFound(Missing::Bucket, _) | ObjectsError::Key { is_denied: false, .. } => {
+                    FailureKind::ConfigurationError
+                }
                 _ => FailureKind::JobFailed,
             },
         }
