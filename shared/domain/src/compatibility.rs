@@ -73,6 +73,16 @@ impl Report<'_> {
                            alarm. Use QUEUED or SUPERSEDED where a stage has to go back.";
             self.add(Severity::Different, "pipeline.executionMode", message);
         }
+        let store = declaration.artifact_store_for(self.region);
+        if store.is_some_and(|store| store.encryption_key.is_some()) {
+            let path = match declaration.artifact_store {
+                Some(_) => "pipeline.artifactStore.encryptionKey".to_owned(),
+                None => format!("pipeline.artifactStores.{}.member.encryptionKey", self.region),
+            };
+            let message = "Lastgood's functions use the key, through S3: let it have an alias that starts with the \
+                           installation's PipelineKeyAliasPrefix.";
+            self.add(Severity::Different, path, message);
+        }
         for other in declaration.artifact_stores.iter().flatten().map(|(region, _)| region) {
             if other != self.region {
                 let message =
@@ -127,9 +137,12 @@ impl Report<'_> {
         };
         let (secrets, is_run): (Vec<_>, _) = (info.secret_keys().map(str::to_owned).collect(), info.kind.is_some());
         if !is_run {
+            let instead = match id.category.as_str() {
+                "Source" => "Take the source from S3, or by a custom action with a job worker of yours.",
+                _ => "Put a Lambda function (Invoke) or a custom action with a job worker of yours in its place.",
+            };
             let message = format!(
-                "{} actions of {provider} are kept but not run yet: the action fails when its turn comes. Put a Lambda \
-                 function (Invoke) or a custom action with a job worker of yours in its place.",
+                "{} actions of {provider} are kept but not run yet: the action fails when its turn comes. {instead}",
                 id.category
             );
             self.add(Severity::Unsupported, format!("{path}.actionTypeId"), message);

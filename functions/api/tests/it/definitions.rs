@@ -158,6 +158,7 @@ async fn differences_are_reported_and_nothing_is_created() {
                 at("UNSUPPORTED", "pipeline.stages.1.member.actions.1.member.actionTypeId"),
                 at("DIFFERENT", "pipeline.stages.1.member.actions.1.member.configuration.OAuthToken.member"),
                 at("DIFFERENT", "pipeline.stages.3.member.actions.2.member.configuration.NotificationArn.member"),
+                at("DIFFERENT", "pipeline.artifactStore.encryptionKey"),
                 at("IGNORED", "pipeline.version"),
             ],
             "cross-region" => vec![
@@ -167,6 +168,12 @@ async fn differences_are_reported_and_nothing_is_created() {
             "v2-triggers-variables-conditions" => vec![
                 at("DIFFERENT", "pipeline.triggers.1.member"),
                 at("DIFFERENT", "pipeline.stages.3.member.onSuccess.conditions.1.member.rules.2.member.roleArn"),
+            ],
+            "many-providers" => vec![
+                at("UNSUPPORTED", "pipeline.stages.1.member.actions.1.member.actionTypeId"),
+                at("UNSUPPORTED", "pipeline.stages.5.member.actions.7.member.actionTypeId"),
+                at("DIFFERENT", "pipeline.stages.5.member.actions.7.member.configuration.ClientSecret.member"),
+                at("DIFFERENT", "pipeline.stages.5.member.actions.8.member.roleArn"),
             ],
             _ => vec![at("UNSUPPORTED", "pipeline.stages.5.member.actions.1.member.actionTypeId")],
         };

@@ -197,10 +197,20 @@ fn prepare(
 ) -> Result<(), String> {
     let id = &action.action_type_id;
     if action_kind(id).is_none() {
+        // A stage of sources takes nothing but sources (spec 1.4).
+        let instead = match id.category.as_str() {
+            "Source" => {
+                "take the source from S3, where what is pushed can be uploaded, or by a custom action with a job \
+                         worker of yours"
+            }
+            _ => {
+                "put an action in its place that it runs, such as a Lambda function (Invoke) or a custom action with a \
+                  job worker of yours"
+            }
+        };
         return Err(format!(
-            "Lastgood keeps {} actions of {} ({}, version {}) but does not run them yet. Put an action in its place \
-             that it runs, such as a Lambda function (Invoke) or a custom action with a job worker of yours, or leave \
-             this stage to CodePipeline.",
+            "Lastgood keeps {} actions of {} ({}, version {}) but does not run them yet. Either {instead}, or leave this \
+             stage to CodePipeline.",
             id.category, id.provider, id.owner, id.version
         ));
     }
