@@ -224,14 +224,27 @@ mod tests {
     use super::*;
 
     fn bus(options: EventOptions) -> EventBus {
+        listened_to(options).0
+    }
+
+    /// A bus, and what its function `listener` was given.
+    fn listened_to(options: EventOptions) -> (EventBus, tokio::sync::mpsc::UnboundedReceiver<Value>) {
+        let (heard, hears) = tokio::sync::mpsc::unbounded_channel();
         let clock: Arc<dyn Timer> = Arc::new(ManualClock::new("2026-11-23T10:15:02Z".parse().unwrap()));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
         let owner = Owner { account: ACCOUNT.to_owned(), region: REGION.to_owned() };
         let data = tempfile::tempdir().unwrap();
         let functions = Functions::open(data.path(), owner, clock.clone(), entropy.clone()).unwrap();
-        let handler = async |_: Value, _: InvocationContext| Ok(Value::Null);
+        let handler = move |event: Value, _: InvocationContext| {
+            let heard = heard.clone();
+            async move {
+                heard.send(event).expect("somebody waits for it");
+                Ok(Value::Null)
+            }
+        };
         functions.add_handler("listener", Arc::new(handler)).unwrap();
-        EventBus::new(options, functions, clock, entropy)
+        tokio::spawn(functions.clone().run());
+        (EventBus::new(options, functions, clock, entropy), hears)
     }
 
     async fn put(bus: &EventBus, entries: Value) -> (StatusCode, Value) {
@@ -290,10 +303,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_function_that_is_not_there_takes_nothing() {
+    async fn a_function_gets_the_whole_event_and_one_that_is_not_there_takes_nothing() {
         let to = |function: &str| EventOptions { on_event: Some(function.to_owned()), ..EventOptions::default() };
-        let (_, answer) = put(&bus(to("listener")), json!([entry(1)])).await;
+        let (listened, mut hears) = listened_to(to("listener"));
+        let (_, answer) = put(&listened, json!([entry(1)])).await;
         assert_eq!(answer["FailedEntryCount"], 0);
+        let event = hears.recv().await.expect("the listener is there");
+        let expected = json!({
+            "version": "0", "id": answer["Entries"][0]["EventId"], "detail-type": "Test", "source": "lastgood",
+            "account": ACCOUNT, "time": "1970-01-01T00:00:01Z", "region": REGION, "resources": ["arn"],
+            "detail": { "n": 1 },
+        });
+        assert_eq!(event, expected);
+        assert_eq!(listened.newest(), [expected]);
         let absent = bus(to("nobody"));
         let (_, answer) = put(&absent, json!([entry(1)])).await;
         assert_eq!(answer["Entries"][0]["ErrorCode"], "InternalFailure");

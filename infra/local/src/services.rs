@@ -37,7 +37,7 @@ struct Spoken {
     version: &'static str,
 }
 
-const SPOKEN: [Spoken; 4] = [
+const SPOKEN: [Spoken; 3] = [
     Spoken { service: "sfn", errors: "Sfn", signing: "states", target: "AWSStepFunctions", version: "1.0" },
     Spoken {
         service: "codebuild",
@@ -51,13 +51,6 @@ const SPOKEN: [Spoken; 4] = [
         errors: "CodeDeploy",
         signing: "codedeploy",
         target: "CodeDeploy_20141006",
-        version: "1.1",
-    },
-    Spoken {
-        service: "ecs",
-        errors: "Ecs",
-        signing: "ecs",
-        target: "AmazonEC2ContainerServiceV20141113",
         version: "1.1",
     },
 ];

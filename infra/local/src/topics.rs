@@ -107,3 +107,73 @@ fn answer(status: StatusCode, content_type: &'static str, body: String) -> Respo
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use runtime::{ManualClock, SeededEntropy};
+
+    use super::*;
+
+    const TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:approvals";
+
+    fn topics() -> Topics {
+        let clock: Arc<dyn Timer> = Arc::new(ManualClock::new("2026-11-23T10:15:02.5Z".parse().unwrap()));
+        Topics::new(clock, Arc::new(SeededEntropy::new(1)))
+    }
+
+    async fn ask(topics: &Topics, request: Request<Body>) -> (StatusCode, String) {
+        let response = topics.call(request).await;
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn publish(topics: &Topics, action: &str, topic: &str, message: &str) -> (StatusCode, String) {
+        let form = [("Action", action), ("TopicArn", topic), ("Subject", "APPROVAL & more"), ("Message", message)];
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        ask(topics, Request::builder().method(Method::POST).uri("/").body(Body::from(body)).unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn the_newest_messages_are_shown_newest_first() {
+        let topics = topics();
+        for n in 0..KEPT_MAX + 5 {
+            let (status, answer) = publish(&topics, "Publish", TOPIC, &format!("message {n}")).await;
+            assert_eq!(status, StatusCode::OK, "{answer}");
+        }
+        let request = Request::builder().uri(MESSAGES_PATH).body(Body::empty()).unwrap();
+        let (status, shown) = ask(&topics, request).await;
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        let messages = shown["messages"].as_array().unwrap();
+        assert_eq!((status, messages.len()), (StatusCode::OK, KEPT_MAX));
+        let newest = &messages[0];
+        let told = ["TopicArn", "Subject", "Message", "Timestamp"].map(|member| newest[member].as_str().unwrap());
+        let last = format!("message {}", KEPT_MAX + 4);
+        assert_eq!(told, [TOPIC, "APPROVAL & more", last.as_str(), "2026-11-23T10:15:02.500Z"]);
+        let (_, answer) = publish(&topics, "Publish", TOPIC, "one more").await;
+        let id = topics.newest()[0]["MessageId"].as_str().unwrap().to_owned();
+        assert!(answer.contains(&format!("<MessageId>{id}</MessageId>")), "{answer}");
+        assert_ne!(newest["MessageId"], json!(id));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_to_a_topic_is_refused_and_not_kept() {
+        let topics = topics();
+        let long = "x".repeat(MESSAGE_BYTES_MAX + 1);
+        for (action, topic, message, code) in [
+            ("Subscribe", TOPIC, "hello", "InvalidAction"),
+            ("Publish", "approvals", "hello", "InvalidParameter"),
+            ("Publish", "arn:aws:sqs:us-east-1:000000000000:approvals", "hello", "InvalidParameter"),
+            ("Publish", "arn:aws:sns:us-east-1:000000000000:", "hello", "InvalidParameter"),
+            ("Publish", TOPIC, "", "InvalidParameter"),
+            ("Publish", TOPIC, &long, "InvalidParameter"),
+        ] {
+            let (status, answer) = publish(&topics, action, topic, message).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{action} {topic}");
+            assert!(answer.contains(&format!("<Code>{code}</Code>")), "{answer}");
+        }
+        let huge = Request::builder().method(Method::POST).body(Body::from(vec![b'x'; BODY_BYTES_MAX + 1])).unwrap();
+        assert_eq!(ask(&topics, huge).await.0, StatusCode::BAD_REQUEST);
+        assert!(topics.newest().is_empty());
+    }
+}
