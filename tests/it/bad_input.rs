@@ -442,3 +442,17 @@ async fn the_same_client_token_starts_one_execution() {
     let other = world.call("StartPipelineExecution", json!({ "name": name, "clientRequestToken": "release-42" })).await;
     assert_ne!(other, one);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deployed_into_the_bucket_of_definitions() {
+    let world = World::start().await;
+    world.buckets("shop").await;
+    world.upload("shop", release("1")).await;
+    let mut publish = publish("shop", 1);
+    publish["configuration"]["BucketName"] = json!(BUCKET);
+    let failed = world.create(&pipeline("shop", &[publish])).await;
+    let (code, message) = world.failure("shop", &failed, "Publish").await;
+    assert_eq!(code, "ConfigurationError");
+    assert!(message.contains("Lastgood's own pipeline definitions"), "{message}");
+    assert!(!world.keys(BUCKET).await.iter().any(|key| key.contains("index.html")));
+}

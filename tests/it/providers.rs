@@ -169,7 +169,12 @@ async fn another_pipeline_is_started_and_waited_for() {
     let newest = world.executions("site").await.remove(0);
     let id = &newest["pipelineExecutionId"];
     assert_eq!(run["output"]["executionResult"]["externalExecutionId"], *id, "{run}");
-    assert_eq!(newest["trigger"]["triggerDetail"], "arn:aws:iam::000000000000:role/pipeline", "{newest}");
+    let by: Value = serde_json::from_str(&text(&newest["trigger"]["triggerDetail"])).expect("JSON in the text");
+    let expected = json!({
+        "PipelineName": "shop", "PipelineExecutionId": first["pipelineExecutionId"], "ActionName": "Publish",
+        "RoleArn": "arn:aws:iam::000000000000:role/pipeline",
+    });
+    assert_eq!((&newest["trigger"]["triggerType"], by), (&json!("StartPipelineExecution"), expected));
     let shown = world.call("GetPipelineExecution", json!({ "pipelineName": "site", "pipelineExecutionId": id })).await;
     assert_eq!(shown["pipelineExecution"]["variables"], json!([{ "name": "Color", "resolvedValue": "red" }]));
 
@@ -179,6 +184,104 @@ async fn another_pipeline_is_started_and_waited_for() {
     let (code, message) = world.failure("shop", &second, "Publish").await;
     assert_eq!(code, "ConfigurationError");
     assert!(message.contains("does not have a pipeline with name 'nowhere'"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipelines_that_start_each_other_are_refused() {
+    let world = World::start().await;
+    let starts = |name: &str| {
+        json!({
+            "name": "Next",
+            "actionTypeId": type_id("Invoke", "CodePipeline"),
+            "configuration": { "PipelineName": name },
+        })
+    };
+    for name in ["site", "shop"] {
+        world.buckets(name).await;
+        world.upload(name, release(name)).await;
+    }
+    let itself = json!({ "pipeline": pipeline("site", &[starts("site")]) });
+    let (exception, message) = world.refused("CreatePipeline", itself).await;
+    assert_eq!(exception, "InvalidActionDeclarationException");
+    assert!(message.contains("would wait for its own end"), "{message}");
+    world.create(&pipeline("site", &[publish("site", 1)])).await;
+    world.create(&pipeline("shop", &[starts("site")])).await;
+    world.call("UpdatePipeline", json!({ "pipeline": pipeline("site", &[starts("shop")]) })).await;
+    let failed = world.run(json!({ "name": "site" })).await;
+    assert_eq!(failed["status"], "Failed");
+    let newest = world.executions("shop").await.remove(0);
+    let (code, message) = world.failure("shop", &newest, "Next").await;
+    assert_eq!(code, "ConfigurationError");
+    assert!(message.contains("site -> shop -> site"), "{message}");
+}
+
+fn rule(provider: &str) -> Value {
+    let mut rule = json!({
+        "name": "Verify",
+        "ruleTypeId": { "category": "Rule", "owner": "AWS", "provider": provider, "version": "1" },
+        "inputArtifacts": [{ "name": "App" }],
+    });
+    match provider {
+        "Commands" => rule["commands"] = json!(["test -f index.html"]),
+        _ => rule["configuration"] = json!({ "ProjectName": "verify" }),
+    }
+    rule
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_is_entered_when_its_build_has_succeeded() {
+    let recorded: Value = serde_json::from_str(include_str!("../fixtures/providers/codebuild.json")).expect("JSON");
+    for (provider, project) in [("CodeBuild", "verify"), ("Commands", "lastgood-commands")] {
+        let answers = ["started", "running", "succeeded"].map(|name| recorded[name].clone());
+        let service = StandIn::answering(answers.to_vec()).await;
+        let world = World::with_endpoints(vec![service.endpoint("codebuild")]).await;
+        world.buckets("shop").await;
+        world.upload("shop", release("1")).await;
+        let mut gated = pipeline("shop", &[publish("shop", 1)]);
+        gated["stages"][1]["beforeEntry"] = json!({ "conditions": [{ "result": "FAIL", "rules": [rule(provider)] }] });
+        let good = world.create(&gated).await;
+        assert_eq!(good["status"], "Succeeded", "{good}");
+        assert_eq!(world.page("shop").await, "1");
+        let listed = world.call("ListRuleExecutions", json!({ "pipelineName": "shop" })).await;
+        let run = &listed["ruleExecutionDetails"][0];
+        let result = &run["output"]["executionResult"];
+        assert_eq!(
+            (&run["status"], &result["externalExecutionId"]),
+            (&json!("Succeeded"), &recorded["started"]["build"]["id"])
+        );
+        assert!(text(&result["externalExecutionUrl"]).contains(&format!("/projects/{project}/build/")), "{result}");
+        assert_eq!(service.asked()[0].1["projectName"], project);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_stage_goes_back_when_a_build_says_so() {
+    let recorded: Value = serde_json::from_str(include_str!("../fixtures/providers/codebuild.json")).expect("JSON");
+    for (found, rollbacks) in [("succeeded", 1), ("failed", 0)] {
+        let service = StandIn::answering(vec![recorded["started"].clone(), recorded[found].clone()]).await;
+        let world = World::with_endpoints(vec![service.endpoint("codebuild")]).await;
+        world.buckets("shop").await;
+        let green = "{% $states.input.color = 'green' %}";
+        let choice = json!({ "Type": "Choice", "Choices": [{ "Condition": green, "Next": "Good" }], "Default": "Bad" });
+        let bad = json!({ "Type": "Fail", "Error": "Refused", "Cause": "not green" });
+        world.put_machine(json!({ "Begin": choice, "Good": { "Type": "Succeed" }, "Bad": bad })).await;
+        world.upload("shop", release("1")).await;
+        let migrates = migrate(json!({ "Input": "{\"color\": \"#{variables.Color}\"}" }));
+        let mut declared = pipeline("shop", &[migrates]);
+        declared["variables"] = json!([{ "name": "Color", "defaultValue": "green" }]);
+        declared["stages"][1]["onFailure"] =
+            json!({ "conditions": [{ "result": "ROLLBACK", "rules": [rule("CodeBuild")] }] });
+        assert_eq!(world.create(&declared).await["status"], "Succeeded");
+        assert_eq!(service.asked().len(), 0, "nothing failed");
+        let red = json!({ "name": "shop", "variables": [{ "name": "Color", "value": "red" }] });
+        let failed = world.run(red).await;
+        assert_eq!(failed["status"], "Failed", "{failed}");
+        assert_eq!(world.rollbacks("shop").await.len(), rollbacks, "the build {found}");
+        for rollback in world.rollbacks("shop").await {
+            let ended = world.ended("shop", &text(&rollback["pipelineExecutionId"])).await;
+            assert_eq!(ended["status"], "Succeeded", "{ended}");
+        }
+    }
 }
 
 fn build() -> Value {

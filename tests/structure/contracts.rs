@@ -39,9 +39,12 @@ fn sample(member: &str) -> Option<Value> {
         "action" => json!("Upload"),
         "condition" => json!(ConditionKind::OnSuccess),
         "file" => json!({"artifact": "App", "path": "input.json"}),
+        "rule" => json!("01998a3f-7f4e-7c1d-9b1a-3f2f6a0c9d12"),
+        "evaluated" => json!(false),
         "report" => json!({"status": "InProgress"}),
         "body" => json!("{}"),
         "since" => json!(1_796_083_200),
+        "actionExecutionId" => json!("3f0d7c1e-0d0a-5f1e-8a1b-000000000001"),
         _ => return None,
     })
 }
@@ -62,7 +65,7 @@ const ROUTINGS: [Routing; 3] = [
         named: &["Fail", "Skip", "Wait"],
         by_default: &["Proceed"],
     },
-    Routing { state: "RouteFailure", answers: failure_answers, named: &["Retry"], by_default: &["End"] },
+    Routing { state: "RouteFailure", answers: failure_answers, named: &["Evaluate", "Retry"], by_default: &["End"] },
 ];
 
 fn gate_answers() -> Vec<String> {
@@ -90,9 +93,9 @@ fn condition_answers() -> Vec<String> {
 }
 
 fn failure_answers() -> Vec<String> {
-    let all = [FailureOutput::End, FailureOutput::Retry { attempt: 2, groups: Vec::new() }];
+    let all = [FailureOutput::End, FailureOutput::Evaluate, FailureOutput::Retry { attempt: 2, groups: Vec::new() }];
     match all[0] {
-        FailureOutput::End | FailureOutput::Retry { .. } => tags(&all),
+        FailureOutput::End | FailureOutput::Evaluate | FailureOutput::Retry { .. } => tags(&all),
     }
 }
 
@@ -189,10 +192,18 @@ fn payload_of(state: &State<'_>) -> Map<String, Value> {
         if is_expression(value) {
             sample(key).unwrap_or_else(|| panic!("{key}: add it to sample()"))
         } else {
-            value.clone()
+            inside(value)
         }
     };
     payload.iter().map(|(key, given)| (key.clone(), value(key, given))).collect()
+}
+
+/// A literal, with the expressions inside it as a value they could have, where more than text is one.
+fn inside(literal: &Value) -> Value {
+    let Some(members) = literal.as_object() else { return literal.clone() };
+    let value =
+        |key: &str, value: &Value| sample(key).filter(|_| is_expression(value)).unwrap_or_else(|| inside(value));
+    members.iter().map(|(key, given)| (key.clone(), value(key, given))).collect()
 }
 
 fn sent_value(function: &str, key: &str) -> Option<Value> {

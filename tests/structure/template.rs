@@ -26,7 +26,7 @@ const POLICIES: [(&str, &str); 6] = [
 const POLICIES_OF_ALL: [&str; 1] = ["ReadTablePolicy"];
 
 /// Given to those that write, which no feature tells.
-const POLICIES_OF_WRITERS: [&str; 2] = ["WriteTablePolicy", "WriteObjectsPolicy"];
+const POLICIES_OF_WRITERS: [&str; 3] = ["WriteTablePolicy", "WriteDefinitionsPolicy", "WriteObjectsPolicy"];
 
 /// Functions that are invoked asynchronously: what they cannot handle must not vanish.
 const ASYNCHRONOUS: [&str; 3] = ["alarm-handler", "reconciler", "source-trigger"];
@@ -129,6 +129,42 @@ fn functions_may_do_what_their_adapters_do() {
 fn adapters(member: &Member) -> BTreeSet<&str> {
     let aws = member.dependencies.iter().find(|dependency| dependency.name == "aws");
     aws.into_iter().flat_map(|aws| aws.features.iter().map(String::as_str)).collect()
+}
+
+/// Statements of a policy with this effect.
+fn statements<'a>(template: &'a Yaml, policy: &str, effect: &str) -> Vec<&'a Yaml> {
+    let document = &resources(template, "AWS::IAM::ManagedPolicy")[policy]["PolicyDocument"];
+    let all = document["Statement"].as_vec().into_iter().flatten();
+    all.filter(|one| one["Effect"].as_str() == Some(effect)).collect()
+}
+
+#[test]
+fn what_users_may_name_is_nothing_of_the_stacks_own() {
+    let template = template();
+    // Their Lambda actions invoke what a prefix covers, which may be the prefix of this stack's functions.
+    let denied = statements(&template, "ActionFunctionsPolicy", "Deny");
+    let denied = texts(&denied[0]["Resource"]);
+    for id in resources(&template, "AWS::Serverless::Function").keys() {
+        let name = format!(":function:${{AWS::StackName}}-{id}-*");
+        assert!(denied.iter().any(|arn| arn.ends_with(&name)), "{id} may be invoked by actions");
+    }
+    // Their deploys write where a pattern says, which may be that of the definitions' bucket.
+    let denied = statements(&template, "WriteObjectsPolicy", "Deny");
+    assert_eq!(denied[0]["Resource"].as_str(), Some("${Bucket.Arn}/*"));
+    let allowed = statements(&template, "WriteObjectsPolicy", "Allow");
+    for action in allowed.iter().flat_map(|one| texts(&one["Action"])).filter(|action| action.starts_with("s3:Put")) {
+        assert!(texts(&denied[0]["Action"]).contains(action), "{action} is not denied");
+    }
+    let deploys = texts(&functions(&template)["run-action"]["Policies"]);
+    assert!(!deploys.contains("WriteDefinitionsPolicy"), "only the API stores definitions");
+}
+
+#[test]
+fn no_partition_is_written_out() {
+    let text = workspace::read(TEMPLATE);
+    let fixed = text.lines().enumerate().filter(|(_, line)| line.contains("arn:aws"));
+    let complaints: Vec<String> = fixed.map(|(at, line)| format!("{TEMPLATE}:{}: {}", at + 1, line.trim())).collect();
+    assert_none("partitions", &complaints);
 }
 
 #[test]

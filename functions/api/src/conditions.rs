@@ -61,8 +61,8 @@ fn rule_execution(rule: &Evaluated) -> RuleExecution {
         last_status_change: Some(rule.changed_at.into()),
         token: None,
         last_updated_by: rule.updated_by.clone(),
-        external_execution_id: rule.job.map(|job| job.to_string()),
-        external_execution_url: None,
+        external_execution_id: rule.external_execution_id(),
+        external_execution_url: rule.external_url.clone(),
         error_details: rule
             .error_code
             .is_some()

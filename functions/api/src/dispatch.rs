@@ -6,8 +6,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    action_types, actions, approvals, catalogue, compatibility, decisions, executions, failure::Failure, holds, jobs,
-    paging::Listing, pipelines, preview, revisions, rollback, rules, state, tags, targets, transitions, webhooks,
+    action_types, actions, approvals, catalogue, compatibility, decisions, event::AskingAction, executions,
+    failure::Failure, holds, jobs, paging::Listing, pipelines, preview, revisions, rollback, rules, state, tags,
+    targets, transitions, webhooks,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -17,17 +18,27 @@ const PAGE_PIPELINES: u32 = 1000;
 /// Each candidate for a rollback costs requests to S3, and people look at the newest.
 const PAGE_CANDIDATES: u32 = 20;
 
-/// Carries out `operation`, whose `input` has passed the model, for `caller`, who reached it at `endpoint`.
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    /// ARN of the caller.
+    pub(crate) caller: &'a str,
+    /// The action in whose name this installation asks itself.
+    pub(crate) action: Option<&'a AskingAction>,
+}
+
+/// Carries out `operation`, whose `input` has passed the model, for whoever reached it at `endpoint`.
 pub(crate) async fn answer<W>(
     world: &W,
     operation: Operation,
     input: Value,
-    caller: &str,
+    from: Origin<'_>,
     endpoint: &str,
 ) -> Result<Value, Failure>
 where
     W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
 {
+    let caller = from.caller;
     use Operation as O;
     match operation {
         O::CreatePipeline => write(pipelines::create(world, read(input)?, caller).await?),
@@ -38,7 +49,7 @@ where
             let listing = Listing::of(operation, &input, PAGE_PIPELINES)?;
             write(pipelines::list(world, &listing).await?)
         }
-        O::StartPipelineExecution => write(executions::start(world, read(input)?, caller).await?),
+        O::StartPipelineExecution => write(executions::start(world, read(input)?, from).await?),
         O::StopPipelineExecution => write(executions::stop(world, read(input)?, caller).await?),
         O::RetryStageExecution => write(executions::retry(world, read(input)?, caller).await?),
         O::PutActionRevision => write(revisions::put(world, read(input)?).await?),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::{ActionExecutionId, ExecutionId, PipelineName};
 use engine::EngineError;
 use protocol::HttpReply;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,22 @@ pub struct Authorizer {
     /// Of the IAM authoriser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iam: Option<Iam>,
+    /// The action in whose name a state machine of this installation asks. API Gateway never sets it, and what it says is
+    /// looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<AskingAction>,
+}
+
+/// An action that asks for something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AskingAction {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its execution.
+    pub execution_id: ExecutionId,
+    /// Its run.
+    pub action_execution_id: ActionExecutionId,
 }
 
 /// What the IAM authoriser found.

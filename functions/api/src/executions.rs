@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{Execution, ExecutionId, PipelineName, StageName, StageStatus, StopTrigger, Trigger, TriggerType};
 use engine::{
-    HasAlarms, HasMachines, HasObjects, HasStore, StartRequest,
+    ActionClaim, HasAlarms, HasMachines, HasObjects, HasStore, StartRequest,
     ports::{Page, PageRequest, Store},
 };
 use protocol::{
@@ -18,29 +18,41 @@ use protocol::{
     },
 };
 
-use crate::{failure::Failure, paging::Listing};
+use crate::{dispatch::Origin, failure::Failure, paging::Listing};
 
 /// Executions read at once while looking for those that succeeded in a stage.
 const READ_AT_ONCE: u32 = 100;
 /// Reads for one page of those: it may hold fewer items than asked for, or none, and still not be the last.
 const READS_MAX: usize = 10;
 
-/// StartPipelineExecution. The same token starts one execution only, whatever else is asked with it.
+/// StartPipelineExecution. The same token starts one execution only, whatever else is asked with it. Where an action asks,
+/// it is looked up.
 pub(crate) async fn start<W: HasStore + HasMachines + HasObjects>(
     world: &W,
     input: StartPipelineExecutionInput,
-    caller: &str,
+    from: Origin<'_>,
 ) -> Result<StartPipelineExecutionOutput, Failure> {
     let overrides = input.source_revisions.unwrap_or_default();
     let request = StartRequest {
         pipeline: input.name,
-        trigger: Trigger { trigger_type: TriggerType::StartPipelineExecution, trigger_detail: Some(caller.to_owned()) },
+        trigger: Trigger {
+            trigger_type: TriggerType::StartPipelineExecution,
+            trigger_detail: Some(from.caller.to_owned()),
+            starter: None,
+        },
         cause: input.client_request_token.map(|token| format!("token:{token}")),
         order: None,
         pins: BTreeMap::new(),
         variables: variables(input.variables.unwrap_or_default())?,
     };
-    let started = engine::start_with_revisions(world, &request, &overrides).await?;
+    let started = match from.action {
+        None => engine::start_with_revisions(world, &request, &overrides).await?,
+        Some(action) => {
+            let (pipeline, execution) = (action.pipeline.clone(), action.execution_id);
+            let claim = ActionClaim { pipeline, execution, run: action.action_execution_id };
+            engine::start_from_action(world, &request, &overrides, &claim).await?
+        }
+    };
     Ok(StartPipelineExecutionOutput { pipeline_execution_id: started.execution() })
 }
 

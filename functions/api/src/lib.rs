@@ -38,8 +38,10 @@ use engine::{EngineError, HasAlarms, HasBasics, HasFunctions, HasMachines, HasOb
 use protocol::{Call, HttpReply, HttpRequest};
 use uuid::Builder;
 
+use dispatch::Origin;
+
 pub use deliveries::WEBHOOK_ROUTE;
-pub use event::{ApiEvent, ApiReply, Authorizer, Http, Iam, RequestContext};
+pub use event::{ApiEvent, ApiReply, AskingAction, Authorizer, Http, Iam, RequestContext};
 pub use reference::differences;
 
 /// Answers one request.
@@ -63,7 +65,9 @@ where
             let caller = event.caller(&world.settings().account);
             let Call { operation, input, codec } = call;
             // Boxed, since the futures of all operations together nest deeper than the compiler follows.
-            let answer = Box::pin(dispatch::answer(world, operation, input, &caller, &event.endpoint())).await;
+            let authorizer = event.request_context.authorizer.as_ref();
+            let from = Origin { caller: &caller, action: authorizer.and_then(|by| by.action.as_ref()) };
+            let answer = Box::pin(dispatch::answer(world, operation, input, from, &event.endpoint())).await;
             let answer = answer.map_err(|failure| failure.into_api(operation, &request_id));
             let code = answer.as_ref().err().map(|error| error.code.name());
             tracing::info!(

@@ -28,7 +28,9 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             "Of a provider's optional configuration keys the common ones are listed; others are kept as well.",
         ],
         O::ListRuleTypes => &[
-            "Lists what a condition may hold, and not all of it is evaluated: `ReportCompatibility` says what is not.",
+            "All of them are evaluated in all three conditions of a stage. A failure whose condition asks somebody is settled when \
+             they have answered; until then the stage is in progress.",
+            "Commands run in the CodeBuild project that the template makes, as the role of the rule or the pipeline.",
             "`Watch` of `CloudWatchAlarm` is Lastgood's own: the alarm is observed after the stage was left.",
             "A `DeploymentWindow` is open in every second its `Cron` matches, where `0` stands for the whole minute (seconds) and for the \
              whole hour (minutes beside them). With alarms beside it, they are looked at again when it opens.",
@@ -49,6 +51,8 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::StartPipelineExecution => &[
             "A client token stands for its execution for 7 days, also with other parameters: a client that retries must get the same answer.",
             "Texts about variables, revisions and the limit are ours, since CodePipeline's are not public.",
+            "An execution that an action of another pipeline started has JSON in its `triggerDetail`: `PipelineName`, \
+             `PipelineExecutionId`, `ActionName` and `RoleArn` of the action. Pipelines that would wait for each other are refused.",
         ],
         O::PutActionRevision => &[
             "`revisionId` of an S3 source is the object version to take, so that the run takes exactly what was told.",
@@ -114,7 +118,8 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             "A second override is a `ConditionNotOverridableException`, since nothing is left to override.",
         ],
         O::ListRuleExecutions => &[
-            "`externalExecutionId` is the job of a `LambdaInvoke` rule; alarms, windows and variables have no run of their own.",
+            "`externalExecutionId` is the build of a `CodeBuild` or `Commands` rule and the job of a `LambdaInvoke` rule; alarms, windows \
+             and variables have no run of their own.",
         ],
         O::ListDeployActionExecutionTargets => &[
             "Targets are always empty: no provider here has any. An id is looked for among the pipeline's newest 1000 runs.",

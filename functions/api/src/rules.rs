@@ -77,9 +77,9 @@ fn detail(run: RuleRun) -> RuleExecutionDetail {
         .is_some()
         .then(|| ErrorDetails { code: state.error_code.clone(), message: state.summary.clone() });
     let result = RuleExecutionResult {
-        external_execution_id: state.job.map(|job| job.to_string()),
+        external_execution_id: state.external_execution_id(),
         external_execution_summary: state.summary,
-        external_execution_url: None,
+        external_execution_url: state.external_url,
         error_details,
     };
     RuleExecutionDetail {

@@ -1,6 +1,6 @@
 //! Wiring: the handler over AWS.
 
-use aws::{EventBus, LambdaFunctions, SnsTopics, StepFunctions, StsRoles, s3::S3Objects};
+use aws::{CloudWatchAlarms, EventBus, LambdaFunctions, SnsTopics, StepFunctions, StsRoles, s3::S3Objects};
 use engine::{World, ports::Clock};
 use jiff::Timestamp;
 use runtime::{Config, SystemClock, SystemEntropy};
@@ -17,6 +17,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_store(Table::connect(&sdk, &config.table))
         .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
         .with_events(EventBus::connect(&sdk, &config.event_bus))
+        .with_alarms(CloudWatchAlarms::connect(&sdk))
         .with_functions(LambdaFunctions::connect(&sdk))
         .with_objects(S3Objects::connect(&sdk))
         .with_roles(StsRoles::connect(&sdk))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     ActionExecutionId, ActionName, ActionStatus, ConditionAnswer, ConditionKind, ExecutionId, FailureAnswer,
-    GateAnswer, Generation, PipelineName, StageName, StageReport,
+    GateAnswer, Generation, PipelineName, RuleJobId, Script, StageName, StageReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +55,11 @@ pub struct ActionInput {
     pub generation: Generation,
     /// Run of the stage in this execution.
     pub attempt: u32,
-    /// The action.
+    /// The action, or the rule.
     pub action: ActionName,
+    /// The job of a rule that the state machine of a provider works on; null for actions.
+    #[serde(default)]
+    pub rule: Option<RuleJobId>,
     /// Task token of `RunAction`; answered with an [`ActionOutput`] when the action has ended.
     #[serde(default)]
     pub token: Option<String>,
@@ -140,13 +143,19 @@ pub struct ProviderInput {
     pub generation: Generation,
     /// Run of the stage in this execution.
     pub attempt: u32,
-    /// The action.
+    /// The action, or the rule.
     pub action: ActionName,
-    /// The run of the action: unique, and the same whenever it is started again, so it makes the provider's work
-    /// idempotent where the provider knows such a thing.
+    /// The job of the rule that the work is for; null for actions.
+    #[serde(default)]
+    pub rule: Option<RuleJobId>,
+    /// The run of the action, or the job of the rule: unique, and the same whenever it is started again, so it makes the
+    /// provider's work idempotent where the provider knows such a thing.
     pub action_execution_id: ActionExecutionId,
     /// Configuration of the action, variables resolved.
     pub configuration: BTreeMap<String, String>,
+    /// The commands to run; null for all but Commands.
+    #[serde(default)]
+    pub script: Option<Script>,
     /// Input artifacts, by name.
     pub inputs: Vec<ArtifactAt>,
     /// Where the output artifacts go, by name.
@@ -253,6 +262,10 @@ pub struct FailureInput {
     /// The condition that failed, if it was one.
     #[serde(default)]
     pub condition: Option<ConditionKind>,
+    /// Whether the stage's `onFailure` condition has been evaluated since; absent from machines of a version that cannot
+    /// have it evaluated.
+    #[serde(default)]
+    pub evaluated: Option<bool>,
 }
 
 /// What to do about a failed stage.

@@ -3,7 +3,7 @@
 use crate::secrets::MASK;
 use crate::trigger::GitTrigger;
 use crate::{
-    ActionDeclaration, Catalogue, Condition, ConditionKind, ExecutionMode, PipelineDeclaration, RuleDeclaration,
+    ActionDeclaration, Catalogue, Condition, ExecutionMode, PipelineDeclaration, RuleDeclaration, RuleTypeInfo,
     StageDeclaration, find_rule_type, validate_structure,
 };
 
@@ -48,6 +48,10 @@ pub fn differences(
         report.stage(stage, &format!("pipeline.stages.{}.member", index + 1));
     }
     report.findings
+}
+
+fn is_true(setting: Option<&str>) -> bool {
+    setting.is_some_and(|setting| setting.eq_ignore_ascii_case("true"))
 }
 
 struct Report<'a> {
@@ -113,13 +117,13 @@ impl Report<'_> {
         };
         let of_failure = stage.on_failure.iter().flat_map(|declared| declared.conditions.clone()).collect();
         let kinds = [
-            ("beforeEntry", ConditionKind::BeforeEntry, conditions(&stage.before_entry)),
-            ("onSuccess", ConditionKind::OnSuccess, conditions(&stage.on_success)),
-            ("onFailure", ConditionKind::OnFailure, of_failure),
+            ("beforeEntry", conditions(&stage.before_entry)),
+            ("onSuccess", conditions(&stage.on_success)),
+            ("onFailure", of_failure),
         ];
-        for (kind, when, conditions) in kinds {
+        for (kind, conditions) in kinds {
             for (index, condition) in conditions.iter().enumerate() {
-                self.condition(condition, when, &format!("{path}.{kind}.conditions.{}.member", index + 1));
+                self.condition(condition, &format!("{path}.{kind}.conditions.{}.member", index + 1));
             }
         }
     }
@@ -180,13 +184,16 @@ impl Report<'_> {
                                the action's role.";
                 self.add(Severity::Different, format!("{path}.configuration.NotificationArn.member"), message);
             }
-            ("Build" | "Test", "CodeBuild")
-                if setting("BatchEnabled").is_some_and(|is| is.eq_ignore_ascii_case("true")) =>
-            {
-                let message =
-                    "Batch builds are not run: the action fails when its turn comes. Give each build an action.";
-                self.add(Severity::Unsupported, format!("{path}.configuration.BatchEnabled.member"), message);
+            ("Build" | "Test", "CodeBuild") if is_true(setting("BatchEnabled")) => {
+                let artifacts_max = usize::from(is_true(setting("CombineArtifacts")));
+                if action.output_artifacts.len() > artifacts_max {
+                    let message = "The builds of a batch would overwrite each other's output artifacts: the action fails \
+                                   when its turn comes. Set CombineArtifacts to true with one output artifact, or remove \
+                                   the output artifacts.";
+                    self.add(Severity::Unsupported, format!("{path}.outputArtifacts"), message);
+                }
             }
+            ("Compute", "Commands") => self.commands(path),
             ("Invoke", "CodePipeline") => {
                 let message = "It starts a pipeline of this installation of Lastgood, not one of CodePipeline's.";
                 self.add(Severity::Different, format!("{path}.configuration.PipelineName.member"), message);
@@ -216,25 +223,18 @@ impl Report<'_> {
         self.add(Severity::Different, path, message);
     }
 
-    fn condition(&mut self, condition: &Condition, when: ConditionKind, path: &str) {
+    fn condition(&mut self, condition: &Condition, path: &str) {
         for (index, rule) in condition.rules.iter().enumerate() {
-            self.rule(rule, when, &format!("{path}.rules.{}.member", index + 1));
+            self.rule(rule, &format!("{path}.rules.{}.member", index + 1));
         }
     }
 
-    fn rule(&mut self, rule: &RuleDeclaration, when: ConditionKind, path: &str) {
+    fn rule(&mut self, rule: &RuleDeclaration, path: &str) {
         let provider = &rule.rule_type_id.provider;
         match find_rule_type(&rule.rule_type_id) {
             None => {
                 let message = format!("There is no rule type {provider} of that owner and version.");
                 self.add(Severity::Refused, format!("{path}.ruleTypeId"), message);
-            }
-            Some(info) if !info.is_run_in(when) => {
-                let kind = when.as_str();
-                let message = format!(
-                    "{provider} rules of a {kind} condition are kept but not evaluated yet: the rule counts as failed."
-                );
-                self.add(Severity::Unsupported, format!("{path}.ruleTypeId"), message);
             }
             Some(_) => self.rule_settings(rule, path),
         }
@@ -243,8 +243,10 @@ impl Report<'_> {
             self.add(Severity::Ignored, format!("{path}.region"), message);
         }
         match &rule.role_arn {
-            // Its keys go to the function.
-            Some(role) if provider == "LambdaInvoke" => self.role(role, &format!("{path}.roleArn")),
+            // Its keys go to the function, or a provider's work is started with it.
+            Some(role) if find_rule_type(&rule.rule_type_id).is_some_and(RuleTypeInfo::is_asked) => {
+                self.role(role, &format!("{path}.roleArn"));
+            }
             Some(_) => {
                 let message = "Rules use the permissions of Lastgood's functions.";
                 self.add(Severity::Ignored, format!("{path}.roleArn"), message);
@@ -253,8 +255,17 @@ impl Report<'_> {
         }
     }
 
+    /// What an action or rule does otherwise that runs commands.
+    fn commands(&mut self, path: &str) {
+        let message = "The commands run in the CodeBuild project that Lastgood's template makes, as the role of the                        pipeline, the action or the rule: it has to trust codebuild.amazonaws.com, and to allow starting                        builds there and passing itself on.";
+        self.add(Severity::Different, format!("{path}.commands"), message);
+    }
+
     fn rule_settings(&mut self, rule: &RuleDeclaration, path: &str) {
         let setting = |key: &str| rule.configuration.get(key).map(String::as_str).unwrap_or_default();
+        if !rule.commands.is_empty() {
+            self.commands(path);
+        }
         if rule.rule_type_id.provider == "DeploymentWindow"
             && setting("Cron").split_whitespace().next().is_some_and(|seconds| seconds.parse() == Ok(0_u8))
         {

@@ -133,16 +133,32 @@ pub struct RuleState {
     /// Until when it waits, while it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_until: Option<Timestamp>,
-    /// The job by which a function was asked, the latest where it was asked again.
+    /// The job by which a function or a provider was asked, the latest where it was asked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Uuid>,
-    /// How often a function was asked anew.
+    /// The provider whose state machine does the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// Id of the work at its provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Where a person sees the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_url: Option<String>,
+    /// How often it was asked anew.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub asked: u32,
 }
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+impl RuleState {
+    /// What clients know the work by: its id at the provider, or the job of a function.
+    pub fn external_execution_id(&self) -> Option<String> {
+        self.external_id.clone().or_else(|| self.job.filter(|_| self.machine.is_none()).map(|job| job.to_string()))
+    }
 }
 
 /// One evaluation of a rule, as the history keeps it.
@@ -232,6 +248,9 @@ impl ConditionRun {
             updated_by: None,
             waits_until: None,
             job: None,
+            machine: None,
+            external_id: None,
+            external_url: None,
             asked: 0,
         };
         Self {

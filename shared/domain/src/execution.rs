@@ -80,6 +80,21 @@ pub struct Trigger {
     /// Free text of at most 1024 characters: a caller's ARN, or JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger_detail: Option<String>,
+    /// The action that started it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starter: Option<Starter>,
+}
+
+/// The action of another pipeline of this installation that started an execution, and waits for its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Starter {
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// Its execution.
+    pub execution: ExecutionId,
+    /// The action.
+    pub action: ActionName,
 }
 
 /// What a Source action shall take.

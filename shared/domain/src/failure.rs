@@ -104,6 +104,9 @@ pub enum FailureAnswer {
         /// What to run.
         groups: Vec<Vec<ActionStep>>,
     },
+    /// Somebody has to be asked for a rule of the `onFailure` condition: have that evaluated, and settle the failure
+    /// then.
+    Evaluate,
     /// End the stage run.
     End,
 }

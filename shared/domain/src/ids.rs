@@ -108,6 +108,10 @@ id! {
     /// One run of one action. Derived from what it runs, so that starting it twice is starting it once.
     ActionExecutionId
 }
+id! {
+    /// The job by which somebody is asked for a rule of a condition.
+    RuleJobId
+}
 
 /// Number on a stage, raised whenever the right to act on it changes hands; older holders are refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     ActionExecutionId, ActionName, ActionTypeId, ArtifactLocation, ConditionKind, ExecutionId, Generation,
-    PipelineName, Rejected, StageName, Tokens, phase::table_of,
+    PipelineName, Rejected, Script, StageName, Tokens, phase::table_of,
 };
 
 /// How long a worker may take to acknowledge a job before another one can get it. Its first words say that it has it,
@@ -47,6 +47,9 @@ pub struct Job {
     /// The provider whose state machine does it; absent for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
+    /// The commands that the machine runs, where these are its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Box<Script>>,
     /// Run of the stage in the execution: the machine reports with it.
     #[serde(default)]
     pub attempt: u32,
@@ -71,8 +74,8 @@ pub struct Job {
     pub version: u64,
 }
 
-/// What a function is asked for a rule of a condition, and what it answered: an action has a run for that, a rule has
-/// its job.
+/// What a function or a provider's machine is asked for a rule of a condition, and what it answered: an action has a run
+/// for that, a rule has its job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleJob {
@@ -80,14 +83,20 @@ pub struct RuleJob {
     pub kind: ConditionKind,
     /// Run of the stage in the execution.
     pub attempt: u32,
-    /// Role whose keys the function gets.
+    /// Role whose keys the function gets, or that the provider's work is started with.
     pub role_arn: String,
     /// The rule's configuration with references resolved.
     pub configuration: BTreeMap<String, String>,
     /// Its input artifacts.
     pub inputs: BTreeMap<String, ArtifactLocation>,
-    /// When the function was asked first; its continuations keep it.
+    /// When it was asked first; continuations keep it.
     pub asked_at: Timestamp,
+    /// Id of the work at its provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// Where a person sees the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_url: Option<String>,
     /// What it answered, or why it could not be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<RuleAnswer>,
@@ -97,7 +106,7 @@ pub struct RuleJob {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleAnswer {
-    /// Why the function could not be asked, such as `PermissionError`; absent where it answered.
+    /// Why nothing was found out, such as `PermissionError`; absent where it answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
     /// In words.

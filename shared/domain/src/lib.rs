@@ -34,6 +34,7 @@ mod revision;
 mod rollback;
 mod rule;
 mod rule_type;
+mod script;
 mod secrets;
 mod slot;
 mod stage;
@@ -74,7 +75,8 @@ pub use event::{
     PipelineChange, StageChange, StateChange, Unread, events_of,
 };
 pub use execution::{
-    ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome, StopTrigger, Trigger,
+    ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome, Starter, StopTrigger,
+    Trigger,
 };
 pub use failure::{
     FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, roll_back, settle_failure,
@@ -82,8 +84,8 @@ pub use failure::{
 pub use fingerprint::fingerprint;
 pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, cancel_outdated, pass_gate};
 pub use ids::{
-    ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, StageName, WebhookName,
-    derived_uuid,
+    ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, RuleJobId, StageName,
+    WebhookName, derived_uuid,
 };
 pub use job::{Addressee, Job, JobEvent, JobQueue, JobStatus, RuleAnswer, RuleJob, job_table};
 pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
@@ -101,10 +103,11 @@ pub use rollback::{
     Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
 pub use rule::{
-    AlarmDemand, Finding, RuleVerdict, check_alarm_states, is_current, judge_alarm, judge_function, judge_unasked,
-    judge_window, wait_minutes,
+    AlarmDemand, Consulted, Finding, RuleVerdict, check_alarm_states, is_current, judge_alarm, judge_answer,
+    judge_unasked, judge_window, wait_minutes,
 };
 pub use rule_type::{RULE_TYPES, RuleTypeInfo, find_rule_type};
+pub use script::Script;
 pub use secrets::{MASK, mask};
 pub use slot::{CONCURRENT_EXECUTIONS_MAX, Slot, free_slot, needs_slot};
 pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};

@@ -314,7 +314,7 @@ fn trigger(order: &RollbackOrder<'_>) -> Trigger {
             (TriggerType::AutomatedRollback, alarm_detail(&undone, alarm_arn, reason))
         }
     };
-    Trigger { trigger_type, trigger_detail: Some(detail) }
+    Trigger { trigger_type, trigger_detail: Some(detail), starter: None }
 }
 
 /// Only the reason is shortened, and the ARN only where nothing else helps: the detail stays JSON that can be read.

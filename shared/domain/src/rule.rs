@@ -1,15 +1,17 @@
 //! What one rule of a condition says at one look (spec 4.3 and 4.4).
 
-use std::ops::RangeInclusive;
+use std::{fmt, ops::RangeInclusive};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{AlarmChange, AlarmState, ConditionKind, DeploymentWindow, Job, JobStatus};
+use crate::{
+    AlarmChange, AlarmState, ConditionKind, DeploymentWindow, Job, JobStatus, RuleAnswer, RuleJob, failure_type,
+};
 
 /// Longest silence of a function that was asked, as for Lambda actions (spec 6.3).
 const FUNCTION_SILENCE: SignedDuration = SignedDuration::from_mins(20);
 
-/// How often a rule asks its function anew, where no answer came while the deployment window beside it was open: a state
+/// How often a rule asks anew, where no answer came while the deployment window beside it was open: a state
 /// machine must not go round for ever.
 const ASKED_MAX: u32 = 100;
 
@@ -43,6 +45,11 @@ pub fn check_alarm_states(value: &str) -> Result<&str, String> {
     }
     Err(format!("has '{value}' for 'AlarmStates'. Use one or more of {}, with commas", ALARM_STATES.join(", ")))
 }
+/// Longest time of the commands of a rule (spec 4.3).
+const COMMANDS_TIME_MAX: SignedDuration = SignedDuration::from_mins(55);
+
+/// Longest time of any other work, as long as CodeBuild lets a build run (spec 1.10).
+const WORK_TIME_MAX: SignedDuration = SignedDuration::from_hours(36);
 
 /// What a rule found, with a text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,51 +195,97 @@ pub fn judge_window(kind: ConditionKind, cron: &str, zone: &str, now: Timestamp)
     }
 }
 
-/// Whether `job` is still the one to hear for a rule: its function was asked since the windows beside it opened, or not
-/// twenty minutes ago, so that one that takes longer than a short window stays open is not asked again and again.
-pub fn is_current(job: &Job, opened: Timestamp, now: Timestamp) -> bool {
-    job.rule.as_ref().is_some_and(|rule| rule.asked_at >= opened) || now < job.created_at + FUNCTION_SILENCE
+/// Who is asked for a rule, and answers later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Consulted {
+    /// The Lambda function of this name.
+    Function(String),
+    /// The state machine of this provider.
+    Machine(&'static str),
 }
 
-/// What a rule finds that has to ask its function once more.
-pub fn judge_unasked(function: &str, asked: u32, now: Timestamp) -> Finding {
+impl fmt::Display for Consulted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function(name) => write!(f, "Function {name}"),
+            Self::Machine(provider) => f.write_str(provider),
+        }
+    }
+}
+
+impl Consulted {
+    /// From when on a job that was made at `created` and asked for at `asked` is not waited for any more.
+    fn heard_until(&self, asked: Timestamp, created: Timestamp) -> Timestamp {
+        match self {
+            Self::Function(_) => (created + FUNCTION_SILENCE).min(asked + FUNCTION_TIME_MAX),
+            Self::Machine("Commands") => asked + COMMANDS_TIME_MAX,
+            Self::Machine(_) => asked + WORK_TIME_MAX,
+        }
+    }
+
+    /// It took too long.
+    fn late(&self, asked: Timestamp, created: Timestamp) -> Finding {
+        let took = self.heard_until(asked, created).duration_since(asked);
+        match self {
+            Self::Function(_) if took < FUNCTION_TIME_MAX => {
+                Finding::failed(format!("{self} did not answer within {} minutes.", FUNCTION_SILENCE.as_mins()))
+            }
+            _ if took < SignedDuration::from_hours(2) => {
+                Finding::failed(format!("{self} did not end within {} minutes.", took.as_mins()))
+            }
+            _ => Finding::failed(format!("{self} did not end within {} hours.", took.as_hours())),
+        }
+    }
+}
+
+/// Whether `job` is still the one to hear for a rule: it was asked for since the windows beside it opened, or not twenty
+/// minutes ago, so that one that takes longer than a short window stays open is not asked again and again. Work that is
+/// under way goes on.
+pub fn is_current(job: &Job, opened: Timestamp, now: Timestamp) -> bool {
+    job.rule.as_ref().is_some_and(|rule| rule.asked_at >= opened)
+        || now < job.created_at + FUNCTION_SILENCE
+        || (job.machine.is_some() && !job.status.is_ended())
+}
+
+/// What a rule finds that has to ask once more.
+pub fn judge_unasked(who: &Consulted, asked: u32, now: Timestamp) -> Finding {
     if asked >= ASKED_MAX {
         let why = "never answered while the deployment window was open";
-        return Finding::failed(format!("Function {function} was asked {asked} times and {why}."));
+        return Finding::failed(format!("{who} was asked {asked} times and {why}."));
     }
-    judge_function(function, None, now)
+    judge_answer(who, None, now)
 }
 
-/// Judges what a function answered to its `job`; without one it is about to be asked.
-pub fn judge_function(function: &str, job: Option<&Job>, now: Timestamp) -> Finding {
+/// Judges what was answered to the `job` of a rule; without one, it is about to be asked for.
+pub fn judge_answer(who: &Consulted, job: Option<&Job>, now: Timestamp) -> Finding {
     let Some((job, rule)) = job.and_then(|job| Some((job, job.rule.as_deref()?))) else {
-        return Finding::pending(now + FUNCTION_SILENCE, format!("Function {function} is about to be asked."));
+        return Finding::pending(who.heard_until(now, now), format!("{who} is about to be asked."));
     };
-    let (code, text) =
-        rule.answer.as_ref().map_or((None, None), |answer| (answer.error_code.as_deref(), answer.text.as_deref()));
-    let says = |default: &str| text.map_or_else(|| format!("Function {function} {default}."), str::to_owned);
-    let silent = || {
-        Finding::failed(format!("Function {function} did not answer within {} minutes.", FUNCTION_SILENCE.as_mins()))
-    };
-    match (job.status, code) {
+    let text = rule.answer.as_ref().and_then(|answer| answer.text.as_deref());
+    let says = |default: &str| text.map_or_else(|| format!("{who} {default}."), str::to_owned);
+    match (job.status, rule.answer.as_ref().and_then(RuleAnswer::error_type)) {
         (JobStatus::Succeeded, _) => Finding::succeeded(says("agreed")),
-        (JobStatus::Failed, Some("PermissionError")) => Finding::errored("PermissionError", says("may not be invoked")),
-        (JobStatus::Failed, Some(_)) => Finding::errored("ConfigurationError", says("cannot be invoked")),
+        (JobStatus::Failed | JobStatus::TimedOut, Some(code)) => Finding::errored(code, says("cannot be asked")),
         (JobStatus::Failed, None) => Finding::failed(says("refused")),
-        (JobStatus::TimedOut, _) => silent(),
+        (JobStatus::TimedOut, None) => who.late(rule.asked_at, job.created_at),
         (JobStatus::Created | JobStatus::Queued | JobStatus::Dispatched | JobStatus::InProgress, _) => {
-            let in_all = rule.asked_at + FUNCTION_TIME_MAX;
-            let until = (job.created_at + FUNCTION_SILENCE).min(in_all);
-            if now < until {
-                Finding::pending(until, format!("Function {function} was asked. It has until {until} to answer."))
-            } else if until == in_all {
-                Finding::failed(format!(
-                    "Function {function} did not end within {} hours.",
-                    FUNCTION_TIME_MAX.as_hours()
-                ))
-            } else {
-                silent()
-            }
+            judge_open(who, job, rule, now)
         }
+    }
+}
+
+fn judge_open(who: &Consulted, job: &Job, rule: &RuleJob, now: Timestamp) -> Finding {
+    let until = who.heard_until(rule.asked_at, job.created_at);
+    match who {
+        _ if now >= until => who.late(rule.asked_at, job.created_at),
+        Consulted::Function(_) => Finding::pending(until, format!("{who} was asked. It has until {until} to answer.")),
+        Consulted::Machine(_) => Finding::pending(until, format!("{who} is at work. It has until {until}.")),
+    }
+}
+
+impl RuleAnswer {
+    /// Why nothing was found out; absent where the answer is what was found.
+    fn error_type(&self) -> Option<&'static str> {
+        self.error_code.as_deref().map(|code| failure_type(code, "")).filter(|code| *code != "JobFailed")
     }
 }

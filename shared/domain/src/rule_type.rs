@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::{ConditionKind, RuleTypeId};
+use crate::{FailureConditions, RuleTypeId};
 
 /// What is known of a rule type. Its category is `Rule`, its owner `AWS`, its version `1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +17,19 @@ pub struct RuleTypeInfo {
     pub inputs: RangeInclusive<usize>,
     /// Whether it may decide that a stage is skipped.
     pub may_skip: bool,
-    /// Whether it is evaluated; otherwise a condition may hold such a rule, which is Errored.
-    is_run: bool,
+    /// Who finds out for it.
+    finds: Finds,
+}
+
+/// Who finds out what a rule demands to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finds {
+    /// A look tells at once.
+    Look,
+    /// A Lambda function, which answers later.
+    Function,
+    /// The state machine of a provider, which works on it and reports.
+    Machine,
 }
 
 /// Every rule type.
@@ -30,7 +41,7 @@ pub const RULE_TYPES: &[RuleTypeInfo] = &[
         optional_keys: &["AlarmStates", "WaitTime", "Watch"],
         inputs: 0..=0,
         may_skip: false,
-        is_run: true,
+        finds: Finds::Look,
     },
     RuleTypeInfo {
         provider: "CodeBuild",
@@ -38,7 +49,7 @@ pub const RULE_TYPES: &[RuleTypeInfo] = &[
         optional_keys: &["BatchEnabled", "CombineArtifacts", "EnvironmentVariables", "PrimarySource"],
         inputs: 0..=5,
         may_skip: false,
-        is_run: false,
+        finds: Finds::Machine,
     },
     RuleTypeInfo {
         provider: COMMANDS,
@@ -46,7 +57,7 @@ pub const RULE_TYPES: &[RuleTypeInfo] = &[
         optional_keys: &[],
         inputs: 0..=10,
         may_skip: false,
-        is_run: false,
+        finds: Finds::Machine,
     },
     RuleTypeInfo {
         provider: "DeploymentWindow",
@@ -54,15 +65,15 @@ pub const RULE_TYPES: &[RuleTypeInfo] = &[
         optional_keys: &["TimeZone"],
         inputs: 0..=0,
         may_skip: false,
-        is_run: true,
+        finds: Finds::Look,
     },
     RuleTypeInfo {
-        provider: FUNCTION,
+        provider: "LambdaInvoke",
         required_keys: &["FunctionName"],
         optional_keys: &["UserParameters"],
         inputs: 0..=5,
         may_skip: true,
-        is_run: true,
+        finds: Finds::Function,
     },
     RuleTypeInfo {
         provider: "VariableCheck",
@@ -70,23 +81,34 @@ pub const RULE_TYPES: &[RuleTypeInfo] = &[
         optional_keys: &[],
         inputs: 0..=0,
         may_skip: true,
-        is_run: true,
+        finds: Finds::Look,
     },
 ];
 
 const COMMANDS: &str = "Commands";
-const FUNCTION: &str = "LambdaInvoke";
 
 impl RuleTypeInfo {
-    /// Whether it is evaluated in conditions of this kind. A failure is settled at one look, which cannot wait for a
-    /// function's answer.
-    pub fn is_run_in(&self, kind: ConditionKind) -> bool {
-        self.is_run && (kind != ConditionKind::OnFailure || self.provider != FUNCTION)
+    /// Whether somebody is asked for it, who answers later.
+    pub fn is_asked(&self) -> bool {
+        self.finds != Finds::Look
+    }
+
+    /// The provider whose state machine works on it; absent where none does.
+    pub fn machine(&self) -> Option<&'static str> {
+        (self.finds == Finds::Machine).then_some(self.provider)
     }
 
     /// Whether it runs the commands of its declaration.
     pub fn has_commands(&self) -> bool {
         self.provider == COMMANDS
+    }
+}
+
+impl FailureConditions {
+    /// Whether somebody is asked for one of its rules: then it takes more than one look.
+    pub fn is_asked(&self) -> bool {
+        let mut rules = self.conditions.iter().flat_map(|condition| &condition.rules);
+        rules.any(|rule| find_rule_type(&rule.rule_type_id).is_some_and(RuleTypeInfo::is_asked))
     }
 }
 

@@ -116,7 +116,7 @@ async fn judge_and_start<W: HasStore + HasObjects + HasMachines>(
     let arn = world.settings().webhook_arn(definition.name.as_str());
     let mut request = StartRequest {
         pipeline: definition.target_pipeline.clone(),
-        trigger: Trigger { trigger_type: TriggerType::Webhook, trigger_detail: Some(arn) },
+        trigger: Trigger { trigger_type: TriggerType::Webhook, trigger_detail: Some(arn), starter: None },
         cause: webhook.delivery_cause(delivery.id, delivery.body),
         order: None,
         pins: BTreeMap::new(),

@@ -49,8 +49,10 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
         let mut succeeded = succeeded(&runs);
         succeeded.extend(outcome.kept.iter().cloned());
         let rejected = approval_rejected(&runs);
-        let Decided { decision, condition, rules } =
-            decide(world, input, index, &view, &execution, (gate.as_ref(), rejected)).await?;
+        let Some(decided) = decide(world, input, index, &view, &execution, (gate.as_ref(), rejected)).await? else {
+            return Ok(FailureOutput::Evaluate);
+        };
+        let Decided { decision, condition, rules } = decided;
         let chosen = match decision {
             FailureDecision::Rollback => choose_target(world, &view, index, execution.id).await?,
             _ => Err(String::new()),
@@ -96,7 +98,8 @@ impl From<FailureDecision> for Decided {
     }
 }
 
-/// What to do about the failure: what the condition that failed says, else what `onFailure` asks for.
+/// What to do about the failure: what the condition that failed says, else what `onFailure` asks for. `None` where that
+/// has to be evaluated first.
 async fn decide<W: HasStore + HasObjects + HasAlarms>(
     world: &W,
     input: &FailureInput,
@@ -104,26 +107,30 @@ async fn decide<W: HasStore + HasObjects + HasAlarms>(
     view: &PipelineView,
     execution: &Execution,
     (gate, approval_rejected): (Option<&ConditionRun>, bool),
-) -> Result<Decided, EngineError> {
+) -> Result<Option<Decided>, EngineError> {
+    let at_once = |decision: FailureDecision| Ok(Some(decision.into()));
     if !view.lets_begin(execution) {
-        return Ok(FailureDecision::Stop("Nothing more is begun in this execution.".to_owned()).into());
+        return at_once(FailureDecision::Stop("Nothing more is begun in this execution.".to_owned()));
     }
     if input.condition == Some(ConditionKind::BeforeEntry) {
-        return Ok(FailureDecision::Stop("Nothing was deployed.".to_owned()).into());
+        return at_once(FailureDecision::Stop("Nothing was deployed.".to_owned()));
     }
     if execution.rollback.is_some() {
-        return Ok(decide_failure(None, execution, &index.name, false).into());
+        return at_once(decide_failure(None, execution, &index.name, false));
     }
     if gate_wants_rollback(input, gate, index) {
-        return Ok(roll_back(execution).into());
+        return at_once(roll_back(execution));
     }
     let conditions = failure_conditions(world, input, view, index, execution).await?;
+    if conditions.has_to_wait {
+        return Ok(None);
+    }
     let asked = conditions.asked.transpose();
     let decision = match asked {
         Err(not_met) => FailureDecision::Stop(not_met),
         Ok(asked) => decide_failure(asked.as_ref(), execution, &index.name, approval_rejected),
     };
-    Ok(Decided { decision, condition: conditions.run, rules: conditions.rules })
+    Ok(Some(Decided { decision, condition: conditions.run, rules: conditions.rules }))
 }
 
 /// A failed success condition with result ROLLBACK rolls back whatever `onFailure` says (spec 4.1). One that could not

@@ -8,6 +8,7 @@
 mod actions;
 mod alarms;
 mod approvals;
+mod chain;
 mod commit;
 mod condition;
 mod custom_types;
@@ -39,6 +40,7 @@ mod world;
 
 pub use actions::run_action;
 pub use approvals::{Approval, put_approval};
+pub use chain::{ActionClaim, start_from_action};
 pub use commit::{TRIES_MAX, commit};
 pub use condition::{evaluate_condition, look_at_conditions, override_condition};
 pub use custom_types::{catalogue, create_custom_type, delete_custom_type};

@@ -50,7 +50,8 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
     let stored = definitions::store(world, &declaration, 1).await?;
     let now = world.now();
     let index = PipelineIndex::new(&declaration, &catalogue, 1, stored.key, stored.digest, now);
-    let trigger = Trigger { trigger_type: TriggerType::CreatePipeline, trigger_detail: Some(caller.to_owned()) };
+    let trigger =
+        Trigger { trigger_type: TriggerType::CreatePipeline, trigger_detail: Some(caller.to_owned()), starter: None };
     let (mut writes, effects) = first_execution(world, &index, trigger).await?;
     writes.push(Write::Put(Row::Summary(summary(&index)), Precondition::None));
     writes.extend(bindings(&declaration).into_iter().map(|row| Write::Put(row, Precondition::None)));

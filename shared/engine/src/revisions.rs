@@ -106,8 +106,11 @@ async fn revision_request<W: HasObjects>(
         }
     }
     let pin = SourcePin { key: None, version_id: Some(put.revision.clone()) };
-    let trigger =
-        Trigger { trigger_type: TriggerType::PutActionRevision, trigger_detail: Some(put.action.to_string()) };
+    let trigger = Trigger {
+        trigger_type: TriggerType::PutActionRevision,
+        trigger_detail: Some(put.action.to_string()),
+        starter: None,
+    };
     Ok(StartRequest {
         pipeline: put.pipeline.clone(),
         trigger,

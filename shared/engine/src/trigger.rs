@@ -62,7 +62,7 @@ fn start_request(
     let rule = format!("arn:aws:events:{}:{}:rule/lastgood-s3-uploads", settings.region, settings.account);
     StartRequest {
         pipeline,
-        trigger: Trigger { trigger_type: TriggerType::CloudWatchEvent, trigger_detail: Some(rule) },
+        trigger: Trigger { trigger_type: TriggerType::CloudWatchEvent, trigger_detail: Some(rule), starter: None },
         cause: Some(upload_cause(&upload.bucket, &upload.key, version)),
         order: upload.sequencer.clone().map(|sequencer| CauseOrder { of: object, sequencer }),
         pins: actions.into_iter().map(|action| (action, pin.clone())).collect(),

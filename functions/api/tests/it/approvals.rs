@@ -121,6 +121,7 @@ async fn an_approval_that_nobody_answers_is_a_failed_action_whose_token_is_over(
         generation: Generation(1),
         attempt: 1,
         action: waiting["actionName"].as_str().unwrap().parse().unwrap(),
+        rule: None,
         token: None,
         report: None,
         file: None,

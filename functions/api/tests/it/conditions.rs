@@ -256,6 +256,7 @@ async fn settle(bench: &Bench, prod: &Prod, condition: ConditionKind) {
         stage: "Prod".parse().unwrap(),
         generation: prod.generation,
         attempt: 1,
+        evaluated: Some(false),
         condition: Some(condition),
     };
     assert_eq!(engine::evaluate_failure(&bench.world, &input).await.unwrap(), FailureOutput::End);

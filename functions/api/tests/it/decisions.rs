@@ -38,6 +38,7 @@ async fn fail(bench: &Bench, execution: ExecutionId) {
         stage: report.stage,
         generation: report.generation,
         attempt: 1,
+        evaluated: Some(false),
         condition: None,
     };
     engine::evaluate_failure(&bench.world, &input).await.unwrap();

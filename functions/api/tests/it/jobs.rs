@@ -65,6 +65,7 @@ async fn an_answer_reaches_every_token_that_waits_for_it() {
             generation: report.generation,
             attempt: 1,
             action: "Check".parse().unwrap(),
+            rule: None,
             token: Some(token.to_owned()),
             report: None,
             file: None,
@@ -93,6 +94,7 @@ async fn an_action_that_expired_before_it_began_begins_no_more() {
         // Nobody has begun this one.
         attempt: 2,
         action: "Check".parse().unwrap(),
+        rule: None,
         token: token.map(str::to_owned),
         report: None,
         file: None,

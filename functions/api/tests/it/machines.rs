@@ -54,6 +54,7 @@ impl Building {
             generation: self.stage.generation,
             attempt: 1,
             action: "Check".parse().unwrap(),
+            rule: None,
             token: None,
             report,
             file: None,
@@ -151,8 +152,8 @@ async fn the_machine_gets_what_it_needs_under_the_id_of_the_run() {
         |of: &Value| json!({"name": of["name"], "bucket": of["s3location"]["bucket"], "key": of["s3location"]["key"]});
     let expected = json!({
         "operation": "Run", "pipeline": "shop", "executionId": building.execution, "stage": "Prod",
-        "generation": building.stage.generation, "attempt": 1, "action": "Check", "actionExecutionId": name,
-        "configuration": {"ProjectName": "shop-green"},
+        "generation": building.stage.generation, "attempt": 1, "action": "Check", "rule": null, "actionExecutionId": name,
+        "configuration": {"ProjectName": "shop-green"}, "script": null,
         "inputs": [artifact(&run["input"]["inputArtifacts"][0])],
         "outputs": [artifact(&run["output"]["outputArtifacts"][0])],
         "kmsKey": null, "roleArn": "arn:aws:iam::111122223333:role/pipeline", "region": "eu-west-1",

@@ -16,6 +16,7 @@ mod fuzz;
 mod holds;
 mod jobs;
 mod listings;
+mod machine_rules;
 mod machines;
 mod models;
 mod objects;

@@ -4,7 +4,7 @@ use api::{ApiEvent, Authorizer, Iam};
 use engine::EngineError;
 use serde_json::{Value, json};
 
-use crate::world::{ANA, Bench, event, id, json_call, shop};
+use crate::world::{ANA, Bench, NOBODY, event, id, json_call, shop};
 
 #[tokio::test]
 async fn whatever_is_not_the_protocol_is_told_what_lives_here() {
@@ -84,11 +84,32 @@ async fn the_trigger_names_the_caller() {
 
     let oncall = "arn:aws:sts::111122223333:assumed-role/oncall/ana";
     let mut call = json_call("StartPipelineExecution", json!({"name": "shop"}).to_string());
-    call.request_context.authorizer = Some(Authorizer { iam: Some(Iam { user_arn: Some(oncall.to_owned()) }) });
+    call.request_context.authorizer =
+        Some(Authorizer { iam: Some(Iam { user_arn: Some(oncall.to_owned()) }), action: None });
     let started: Value = serde_json::from_str(&bench.send(call).await.body).unwrap();
     let get = json!({"pipelineName": "shop", "pipelineExecutionId": id(&started["pipelineExecutionId"])});
     let trigger = bench.ok("GetPipelineExecution", get).await["pipelineExecution"]["trigger"].clone();
     assert_eq!(trigger, json!({"triggerType": "StartPipelineExecution", "triggerDetail": oncall}));
+}
+
+#[tokio::test]
+async fn an_action_that_does_not_run_starts_nothing() {
+    let bench = Bench::new().await;
+    bench.ok("CreatePipeline", json!({"pipeline": shop()})).await;
+    let execution = bench.newest().await;
+    bench.drive(execution, None).await;
+    // It runs, and is of another type: what it says of itself is looked up.
+    let run = bench.run_of(execution).await;
+    for claimed in [run["actionExecutionId"].clone(), json!(NOBODY)] {
+        let mut call = json_call("StartPipelineExecution", json!({"name": "shop"}).to_string());
+        let asking = json!({"pipeline": "shop", "executionId": execution, "actionExecutionId": claimed});
+        call.request_context.authorizer = Some(serde_json::from_value(json!({"action": asking})).unwrap());
+        let reply = bench.send(call).await;
+        let body: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!((reply.status_code, &body["__type"]), (400, &json!("ValidationException")), "{body}");
+        assert!(body["message"].as_str().unwrap().starts_with("No running action"), "{body}");
+    }
+    assert_eq!(bench.newest().await, execution);
 }
 
 #[tokio::test]

@@ -208,6 +208,7 @@ async fn a_job_that_nobody_answers_times_out_after_a_day() {
         generation: report.generation,
         attempt: 1,
         action: action.name.clone(),
+        rule: None,
         token: None,
         report: None,
         file: None,

@@ -175,6 +175,7 @@ impl Bench {
                 generation,
                 attempt,
                 action: step.name,
+                rule: None,
                 token: Some(self.token()),
                 report: None,
                 file: None,

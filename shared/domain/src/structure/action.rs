@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{StructureError, StructureErrorKind, configuration, first_duplicate};
-use crate::{ActionDeclaration, ActionTypeInfo, Catalogue, PipelineType, StageDeclaration};
+use crate::{ActionDeclaration, ActionTypeInfo, Catalogue, PipelineDeclaration, PipelineType, StageDeclaration};
 
 use StructureErrorKind::{InvalidActionDeclaration, InvalidBlockerDeclaration, Validation};
 
@@ -60,6 +60,22 @@ fn check_type(info: &ActionTypeInfo, pipeline_type: PipelineType) -> Result<(), 
     InvalidActionDeclaration.unless(!info.v2_only || pipeline_type == PipelineType::V2, || {
         format!("{} Action can only be used with V2 pipelines.", info.id.provider)
     })
+}
+
+/// A pipeline cannot wait for itself. Our wording.
+pub(super) fn check_starts(declaration: &PipelineDeclaration) -> Result<(), StructureError> {
+    let starts_itself = |action: &&ActionDeclaration| {
+        let id = &action.action_type_id;
+        let is_start = [&id.category, &id.owner, &id.provider].map(String::as_str) == ["Invoke", "AWS", "CodePipeline"];
+        is_start && action.configuration.get("PipelineName").is_some_and(|name| *name == declaration.name.as_str())
+    };
+    match declaration.stages.iter().flat_map(|stage| &stage.actions).find(starts_itself) {
+        None => Ok(()),
+        Some(action) => Err(InvalidActionDeclaration.error(format!(
+            "Action '{}' starts its own pipeline, which would wait for its own end. Name another in PipelineName",
+            action.name
+        ))),
+    }
 }
 
 fn check_count(

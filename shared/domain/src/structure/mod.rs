@@ -87,6 +87,7 @@ pub fn validate_structure(
     for stage in &declaration.stages {
         action::check_stage(stage, declaration.pipeline_type, catalogue, region)?;
     }
+    action::check_starts(declaration)?;
     let flow = Flow::new(declaration)?;
     flow.check_actions(declaration)?;
     for (index, stage) in declaration.stages.iter().enumerate() {

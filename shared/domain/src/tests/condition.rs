@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::{at, id, stage};
 use crate::{
     ActionStatus, AlarmChange, AlarmDemand, AlarmState, ConditionAnswer, ConditionIndex, ConditionKind, ConditionOrder,
-    ConditionRun, ConditionStatus, ExecutionMode, Finding, Generation, Job, Occupant, Override, RuleVerdict,
-    StageState, check_overridable, is_current, judge_alarm, judge_function, judge_unasked, judge_window,
+    ConditionRun, ConditionStatus, Consulted, ExecutionMode, Finding, Generation, Job, Occupant, Override, RuleVerdict,
+    StageState, check_overridable, is_current, judge_alarm, judge_answer, judge_unasked, judge_window,
 };
 
 use ConditionKind::{BeforeEntry, OnFailure, OnSuccess};
@@ -87,6 +87,10 @@ fn an_alarm_is_put_off_until_the_window_opens_unless_it_is_good_or_cannot_tell()
     }
 }
 
+fn smoke() -> Consulted {
+    Consulted::Function("smoke".to_owned())
+}
+
 fn asked(asked_at: i64, created_at: i64, status: &str, answer: serde_json::Value) -> Job {
     serde_json::from_value(serde_json::json!({
         "id": uuid::Uuid::nil(), "run": uuid::Uuid::nil(), "pipeline": "shop", "execution": uuid::Uuid::nil(),
@@ -115,9 +119,36 @@ fn a_function_is_heard_for_twenty_minutes_each_time_and_a_day_in_all() {
         (asked(0, 0, "Failed", code("ConfigurationError")), 1, Errored("ConfigurationError")),
         (asked(0, 0, "TimedOut", none.clone()), 1, Failed),
     ] {
-        assert_eq!(judge_function("smoke", Some(&job), at(now)).verdict, expected, "{:?} at {now}", job.status);
+        assert_eq!(judge_answer(&smoke(), Some(&job), at(now)).verdict, expected, "{:?} at {now}", job.status);
     }
-    assert_eq!(judge_function("smoke", None, at(5)).verdict, Pending(at(1_205)));
+    assert_eq!(judge_answer(&smoke(), None, at(5)).verdict, Pending(at(1_205)));
+}
+
+#[test]
+fn work_of_a_provider_has_its_time_and_goes_on_when_a_window_closes() {
+    use RuleVerdict::{Errored, Failed, Pending, Succeeded};
+    let none = serde_json::Value::Null;
+    let (build, commands) = (Consulted::Machine("CodeBuild"), Consulted::Machine("Commands"));
+    let machine = |status: &str, answer| Job { machine: Some("any".to_owned()), ..asked(0, 0, status, answer) };
+    let code = |code: &str| serde_json::json!({"errorCode": code, "text": "why"});
+    for (who, job, now, expected) in [
+        (&commands, machine("Created", none.clone()), 3_299, Pending(at(3_300))),
+        (&commands, machine("Created", none.clone()), 3_300, Failed),
+        (&build, machine("Created", none.clone()), 3_300, Pending(at(36 * 3_600))),
+        (&build, machine("Created", none.clone()), 36 * 3_600, Failed),
+        (&build, machine("Succeeded", none.clone()), 9_999, Succeeded),
+        (&build, machine("Failed", none.clone()), 1, Failed),
+        (&build, machine("Failed", code("SystemUnavailable")), 1, Errored("SystemUnavailable")),
+        (&build, machine("TimedOut", code("ConfigurationError")), 1, Errored("ConfigurationError")),
+        (&build, machine("TimedOut", code("JobFailed")), 1, Failed),
+    ] {
+        assert_eq!(judge_answer(who, Some(&job), at(now)).verdict, expected, "{who} {:?} at {now}", job.status);
+    }
+    let late = judge_answer(&commands, Some(&machine("Created", none.clone())), at(3_300)).text;
+    assert_eq!(late, "Commands did not end within 55 minutes.");
+    for (status, current) in [("Created", true), ("Succeeded", false)] {
+        assert_eq!(is_current(&machine(status, none.clone()), at(1), at(90_000)), current, "{status}");
+    }
 }
 
 #[test]
@@ -128,7 +159,7 @@ fn a_function_is_asked_anew_for_an_opening_but_not_at_once_and_not_for_ever() {
         assert_eq!(is_current(&job, at(opened), at(now)), current, "opened {opened}, now {now}");
     }
     for (times, is_asked) in [(0, true), (99, true), (100, false)] {
-        let found = judge_unasked("smoke", times, at(0));
+        let found = judge_unasked(&smoke(), times, at(0));
         assert_eq!(found.pending_until().is_some(), is_asked, "{times}: {found:?}");
     }
 }

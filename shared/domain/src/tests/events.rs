@@ -217,7 +217,11 @@ fn an_execution_whose_driver_died_has_failed() {
 }
 
 fn starting(phase: Phase) -> Changes {
-    let trigger = Trigger { trigger_type: TriggerType::StartPipelineExecution, trigger_detail: Some("ana".into()) };
+    let trigger = Trigger {
+        trigger_type: TriggerType::StartPipelineExecution,
+        trigger_detail: Some("ana".into()),
+        starter: None,
+    };
     let row = Execution { phase, trigger, ..execution(7, SUPERSEDED) };
     Changes { executions: BTreeMap::from([(row.id, row)]), ..Changes::default() }
 }

@@ -59,7 +59,7 @@ fn execution(n: u128, mode: ExecutionMode) -> Execution {
         pipeline_version: 1,
         execution_type: ExecutionType::Standard,
         mode,
-        trigger: Trigger { trigger_type: TriggerType::StartPipelineExecution, trigger_detail: None },
+        trigger: Trigger { trigger_type: TriggerType::StartPipelineExecution, trigger_detail: None, starter: None },
         started_at: at(0),
         updated_at: at(0),
         phase: Phase::Starting,

@@ -95,7 +95,7 @@ impl GitEvent {
         if let Some(author) = &self.author {
             detail["author-display-name"] = escaped_prefix(author, AUTHOR_CHARS_MAX).into();
         }
-        Trigger { trigger_type: TriggerType::WebhookV2, trigger_detail: Some(detail.to_string()) }
+        Trigger { trigger_type: TriggerType::WebhookV2, trigger_detail: Some(detail.to_string()), starter: None }
     }
 
     /// What the Source action shall take.

@@ -219,7 +219,7 @@ fn an_event_tells_what_started_the_execution_and_what_to_take() {
         (MERGED, "pull-request-id", "17", "7d2f90a1c4e86b3759d0f1a2b3c4d5e6f7089abc", "ana-lind"),
     ] {
         let event = GitEvent::read(&payload(text)).unwrap();
-        let Trigger { trigger_type, trigger_detail } = event.trigger();
+        let Trigger { trigger_type, trigger_detail, .. } = event.trigger();
         assert_eq!(trigger_type, TriggerType::WebhookV2);
         let mut expected = json!({"provider-type": "GitHub", "full-repository-name": "harbour-books/shop",
             "commit-id": commit, "author-display-name": author});

@@ -6,7 +6,10 @@
 //! So whoever abandons a run before that report has nothing to stop, and whoever does it after knows what to stop.
 
 use contract::{ActionInput, ActionOutput, ActionReport, ArtifactAt, ProviderInput, ProviderOperation, ReportedError};
-use domain::{ActionRun, ActionStatus, ArtifactLocation, Changes, Job, JobEvent, failure_type};
+use domain::{
+    ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes, Job, JobEvent, RuleAnswer, RuleJobId,
+    failure_type,
+};
 use futures::future::BoxFuture;
 use serde_json::json;
 use uuid::Uuid;
@@ -17,14 +20,15 @@ use super::{
     start::run_id,
 };
 use crate::{
-    EngineError, HasMachines, HasObjects, HasStore,
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
     commit::{store, until_stored},
-    jobs::{OUTPUT_VARIABLES_BYTES_MAX, open_job},
+    condition::{give_up_for_rule, report_for_rule},
+    jobs::{OUTPUT_VARIABLES_BYTES_MAX, load_run_of, open_job},
     ports::{CloudError, Machine, MachineStatus, Machines, ObjectAt, Store},
     s3_deploy::{NotRead, read_file},
 };
 
-/// A job that the state machine of a provider does, and its run.
+/// A job that the state machine of a provider does, and its run; for a rule of a condition, what stands for one.
 struct Driven {
     job: Job,
     run: ActionRun,
@@ -36,13 +40,19 @@ impl Driven {
     async fn load<W: HasStore>(world: &W, id: Uuid) -> Result<Option<Self>, EngineError> {
         let Some(job) = world.store().load_job(id).await? else { return Ok(None) };
         let Some(provider) = job.machine.clone() else { return Ok(None) };
-        let run = world.store().load_action_run(&job.pipeline, job.execution, job.run).await?;
+        let run = load_run_of(world, &job).await?;
         Ok(run.map(|run| Self { job, run, provider }))
     }
 
-    /// Name of the execution that does the work: a run has one, so starting it again is starting it once.
+    /// What the work is known by: a run has one job for a machine, so starting it again is starting it once. A rule may
+    /// ask again, by another job.
+    fn id(&self) -> Uuid {
+        if self.job.rule.is_some() { self.job.id } else { self.run.id.0 }
+    }
+
+    /// Name of the execution that does the work.
     fn name(&self) -> String {
-        self.run.id.to_string()
+        self.id().to_string()
     }
 
     fn input<W: HasStore>(&self, world: &W, operation: ProviderOperation, attempt: u32) -> ProviderInput {
@@ -60,8 +70,10 @@ impl Driven {
             generation: run.generation,
             attempt,
             action: run.action.clone(),
-            action_execution_id: run.id,
+            rule: job.rule.is_some().then_some(RuleJobId(job.id)),
+            action_execution_id: ActionExecutionId(self.id()),
             configuration: run.resolved_configuration.clone(),
+            script: job.script.as_deref().cloned(),
             inputs: run.inputs.iter().map(at).collect(),
             outputs: run.outputs.iter().map(at).collect(),
             kms_key: job.kms_key.clone(),
@@ -72,8 +84,14 @@ impl Driven {
         }
     }
 
-    /// Ends the run as failed. What its provider may still be doing is stopped.
+    /// Ends the run as failed. What its provider may still be doing is stopped. A rule finds it at the next look.
     async fn fail<W: HasStore + HasMachines>(&self, world: &W, code: &str, message: String) -> Result<(), EngineError> {
+        if self.job.rule.is_some() {
+            // What the rule demands is not known to be otherwise: it could not tell.
+            let code = if code == "JobFailed" { "SystemUnavailable" } else { code };
+            let answer = RuleAnswer { error_code: Some(code.to_owned()), text: Some(message) };
+            return give_up_for_rule(world, self.job.id, answer).await;
+        }
         let finished = Finished { job: Some((self.job.id, JobEvent::TimeOut)), ..Finished::failed(code, message) };
         finish(world, &RunKey::from(&self.run), &finished).await.map(drop)
     }
@@ -162,13 +180,17 @@ pub(crate) async fn stop<W: HasStore + HasMachines>(world: &W, job: Uuid) -> Res
 ///
 /// # Errors
 /// [`EngineError::Contended`] and [`EngineError::Unavailable`]: say it again. `InvalidInput`: no machine works on it.
-pub(crate) async fn report<W: HasStore + HasMachines>(
+pub(crate) async fn report<W: HasStore + HasMachines + HasObjects + HasAlarms>(
     world: &W,
     input: &ActionInput,
 ) -> Result<ActionStatus, EngineError> {
     let Some(report) = &input.report else {
         return Err(EngineError::refused("InvalidInput", "A report says how the work stands."));
     };
+    if let Some(RuleJobId(job)) = input.rule {
+        let failure = failure_of(report);
+        return report_for_rule(world, job, report, failure).await;
+    }
     let run = world.store().load_action_run(&input.pipeline, input.execution_id, run_id(input)).await?;
     let Some(run) = run else { return Ok(ActionStatus::Abandoned) };
     if let Some(status) = ended(&run) {
@@ -227,19 +249,23 @@ fn finished_by(report: &ActionReport, job: &Job) -> Finished {
     };
     let variables = report.output_variables.clone().unwrap_or_default();
     let size: usize = variables.iter().map(|(key, value)| key.len() + value.len()).sum();
-    let failure = match (&report.error, report.status) {
-        (Some(error), _) => Some(describe(&error.code, &error.message)),
-        (None, ActionStatus::Succeeded) if size > OUTPUT_VARIABLES_BYTES_MAX => Some((
-            "JobFailed".to_owned(),
-            format!("The output variables take {size} bytes, at most {OUTPUT_VARIABLES_BYTES_MAX} are allowed."),
-        )),
-        (None, ActionStatus::Succeeded) => None,
-        (None, _) => Some(describe("JobFailed", report.summary.as_deref().unwrap_or("The work failed."))),
-    };
+    let failure = failure_of(report).or_else(|| {
+        let why = format!("The output variables take {size} bytes, at most {OUTPUT_VARIABLES_BYTES_MAX} are allowed.");
+        (size > OUTPUT_VARIABLES_BYTES_MAX).then(|| ("JobFailed".to_owned(), why))
+    });
     if failure.is_some() {
         return Finished { failure, job: Some((job.id, JobEvent::Fail)), ..known };
     }
     Finished { variables, made_artifacts: true, job: Some((job.id, JobEvent::Succeed)), ..known }
+}
+
+/// Failure type and text of a report; `None` where the work went well.
+fn failure_of(report: &ActionReport) -> Option<(String, String)> {
+    match (&report.error, report.status) {
+        (Some(error), _) => Some(describe(&error.code, &error.message)),
+        (None, ActionStatus::Succeeded) => None,
+        (None, _) => Some(describe("JobFailed", report.summary.as_deref().unwrap_or("The work failed."))),
+    }
 }
 
 /// An error as CodePipeline has it. The name that Step Functions gave is kept in the text.

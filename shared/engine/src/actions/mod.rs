@@ -17,7 +17,7 @@ pub(crate) use machine::{look_after, start as start_machine, stop as stop_machin
 pub(crate) use start::Underway;
 
 use crate::{
-    EngineError, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
+    EngineError, HasAlarms, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
     commit::perform_on_machines, jobs, outbox::Untold, ports::Store,
 };
 
@@ -29,11 +29,14 @@ use crate::{
 /// # Errors
 /// [`EngineError::Unfinished`]: ask again at once. [`EngineError::Contended`] and [`EngineError::Unavailable`]: ask
 /// again later. An action that fails is no error: the output says so.
-pub async fn run_action<W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifications + HasRoles>(
+pub async fn run_action<W>(
     world: &W,
     input: &ActionInput,
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
-) -> Result<ActionOutput, EngineError> {
+) -> Result<ActionOutput, EngineError>
+where
+    W: HasStore + HasObjects + HasAlarms + HasMachines + HasFunctions + HasNotifications + HasRoles,
+{
     let status = match (input.operation, &input.token) {
         (ActionOperation::Run, Some(token)) => run(world, input, token, out_of_time).await?,
         (ActionOperation::Run, None) => {

@@ -85,6 +85,11 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
         Ok(configuration) => configuration,
         Err(error) => return Ok(Finished::failed("ConfigurationError", error.to_string())),
     };
+    if configuration.bucket == world.settings().bucket {
+        let why =
+            format!("Bucket '{}' holds Lastgood's own pipeline definitions. Deploy to another.", configuration.bucket);
+        return Ok(Finished::failed("ConfigurationError", why));
+    }
     let request = DeployRequest {
         artifact: ObjectAt::new(&artifact.bucket, &artifact.key),
         artifact_version: None,

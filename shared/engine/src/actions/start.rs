@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use contract::ActionInput;
 use domain::{
     ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ActionTypeInfo, ActionTypeUrls, ArtifactLocation,
-    Catalogue, Changes, Execution, ExecutionMode, JobQueue, PipelineDeclaration, PipelineView, Scope, action_kind,
-    action_machine, check_queryable_value, derived_uuid, resolve_configuration,
+    Catalogue, Changes, Execution, ExecutionMode, JobQueue, PipelineDeclaration, PipelineView, ResolveError, Scope,
+    Script, action_kind, action_machine, check_queryable_value, derived_uuid, resolve_configuration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +26,8 @@ pub(crate) struct Underway {
     pub(crate) run: ActionRun,
     pub(crate) execution: Execution,
     pub(crate) kms_key: Option<String>,
+    /// The commands it runs, where it does.
+    pub(crate) script: Option<Script>,
     /// When it fails if nobody has finished it.
     pub(crate) expires: Timestamp,
 }
@@ -83,7 +85,9 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
                 let index = view.index.stage(&input.stage).and_then(|(_, stage)| stage.action(&input.action));
                 let patience = SignedDuration::from_secs(index.map_or(0, |index| index.timeout_seconds.into()));
                 let expires = run.started_at + patience;
-                Begun::Running(Box::new(Underway { run, execution, kms_key, expires }))
+                // Its run was prepared with the same values, so what could be resolved then can be now.
+                let script = script_of(action, &execution).map_err(|error| EngineError::Broken(error.to_string()))?;
+                Begun::Running(Box::new(Underway { run, execution, kms_key, script, expires }))
             }
         };
         Ok((begun, untold))
@@ -224,6 +228,7 @@ fn prepare(
     let scope = Scope { execution_id: &execution_id, variables: &execution.variables, outputs: &execution.outputs };
     run.resolved_configuration =
         resolve_configuration(&action.configuration, &scope).map_err(|error| error.to_string())?;
+    script_of(action, execution).map_err(|error| error.to_string())?;
     for artifact in &action.input_artifacts {
         let Some(at) = execution.artifacts.get(&artifact.name) else {
             return Err(format!("Input artifact '{}' does not exist in this execution.", artifact.name));
@@ -239,6 +244,12 @@ fn prepare(
         enqueue(run, info)?;
     }
     Ok(())
+}
+
+fn script_of(action: &ActionDeclaration, execution: &Execution) -> Result<Option<Script>, ResolveError> {
+    let execution_id = execution.id.to_string();
+    let scope = Scope { execution_id: &execution_id, variables: &execution.variables, outputs: &execution.outputs };
+    Script::of_action(action, &scope)
 }
 
 /// Where job workers will find the jobs of a custom action, and the links of its type.

@@ -1,10 +1,11 @@
-//! Functions that are asked for a rule (LambdaInvoke): each by a job, which it answers like that of an action (spec 6.3).
+//! Who is asked for a rule: a function (LambdaInvoke), which answers its job like that of an action (spec 6.3), or a
+//! provider (CodeBuild, Commands), whose state machine reports.
 //!
 //! The job's row is the truth about what was answered; looking at the condition reads it there.
 
 use domain::{
-    ActionExecutionId, Changes, ConditionRun, Effect, ExecutionMode, Job, JobEvent, JobStatus, PipelineDeclaration,
-    RuleAnswer, RuleJob, RuleState, Tokens, derived_uuid, judge_function,
+    ActionExecutionId, Changes, ConditionRun, Consulted, Effect, ExecutionMode, Job, JobEvent, JobStatus,
+    PipelineDeclaration, RuleAnswer, RuleJob, RuleState, Tokens, derived_uuid, judge_answer,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -18,11 +19,11 @@ use crate::{
     EngineError, HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
     commit::{reread, store, until_stored},
     jobs::{answerable, invoke_and_forget},
+    outbox::perform_and_forget,
     ports::Store,
 };
 
-/// Asks the functions that have to be asked now, unless the other rules have decided: the jobs to store with `run`, which
-/// names them.
+/// Asks whoever has to be asked now, unless the other rules have decided: the jobs to store with `run`, which names them.
 pub(super) fn ask<W: HasBasics>(
     world: &W,
     run: &mut ConditionRun,
@@ -38,7 +39,7 @@ pub(super) fn ask<W: HasBasics>(
     let kms_key = store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone());
     let mut jobs = Vec::new();
     for (at, one) in examined.iter_mut().enumerate().filter(|(_, one)| one.to_ask) {
-        let (Some(function), Some(rule)) = (one.function.clone(), one.rule) else { continue };
+        let (Some(who), Some(rule)) = (one.consulted.clone(), one.rule) else { continue };
         let asked = RuleJob {
             kind: run.kind,
             attempt: run.attempt,
@@ -46,19 +47,27 @@ pub(super) fn ask<W: HasBasics>(
             configuration: one.configuration.clone(),
             inputs: one.inputs.clone(),
             asked_at: now,
+            external_id: None,
+            external_url: None,
             answer: None,
         };
-        let job = Job { kms_key: kms_key.clone(), ..new_job(run, &run.rules[at], &function, asked)? };
+        let script = one.script.clone().map(Box::new);
+        let job = Job { kms_key: kms_key.clone(), script, ..new_job(run, &run.rules[at], &who, asked)? };
         run.rules[at].job = Some(job.id);
         run.rules[at].asked += 1;
-        one.finding = judge_function(&function, Some(&job), now);
+        one.take_links(Some(&job));
+        one.finding = judge_answer(&who, Some(&job), now);
         one.limit(run, now);
         jobs.push(job);
     }
     Ok(jobs)
 }
 
-fn new_job(run: &ConditionRun, rule: &RuleState, function: &str, asked: RuleJob) -> Result<Job, EngineError> {
+fn new_job(run: &ConditionRun, rule: &RuleState, who: &Consulted, asked: RuleJob) -> Result<Job, EngineError> {
+    let (function, machine) = match who {
+        Consulted::Function(name) => (Some(name.clone()), None),
+        Consulted::Machine(provider) => (None, Some((*provider).to_owned())),
+    };
     let action = rule.name.parse().map_err(|_| EngineError::Broken(format!("a rule is called '{}'", rule.name)))?;
     Ok(Job {
         id: job_id(run.version, rule.id),
@@ -69,9 +78,10 @@ fn new_job(run: &ConditionRun, rule: &RuleState, function: &str, asked: RuleJob)
         action,
         generation: run.generation,
         token: Tokens::none(),
-        function: Some(function.to_owned()),
+        function,
         queue: None,
-        machine: None,
+        machine,
+        script: None,
         attempt: asked.attempt,
         kms_key: None,
         continuation: None,
@@ -82,6 +92,20 @@ fn new_job(run: &ConditionRun, rule: &RuleState, function: &str, asked: RuleJob)
         rule: Some(Box::new(asked)),
         version: 0,
     })
+}
+
+/// What has to be done for a job that was made.
+pub(super) fn effect_of(job: &Job) -> Effect {
+    if job.machine.is_some() { Effect::DriveAction { job: job.id } } else { Effect::InvokeJob { job: job.id } }
+}
+
+/// Does it.
+pub(super) async fn begin<W: HasStore + HasMachines + HasFunctions + HasRoles>(world: &W, job: &Job) {
+    let effect = effect_of(job);
+    invoke_and_forget(world, &effect).await;
+    if job.machine.is_some() {
+        perform_and_forget(world, &effect).await;
+    }
 }
 
 /// Rules count their jobs by the version of their condition's row, which each job changes once.
@@ -183,7 +207,7 @@ pub(crate) async fn is_asked_for<W: HasStore>(world: &W, job: &Job) -> Result<bo
 }
 
 /// The condition that waits for `job`, and changes that are stored only while it is its execution's to decide.
-async fn load_asked<W: HasStore>(world: &W, job: &Job) -> Result<(ConditionRun, Changes), EngineError> {
+pub(super) async fn load_asked<W: HasStore>(world: &W, job: &Job) -> Result<(ConditionRun, Changes), EngineError> {
     let view = world.store().load_pipeline(&job.pipeline).await?;
     let execution = world.store().load_execution(&job.pipeline, job.execution).await?;
     let mut changes = Changes::default();

@@ -3,6 +3,7 @@
 
 mod failure;
 mod functions;
+mod machines;
 mod open;
 mod overriding;
 mod rules;
@@ -16,12 +17,14 @@ use jiff::Timestamp;
 
 pub(crate) use failure::failure_conditions;
 pub(crate) use functions::{answer_for_rule, continue_for_rule, is_asked_for, succeed_for_rule, tell_condition};
+pub(crate) use machines::{give_up_for_rule, report_for_rule};
 pub use open::look_at_conditions;
 pub(crate) use open::{look_at_open_of, look_at_outdated, look_at_waiting};
 pub use overriding::override_condition;
 
 use self::{
-    functions::{ask, jobs_over},
+    functions::{ask, effect_of, jobs_over},
+    machines::stops,
     open::renewed_rules,
     rules::{Examined, examine, rule_runs},
 };
@@ -29,12 +32,12 @@ use crate::{
     EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, commit,
     commit::{perform_on_machines, until_stored},
     definitions::load_declaration,
-    jobs::invoke_and_forget,
     ports::Store,
 };
 
 /// Evaluates a condition for the stage's state machine: all its rules must succeed. What is decided is stored once; a
-/// wait is stored once, with the token that ends it. Functions are asked once somebody waits for their answer.
+/// wait is stored once, with the token that ends it. Functions and providers are asked once somebody waits for their
+/// answer.
 ///
 /// # Errors
 /// [`EngineError::Contended`] and [`EngineError::Unavailable`]: evaluate again later.
@@ -47,7 +50,7 @@ where
     let Looked { mut answer, jobs } = until_stored(async || look(world, &asked).await).await?;
     if !jobs.is_empty() {
         for job in jobs {
-            invoke_and_forget(world, &Effect::InvokeJob { job: job.id }).await;
+            functions::begin(world, &job).await;
         }
         // One that is not there is known at once.
         answer = until_stored(async || look(world, &asked).await).await?.answer;
@@ -84,7 +87,7 @@ enum By<'a> {
 struct Looked {
     /// How the condition stands.
     answer: ConditionOutput,
-    /// Jobs of functions that are to be invoked.
+    /// Jobs that are to be begun.
     jobs: Vec<Job>,
 }
 
@@ -141,7 +144,7 @@ async fn look<W: HasStore + HasObjects + HasAlarms + HasMachines>(
         if before.is_none() {
             overtake(world, stored.as_ref(), &mut changes).await?;
         }
-        changes.effects.extend(jobs.iter().map(|job| Effect::InvokeJob { job: job.id }));
+        changes.effects.extend(jobs.iter().map(effect_of));
         changes.jobs.extend(jobs.iter().cloned());
         commit(world, &view.index.name, changes).await?;
     }
@@ -200,6 +203,9 @@ pub(crate) async fn load_run<W: HasStore>(
 fn take_in(run: &mut ConditionRun, examined: &[Examined<'_>], now: Timestamp) -> Option<Timestamp> {
     for (rule, examined) in run.rules.iter_mut().zip(examined) {
         rule.entity_url.clone_from(&examined.entity_url);
+        rule.machine = examined.machine().map(str::to_owned);
+        rule.external_id.clone_from(&examined.external_id);
+        rule.external_url.clone_from(&examined.external_url);
     }
     run.alarms = examined.iter().filter_map(|examined| examined.alarm.clone()).collect();
     run.closed_until = rules::closed_until(examined);
@@ -247,6 +253,8 @@ async fn changes<W: HasStore>(
     by: By<'_>,
 ) -> Result<Changes, EngineError> {
     let mut changes = Changes { rules, jobs: jobs_over(world, before, &run).await?, ..Changes::default() };
+    let stops: Vec<Effect> = stops(&changes.jobs).collect();
+    changes.effects.extend(stops);
     if by == By::Other && !run.is_open() {
         let answer = |token: &str| Effect::AnswerCondition { token: token.to_owned(), answer: run.answer() };
         changes.effects.extend(run.token.iter().map(answer));

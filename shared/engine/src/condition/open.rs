@@ -6,12 +6,13 @@ use domain::{
     ActionStatus, ConditionRun, ConditionStatus, Effect, Execution, ExecutionId, LOST, PipelineView, RuleRun,
 };
 
-use super::{Asked, By, functions::jobs_over, load_run, look};
+use super::{Asked, By, functions::jobs_over, load_run, look, machines::stops};
 use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
     commit::{perform_on_machines, until_stored},
     error::FirstError,
-    ports::{PageRequest, Precondition, Row, Store, Write},
+    outbox::perform_and_forget,
+    ports::{PageRequest, PendingEffect, Precondition, Row, Store, Write},
 };
 
 /// Rows read at a time; also the most evaluations of one execution that are looked through for those of a condition.
@@ -187,6 +188,10 @@ async fn close_lost<W: HasStore + HasMachines>(
     }
     // Also of an evaluation whose row is another's by now: nobody else knows of them.
     let jobs = jobs_over(world, Some(before), &ended).await?;
+    let stops: Vec<Effect> = stops(&jobs).collect();
+    let since = world.now();
+    let pending = stops.iter().cloned().map(|effect| Row::Effect(PendingEffect { since, effect }));
+    writes.extend(pending.map(|row| Write::Put(row, Precondition::None)));
     writes.extend(jobs.into_iter().map(|job| {
         let version = job.version;
         Write::Put(Row::Job(job), Precondition::Version(version))
@@ -196,7 +201,11 @@ async fn close_lost<W: HasStore + HasMachines>(
         let rules = renewed_rules(world, &ended).await?;
         writes.extend(rules.into_iter().map(|run| Write::Put(Row::RuleRun(run), Precondition::None)));
     }
-    Ok(world.store().commit(writes).await?)
+    world.store().commit(writes).await?;
+    for stop in &stops {
+        perform_and_forget(world, stop).await;
+    }
+    Ok(())
 }
 
 /// The history of those rules of `run` that it shows as running, as they are now.

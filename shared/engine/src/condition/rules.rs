@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Execution, Finding,
-    PipelineDeclaration, RuleDeclaration, RuleRun, Scope, check_alarm_states, find_rule_type, is_current, judge_alarm,
-    judge_function, judge_unasked, judge_window, resolve_configuration, wait_minutes,
+    ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Consulted, Execution,
+    Finding, Job, PipelineDeclaration, RuleDeclaration, RuleRun, Scope, Script, check_alarm_states, find_rule_type,
+    is_current, judge_alarm, judge_answer, judge_unasked, judge_window, resolve_configuration, wait_minutes,
 };
 use jiff::Timestamp;
 
@@ -26,12 +26,18 @@ pub(super) struct Examined<'a> {
     pub(super) alarm: Option<String>,
     /// Whether it is a deployment window.
     is_window: bool,
-    /// The function it asks.
-    pub(super) function: Option<String>,
-    /// What that reads.
+    /// Who is asked for it.
+    pub(super) consulted: Option<Consulted>,
+    /// What they read.
     pub(super) inputs: BTreeMap<String, ArtifactLocation>,
-    /// Whether the function has to be asked now.
+    /// The commands they run, where these are their work.
+    pub(super) script: Option<Script>,
+    /// Whether they have to be asked now.
     pub(super) to_ask: bool,
+    /// Id of their work.
+    pub(super) external_id: Option<String>,
+    /// Where a person sees their work.
+    pub(super) external_url: Option<String>,
     /// What it found.
     pub(super) finding: Finding,
 }
@@ -68,17 +74,18 @@ pub(super) async fn examine<'a, W: HasAlarms + HasStore>(
                 one.finding = one.finding.clone().deferred_to(opens);
             }
         }
-        if let Some(function) = &one.function {
+        if let Some(who) = one.consulted.clone() {
             let job = match state.job {
                 Some(job) => world.store().load_job(job).await?.filter(|job| is_current(job, opened, now)),
                 None => None,
             };
             one.to_ask = job.is_none() && opens.is_none();
+            one.take_links(job.as_ref());
             one.finding = match (&job, opens) {
-                (Some(_), _) => judge_function(function, job.as_ref(), now),
-                (None, None) => judge_unasked(function, state.asked, now),
+                (Some(_), _) => judge_answer(&who, job.as_ref(), now),
+                (None, None) => judge_unasked(&who, state.asked, now),
                 (None, Some(opens)) => {
-                    Finding::pending(opens, format!("Function {function} is asked when the deployment window opens."))
+                    Finding::pending(opens, format!("{who} is asked when the deployment window opens."))
                 }
             };
         }
@@ -88,6 +95,21 @@ pub(super) async fn examine<'a, W: HasAlarms + HasStore>(
 }
 
 impl Examined<'_> {
+    /// The provider whose state machine is asked.
+    pub(super) fn machine(&self) -> Option<&'static str> {
+        match self.consulted {
+            Some(Consulted::Machine(provider)) => Some(provider),
+            _ => None,
+        }
+    }
+
+    /// Takes the links to the work from the job that asks for it.
+    pub(super) fn take_links(&mut self, job: Option<&Job>) {
+        let rule = job.and_then(|job| job.rule.as_deref());
+        self.external_id = rule.and_then(|rule| rule.external_id.clone());
+        self.external_url = rule.and_then(|rule| rule.external_url.clone());
+    }
+
     /// Holds its finding to the time the rule may take.
     pub(super) fn limit(&mut self, run: &ConditionRun, now: Timestamp) {
         let timeout = self.rule.and_then(|rule| rule.timeout_in_minutes);
@@ -128,9 +150,12 @@ fn open<'a, W: HasBasics>(
         entity_url: None,
         alarm: None,
         is_window: false,
-        function: None,
+        consulted: None,
         inputs: BTreeMap::new(),
+        script: None,
         to_ask: false,
+        external_id: None,
+        external_url: None,
         finding,
     };
     let unusable = |why: String| found(Finding::errored("ConfigurationError", why));
@@ -145,11 +170,26 @@ fn open<'a, W: HasBasics>(
     };
     let setting = |key: &str| configuration.get(key).map(String::as_str).unwrap_or_default();
     let provider = declared.rule_type_id.provider.as_str();
-    if !find_rule_type(&declared.rule_type_id).is_some_and(|info| info.is_run_in(kind)) {
-        let condition = kind.as_str();
-        let why =
-            format!("Rules of type {provider} are not run in a {condition} condition by this version of Lastgood.");
-        return Examined { configuration, ..unusable(why) };
+    let Some(info) = find_rule_type(&declared.rule_type_id) else {
+        return unusable(format!("This version of Lastgood has no rule type {provider}."));
+    };
+    if info.is_asked() {
+        let who =
+            info.machine().map_or_else(|| Consulted::Function(setting("FunctionName").to_owned()), Consulted::Machine);
+        let entity_url = info.machine().and_then(|machine| entity_url(region_of(world, declared), machine, setting));
+        return match question(declared, execution, &scope) {
+            // What was found is set when its job was read.
+            Ok((inputs, script)) => Examined {
+                finding: judge_answer(&who, None, now),
+                consulted: Some(who),
+                entity_url,
+                inputs,
+                script,
+                configuration,
+                ..unusable(String::new())
+            },
+            Err(why) => Examined { configuration, ..unusable(why) },
+        };
     }
     match provider {
         "CloudWatchAlarm" => {
@@ -165,20 +205,6 @@ fn open<'a, W: HasBasics>(
             let finding = judge_window(kind, setting("Cron"), setting("TimeZone"), now);
             Examined { is_window: true, configuration, ..found(finding) }
         }
-        "LambdaInvoke" => {
-            let function = setting("FunctionName").to_owned();
-            match inputs_of(declared, execution) {
-                // What was found is set when its job was read.
-                Ok(inputs) => Examined {
-                    finding: judge_function(&function, None, now),
-                    function: Some(function),
-                    inputs,
-                    configuration,
-                    ..unusable(String::new())
-                },
-                Err(why) => Examined { configuration, ..unusable(why) },
-            }
-        }
         _ => {
             let finding = check_variable(setting("Operator"), setting("Variable"), setting("Value"));
             Examined { configuration, ..found(finding) }
@@ -186,12 +212,26 @@ fn open<'a, W: HasBasics>(
     }
 }
 
-fn inputs_of(rule: &RuleDeclaration, execution: &Execution) -> Result<BTreeMap<String, ArtifactLocation>, String> {
+/// What somebody who is asked reads, and the commands they run.
+fn question(
+    rule: &RuleDeclaration,
+    execution: &Execution,
+    scope: &Scope<'_>,
+) -> Result<(BTreeMap<String, ArtifactLocation>, Option<Script>), String> {
     let find = |name: &String| match execution.artifacts.get(name) {
         Some(at) => Ok((name.clone(), at.clone())),
         None => Err(format!("Input artifact '{name}' does not exist in this execution.")),
     };
-    rule.input_artifacts.iter().map(|artifact| find(&artifact.name)).collect()
+    let inputs = rule.input_artifacts.iter().map(|artifact| find(&artifact.name)).collect::<Result<_, _>>()?;
+    let script = Script::of_rule(rule, scope).map_err(|error| format!("{error}."))?;
+    Ok((inputs, script))
+}
+
+/// Where a person sees the project that a build is of.
+fn entity_url<'a>(region: &str, machine: &str, setting: impl Fn(&str) -> &'a str) -> Option<String> {
+    let project = setting("ProjectName");
+    let is_build = machine == "CodeBuild";
+    is_build.then(|| format!("https://{region}.console.aws.amazon.com/codesuite/codebuild/projects/{project}"))
 }
 
 #[expect(clippy::too_many_arguments, reason = "one look, named once")]

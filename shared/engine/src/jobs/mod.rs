@@ -35,7 +35,7 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasNotif
     attempt: u32,
     underway: Underway,
 ) -> Result<ActionStatus, EngineError> {
-    let Underway { run, execution, kms_key, expires } = underway;
+    let Underway { run, execution, kms_key, script, expires } = underway;
     let effect = until_stored(async || {
         let first = job_id(&run, 0);
         let before = world.store().load_job(run.job.unwrap_or(first)).await?;
@@ -45,7 +45,12 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasNotif
         }
         let mut changes = Changes::default();
         let fresh = before.is_none();
-        let fresh_job = || Job { kms_key: kms_key.clone(), attempt, ..new_job(&run, 0, world.now()) };
+        let fresh_job = || Job {
+            kms_key: kms_key.clone(),
+            script: script.clone().map(Box::new),
+            attempt,
+            ..new_job(&run, 0, world.now())
+        };
         let mut job = before.unwrap_or_else(fresh_job);
         job.token.add(token);
         let effect = match job.addressee() {
@@ -98,6 +103,7 @@ fn new_job(run: &ActionRun, number: u32, created_at: Timestamp) -> Job {
         status: if queue.is_some() { JobStatus::Queued } else { JobStatus::Created },
         queue,
         machine: action_machine(&run.action_type).map(str::to_owned),
+        script: None,
         attempt: 0,
         kms_key: None,
         continuation: None,
@@ -121,8 +127,8 @@ pub(crate) async fn open_job<W: HasStore>(world: &W, run: &ActionRun) -> Result<
     Ok(job.filter(|job| !job.status.is_ended()))
 }
 
-/// The run that a job is for. A rule of a condition has none: its function is told what an Invoke action's would be.
-async fn load_run_of<W: HasStore>(world: &W, job: &Job) -> Result<Option<ActionRun>, EngineError> {
+/// The run that a job is for. A rule of a condition has none: whoever is asked is told what an Invoke action's would be.
+pub(crate) async fn load_run_of<W: HasStore>(world: &W, job: &Job) -> Result<Option<ActionRun>, EngineError> {
     let Some(rule) = &job.rule else {
         return Ok(world.store().load_action_run(&job.pipeline, job.execution, job.run).await?);
     };
@@ -153,7 +159,7 @@ async fn load_run_of<W: HasStore>(world: &W, job: &Job) -> Result<Option<ActionR
         job: Some(job.id),
         queue: None,
         revision: None,
-        external_id: None,
+        external_id: rule.external_id.clone(),
         percent_complete: None,
         summary: None,
         error_code: None,

@@ -164,9 +164,13 @@ pub(crate) fn job() -> Job {
         "id": Uuid::from_u128(7), "run": run_id(1), "pipeline": "shop", "execution": execution_id(1),
         "stage": "Deploy", "action": "Check", "generation": 4, "token": "token", "function": "smoke",
         "continuation": "", "status": "InProgress", "createdAt": at(5),
+        "script": {
+            "commands": ["make"], "primary": "App", "environment": [{"name": "A", "value": "", "type": "PLAINTEXT"}],
+            "exports": ["Tag"], "files": ["**/*"],
+        },
         "rule": {
             "kind": "BeforeEntry", "attempt": 1, "roleArn": "role", "configuration": {"FunctionName": "smoke", "Empty": ""},
-            "inputs": {"App": {"bucket": "artifacts", "key": "a"}}, "askedAt": at(4),
+            "inputs": {"App": {"bucket": "artifacts", "key": "a"}}, "askedAt": at(4), "externalId": "b", "externalUrl": "https://",
             "answer": {"errorCode": "PermissionError", "text": "why"},
         },
     }))
@@ -212,7 +216,8 @@ fn rule_state(n: u64) -> Value {
     json!({
         "name": "errors", "id": Uuid::from_u128(n.into()), "status": "InProgress", "changedAt": at(2),
         "summary": "red", "errorCode": "ConfigurationError", "entityUrl": "https://", "updatedBy": "ana",
-        "waitsUntil": at(9), "job": Uuid::from_u128(8), "asked": 2,
+        "waitsUntil": at(9), "job": Uuid::from_u128(8), "asked": 2, "machine": "CodeBuild",
+        "externalId": "b", "externalUrl": "https://",
     })
 }
 

@@ -15,7 +15,7 @@ pub(super) fn types() -> Vec<ActionTypeInfo> {
             .required(&["ProjectId", "AppType", "App", "DevicePoolArn"])
             .optional(&["AppiumVersion", "FuzzEventCount", "FuzzEventThrottle", "Test", "TestSpec", "TestType"]),
         // What it runs is in the action's own member `commands`.
-        aws("Compute", "Commands", 1..=10, 0..=1).v2().within(55 * MINUTE_S),
+        aws("Compute", "Commands", 1..=10, 0..=1).v2().run_as(ActionKind::Machine).within(55 * MINUTE_S),
     ]
 }
 

@@ -1,12 +1,12 @@
 //! The machines of providers against answers in the services' own form (`tests/fixtures/providers`).
 
+mod builds;
 mod stage;
+mod turns;
 
 use serde_json::{Value, json};
 
-use stage::{CODE_BUILD, CODE_DEPLOY, CODE_PIPELINE, Provider, STEP_FUNCTIONS, Story};
-
-const WORK_CODE_BUILD: &str = "shop:0c6f9d6e-6b5c-4a53-9a9a-0f0d9b6a7c11";
+use stage::{CODE_BUILD, CODE_DEPLOY, CODE_PIPELINE, COMMANDS, Provider, STEP_FUNCTIONS, Story};
 
 fn project() -> Value {
     json!({ "ProjectName": "shop" })
@@ -21,12 +21,13 @@ fn machine() -> Value {
 }
 
 /// Each provider, with a configuration and the inputs it takes.
-fn everyone() -> [(&'static Provider, Value, Vec<&'static str>); 4] {
+fn everyone() -> [(&'static Provider, Value, Vec<&'static str>); 5] {
     [
         (&CODE_BUILD, project(), vec!["App"]),
         (&CODE_DEPLOY, group(), vec!["App"]),
         (&STEP_FUNCTIONS, machine(), vec![]),
         (&CODE_PIPELINE, json!({ "PipelineName": "site" }), vec![]),
+        (&COMMANDS, json!({}), vec!["App"]),
     ]
 }
 
@@ -47,9 +48,9 @@ async fn work_is_linked_first_and_reported_when_it_ends() {
         }
         assert_eq!((told.starts(), told.asked(provider.look).len(), told.stops()), (1, 3, 0), "{}", provider.name);
         let calls = told.world.functions.calls("run-action");
-        let key = ["operation", "pipeline", "stage", "generation", "attempt", "action"]
+        let key = ["operation", "pipeline", "stage", "generation", "attempt", "action", "rule"]
             .map(|member| calls[0][member].clone());
-        assert_eq!(json!(key), json!(["Report", "shop", "Build", 4, 1, "Make"]));
+        assert_eq!(json!(key), json!(["Report", "shop", "Build", 4, 1, "Make", null]));
     }
 }
 
@@ -62,19 +63,6 @@ async fn throttling_is_waited_out() {
         let told = provider.tell(Story { configuration, inputs, start, look, ..Story::default() }).await;
         assert_eq!(told.last()["status"], "Succeeded", "{}", provider.name);
         assert_eq!((told.starts(), told.asked(provider.look).len()), (3, 4), "{}", provider.name);
-    }
-}
-
-#[tokio::test]
-async fn throttling_without_end_fails_the_action() {
-    for (provider, configuration, inputs) in everyone().into_iter().filter(|(provider, ..)| !provider.errors.is_empty())
-    {
-        let start = vec!["throttled"];
-        let told = provider.tell(Story { configuration, inputs, start, ..Story::default() }).await;
-        let report = told.last();
-        assert_eq!(report["status"], "Failed", "{}", provider.name);
-        assert_eq!(report["error"]["code"], format!("{}.ThrottlingException", provider.errors));
-        assert!(told.starts() > 5 && told.stops() == 0, "{}", provider.name);
     }
 }
 
@@ -132,76 +120,6 @@ async fn the_longest_work_keeps_far_from_the_limit_of_the_history() {
         definition["States"]["WaitForWork"]["Seconds"].as_str().expect("an expression").replace("$max([5,", "$max([2,")
     };
     assert!(everyone().iter().all(|(provider, ..)| seconds(provider) == seconds(&STEP_FUNCTIONS)));
-}
-
-#[tokio::test]
-async fn a_build_reads_and_writes_where_the_pipeline_keeps_artifacts() {
-    let configuration = json!({
-        "ProjectName": "shop", "PrimarySource": "App",
-        "EnvironmentVariables": "[{\"name\":\"Color\",\"value\":\"green\",\"type\":\"PLAINTEXT\"},{\"name\":\"Key\",\"value\":\"k\",\"type\":\"SECRETS_MANAGER\"}]",
-    });
-    let story = Story {
-        configuration,
-        inputs: vec!["App", "Tools"],
-        outputs: vec!["Site"],
-        kms_key: Some("key-1"),
-        start: vec!["started"],
-        look: vec!["succeeded"],
-        ..Story::default()
-    };
-    let told = CODE_BUILD.tell(story).await;
-    let site = json!({
-        "Type": "S3", "Location": "artifacts", "Path": "shop/Site", "Name": "x1", "NamespaceType": "NONE",
-        "Packaging": "ZIP", "OverrideArtifactName": false, "EncryptionDisabled": false,
-    });
-    let asked = json!({
-        "ProjectName": "shop",
-        "IdempotencyToken": "3f0d7c1e-0d0a-5f1e-8a1b-000000000001",
-        "SourceTypeOverride": "S3",
-        "SourceLocationOverride": "artifacts/shop/App/x1",
-        "SecondarySourcesOverride": [{ "Type": "S3", "Location": "artifacts/shop/Tools/x1", "SourceIdentifier": "Tools" }],
-        "ArtifactsOverride": site,
-        "SecondaryArtifactsOverride": [],
-        "EnvironmentVariablesOverride": [
-            { "Name": "Color", "Value": "green", "Type": "PLAINTEXT" },
-            { "Name": "Key", "Value": "k", "Type": "SECRETS_MANAGER" },
-        ],
-        "EncryptionKeyOverride": "key-1",
-    });
-    assert_eq!(told.asked(CODE_BUILD.start), [asked]);
-    let report = told.last();
-    assert_eq!(report["outputVariables"], json!({ "IMAGE_TAG": "1.4.2", "COMMIT": "9f1c2d3" }));
-    assert_eq!(report["externalExecutionId"], WORK_CODE_BUILD);
-    assert_eq!(
-        report["externalExecutionUrl"],
-        "https://eu-west-1.console.aws.amazon.com/codesuite/codebuild/111122223333/projects/shop/build/\
-         shop%3A0c6f9d6e-6b5c-4a53-9a9a-0f0d9b6a7c11"
-    );
-}
-
-#[tokio::test]
-async fn a_build_with_several_outputs_writes_them_by_name_and_one_with_one_input_needs_no_primary() {
-    let story = Story {
-        configuration: project(),
-        inputs: vec!["App"],
-        outputs: vec!["Docs", "Site"],
-        start: vec!["started"],
-        look: vec!["succeededWithoutVariables"],
-        ..Story::default()
-    };
-    let told = CODE_BUILD.tell(story).await;
-    let asked = told.asked(CODE_BUILD.start).remove(0);
-    assert_eq!(asked["ArtifactsOverride"], json!({ "Type": "NO_ARTIFACTS" }));
-    assert_eq!(asked["SecondarySourcesOverride"], json!([]));
-    let secondary: Vec<(&Value, &Value)> = asked["SecondaryArtifactsOverride"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| (&one["ArtifactIdentifier"], &one["Path"]))
-        .collect();
-    assert_eq!(secondary, [(&json!("Docs"), &json!("shop/Docs")), (&json!("Site"), &json!("shop/Site"))]);
-    assert!(asked.get("EncryptionKeyOverride").is_none() && asked.get("EnvironmentVariablesOverride").is_none());
-    assert_eq!(told.last()["outputVariables"], json!({}));
 }
 
 #[tokio::test]
@@ -306,7 +224,13 @@ async fn what_cannot_be_done_is_refused_before_anything_begins() {
     let several = vec!["App", "Tools"];
     let file = json!({ "StateMachineArn": "arn:x", "InputType": "FilePath", "Input": "input.json" });
     let cases = [
-        (&CODE_BUILD, json!({ "ProjectName": "shop", "BatchEnabled": "true" }), vec!["App"], vec![], "Batch builds"),
+        (
+            &CODE_BUILD,
+            json!({ "ProjectName": "shop", "BatchEnabled": "true" }),
+            vec!["App"],
+            vec!["Site"],
+            "The builds of a batch would overwrite",
+        ),
         (&CODE_BUILD, project(), several.clone(), vec![], "With several input artifacts"),
         (
             &CODE_BUILD,
@@ -337,23 +261,6 @@ async fn an_express_execution_is_started_and_not_waited_for() {
         "StateMachineArn": "arn:x", "Name": "release-3f0d7c1e-0d0a-5f1e-8a1b-000000000001", "Input": "{\"a\": 1}",
     });
     assert_eq!(told.asked(STEP_FUNCTIONS.start), [asked]);
-}
-
-#[tokio::test]
-async fn a_deployment_waits_for_one_that_is_under_way_and_for_its_baking() {
-    let story = Story {
-        configuration: group(),
-        inputs: vec!["App"],
-        start: vec!["busy", "started"],
-        look: vec!["running", "baking", "succeeded"],
-        ..Story::default()
-    };
-    let told = CODE_DEPLOY.tell(story).await;
-    assert_eq!(told.last()["status"], "Succeeded");
-    let revision = json!({
-        "RevisionType": "S3", "S3Location": { "Bucket": "artifacts", "Key": "shop/App/x1", "BundleType": "zip" },
-    });
-    assert_eq!(told.asked(CODE_DEPLOY.start)[1]["Revision"], revision);
 }
 
 #[tokio::test]

@@ -28,6 +28,20 @@ pub(super) const CODE_BUILD: Provider = Provider {
     stop: "codebuild:stopBuild",
 };
 
+/// The same project's builds, one after another or many.
+pub(super) const CODE_BUILD_BATCH: Provider = Provider {
+    start: "codebuild:startBuildBatch",
+    look: "codebuild:batchGetBuildBatches",
+    stop: "codebuild:stopBuildBatch",
+    ..CODE_BUILD
+};
+
+pub(super) const COMMANDS: Provider = Provider {
+    name: "Commands",
+    definition: include_str!("../../../../../../statemachine/actions/Commands.asl.json"),
+    ..CODE_BUILD
+};
+
 pub(super) const CODE_DEPLOY: Provider = Provider {
     name: "CodeDeploy",
     definition: include_str!("../../../../../../statemachine/actions/CodeDeploy.asl.json"),
@@ -63,6 +77,9 @@ pub(super) const CODE_PIPELINE: Provider = Provider {
 #[derive(Default)]
 pub(super) struct Story {
     pub(super) configuration: Value,
+    pub(super) script: Value,
+    /// Works on this job of a rule.
+    pub(super) rule: Option<&'static str>,
     pub(super) inputs: Vec<&'static str>,
     pub(super) outputs: Vec<&'static str>,
     pub(super) kms_key: Option<&'static str>,
@@ -71,6 +88,8 @@ pub(super) struct Story {
     pub(super) stop: Vec<&'static str>,
     /// What the first report is answered.
     pub(super) noted: Option<&'static str>,
+    /// How often the work is still wanted when the machine asks for its turn; always, where nothing is said.
+    pub(super) turns: Option<usize>,
     /// The text of whatever file is read.
     pub(super) file: Option<&'static str>,
     /// Stops this work instead of running.
@@ -88,7 +107,8 @@ impl Provider {
     pub(super) async fn tell(&'static self, story: Story) -> Told {
         let answers: BTreeMap<String, Value> = serde_json::from_str(self.answers).expect("fixtures are JSON");
         let noted = story.noted.unwrap_or("InProgress");
-        let file = story.file;
+        let (file, turns) = (story.file, story.turns.unwrap_or(usize::MAX));
+        let asked = std::sync::atomic::AtomicUsize::new(0);
         let mut fakes = Fakes::default().with("run-action", move |payload, _| {
             if payload["operation"] == "Read" {
                 let no_file = json!({ "code": "ConfigurationError", "message": "Artifact 'App': no file" });
@@ -98,6 +118,10 @@ impl Provider {
                 });
             }
             let status = &payload["report"]["status"];
+            if is_turn(&payload["report"]) {
+                let wanted = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < turns;
+                return Ok(json!({ "status": if wanted { "InProgress" } else { "Failed" } }));
+            }
             Ok(json!({ "status": if status == "InProgress" { json!(noted) } else { status.clone() } }))
         });
         let script = |names: Vec<&'static str>, errors: &'static str| {
@@ -132,15 +156,18 @@ impl Provider {
             fakes = fakes.with(self.stop, move |_, before| stop(before));
         }
         let world = World::new(fakes);
-        let definition =
-            self.definition.replace("${RunActionFunctionArn}", "run-action").replace("${ApiFunctionArn}", "api");
+        let definition = self
+            .definition
+            .replace("${RunActionFunctionArn}", "run-action")
+            .replace("${ApiFunctionArn}", "api")
+            .replace("${CommandsProjectName}", "lastgood-commands");
         world.states.put_state_machine("machine", &definition).expect("inside the subset");
         let at = |name: &&str| json!({ "name": name, "bucket": "artifacts", "key": format!("shop/{name}/x1") });
         let input = json!({
             "operation": if story.stops.is_some() { "Stop" } else { "Run" },
             "pipeline": "shop", "executionId": "01998a3f-7f4e-7c1d-9b1a-3f2f6a0c9d11", "stage": "Build",
             "generation": 4, "attempt": 1, "action": "Make", "actionExecutionId": "3f0d7c1e-0d0a-5f1e-8a1b-000000000001",
-            "configuration": story.configuration, "kmsKey": story.kms_key,
+            "configuration": story.configuration, "script": story.script, "rule": story.rule, "kmsKey": story.kms_key,
             "inputs": story.inputs.iter().map(at).collect::<Vec<_>>(),
             "outputs": story.outputs.iter().map(at).collect::<Vec<_>>(),
             "roleArn": "arn:aws:iam::111122223333:role/pipeline", "region": "eu-west-1", "account": "111122223333",
@@ -151,6 +178,11 @@ impl Provider {
         output(&ended);
         Told { world, arn, provider: self }
     }
+}
+
+/// Whether a report asks for a turn: it says of no work.
+fn is_turn(report: &Value) -> bool {
+    report["status"] == "InProgress" && report["externalExecutionId"].is_null()
 }
 
 /// An answer as Step Functions gives it to a machine.
@@ -180,10 +212,16 @@ fn renamed(value: Value, first: &impl Fn(&char) -> char) -> Value {
 }
 
 impl Told {
-    /// Everything that was reported, in order.
+    /// Everything that was reported of work, or of its end, in order.
     pub(super) fn reports(&self) -> Vec<Value> {
         let calls = self.world.functions.calls("run-action").into_iter();
-        calls.filter(|payload| payload["operation"] == "Report").map(|payload| payload["report"].clone()).collect()
+        let reports = calls.filter(|payload| payload["operation"] == "Report").map(|payload| payload["report"].clone());
+        reports.filter(|report| !is_turn(report)).collect()
+    }
+
+    /// How often the machine asked for its turn.
+    pub(super) fn turns(&self) -> usize {
+        self.world.functions.calls("run-action").iter().filter(|payload| is_turn(&payload["report"])).count()
     }
 
     pub(super) fn last(&self) -> Value {
