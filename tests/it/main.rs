@@ -7,6 +7,7 @@ mod conditions;
 mod events;
 mod expiry;
 mod fenced;
+mod incidents;
 mod interventions;
 mod killed;
 mod look;

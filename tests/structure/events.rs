@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs};
 
 use domain::{
-    ActionRun, Changes, EVENT_SOURCE, Event, EventState, Execution, Phase, RollbackCause, RollbackOf, StageOutcome,
-    StageStatus, StateChange, StopTrigger, TriggerType, events_of,
+    ActionRun, Changes, EVENT_SOURCE, Event, EventState, Execution, Phase, RollbackCause, RollbackDecision, RollbackOf,
+    RollbackOutcome, StageOutcome, StageStatus, StateChange, StopTrigger, TriggerType, events_of,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const TARGET: &str = "01935c2a-4f00-7000-8000-000000000001";
 const UNDONE: &str = "01935c2a-4f00-7000-8000-000000000002";
 
 /// Documented states, by detail-type (spec 8), and what a file of the type is called.
-const STATES: [(&str, &str, &[&str]); 3] = [
+const STATES: [(&str, &str, &[&str]); 4] = [
     (
         "pipeline",
         "CodePipeline Pipeline Execution State Change",
@@ -30,6 +30,11 @@ const STATES: [(&str, &str, &[&str]); 3] = [
         &["STARTED", "SUCCEEDED", "FAILED", "RESUMED", "STOPPING", "STOPPED", "CANCELED"],
     ),
     ("action", "CodePipeline Action Execution State Change", &["STARTED", "SUCCEEDED", "FAILED", "ABANDONED"]),
+    (
+        "decision",
+        "Lastgood Rollback State Change",
+        &["DECLINED", "ASKED", "SHADOWED", "HELPED", "DID_NOT_HELP", "RELEASED"],
+    ),
 ];
 
 #[test]
@@ -101,6 +106,7 @@ fn examples() -> BTreeMap<String, Event> {
                 (StateChange::Pipeline(_), _) => "pipeline",
                 (StateChange::Stage(_), _) => "stage",
                 (StateChange::Action(_), _) => "action",
+                (StateChange::Rollback(_), _) => "decision",
             };
             let file = format!("{kind}-{}.json", event.state().as_str().to_lowercase());
             examples.entry(file).or_insert(event);
@@ -140,7 +146,51 @@ fn examples() -> BTreeMap<String, Event> {
     for (version, status) in [(0, "InProgress"), (1, "Succeeded"), (1, "Failed"), (1, "Abandoned")] {
         add("", &Changes { runs: vec![run(version, status)], ..Changes::default() });
     }
+    for outcome in outcomes() {
+        add("", &Changes { decisions: vec![decision(outcome)], ..Changes::default() });
+    }
     examples
+}
+
+/// What can become of a decision, but for the start of a rollback, which its execution tells.
+fn outcomes() -> Vec<RollbackOutcome> {
+    let rollback = "01935c2a-4f00-7000-8000-000000000003".parse().map(domain::ExecutionId).expect("a constant");
+    let reason = |text: &str| text.to_owned();
+    vec![
+        RollbackOutcome::Declined { reason: reason("no earlier execution succeeded in stage Prod as it is now.") },
+        RollbackOutcome::Asked {
+            reason: reason(
+                "Alarm shop-5xx turned red at 2026-11-23T10:17:00Z. Nobody is clearly ahead of Prod of blog \
+                 (01935c2a-4f00-7000-8000-000000000004, 731 of 1000), Prod of shop \
+                 (01935c2a-4f00-7000-8000-000000000002, 845 of 1000).",
+            ),
+        },
+        RollbackOutcome::Shadowed { target: None },
+        RollbackOutcome::Helped { rollback },
+        RollbackOutcome::DidNotHelp { rollback },
+        RollbackOutcome::HoldReleased { rollback: Some(rollback), comment: reason("Prices are right again.") },
+    ]
+}
+
+fn decision(outcome: RollbackOutcome) -> RollbackDecision {
+    let id = |text: &str| domain::ExecutionId(text.parse().expect("a constant"));
+    let released = matches!(outcome, RollbackOutcome::HoldReleased { .. });
+    let cause = if released {
+        RollbackCause::by("arn:aws:sts::111122223333:assumed-role/release/ana")
+    } else {
+        let alarm_arn = "arn:aws:cloudwatch:eu-west-1:111122223333:alarm:shop-5xx".to_owned();
+        RollbackCause::Alarm { alarm_arn, reason: "Threshold Crossed".to_owned() }
+    };
+    RollbackDecision {
+        pipeline: "shop".parse().expect("a constant"),
+        stage: stage(),
+        at: now(),
+        execution: id(UNDONE),
+        cause,
+        undone: Some(id(UNDONE)),
+        outcome,
+        evidence: None,
+    }
 }
 
 fn new(row: Execution) -> Changes {

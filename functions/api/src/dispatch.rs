@@ -68,6 +68,7 @@ where
             write(catalogue::list_action_types(world, &listing, read(input)?).await?)
         }
         O::RollbackStage => write(rollback::start(world, read(input)?, caller).await?),
+        O::StartRollback => write(rollback::start_with_reason(world, read(input)?, caller).await?),
         O::ListRollbackCandidates => {
             let listing = Listing::of(operation, &input, PAGE_CANDIDATES)?;
             write(rollback::list_candidates(world, &listing, read(input)?).await?)
@@ -84,6 +85,11 @@ where
             let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
             write(decisions::list(world, &listing, read(input)?).await?)
         }
+        O::ListIncidents => {
+            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(decisions::list_incidents(world, &listing).await?)
+        }
+        O::ReplayDecision => write(decisions::replay(world, read(input)?).await?),
         O::ListHolds => {
             let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
             write(holds::list(world, &listing, read(input)?).await?)

@@ -41,6 +41,7 @@ fn hold(OpenHold { pipeline, stage, hold }: OpenHold) -> Hold {
         stage_name: stage,
         rollback_pipeline_execution_id: hold.rollback,
         target_pipeline_execution_id: hold.target,
+        suspect_pipeline_execution_id: hold.suspect,
         cause,
         since: hold.since.into(),
         decided_by: by,
@@ -54,18 +55,22 @@ pub(crate) struct Decided {
     /// The person.
     pub(crate) by: Option<String>,
     pub(crate) alarm_arn: Option<String>,
-    /// The alarm's own words.
-    pub(crate) alarm_reason: Option<String>,
+    /// The alarm's own words, or the person's.
+    pub(crate) reason: Option<String>,
+    /// Whether a person went back although the stage was changed since.
+    pub(crate) forced: bool,
 }
 
 impl From<RollbackCause> for Decided {
     fn from(cause: RollbackCause) -> Self {
-        let automatic = |cause| Self { cause, by: None, alarm_arn: None, alarm_reason: None };
+        let automatic = |cause| Self { cause, by: None, alarm_arn: None, reason: None, forced: false };
         match cause {
-            RollbackCause::Manual { by } => Self { by: Some(by), ..automatic(DecisionCause::Person) },
+            RollbackCause::Manual { by, reason, forced } => {
+                Self { by: Some(by), reason, forced, ..automatic(DecisionCause::Person) }
+            }
             RollbackCause::StageFailed => automatic(DecisionCause::StageFailed),
             RollbackCause::Alarm { alarm_arn, reason } => {
-                Self { alarm_arn: Some(alarm_arn), alarm_reason: Some(reason), ..automatic(DecisionCause::Alarm) }
+                Self { alarm_arn: Some(alarm_arn), reason: Some(reason), ..automatic(DecisionCause::Alarm) }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What a rollback would do.
 
-use domain::ActionPreview;
+use domain::{ActionPreview, RollbackCause};
 use engine::{HasObjects, HasStore, RollbackPreview, StoredArtifact, TargetPreview};
 use protocol::wire::preview::{
     ConfigurationDifference, ExpectedDuration, FencedExecution, PreviewRollbackInput, PreviewRollbackOutput,
@@ -19,7 +19,9 @@ pub(crate) async fn preview<W: HasStore + HasObjects>(
     caller: &str,
 ) -> Result<PreviewRollbackOutput, Failure> {
     let named = input.target_pipeline_execution_id;
-    let preview = engine::preview_rollback(world, &input.pipeline_name, &input.stage_name, named, caller).await?;
+    let forced = input.force.unwrap_or(false);
+    let cause = RollbackCause::Manual { by: caller.to_owned(), reason: None, forced };
+    let preview = engine::preview_rollback(world, &input.pipeline_name, &input.stage_name, named, cause).await?;
     let RollbackPreview { reasons, target, plan, waiting, expected } = preview;
     let waiting = waiting
         .into_iter()

@@ -136,6 +136,11 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::ReleaseHold => &[
             "CodePipeline has none: its queue brings the bad revision back. Where nothing is held the answer is a `ResourceNotFoundException`.",
         ],
+        O::ListIncidents => &["CodePipeline has none: its rollbacks are not checked against what they were for."],
+        O::ReplayDecision => &["CodePipeline has none. The newest 1000 decisions of a stage can be taken again."],
+        O::StartRollback => &[
+            "CodePipeline has none: `RollbackStage` takes no reason, and its targets are lost with every edit of the pipeline.",
+        ],
         O::ListRollbackDecisions => {
             &["CodePipeline has none. Rollbacks that were due and had nothing to go back to are listed too."]
         }

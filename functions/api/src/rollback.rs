@@ -1,10 +1,10 @@
 //! Going back by hand: RollbackStage, and what a stage can go back to.
 
-use domain::StageStatus;
+use domain::{RollbackCause, StageStatus};
 use engine::{Candidate, HasMachines, HasObjects, HasStore};
 use protocol::wire::rollback::{
     ListRollbackCandidatesInput, ListRollbackCandidatesOutput, RollbackCandidate, RollbackStageInput,
-    RollbackStageOutput,
+    RollbackStageOutput, StartRollbackInput, StartRollbackOutput,
 };
 
 use crate::{executions::source_revisions, failure::Failure, paging::Listing};
@@ -16,8 +16,22 @@ pub(crate) async fn start<W: HasStore + HasMachines + HasObjects>(
     caller: &str,
 ) -> Result<RollbackStageOutput, Failure> {
     let target = input.target_pipeline_execution_id;
-    let id = engine::rollback_stage(world, &input.pipeline_name, &input.stage_name, target, caller).await?;
+    let cause = RollbackCause::by(caller);
+    let id = engine::rollback_stage(world, &input.pipeline_name, &input.stage_name, target, cause).await?;
     Ok(RollbackStageOutput { pipeline_execution_id: id })
+}
+
+/// StartRollback.
+pub(crate) async fn start_with_reason<W: HasStore + HasMachines + HasObjects>(
+    world: &W,
+    input: StartRollbackInput,
+    caller: &str,
+) -> Result<StartRollbackOutput, Failure> {
+    let target = input.target_pipeline_execution_id;
+    let forced = input.force.unwrap_or(false);
+    let cause = RollbackCause::Manual { by: caller.to_owned(), reason: Some(input.reason), forced };
+    let id = engine::rollback_stage(world, &input.pipeline_name, &input.stage_name, target, cause).await?;
+    Ok(StartRollbackOutput { pipeline_execution_id: id })
 }
 
 /// ListRollbackCandidates: every past execution, newest first, with yes or the reasons why not.

@@ -126,6 +126,9 @@ fn take(
             entered_at: now,
             alarms: watched_alarms(index, alarms),
         });
+    } else if let Some(inside) = stage.occupant.as_mut().filter(|inside| inside.execution == id) {
+        // A rollback was given the stage before anybody asked how the alarms stand.
+        inside.alarms = watched_alarms(index, alarms);
     }
     board.record(id, "StageEntered", Some(&index.name), String::new());
     let gated = index.has_entry_condition || index.has_success_condition;

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Event, Evidence, Execution, ExecutionId,
-    ExecutionMode, GateAnswer, Generation, Job, OpenHold, PipelineName, PipelineView, Rejected, RollbackCause,
-    RollbackDecision, RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid,
+    ExecutionMode, GateAnswer, Generation, Incident, Job, OpenHold, PipelineName, PipelineView, Rejected,
+    RollbackCause, RollbackDecision, RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens, Watch,
+    derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -31,6 +32,8 @@ pub struct Changes {
     pub watches: Vec<Watch>,
     /// Watches that end.
     pub watches_ended: Vec<Watch>,
+    /// Incidents that begin or change.
+    pub incidents: Vec<Incident>,
     /// An action run that begins, and the run that must still be the latest of its action for that.
     pub begun: Option<(ActionRun, Option<ActionExecutionId>)>,
     /// Action runs.

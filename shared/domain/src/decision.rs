@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::{Evidence, ExecutionId, PipelineName, RollbackCause, StageName};
+use crate::{Evidence, ExecutionId, PipelineName, RollbackCause, StageName, derived_uuid};
 
 /// A decision about going back in a stage: a rollback, the refusal of one that was due, or the end of its hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,23 +46,59 @@ pub enum RollbackOutcome {
         /// Why.
         reason: String,
     },
-    /// The hold of a rollback was lifted.
-    HoldReleased {
+    /// Several deploys may be to blame, or enough was done by itself: a person is asked, and the stage is held.
+    Asked {
+        /// Why.
+        reason: String,
+    },
+    /// A rollback would have been started, but the stage is in shadow mode.
+    Shadowed {
+        /// The execution it would have brought back; absent where there is none.
+        target: Option<ExecutionId>,
+    },
+    /// The alarm for which a rollback was started has cleared.
+    Helped {
         /// The rollback.
         rollback: ExecutionId,
+    },
+    /// The alarm is still red although the rollback is done and was given its time.
+    DidNotHelp {
+        /// The rollback.
+        rollback: ExecutionId,
+    },
+    /// A hold was lifted.
+    HoldReleased {
+        /// The rollback; absent where the hold was a question.
+        rollback: Option<ExecutionId>,
         /// What the person who lifted it said.
         comment: String,
     },
 }
 
 impl RollbackDecision {
+    /// Identity of the decision: the same whenever it is read.
+    pub fn id(&self) -> Uuid {
+        let outcome = match &self.outcome {
+            RollbackOutcome::Started { .. } => "Started",
+            RollbackOutcome::Declined { .. } => "Declined",
+            RollbackOutcome::Asked { .. } => "Asked",
+            RollbackOutcome::Shadowed { .. } => "Shadowed",
+            RollbackOutcome::Helped { .. } => "Helped",
+            RollbackOutcome::DidNotHelp { .. } => "DidNotHelp",
+            RollbackOutcome::HoldReleased { .. } => "HoldReleased",
+        };
+        let (stage, execution, at) = (self.stage.as_str(), self.execution.to_string(), self.at.to_string());
+        derived_uuid(&["decision", self.pipeline.as_str(), stage, &execution, &at, outcome])
+    }
+
     /// Executions in whose history it belongs: the one it is about, and the rollback.
     pub fn concerns(&self) -> Vec<ExecutionId> {
         let rollback = match &self.outcome {
-            RollbackOutcome::Started { rollback, .. } | RollbackOutcome::HoldReleased { rollback, .. } => {
-                Some(*rollback)
-            }
-            RollbackOutcome::Declined { .. } => None,
+            RollbackOutcome::Started { rollback, .. }
+            | RollbackOutcome::Helped { rollback }
+            | RollbackOutcome::DidNotHelp { rollback } => Some(*rollback),
+            RollbackOutcome::HoldReleased { rollback, .. } => *rollback,
+            RollbackOutcome::Declined { .. } | RollbackOutcome::Asked { .. } | RollbackOutcome::Shadowed { .. } => None,
         };
         let rollback = rollback.filter(|rollback| *rollback != self.execution);
         std::iter::once(self.execution).chain(rollback).collect()

@@ -335,4 +335,9 @@ impl RuleDeclaration {
     pub fn is_watch(&self) -> bool {
         self.configuration.get("Watch").is_some_and(|watch| watch.eq_ignore_ascii_case("true"))
     }
+
+    /// Whether what its watch leads to is only told.
+    pub fn is_shadow(&self) -> bool {
+        self.configuration.get("Shadow").is_some_and(|watch| watch.eq_ignore_ascii_case("true"))
+    }
 }

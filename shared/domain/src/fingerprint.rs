@@ -1,9 +1,12 @@
 //! When two versions of a stage do the same.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{ActionDeclaration, StageDeclaration};
+use crate::{ActionDeclaration, ActionName, StageDeclaration};
 
 /// Keeps these digests apart from all others, and from those of a later format.
 ///
@@ -30,6 +33,46 @@ pub fn fingerprint(stage: &StageDeclaration, pipeline_role: &str) -> String {
     let canonical = serde_json::to_vec(&Behaviour { pipeline_role, actions })
         .expect("declarations hold strings, numbers, lists and string-keyed maps, all of which JSON can express");
     hex::encode(Sha256::new().chain_update(DOMAIN).chain_update(canonical).finalize())
+}
+
+/// A version of a stage: its declaration and the role of its pipeline.
+pub type StageVersion<'a> = (&'a StageDeclaration, &'a str);
+
+/// What makes the fingerprints of two versions of a stage differ, as paths such as `Site.configuration.BucketName`;
+/// empty where they are equal. Values are left out: configurations hold secrets.
+pub fn changed_fields((then, then_role): StageVersion<'_>, (now, now_role): StageVersion<'_>) -> Vec<String> {
+    let role = (then_role != now_role).then(|| "the pipeline's roleArn".to_owned());
+    let (then, now) = (settings(then), settings(now));
+    let names: BTreeSet<&ActionName> = then.keys().chain(now.keys()).copied().collect();
+    let actions = names.into_iter().flat_map(|name| match (then.get(name), now.get(name)) {
+        (Some(then), Some(now)) => {
+            let paths: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+            let changed = paths.into_iter().filter(|path| then.get(*path) != now.get(*path));
+            changed.map(|path| format!("{name}.{path}")).collect()
+        }
+        (Some(_), None) => vec![format!("{name} (removed)")],
+        (None, _) => vec![format!("{name} (added)")],
+    });
+    role.into_iter().chain(actions).collect()
+}
+
+/// Every setting of each action, by its path in the declaration.
+fn settings(stage: &StageDeclaration) -> BTreeMap<&ActionName, BTreeMap<String, Value>> {
+    let of = |action: &ActionDeclaration| {
+        let mut settings = BTreeMap::new();
+        if let Ok(Value::Object(members)) = serde_json::to_value(action) {
+            for (name, value) in members {
+                match value {
+                    Value::Object(parts) => {
+                        settings.extend(parts.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+                    }
+                    value => drop(settings.insert(name, value)),
+                }
+            }
+        }
+        settings
+    };
+    stage.actions.iter().map(|action| (&action.name, of(action))).collect()
 }
 
 #[cfg(test)]
@@ -142,6 +185,120 @@ mod tests {
             shuffled.actions = order.into_iter().map(|index: usize| stage().actions[index].clone()).collect();
             prop_assert_eq!(fingerprint(&shuffled, ROLE), fingerprint(&stage(), ROLE));
         }
+    }
+
+    /// Whether two versions of a stage do the same, found without digests and without paths: the same actions, whatever
+    /// the order they are listed in, in every detail, under the same role.
+    fn do_the_same(then: StageVersion<'_>, now: StageVersion<'_>) -> bool {
+        let within = |one: StageVersion<'_>, other: StageVersion<'_>| {
+            one.0.actions.iter().all(|action| other.0.actions.contains(action))
+        };
+        then.1 == now.1 && then.0.actions.len() == now.0.actions.len() && within(then, now) && within(now, then)
+    }
+
+    /// An edit of a pipeline: of one of the stage's actions, or of something else.
+    #[derive(Debug, Clone)]
+    enum PipelineEdit {
+        Action { which: usize, edit: usize, text: String },
+        Remove(usize),
+        Add(String),
+        Shuffle(usize),
+        Role(String),
+        Rename(String),
+        Result(String),
+        Undo,
+    }
+
+    fn edits() -> impl Strategy<Value = Vec<PipelineEdit>> {
+        // Few texts, so that edits take each other back now and then.
+        let text = || "[ab]{1,2}";
+        let edit = prop_oneof![
+            4 => (0..4_usize, 0..EDITS.len(), text()).prop_map(|(which, edit, text)| PipelineEdit::Action { which, edit, text }),
+            1 => (0..4_usize).prop_map(PipelineEdit::Remove),
+            1 => text().prop_map(PipelineEdit::Add),
+            2 => (0..4_usize).prop_map(PipelineEdit::Shuffle),
+            1 => prop_oneof![Just(ROLE.to_owned()), text().prop_map(String::from)].prop_map(PipelineEdit::Role),
+            2 => text().prop_map(PipelineEdit::Rename),
+            2 => text().prop_map(PipelineEdit::Result),
+            3 => Just(PipelineEdit::Undo),
+        ];
+        proptest::collection::vec(edit, 0..5)
+    }
+
+    fn apply(edits: &[PipelineEdit]) -> (StageDeclaration, String) {
+        let mut versions = vec![(stage(), ROLE.to_owned())];
+        for edit in edits {
+            let (mut stage, mut role) = versions.last().cloned().expect("one to begin with");
+            let count = stage.actions.len();
+            match edit {
+                PipelineEdit::Action { which, edit, text } if *which < count => {
+                    EDITS[*edit].1(&mut stage.actions[*which], text.clone());
+                }
+                PipelineEdit::Remove(which) if *which < count => drop(stage.actions.remove(*which)),
+                PipelineEdit::Add(name) if stage.actions.iter().all(|action| action.name.as_str() != name) => {
+                    let added = ActionDeclaration { name: name.parse().expect("a name"), ..stage.actions[0].clone() };
+                    stage.actions.push(added);
+                }
+                PipelineEdit::Shuffle(which) if *which < count => stage.actions.swap(0, *which),
+                PipelineEdit::Role(text) => role.clone_from(text),
+                PipelineEdit::Rename(text) => stage.name = text.parse().expect("a name"),
+                PipelineEdit::Result(text) => {
+                    let conditions = vec![Condition { result: Some(text.clone()), rules: Vec::new() }];
+                    stage.on_success = Some(StageConditions { conditions });
+                }
+                PipelineEdit::Undo if versions.len() > 1 => drop(versions.pop()),
+                _ => {}
+            }
+            if !matches!(edit, PipelineEdit::Undo) && !stage.actions.is_empty() {
+                versions.push((stage, role));
+            }
+        }
+        versions.pop().expect("one to begin with")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn edits_matter_exactly_where_the_stage_does_something_else_and_are_named(edits in edits()) {
+            let (then, (now, role)) = (stage(), apply(&edits));
+            let same = do_the_same((&then, ROLE), (&now, &role));
+            prop_assert_eq!(fingerprint(&then, ROLE) == fingerprint(&now, &role), same);
+            let named = changed_fields((&then, ROLE), (&now, &role));
+            prop_assert_eq!(named.is_empty(), same, "{:?}", named);
+        }
+    }
+
+    #[test]
+    fn each_edit_is_named_by_the_field_it_changes() {
+        let expected = [
+            "Docs (removed),Docs-1 (added)",
+            "Docs.actionTypeId.category",
+            "Docs.actionTypeId.owner",
+            "Docs.actionTypeId.provider",
+            "Docs.actionTypeId.version",
+            "Docs.runOrder",
+            "Docs.configuration.Newx",
+            "Docs.configuration.BucketName,Docs.configuration.Extract",
+            "Docs.commands",
+            "Docs.outputArtifacts",
+            "Docs.outputArtifacts",
+            "Docs.inputArtifacts",
+            "Docs.outputVariables",
+            "Docs.environmentVariables",
+            "Docs.environmentVariables",
+            "Docs.roleArn",
+            "Docs.region",
+            "Docs.namespace",
+            "Docs.timeoutInMinutes",
+        ];
+        for ((name, edit), expected) in EDITS.iter().zip(expected) {
+            let mut edited = stage();
+            edit(&mut edited.actions[1], "x".into());
+            assert_eq!(changed_fields((&stage(), ROLE), (&edited, ROLE)).join(","), expected, "{name}");
+        }
+        assert_eq!(EDITS.len(), expected.len());
+        assert_eq!(changed_fields((&stage(), ROLE), (&stage(), "other")), ["the pipeline's roleArn"]);
     }
 
     #[test]

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType,
-    Generation, Live, Phase, PhaseEvent, PipelineIndex, PipelineView, Rejected, StageIndex, StageName, StageStatus,
-    Success, Watch,
+    ActionStep, AlarmSnapshot, AlarmState, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus,
+    ExecutionType, Generation, Live, Occupant, Phase, PhaseEvent, PipelineIndex, PipelineView, Rejected, StageIndex,
+    StageName, StageStatus, Success, Watch, WatchPurpose,
     admission::{admit_into, enter, run_stage},
     changes::Board,
 };
@@ -160,8 +160,13 @@ fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) ->
     let (generation, pipeline) = (stage.generation, stage.pipeline.clone());
     // A PARALLEL execution in a pipeline that has locks by now passes through stages that others are inside.
     let entered = stage.occupant.clone().filter(|inside| inside.execution == id);
-    // A rollback is neither a target nor watched: it never rolls back by itself (design section 6).
+    // A rollback is no target, and is never taken back by itself (design section 6). Whether it helps is observed.
     if execution.execution_type == ExecutionType::Rollback {
+        if let Some(entered) = &entered {
+            // An alarm that was green when the cure came has nothing to clear.
+            let red = |alarm: &AlarmSnapshot| alarm.state != AlarmState::Ok;
+            observe(board, id, stage_index, entered, generation, WatchPurpose::Proof, red);
+        }
         return Ok(());
     }
     let fingerprint = execution.stages.get(name).map(|outcome| outcome.fingerprint.clone()).unwrap_or_default();
@@ -175,27 +180,42 @@ fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) ->
         revoked_by: None,
         version: 0,
     });
-    let Some(entered) = entered else {
-        return Ok(());
-    };
-    for rule in &stage_index.watches {
-        let Some(alarm) = entered.alarms.get(&rule.alarm) else {
+    if let Some(entered) = &entered {
+        observe(board, id, stage_index, entered, generation, WatchPurpose::Deploy, |_| true);
+    }
+    Ok(())
+}
+
+/// Begins to observe those alarms of the stage's watches that `is_watched` names.
+fn observe(
+    board: &mut Board<'_>,
+    id: ExecutionId,
+    index: &StageIndex,
+    entered: &Occupant,
+    generation: Generation,
+    purpose: WatchPurpose,
+    is_watched: impl Fn(&AlarmSnapshot) -> bool,
+) {
+    for rule in &index.watches {
+        let Some(alarm) = entered.alarms.get(&rule.alarm).filter(|alarm| is_watched(alarm)) else {
             continue;
         };
         board.changes.watches.push(Watch {
             alarm_arn: alarm.arn.clone(),
-            pipeline: pipeline.clone(),
-            stage: name.clone(),
+            pipeline: board.view.index.name.clone(),
+            stage: index.name.clone(),
             execution: id,
             rule: rule.rule.clone(),
             from: entered.entered_at,
-            until: now + jiff::SignedDuration::from_mins(i64::from(rule.minutes)),
+            until: board.now + jiff::SignedDuration::from_mins(i64::from(rule.minutes)),
             state_at_entry: alarm.state,
+            purpose,
+            shadow: rule.shadow,
+            told: false,
             generation,
             version: 0,
         });
     }
-    Ok(())
 }
 
 /// What an execution does next.

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ExecutionId, StageState, Watch};
+use crate::{Case, ExecutionId, RankedSuspect, StageName, Suspect};
 
 /// State of a CloudWatch alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,9 @@ pub struct Evidence {
     pub reason: String,
     /// The watched execution.
     pub execution: ExecutionId,
+    /// Its stage; absent in evidence of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageName>,
     /// The alarm as it was seen.
     pub alarm: AlarmChange,
     /// The alarm when the execution entered the stage.
@@ -87,14 +90,28 @@ pub struct Evidence {
     pub from: Timestamp,
     /// End of the time that counts.
     pub until: Timestamp,
+    /// How much speaks against the deploy, of 1000; zero where the verdict clears it.
+    #[serde(default)]
+    pub score: u32,
+    /// Every deploy that was watched with the alarm, the most suspect first.
+    #[serde(default)]
+    pub ranking: Vec<RankedSuspect>,
+    /// What would have changed the answer, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub otherwise: String,
+    /// What the decision was taken from, for taking it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<Box<Case>>,
 }
 
-/// Judges one alarm for one watched execution.
+/// Judges one alarm for one watched execution alone.
 ///
 /// Only worsening counts: the alarm must have *turned* red inside the watch, and the watched execution must still be
-/// what is live in the stage. An alarm that was red before the deploy says nothing about it (design section 6).
-pub fn judge(watch: &Watch, stage: &StageState, alarm: &AlarmChange) -> Evidence {
-    let live = stage.live.as_ref().map(|live| live.deployed_by);
+/// what is live in the stage. An alarm that was red before the deploy says nothing about it (design section 6), until it
+/// has cleared and turns red again. Without data an alarm is no reason to go back; one that had no data when the deploy
+/// began and turns red counts, since nothing says that it was red before.
+pub fn judge(suspect: &Suspect, alarm: &AlarmChange) -> Evidence {
+    let watch = &suspect.watch;
     let (verdict, reason) = match alarm.state {
         AlarmState::Ok => (Verdict::Healthy, "the alarm is OK".to_owned()),
         AlarmState::InsufficientData => (Verdict::NotEnoughData, "the alarm has too little data".to_owned()),
@@ -107,11 +124,11 @@ pub fn judge(watch: &Watch, stage: &StageState, alarm: &AlarmChange) -> Evidence
             Verdict::NotThisDeploy,
             format!("it turned red at {}, after the watch ended at {}", alarm.since, watch.until),
         ),
-        AlarmState::Alarm if live != Some(watch.execution) => {
+        AlarmState::Alarm if suspect.live != Some(watch.execution) => {
             (Verdict::NotThisDeploy, "another execution is live in the stage".to_owned())
         }
-        AlarmState::Alarm => match &stage.occupant {
-            Some(inside) => (Verdict::NotThisDeploy, format!("execution {} is in the stage already", inside.execution)),
+        AlarmState::Alarm => match suspect.inside {
+            Some(inside) => (Verdict::NotThisDeploy, format!("execution {inside} is in the stage already")),
             None => (
                 Verdict::Degraded,
                 format!("it was {} when the deploy began and turned red at {}", watch.state_at_entry, alarm.since),
@@ -122,17 +139,22 @@ pub fn judge(watch: &Watch, stage: &StageState, alarm: &AlarmChange) -> Evidence
         verdict,
         reason,
         execution: watch.execution,
+        stage: Some(watch.stage.clone()),
         alarm: alarm.clone(),
         state_at_entry: watch.state_at_entry,
         from: watch.from,
         until: watch.until,
+        score: 0,
+        ranking: Vec::new(),
+        otherwise: String::new(),
+        case: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ExecutionType, Generation, Live, Occupant};
+    use crate::{Generation, Watch};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -142,8 +164,11 @@ mod tests {
         ExecutionId(uuid::Uuid::from_u128(n))
     }
 
-    #[test]
-    fn only_a_turn_to_red_inside_the_watch_of_what_is_live_counts() {
+    const STATES: [AlarmState; 4] =
+        [AlarmState::Ok, AlarmState::Alarm, AlarmState::InsufficientData, AlarmState::Unreadable];
+
+    /// A deploy that entered at 100 and is watched until 200.
+    fn suspect(state_at_entry: AlarmState) -> Suspect {
         let watch = Watch {
             alarm_arn: "arn".into(),
             pipeline: "shop".parse().unwrap(),
@@ -152,37 +177,55 @@ mod tests {
             rule: "errors".into(),
             from: at(100),
             until: at(200),
-            state_at_entry: AlarmState::Ok,
+            state_at_entry,
+            purpose: crate::WatchPurpose::Deploy,
+            shadow: false,
+            told: false,
             generation: Generation(3),
             version: 0,
         };
-        let mut stage = StageState::new(watch.pipeline.clone(), watch.stage.clone());
-        stage.live = Some(Live { deployed_by: id(4), revision_of: id(4), since: at(110) });
-        let verdict = |stage: &StageState, state, since| {
-            let alarm = AlarmChange { arn: "arn".into(), state, since: at(since), reason: String::new() };
-            judge(&watch, stage, &alarm).verdict
-        };
-        for (state, since, expected) in [
-            (AlarmState::Alarm, 150, Verdict::Degraded),
-            (AlarmState::Alarm, 100, Verdict::Degraded),
-            (AlarmState::Alarm, 200, Verdict::Degraded),
-            (AlarmState::Alarm, 99, Verdict::NotThisDeploy),
-            (AlarmState::Alarm, 201, Verdict::NotThisDeploy),
-            (AlarmState::Ok, 150, Verdict::Healthy),
-            (AlarmState::InsufficientData, 150, Verdict::NotEnoughData),
-            (AlarmState::Unreadable, 150, Verdict::NotEnoughData),
-        ] {
-            assert_eq!(verdict(&stage, state, since), expected, "{state:?} since {since}");
+        Suspect { watch, live: Some(id(4)), inside: None }
+    }
+
+    #[test]
+    fn every_pair_of_states_before_and_after_has_its_verdict() {
+        use AlarmState as S;
+        use Verdict as V;
+        // Rows: the alarm when the deploy entered. Columns: the alarm now, turned so before, in and after the watch.
+        for before in STATES {
+            for (now, since, expected) in [
+                (S::Ok, 50, V::Healthy),
+                (S::Ok, 150, V::Healthy),
+                (S::Ok, 250, V::Healthy),
+                (S::Alarm, 50, V::NotThisDeploy),
+                (S::Alarm, 99, V::NotThisDeploy),
+                // Green, silent or unknown before: it got worse. Red before: it cleared and came back.
+                (S::Alarm, 100, V::Degraded),
+                (S::Alarm, 150, V::Degraded),
+                (S::Alarm, 200, V::Degraded),
+                (S::Alarm, 201, V::NotThisDeploy),
+                (S::InsufficientData, 50, V::NotEnoughData),
+                (S::InsufficientData, 150, V::NotEnoughData),
+                (S::Unreadable, 150, V::NotEnoughData),
+            ] {
+                let alarm = AlarmChange { arn: "arn".into(), state: now, since: at(since), reason: String::new() };
+                let found = judge(&suspect(before), &alarm);
+                assert_eq!(found.verdict, expected, "{before} then {now} since {since}");
+                assert!(!found.reason.is_empty());
+            }
         }
-        stage.live = Some(Live { deployed_by: id(5), revision_of: id(3), since: at(120) });
-        assert_eq!(verdict(&stage, AlarmState::Alarm, 150), Verdict::NotThisDeploy);
-        stage.live = Some(Live { deployed_by: id(4), revision_of: id(4), since: at(110) });
-        stage.occupant = Some(Occupant {
-            execution: id(5),
-            execution_type: ExecutionType::Rollback,
-            entered_at: at(140),
-            alarms: Default::default(),
-        });
-        assert_eq!(verdict(&stage, AlarmState::Alarm, 150), Verdict::NotThisDeploy);
+    }
+
+    #[test]
+    fn what_is_not_live_or_not_alone_is_not_judged_degraded() {
+        let alarm = AlarmChange { arn: "arn".into(), state: AlarmState::Alarm, since: at(150), reason: String::new() };
+        let mut one = suspect(AlarmState::Ok);
+        one.live = Some(id(5));
+        assert_eq!(judge(&one, &alarm).verdict, Verdict::NotThisDeploy);
+        one.live = None;
+        assert_eq!(judge(&one, &alarm).verdict, Verdict::NotThisDeploy);
+        let mut one = suspect(AlarmState::Ok);
+        one.inside = Some(id(5));
+        assert_eq!(judge(&one, &alarm).verdict, Verdict::NotThisDeploy);
     }
 }

@@ -20,6 +20,7 @@ mod failure;
 mod fingerprint;
 mod gate;
 mod ids;
+mod incident;
 mod job;
 mod judge;
 mod links;
@@ -72,7 +73,7 @@ pub use declaration::{
 };
 pub use event::{
     ActionChange, AnnouncedCause, EVENT_SOURCE, Event, EventArtifact, EventState, ExecutionResult, ExecutionTrigger,
-    PipelineChange, StageChange, StateChange, Unread, events_of,
+    PipelineChange, RollbackChange, StageChange, StateChange, Unread, events_of,
 };
 pub use execution::{
     ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome, Starter, StopTrigger,
@@ -81,11 +82,15 @@ pub use execution::{
 pub use failure::{
     FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, roll_back, settle_failure,
 };
-pub use fingerprint::fingerprint;
+pub use fingerprint::{StageVersion, changed_fields, fingerprint};
 pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, cancel_outdated, pass_gate};
 pub use ids::{
     ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, RuleJobId, StageName,
     WebhookName, derived_uuid,
+};
+pub use incident::{
+    Act, CLEARLY_AHEAD, Case, Incident, IncidentRollback, IncidentStatus, Proof, Proven, ROLLBACKS_MAX, RankedSuspect,
+    Ruling, Suspect, prove, rule_on, settle_proof,
 };
 pub use job::{Addressee, Job, JobEvent, JobQueue, JobStatus, RuleAnswer, RuleJob, job_table};
 pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
@@ -96,11 +101,11 @@ pub use preview::{
     ActionPreview, ConfigurationChange, ExpectedDuration, RollbackPlan, at_fault, expect_duration, preview_actions,
 };
 pub use provider_error::failure_type;
-pub use records::{OpenHold, Success, Watch};
+pub use records::{OpenHold, Success, Watch, WatchPurpose};
 pub use retry::{NotRetryable, RetryOrder, retry_stage};
 pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pin_sources};
 pub use rollback::{
-    Choice, Ineligible, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
+    Choice, Ineligible, LookedUp, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };
 pub use rule::{
     AlarmDemand, Consulted, Finding, RuleVerdict, check_alarm_states, is_current, judge_alarm, judge_answer,
@@ -119,7 +124,7 @@ pub use stop::{NotStoppable, StopOrder, stop_execution};
 pub use structure::{StructureError, StructureErrorKind, validate_structure};
 pub use tags::{TAGS_MAX, TagError, TaggedResource, Tags, check_key, check_tags, merge_tags};
 pub use tokens::Tokens;
-pub use transition::{disable_transition, enable_transition, release_hold};
+pub use transition::{disable_transition, enable_transition, hold_for_question, release_hold};
 pub use trigger::{GIT_CONNECTION, GitEvent, TriggerMiss, judge_git_event};
 pub use variables::{ResolveError, Scope, resolve_configuration};
 pub use webhook::{

@@ -119,6 +119,9 @@ pub struct WatchRule {
     pub alarm: String,
     /// For how long, in minutes.
     pub minutes: u32,
+    /// Whether what it leads to is only told, and not done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
 }
 
 impl PipelineIndex {
@@ -176,6 +179,7 @@ impl StageIndex {
                     rule: rule.name.clone(),
                     alarm: rule.configuration.get("AlarmName").cloned().unwrap_or_default(),
                     minutes: rule.configuration.get("WaitTime").and_then(|time| time.parse().ok()).unwrap_or(0),
+                    shadow: rule.is_shadow(),
                 })
                 .collect(),
             conditions: CONDITION_KINDS.iter().filter_map(|kind| ConditionIndex::new(stage, *kind)).collect(),

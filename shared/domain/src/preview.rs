@@ -28,7 +28,7 @@ impl RollbackPlan {
     /// Reads `changes`, which start rollback `id` of `stage`, as the plan they are.
     pub fn of(view: &PipelineView, stage: &StageName, id: ExecutionId, mut changes: Changes) -> Option<Self> {
         let hold = changes.stages.get(stage).and_then(|stage| stage.inbound.hold.as_ref());
-        let holds = hold.is_some_and(|hold| hold.rollback == id);
+        let holds = hold.is_some_and(|hold| hold.rollback == Some(id));
         let execution = changes.executions.remove(&id)?;
         let fenced = view.stage(stage).occupant.filter(|inside| changes.executions.contains_key(&inside.execution));
         Some(Self { execution, fenced, revoked: changes.successes, holds })

@@ -49,11 +49,37 @@ pub struct Watch {
     pub until: Timestamp,
     /// The alarm's state when the execution entered the stage.
     pub state_at_entry: AlarmState,
+    /// What it is for.
+    #[serde(default)]
+    pub purpose: WatchPurpose,
+    /// Whether what it leads to is only told, and not done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+    /// Whether it was told what it would have led to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
     /// Generation of the stage when it succeeded.
     pub generation: Generation,
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,
+}
+
+/// What an alarm is observed for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WatchPurpose {
+    /// Whether a deploy makes things worse.
+    #[default]
+    Deploy,
+    /// Whether a rollback helps.
+    Proof,
+}
+
+impl Watch {
+    /// Whether it observes a rollback rather than a deploy.
+    pub fn proves(&self) -> bool {
+        self.purpose == WatchPurpose::Proof
+    }
 }
 
 /// A hold in the list of those that stand.

@@ -34,6 +34,8 @@ pub enum Ineligible {
         started_in: u32,
         /// Current version.
         current: u32,
+        /// What was changed, as [`changed_fields`](crate::changed_fields) names it; empty where it is not known.
+        fields: Vec<String>,
     },
     /// It was rolled back from. Only a person may choose it again.
     Revoked {
@@ -49,6 +51,9 @@ pub enum Ineligible {
     },
 }
 
+/// Most changed fields that a refusal names, so that people can read it.
+const FIELDS_NAMED_MAX: usize = 5;
+
 impl fmt::Display for Ineligible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -59,10 +64,18 @@ impl fmt::Display for Ineligible {
             }
             Self::NotSucceeded { status: Some(status) } => write!(f, "It did not succeed in the stage: {status}."),
             Self::NotSucceeded { status: None } => f.write_str("It never entered the stage."),
-            Self::StageChanged { started_in, current } => write!(
-                f,
-                "The stage's actions were changed since: it started in version {started_in}, current is {current}."
-            ),
+            Self::StageChanged { started_in, current, fields } => {
+                write!(
+                    f,
+                    "The stage's actions were changed since: it started in version {started_in}, current is {current}."
+                )?;
+                let (named, more) = fields.split_at(fields.len().min(FIELDS_NAMED_MAX));
+                match (named, more) {
+                    ([], _) => Ok(()),
+                    (named, []) => write!(f, " Changed: {}.", named.join(", ")),
+                    (named, more) => write!(f, " Changed: {} and {} more.", named.join(", "), more.len()),
+                }
+            }
             Self::Revoked { by } => write!(f, "It was taken back by rollback {by}."),
             Self::ArtifactGone { artifact, location } => {
                 write!(f, "Artifact {artifact} is gone from {location}.")
@@ -76,19 +89,29 @@ impl fmt::Display for Ineligible {
 pub enum Choice {
     /// A person, who may name a revoked execution and is told so.
     Manual,
+    /// A person who knows that the stage was changed since, and goes back all the same.
+    Forced,
     /// A failure or an alarm.
     Automatic,
+}
+
+/// What had to be looked up about a candidate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LookedUp {
+    /// Those of its artifacts that the stage reads and that are no longer there.
+    pub gone: Vec<String>,
+    /// What was changed of the stage since, where its fingerprint tells that something was.
+    pub changed: Vec<String>,
 }
 
 /// Why `stage` cannot go back to `candidate`; empty means it can.
 ///
 /// The one answer that RollbackStage, the automatic choice and the list of candidates share (design section 6).
-/// `gone` are those of the candidate's artifacts that the stage reads and that are no longer there.
 pub fn ineligible_because(
     index: &PipelineIndex,
     stage: &StageIndex,
     candidate: &Execution,
-    gone: &[String],
+    looked_up: &LookedUp,
     choice: Choice,
 ) -> Vec<Ineligible> {
     let mut reasons = Vec::new();
@@ -103,9 +126,10 @@ pub fn ineligible_because(
     }
     match candidate.stages.get(&stage.name) {
         Some(outcome) if outcome.status == StageStatus::Succeeded => {
-            if outcome.fingerprint != stage.fingerprint {
+            if outcome.fingerprint != stage.fingerprint && choice != Choice::Forced {
                 let (started_in, current) = (candidate.pipeline_version, index.pipeline_version);
-                reasons.push(Ineligible::StageChanged { started_in, current });
+                let fields = looked_up.changed.clone();
+                reasons.push(Ineligible::StageChanged { started_in, current, fields });
             }
             if let (Some(by), Choice::Automatic) = (outcome.revoked_by, choice) {
                 reasons.push(Ineligible::Revoked { by });
@@ -113,7 +137,7 @@ pub fn ineligible_because(
         }
         outcome => reasons.push(Ineligible::NotSucceeded { status: outcome.map(|outcome| outcome.status) }),
     }
-    for artifact in gone {
+    for artifact in &looked_up.gone {
         let location = candidate.artifacts.get(artifact);
         let location = location.map_or("its place".to_owned(), |at| format!("s3://{}/{}", at.bucket, at.key));
         reasons.push(Ineligible::ArtifactGone { artifact: artifact.clone(), location });
@@ -139,10 +163,16 @@ pub fn choose_automatic<'a>(
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all_fields = "camelCase")]
 pub enum RollbackCause {
-    /// RollbackStage.
+    /// A person asked for it.
     Manual {
         /// The caller's ARN.
         by: String,
+        /// The person's reason; RollbackStage takes none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Whether the person asked for it although the stage was changed since.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forced: bool,
     },
     /// The stage failed.
     StageFailed,
@@ -153,6 +183,22 @@ pub enum RollbackCause {
         /// The judge's reason.
         reason: String,
     },
+}
+
+impl RollbackCause {
+    /// A person's wish without more words.
+    pub fn by(caller: &str) -> Self {
+        Self::Manual { by: caller.to_owned(), reason: None, forced: false }
+    }
+
+    /// Who chooses the target of such a rollback.
+    pub fn choice(&self) -> Choice {
+        match self {
+            Self::Manual { forced: true, .. } => Choice::Forced,
+            Self::Manual { .. } => Choice::Manual,
+            Self::StageFailed | Self::Alarm { .. } => Choice::Automatic,
+        }
+    }
 }
 
 /// A rollback that was decided.
@@ -198,7 +244,13 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
             changed_by: Some("lastgood".to_owned()),
             changed_at: Some(now),
             disabled_reason: Some(hold_reason(order)),
-            hold: Some(Hold { rollback: order.id, target: order.target.id, cause: order.cause.clone(), since: now }),
+            hold: Some(Hold {
+                rollback: Some(order.id),
+                target: Some(order.target.id),
+                suspect: None,
+                cause: order.cause.clone(),
+                since: now,
+            }),
         };
         let held = OpenHold::on(stage);
         board.changes.holds.extend(held);
@@ -306,7 +358,9 @@ const TRIGGER_DETAIL_MAX: usize = 1024;
 fn trigger(order: &RollbackOrder<'_>) -> Trigger {
     let undone = order.undone.map(|id| id.to_string()).unwrap_or_default();
     let (trigger_type, detail) = match &order.cause {
-        RollbackCause::Manual { by } => (TriggerType::ManualRollback, by.chars().take(TRIGGER_DETAIL_MAX).collect()),
+        RollbackCause::Manual { by, .. } => {
+            (TriggerType::ManualRollback, by.chars().take(TRIGGER_DETAIL_MAX).collect())
+        }
         RollbackCause::StageFailed => {
             (TriggerType::AutomatedRollback, serde_json::json!({ "FailedPipelineExecutionId": undone }).to_string())
         }
@@ -347,19 +401,29 @@ pub(crate) fn escaped_prefix(text: &str, mut room: usize) -> &str {
 /// Longest reason of a disabled transition, in characters (spec 2.3).
 const HOLD_REASON_MAX: usize = 300;
 
-/// Why the transition is held, in the characters CodePipeline allows: `[a-zA-Z0-9!@ ().*?-]` (spec 2.3).
+/// Why the transition is held.
 fn hold_reason(order: &RollbackOrder<'_>) -> String {
-    let cause = match &order.cause {
+    transition_text(&format!(
+        "Held by rollback {} to execution {} ({}). Enable the transition to let releases in again.",
+        order.id,
+        order.target.id,
+        said(&order.cause)
+    ))
+}
+
+/// What led to a rollback, in few words.
+pub(crate) fn said(cause: &RollbackCause) -> String {
+    match cause {
         RollbackCause::Manual { .. } => "manual rollback".to_owned(),
         RollbackCause::StageFailed => "failed stage".to_owned(),
         RollbackCause::Alarm { alarm_arn, .. } => {
             format!("alarm {}", alarm_arn.rsplit(':').next().unwrap_or(alarm_arn))
         }
-    };
-    let text = format!(
-        "Held by rollback {} to execution {} ({cause}). Enable the transition to let releases in again.",
-        order.id, order.target.id
-    );
+    }
+}
+
+/// `text` in the characters that CodePipeline allows of a disabled transition's reason: `[a-zA-Z0-9!@ ().*?-]` (spec 2.3).
+pub(crate) fn transition_text(text: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "!@ ().*?-".contains(c);
     text.chars().map(|c| if allowed(c) { c } else { '-' }).take(HOLD_REASON_MAX).collect()
 }

@@ -37,8 +37,9 @@ pub const RULE_TYPES: &[RuleTypeInfo] = &[
     RuleTypeInfo {
         provider: "CloudWatchAlarm",
         required_keys: &["AlarmName"],
-        // Watch is Lastgood's own: the alarm is observed after the stage was left.
-        optional_keys: &["AlarmStates", "WaitTime", "Watch"],
+        // Lastgood's own: with Watch the alarm is observed after the stage was left; with Shadow beside it, what follows is
+        // told and not done.
+        optional_keys: &["AlarmStates", "Shadow", "WaitTime", "Watch"],
         inputs: 0..=0,
         may_skip: false,
         finds: Finds::Look,

@@ -102,23 +102,36 @@ pub struct TransitionState {
     /// Why it is disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_reason: Option<String>,
-    /// Set where a rollback disabled it.
+    /// Set where a rollback, or the question whether there should be one, disabled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
 }
 
-/// An inbound transition that a rollback disabled, until a person lifts it.
+/// An inbound transition that a rollback disabled, or the question whether there should be one, until a person lifts it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
-    /// The rollback.
-    pub rollback: ExecutionId,
-    /// The execution it brings back.
-    pub target: ExecutionId,
-    /// Why it was started.
+    /// The rollback; absent where a person is asked whether there should be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<ExecutionId>,
+    /// The execution it brings back; absent as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<ExecutionId>,
+    /// The execution that may be to blame, where a person is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspect: Option<ExecutionId>,
+    /// Why.
     pub cause: RollbackCause,
     /// Since when.
     pub since: Timestamp,
+}
+
+impl Hold {
+    /// The execution in whose history it belongs: the rollback, or the suspect.
+    pub fn about(&self) -> ExecutionId {
+        // One of them is always there.
+        self.rollback.or(self.suspect).unwrap_or(ExecutionId(uuid::Uuid::nil()))
+    }
 }
 
 impl StageState {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    AlarmSnapshot, Changes, Execution, ExecutionId, OpenHold, PipelineView, Rejected, RollbackCause, RollbackOutcome,
-    StageName, TransitionState, admission::admit_into, changes::Board,
+    AlarmSnapshot, Changes, Execution, ExecutionId, Hold, OpenHold, PipelineView, Rejected, RollbackCause,
+    RollbackOutcome, StageName, TransitionState, admission::admit_into, changes::Board, rollback,
 };
 
 /// What is noted of a hold that ends because its transition was enabled.
@@ -66,15 +66,48 @@ fn open(
         };
     }
     if let Some(held) = held {
-        let rollback = held.hold.rollback;
-        board.record(rollback, "HoldReleased", Some(stage), format!("By {by}: {comment}"));
-        let cause = RollbackCause::Manual { by: by.to_owned() };
+        let (rollback, about) = (held.hold.rollback, held.hold.about());
+        board.record(about, "HoldReleased", Some(stage), format!("By {by}: {comment}"));
+        let cause = RollbackCause::by(by);
         let outcome = RollbackOutcome::HoldReleased { rollback, comment: comment.to_owned() };
-        board.decide(stage, &cause, rollback, None, outcome);
+        board.decide(stage, &cause, about, None, outcome);
         board.changes.holds_ended.push(held);
     }
     admit_into(&mut board, stage, alarms)?;
     Ok(board.into_changes())
+}
+
+/// Closes the way into `stage` while a person is asked whether `suspect` is to be taken back because of `cause`: what
+/// waits would hide what the alarm is about. A rollback's hold stays one. Who lifts the hold says that it is not.
+pub fn hold_for_question(
+    view: &PipelineView,
+    stage: &StageName,
+    suspect: ExecutionId,
+    cause: &RollbackCause,
+    reason: &str,
+    now: Timestamp,
+) -> Changes {
+    let executions = BTreeMap::new();
+    let mut board = Board::new(view, &executions, now);
+    let inbound = &mut board.stage(stage).inbound;
+    if inbound.hold.is_none() {
+        *inbound = TransitionState {
+            enabled: false,
+            changed_by: Some("lastgood".to_owned()),
+            changed_at: Some(now),
+            disabled_reason: Some(rollback::transition_text(&format!(
+                "Held because of {}: is execution {suspect} to be rolled back? Roll it back or release the hold.",
+                rollback::said(cause)
+            ))),
+            hold: Some(Hold { rollback: None, target: None, suspect: Some(suspect), cause: cause.clone(), since: now }),
+        };
+        let held = OpenHold::on(board.stage(stage));
+        board.changes.holds.extend(held);
+    }
+    board.record(suspect, "RollbackAsked", Some(stage), reason.to_owned());
+    let outcome = RollbackOutcome::Asked { reason: reason.to_owned() };
+    board.decide(stage, cause, suspect, Some(suspect), outcome);
+    board.into_changes()
 }
 
 /// Makes executions wait before `stage`. A rollback's hold stays one.

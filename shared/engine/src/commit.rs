@@ -2,7 +2,7 @@
 
 use contract::{ActionOutput, ExecutionInput};
 use domain::{
-    ActionExecutionId, ActionRun, Changes, ConditionRun, Effect, Execution, ExecutionMode, GateAnswer, Job,
+    ActionExecutionId, ActionRun, Changes, ConditionRun, Effect, Execution, ExecutionMode, GateAnswer, Incident, Job,
     PipelineName, Rejected, StageState, events_of,
 };
 use serde_json::json;
@@ -65,6 +65,7 @@ pub(crate) fn writes_of(
         writes.push(Write::Put(Row::Watch(watch.clone()), Precondition::None));
         writes.push(Write::Put(Row::OpenWatch(watch.clone()), Precondition::None));
     }
+    writes.extend(changes.incidents.iter().flat_map(incident_writes));
     for watch in &changes.watches_ended {
         writes.push(Write::Delete(Row::Watch(watch.clone())));
         writes.push(Write::Delete(Row::OpenWatch(watch.clone())));
@@ -123,6 +124,13 @@ fn effects_of(
 
 fn put_versioned(row: Row, version: u64) -> Write {
     Write::Put(row, Precondition::Version(version))
+}
+
+/// An incident and its place among the open ones.
+pub(crate) fn incident_writes(incident: &Incident) -> [Write; 2] {
+    let open = Row::OpenIncident(incident.clone());
+    let open = if incident.is_open() { Write::Put(open, Precondition::None) } else { Write::Delete(open) };
+    [put_versioned(Row::Incident(incident.clone()), incident.version), open]
 }
 
 fn execution_writes(execution: &Execution, starts: bool) -> Vec<Write> {

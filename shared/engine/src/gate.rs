@@ -58,6 +58,7 @@ fn stages_concerned<'a>(view: &'a PipelineView, execution: &Execution, input: &G
     let left = input.finished.as_ref().and_then(|finished| at(&finished.stage));
     let next = match (&execution.phase, &execution.rollback) {
         (Phase::Starting, None) => Some(0),
+        (Phase::Starting, Some(rollback)) => at(&rollback.stage),
         (Phase::Waiting { stage }, _) => at(stage),
         (Phase::Running { stage } | Phase::Stopping { stage }, None) => at(stage).map(|at| at + 1),
         _ => None,

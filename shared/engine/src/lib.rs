@@ -14,6 +14,7 @@ mod condition;
 mod custom_types;
 mod definitions;
 mod deliveries;
+mod edits;
 mod error;
 mod failure;
 mod gate;

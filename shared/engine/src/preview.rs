@@ -1,7 +1,7 @@
 //! What RollbackStage would do, found by the decisions it takes, without storing any.
 
 use domain::{
-    ActionPreview, ActionRun, Choice, Execution, ExecutionId, ExpectedDuration, PipelineName, PipelineView,
+    ActionPreview, ActionRun, Execution, ExecutionId, ExpectedDuration, LookedUp, PipelineName, PipelineView,
     RollbackCause, RollbackPlan, StageIndex, StageName, Waiting, expect_duration, ineligible_because, preview_actions,
 };
 
@@ -9,6 +9,7 @@ use crate::{
     EngineError, HasObjects, HasStore, StoredArtifact,
     commit::until_stored,
     definitions::load_declaration,
+    edits::Edits,
     ports::{PageRequest, Store},
     rollback::{choose_target, find_stage, load_target, load_view, look_at_artifacts, prepare, undone_by},
 };
@@ -48,7 +49,7 @@ pub struct TargetPreview {
     pub actions: Vec<ActionPreview>,
 }
 
-/// Tells what RollbackStage would do if `caller` called it with `target`, or with what the automatic choice would take.
+/// Tells what a rollback by a person for `cause` would do with `target`, or with what the automatic choice would take.
 /// Nothing is stored or started.
 ///
 /// # Errors
@@ -58,7 +59,7 @@ pub async fn preview_rollback<W: HasStore + HasObjects>(
     pipeline: &PipelineName,
     stage: &StageName,
     target: Option<ExecutionId>,
-    caller: &str,
+    cause: RollbackCause,
 ) -> Result<RollbackPreview, EngineError> {
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
@@ -78,7 +79,7 @@ pub async fn preview_rollback<W: HasStore + HasObjects>(
         };
         // Boxed, since these futures together are too large for the stack of a thread.
         let target = Box::pin(look_at(world, &view, index, execution)).await?;
-        let (reasons, plan) = Box::pin(decide(world, &view, index, &target, caller)).await?;
+        let (reasons, plan) = Box::pin(decide(world, &view, index, &target, &cause)).await?;
         Ok(RollbackPreview { reasons, target: Some(target), plan, waiting, expected })
     })
     .await
@@ -131,20 +132,22 @@ async fn live_runs<W: HasStore>(
 }
 
 /// The decision that RollbackStage would take: its reasons against it, or its plan.
-async fn decide<W: HasStore>(
+async fn decide<W: HasStore + HasObjects>(
     world: &W,
     view: &PipelineView,
     index: &StageIndex,
     target: &TargetPreview,
-    caller: &str,
+    cause: &RollbackCause,
 ) -> Result<(Vec<String>, Option<RollbackPlan>), EngineError> {
     let stage = &index.name;
     let gone = target.artifacts.iter().filter(|artifact| artifact.object.is_none());
     let gone: Vec<String> = gone.map(|artifact| artifact.name.clone()).collect();
-    let reasons = ineligible_because(&view.index, index, &target.execution, &gone, Choice::Manual);
+    let changed =
+        Edits::of(world, &view.index, index, &target.execution).await?.since(target.execution.pipeline_version);
+    let reasons =
+        ineligible_because(&view.index, index, &target.execution, &LookedUp { gone, changed }, cause.choice());
     let mut reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-    let cause = RollbackCause::Manual { by: caller.to_owned() };
-    match prepare(world, view, &target.execution, stage, target.undone, cause).await {
+    match prepare(world, view, &target.execution, stage, target.undone, cause.clone()).await {
         Ok((id, changes)) if reasons.is_empty() => Ok((reasons, RollbackPlan::of(view, stage, id, changes))),
         Ok(_) => Ok((reasons, None)),
         Err(EngineError::Refused(refusal)) => {

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ArtifactLocation, Choice, Execution, ExecutionId, Ineligible, PipelineIndex, PipelineName, PipelineView, Rejected,
-    RollbackCause, RollbackOrder, StageIndex, StageName, Success, choose_automatic, ineligible_because, start_rollback,
+    ArtifactLocation, Choice, Execution, ExecutionId, Ineligible, LookedUp, PipelineIndex, PipelineName, PipelineView,
+    Rejected, RollbackCause, RollbackOrder, StageIndex, StageName, StageStatus, Success, choose_automatic,
+    ineligible_because, start_rollback,
 };
 use futures::{StreamExt, stream};
 
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore, commit,
     commit::until_stored,
+    edits::Edits,
     gate::load_into,
     ports::{ObjectAt, ObjectInfo, Objects, ObjectsError, Page, PageRequest, Store},
     start::not_found,
@@ -52,8 +54,11 @@ pub async fn list_candidates<W: HasStore + HasObjects>(
         None => load_view(world, pipeline).await?.index,
     };
     let (index, stage) = (&index, find_in(&index, stage)?);
+    let changed = executions.items.iter().filter(|execution| is_changed(stage, execution));
+    let edits = Edits::load(world, index, stage, changed.map(|execution| execution.pipeline_version)).await?;
+    let (edits, choice) = (&edits, Choice::Manual);
     let items = stream::iter(executions.items)
-        .map(async |execution| candidate(world, index, stage, execution).await)
+        .map(async |execution| candidate(world, index, stage, execution, edits, choice).await)
         .buffered(HEADS_PARALLEL_MAX)
         .collect::<Vec<_>>()
         .await
@@ -62,16 +67,26 @@ pub async fn list_candidates<W: HasStore + HasObjects>(
     Ok(Page { items, next: executions.next })
 }
 
+/// Whether the stage succeeded in `execution` and does something else by now.
+pub(crate) fn is_changed(stage: &StageIndex, execution: &Execution) -> bool {
+    let outcome = execution.stages.get(&stage.name).filter(|outcome| outcome.status == StageStatus::Succeeded);
+    outcome.is_some_and(|outcome| outcome.fingerprint != stage.fingerprint)
+}
+
 async fn candidate<W: HasObjects>(
     world: &W,
     index: &PipelineIndex,
     stage: &StageIndex,
     execution: Execution,
+    edits: &Edits,
+    choice: Choice,
 ) -> Result<Candidate, EngineError> {
-    let mut reasons = ineligible_because(index, stage, &execution, &[], Choice::Manual);
+    let changed = edits.since(execution.pipeline_version);
+    let mut looked_up = LookedUp { gone: Vec::new(), changed };
+    let mut reasons = ineligible_because(index, stage, &execution, &looked_up, choice);
     if reasons.is_empty() {
-        let gone = artifacts_gone(world, stage, &execution).await?;
-        reasons = ineligible_because(index, stage, &execution, &gone, Choice::Manual);
+        looked_up.gone = artifacts_gone(world, stage, &execution).await?;
+        reasons = ineligible_because(index, stage, &execution, &looked_up, choice);
     }
     let revoked_by = execution.stages.get(&stage.name).and_then(|outcome| outcome.revoked_by);
     Ok(Candidate { execution, reasons, revoked_by })
@@ -141,7 +156,8 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
             continue;
         };
         let gone = artifacts_gone(world, stage, &execution).await?;
-        let reasons = ineligible_because(&view.index, stage, &execution, &gone, Choice::Automatic);
+        let looked_up = LookedUp { gone, ..LookedUp::default() };
+        let reasons = ineligible_because(&view.index, stage, &execution, &looked_up, Choice::Automatic);
         match reasons.first() {
             None => return Ok(Ok(execution)),
             Some(reason) => passed_over.push(format!("{}: {reason}", execution.id)),
@@ -153,7 +169,8 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
     }))
 }
 
-/// RollbackStage: brings `target` back to `stage`, at once and before everyone who waits.
+/// Brings `target` back to `stage` because a person wants it, at once and before everyone who waits: RollbackStage, and
+/// StartRollback with its reason.
 ///
 /// # Errors
 /// Refusals as in spec 3.2: `PipelineNotFoundException`, `StageNotFoundException`,
@@ -164,18 +181,19 @@ pub async fn rollback_stage<W: HasStore + HasMachines + HasObjects>(
     pipeline: &PipelineName,
     stage: &StageName,
     target: ExecutionId,
-    caller: &str,
+    cause: RollbackCause,
 ) -> Result<ExecutionId, EngineError> {
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let index = find_stage(&view, stage)?;
         let execution = load_target(world, pipeline, target).await?;
-        let candidate = candidate(world, &view.index, index, execution).await?;
+        let edits = Edits::of(world, &view.index, index, &execution).await?;
+        let candidate = candidate(world, &view.index, index, execution, &edits, cause.choice()).await?;
         if let Some(reason) = candidate.reasons.first() {
             return Err(refuse(stage, target, reason));
         }
-        let cause = RollbackCause::Manual { by: caller.to_owned() };
-        start(world, &view, &candidate.execution, stage, undone_by(&view, stage, target), cause).await
+        let undone = undone_by(&view, stage, target);
+        start(world, &view, &candidate.execution, stage, undone, cause.clone()).await
     })
     .await
 }

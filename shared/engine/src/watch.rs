@@ -1,17 +1,28 @@
-//! An alarm changed: does it speak against a deploy, and is that deploy taken back?
+//! An alarm changed: does it speak against a deploy, is that deploy taken back, and did taking back help?
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 use domain::{
-    AlarmChange, Evidence, ExecutionId, PipelineName, Record, RollbackCause, RollbackDecision, RollbackOutcome,
-    StageName, Verdict, Watch, judge,
+    Act, AlarmChange, AlarmState, Case, Changes, Evidence, ExecutionId, ExecutionStatus, Incident, IncidentRollback,
+    IncidentStatus, PipelineName, PipelineView, Proof, Proven, Record, RollbackCause, RollbackDecision,
+    RollbackOutcome, StageName, Suspect, Watch, hold_for_question, prove, rule_on, settle_proof,
 };
+use jiff::SignedDuration;
 
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore, commit,
     commit::until_stored,
-    error::FirstError,
     ports::Store,
     rollback::{choose_target, prepare},
 };
+
+/// For so long after a rollback an alarm that turns red again belongs to the same incident.
+const QUIET: SignedDuration = SignedDuration::from_hours(1);
+/// Most deploys that one alarm is judged for, the newest: each is a request, and all are kept as evidence.
+const SUSPECTS_MAX: usize = 25;
 
 /// What an alarm led to for one watched execution.
 #[derive(Debug, Clone)]
@@ -28,7 +39,8 @@ pub struct Judged {
     pub no_rollback: Option<String>,
 }
 
-/// Judges an alarm for every execution that is watched with it, and starts the rollbacks that follow.
+/// Judges an alarm for every execution that is watched with it, and does what follows: starts a rollback, or holds the
+/// stages and asks. Notes as well whether an earlier rollback helped.
 ///
 /// Delivered twice, late or out of order it changes nothing more: the watch is gone, or something else is live. What it
 /// led to is added to `judged`, also where this ends with an error.
@@ -41,77 +53,305 @@ pub async fn alarm_changed<W: HasStore + HasMachines + HasObjects>(
     alarm: &AlarmChange,
     judged: &mut Vec<Judged>,
 ) -> Result<(), EngineError> {
-    let mut first = FirstError::default();
-    for watch in world.store().watches_of(&alarm.arn).await? {
-        let one = until_stored(async || judge_watch(world, &watch, alarm).await).await;
-        judged.extend(first.keep(one).flatten());
-    }
-    first.into_result()
+    // Where another writer was faster, all are judged anew; what was done by then stays done.
+    let done = Mutex::new(Vec::new());
+    let looked = until_stored(async || Box::pin(look_at(world, alarm, &done)).await).await;
+    judged.extend(done.into_inner().unwrap_or_else(PoisonError::into_inner));
+    judged.extend(looked?);
+    Ok(())
 }
 
-async fn judge_watch<W: HasStore + HasMachines + HasObjects>(
+/// Adds those to `done` about whom something was stored, and returns the others.
+async fn look_at<W: HasStore + HasMachines + HasObjects>(
     world: &W,
-    watch: &Watch,
     alarm: &AlarmChange,
-) -> Result<Option<Judged>, EngineError> {
-    let Some(view) = world.store().load_pipeline(&watch.pipeline).await? else {
-        return Ok(None);
+    done: &Mutex<Vec<Judged>>,
+) -> Result<Vec<Judged>, EngineError> {
+    let watches = world.store().watches_of(&alarm.arn).await?;
+    // An alarm that nobody watches may still clear the incident it was part of.
+    if watches.is_empty() && alarm.state != AlarmState::Ok {
+        return Ok(Vec::new());
+    }
+    let (proofs, deploys): (Vec<Watch>, Vec<Watch>) = watches.into_iter().partition(Watch::proves);
+    let incident = settle(world, alarm, &proofs).await?;
+    let incident = match incident {
+        Some(incident) if alarm.state == AlarmState::Ok => close(world, alarm, incident).await?,
+        Some(incident) => Some(without_lost_proof(world, incident, &proofs).await?),
+        None => None,
     };
-    let Some((_, index)) = view.index.stage(&watch.stage) else {
-        return Ok(None);
-    };
-    let evidence = judge(watch, &view.stage(&watch.stage), alarm);
-    let mut judged = Judged {
-        pipeline: watch.pipeline.clone(),
-        stage: watch.stage.clone(),
+    let (suspects, views) = suspects(world, deploys).await?;
+    let case = Case::new(alarm, suspects, incident.as_ref(), world.now());
+    let ruling = rule_on(&case);
+    let judged = case.suspects.iter().zip(ruling.evidence).map(|(one, evidence)| Judged {
+        pipeline: one.watch.pipeline.clone(),
+        stage: one.watch.stage.clone(),
         evidence,
         rollback: None,
         no_rollback: None,
-    };
-    if judged.evidence.verdict != Verdict::Degraded {
-        return Ok(Some(judged));
-    }
-    let cause = RollbackCause::Alarm { alarm_arn: alarm.arn.clone(), reason: alarm.reason.clone() };
-    let mut changes = match choose_target(world, &view, index, watch.execution).await? {
-        Ok(target) => {
-            let (id, changes) = prepare(world, &view, &target, &watch.stage, Some(watch.execution), cause).await?;
-            judged.rollback = Some(id);
-            changes
-        }
-        Err(why) => {
-            judged.no_rollback = Some(why.clone());
-            let decision = RollbackDecision {
-                pipeline: watch.pipeline.clone(),
-                stage: watch.stage.clone(),
-                at: world.now(),
-                execution: watch.execution,
-                cause,
-                undone: Some(watch.execution),
-                outcome: RollbackOutcome::Declined { reason: why },
-                evidence: None,
-            };
-            domain::Changes { decisions: vec![decision], ..domain::Changes::default() }
-        }
-    };
-    for decision in &mut changes.decisions {
-        decision.evidence = Some(judged.evidence.clone());
-    }
-    let outcome = match (&judged.rollback, &judged.no_rollback) {
-        (Some(id), _) => format!("Rollback {id} starts."),
-        (None, why) => format!("No rollback: {}", why.as_deref().unwrap_or_default()),
-    };
-    changes.records.push(Record {
-        execution: watch.execution,
-        at: world.now(),
-        event: "AlarmJudged".to_owned(),
-        stage: Some(watch.stage.clone()),
-        detail: format!("Alarm {}: {}. {outcome}", alarm.arn, judged.evidence.reason),
-        evidence: Some(judged.evidence.clone()),
     });
-    // Deciding about what is live belongs to whoever holds this generation of the stage.
-    let stage = view.stage(&watch.stage);
-    changes.fences.insert((watch.stage.clone(), stage.generation));
-    changes.watches_ended.push(watch.clone());
-    commit(world, &watch.pipeline, changes).await?;
-    Ok(Some(judged))
+    let mut deciding = Deciding { world, alarm, case: &case, views: &views, judged: judged.collect(), done };
+    match ruling.act {
+        Act::Nothing => {}
+        Act::RollBack(at) => Box::pin(deciding.roll_back(at, incident.as_ref())).await?,
+        Act::Ask(all) => Box::pin(deciding.ask(&all, incident.as_ref())).await?,
+    }
+    deciding.judged.retain(|one| one.rollback.is_none() && one.no_rollback.is_none());
+    Ok(deciding.judged)
+}
+
+/// Notes of every rollback that `proofs` observe whether it helped, where that is to be seen by now. Returns the incident
+/// as it stands then.
+async fn settle<W: HasStore + HasMachines>(
+    world: &W,
+    alarm: &AlarmChange,
+    proofs: &[Watch],
+) -> Result<Option<Incident>, EngineError> {
+    let mut incident = world.store().load_incident(&alarm.arn).await?;
+    for watch in proofs {
+        let Some(proof) = prove(watch, alarm.state, world.now()) else { continue };
+        let of = Seen { pipeline: &watch.pipeline, stage: &watch.stage, rollback: watch.execution, watch: Some(watch) };
+        incident = note(world, alarm, &of, proof, incident.as_ref()).await?;
+    }
+    Ok(incident)
+}
+
+/// A rollback whose alarm was seen.
+struct Seen<'a> {
+    pipeline: &'a PipelineName,
+    stage: &'a StageName,
+    rollback: ExecutionId,
+    watch: Option<&'a Watch>,
+}
+
+/// Stores whether a rollback helped; the incident as it stands then.
+async fn note<W: HasStore + HasMachines>(
+    world: &W,
+    alarm: &AlarmChange,
+    of: &Seen<'_>,
+    proof: Proof,
+    incident: Option<&Incident>,
+) -> Result<Option<Incident>, EngineError> {
+    let Seen { pipeline, stage, rollback, watch } = *of;
+    let execution = world.store().load_execution(pipeline, rollback).await?;
+    let proven = Proven { pipeline, stage, rollback, execution: execution.as_ref(), watch, proof };
+    commit(world, pipeline, settle_proof(&proven, alarm, incident, world.now())).await?;
+    Ok(world.store().load_incident(&alarm.arn).await?)
+}
+
+/// The alarm has cleared: so has the incident, and what was still to be seen of its last rollback.
+async fn close<W: HasStore + HasMachines>(
+    world: &W,
+    alarm: &AlarmChange,
+    mut incident: Incident,
+) -> Result<Option<Incident>, EngineError> {
+    if !incident.is_open() {
+        return Ok(Some(incident));
+    }
+    if let Some(last) = incident.rollbacks.last().filter(|last| last.proof.is_none()) {
+        let of = Seen { pipeline: &last.pipeline, stage: &last.stage, rollback: last.rollback, watch: None };
+        return note(world, alarm, &of, Proof::Helped, Some(&incident)).await;
+    }
+    incident.status = IncidentStatus::Recovered;
+    incident.changed_at = world.now();
+    store_alone(world, incident).await.map(Some)
+}
+
+/// Stores an incident that no pipeline has changed with.
+async fn store_alone<W: HasStore>(world: &W, incident: Incident) -> Result<Incident, EngineError> {
+    let writes = crate::commit::incident_writes(&incident);
+    world.store().commit(writes.to_vec()).await?;
+    let stored = world.store().load_incident(&incident.alarm_arn).await?;
+    Ok(stored.unwrap_or(incident))
+}
+
+/// The incident without a proof that nobody will give any more: its rollback failed, or is not observed.
+async fn without_lost_proof<W: HasStore>(
+    world: &W,
+    mut incident: Incident,
+    proofs: &[Watch],
+) -> Result<Incident, EngineError> {
+    let Some(last) = incident.rollbacks.last().filter(|last| last.proof.is_none()).cloned() else {
+        return Ok(incident);
+    };
+    let execution = world.store().load_execution(&last.pipeline, last.rollback).await?;
+    let is_lost = match execution.map(|execution| execution.phase.status()) {
+        Some(ExecutionStatus::InProgress | ExecutionStatus::Stopping) => false,
+        Some(ExecutionStatus::Succeeded) => proofs.iter().all(|watch| watch.execution != last.rollback),
+        _ => true,
+    };
+    if !is_lost {
+        return Ok(incident);
+    }
+    incident.note(last.rollback, Proof::DidNotHelp, world.now());
+    store_alone(world, incident).await
+}
+
+/// The deploys that are watched, the newest of them, and the pipelines they belong to.
+async fn suspects<W: HasStore>(
+    world: &W,
+    mut watches: Vec<Watch>,
+) -> Result<(Vec<Suspect>, BTreeMap<PipelineName, PipelineView>), EngineError> {
+    watches.sort_by_key(|watch| std::cmp::Reverse(watch.from));
+    watches.truncate(SUSPECTS_MAX);
+    let mut views = BTreeMap::new();
+    let mut suspects = Vec::new();
+    for watch in watches {
+        if !views.contains_key(&watch.pipeline) {
+            let Some(view) = world.store().load_pipeline(&watch.pipeline).await? else { continue };
+            views.insert(watch.pipeline.clone(), view);
+        }
+        let Some(view) = views.get(&watch.pipeline).filter(|view| view.index.stage(&watch.stage).is_some()) else {
+            continue;
+        };
+        let stage = view.stage(&watch.stage);
+        let live = stage.live.map(|live| live.deployed_by);
+        let inside = stage.occupant.map(|inside| inside.execution);
+        suspects.push(Suspect { watch, live, inside });
+    }
+    Ok((suspects, views))
+}
+
+/// A case that is being decided.
+struct Deciding<'a, W> {
+    world: &'a W,
+    alarm: &'a AlarmChange,
+    case: &'a Case,
+    views: &'a BTreeMap<PipelineName, PipelineView>,
+    judged: Vec<Judged>,
+    done: &'a Mutex<Vec<Judged>>,
+}
+
+impl<W: HasStore + HasMachines + HasObjects> Deciding<'_, W> {
+    fn cause(&self) -> RollbackCause {
+        RollbackCause::Alarm { alarm_arn: self.alarm.arn.clone(), reason: self.alarm.reason.clone() }
+    }
+
+    /// Takes back the deploy of the suspect at this place; in shadow mode tells that it would.
+    async fn roll_back(&mut self, at: usize, incident: Option<&Incident>) -> Result<(), EngineError> {
+        let watch = self.case.suspects[at].watch.clone();
+        let Some(view) = self.views.get(&watch.pipeline) else { return Ok(()) };
+        let Some((_, index)) = view.index.stage(&watch.stage) else { return Ok(()) };
+        let now = self.world.now();
+        let target = choose_target(self.world, view, index, watch.execution).await?;
+        if watch.shadow {
+            return self.tell_shadow(at, target.ok().map(|target| target.id)).await;
+        }
+        let mut incident = Incident::of(self.alarm, incident, now);
+        let (mut changes, outcome) = match target {
+            Ok(target) => {
+                let (undone, cause) = (Some(watch.execution), self.cause());
+                let (id, changes) = prepare(self.world, view, &target, &watch.stage, undone, cause).await?;
+                incident.status = IncidentStatus::RollingBack;
+                incident.quiet_until = now + QUIET;
+                incident.rollbacks.push(IncidentRollback {
+                    pipeline: watch.pipeline.clone(),
+                    stage: watch.stage.clone(),
+                    rollback: id,
+                    undone: watch.execution,
+                    at: now,
+                    proof: None,
+                });
+                self.judged[at].rollback = Some(id);
+                (changes, format!("Rollback {id} starts."))
+            }
+            Err(why) => {
+                // Who is clearly to blame cannot go back: nobody else is taken back in its place.
+                incident.status = IncidentStatus::Asking;
+                self.judged[at].no_rollback = Some(why.clone());
+                let outcome = format!("No rollback: {why}");
+                (self.decided(&watch, RollbackOutcome::Declined { reason: why }), outcome)
+            }
+        };
+        changes.incidents.push(incident);
+        self.store(at, changes, &outcome).await
+    }
+
+    /// Holds the stages of these suspects and asks a person. Each is stored alone; whoever is not reached is asked at the
+    /// next look, since the incident, which is stored first, says that a person is asked.
+    async fn ask(&mut self, all: &[usize], incident: Option<&Incident>) -> Result<(), EngineError> {
+        let now = self.world.now();
+        let mut asking = Incident::of(self.alarm, incident, now);
+        if incident.is_none_or(|there| there.status != IncidentStatus::Asking || there.red_since != asking.red_since) {
+            asking.status = IncidentStatus::Asking;
+            store_alone(self.world, asking).await?;
+        }
+        let reason = self.question(all);
+        for at in all {
+            let watch = self.case.suspects[*at].watch.clone();
+            if watch.shadow {
+                self.tell_shadow(*at, None).await?;
+                continue;
+            }
+            let Some(view) = self.views.get(&watch.pipeline) else { continue };
+            let changes = hold_for_question(view, &watch.stage, watch.execution, &self.cause(), &reason, now);
+            self.judged[*at].no_rollback = Some(reason.clone());
+            self.store(*at, changes, "The stage is held, and a person is asked.").await?;
+        }
+        Ok(())
+    }
+
+    fn question(&self, all: &[usize]) -> String {
+        let name = self.alarm.arn.rsplit(':').next().unwrap_or(&self.alarm.arn);
+        let turned = format!("Alarm {name} turned red at {}.", self.alarm.since);
+        if let [only] = all {
+            let otherwise = &self.judged[*only].evidence.otherwise;
+            return format!("{turned} {otherwise}");
+        }
+        let suspects = self.judged.iter().map(|one| {
+            format!("{} of {} ({}, {} of 1000)", one.stage, one.pipeline, one.evidence.execution, one.evidence.score)
+        });
+        let suspects: Vec<String> = suspects.collect();
+        format!("{turned} Nobody is clearly ahead of {}.", suspects.join(", "))
+    }
+
+    /// Tells once of a deploy in shadow mode what would be done about it.
+    async fn tell_shadow(&mut self, at: usize, target: Option<ExecutionId>) -> Result<(), EngineError> {
+        let watch = self.case.suspects[at].watch.clone();
+        self.judged[at].no_rollback = Some("the stage is in shadow mode".to_owned());
+        if watch.told {
+            return Ok(());
+        }
+        let mut changes = self.decided(&watch, RollbackOutcome::Shadowed { target });
+        changes.watches.push(Watch { told: true, ..watch });
+        self.store(at, changes, "Shadow mode: nothing is done.").await
+    }
+
+    fn decided(&self, watch: &Watch, outcome: RollbackOutcome) -> Changes {
+        let decision = RollbackDecision {
+            pipeline: watch.pipeline.clone(),
+            stage: watch.stage.clone(),
+            at: self.world.now(),
+            execution: watch.execution,
+            cause: self.cause(),
+            undone: Some(watch.execution),
+            outcome,
+            evidence: None,
+        };
+        Changes { decisions: vec![decision], ..Changes::default() }
+    }
+
+    /// Stores what was decided about a suspect with its evidence. Unless it is told of only, its watch has ended.
+    async fn store(&self, at: usize, mut changes: Changes, outcome: &str) -> Result<(), EngineError> {
+        let (watch, evidence) = (&self.case.suspects[at].watch, &self.judged[at].evidence);
+        for decision in &mut changes.decisions {
+            decision.evidence = Some(evidence.clone());
+        }
+        changes.records.push(Record {
+            execution: watch.execution,
+            at: self.world.now(),
+            event: "AlarmJudged".to_owned(),
+            stage: Some(watch.stage.clone()),
+            detail: format!("Alarm {}: {}. {outcome}", self.alarm.arn, evidence.reason),
+            evidence: Some(evidence.clone()),
+        });
+        // Deciding about what is live belongs to whoever holds this generation of the stage.
+        let generation = self.views.get(&watch.pipeline).map(|view| view.stage(&watch.stage).generation);
+        changes.fences.extend(generation.map(|generation| (watch.stage.clone(), generation)));
+        if changes.watches.is_empty() {
+            changes.watches_ended.push(watch.clone());
+        }
+        commit(self.world, &watch.pipeline, changes).await?;
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push(self.judged[at].clone());
+        Ok(())
+    }
 }

@@ -7,11 +7,16 @@ use crate::{
     ErrorCode,
     wire::{
         compatibility::{ReportCompatibilityInput, ReportCompatibilityOutput},
-        decisions::{ListRollbackDecisionsInput, ListRollbackDecisionsOutput},
+        decisions::{
+            ListIncidentsInput, ListIncidentsOutput, ListRollbackDecisionsInput, ListRollbackDecisionsOutput,
+            ReplayDecisionInput, ReplayDecisionOutput,
+        },
         described::{Described, OperationDescription, doc},
         holds::{ListHoldsInput, ListHoldsOutput, ReleaseHoldInput, ReleaseHoldOutput},
         preview::{PreviewRollbackInput, PreviewRollbackOutput},
-        rollback::{ListRollbackCandidatesInput, ListRollbackCandidatesOutput},
+        rollback::{
+            ListRollbackCandidatesInput, ListRollbackCandidatesOutput, StartRollbackInput, StartRollbackOutput,
+        },
     },
 };
 
@@ -45,6 +50,12 @@ extensions! {
     ListHolds: ListHoldsInput => ListHoldsOutput,
         refuses with [ValidationException, PipelineNotFoundException, InvalidNextTokenException],
         pages holds;
+
+    /// Lists the incidents that are open: alarms that turned red after a deploy, the rollbacks that were started by
+    /// themselves, at most two for each, and whether they helped.
+    ListIncidents: ListIncidentsInput => ListIncidentsOutput,
+        refuses with [ValidationException, InvalidNextTokenException],
+        pages incidents;
 
     /// Lists the past executions of a pipeline, newest first, and says of each whether a stage can go back to it or why
     /// not.
@@ -93,6 +104,26 @@ extensions! {
             ValidationException, PipelineNotFoundException, StageNotFoundException, ResourceNotFoundException,
             ConflictException,
         ];
+
+    /// Takes an automatic decision again from what is stored with it, and says whether the answer is the same, byte for
+    /// byte. Nothing is started.
+    ///
+    /// Decisions that rest on no alarm, and those of older versions, have nothing to be taken again from.
+    ReplayDecision: ReplayDecisionInput => ReplayDecisionOutput,
+        refuses with [
+            ValidationException, PipelineNotFoundException, StageNotFoundException, ResourceNotFoundException,
+        ];
+
+    /// Starts a rollback as `RollbackStage` does, with a reason that is kept with the decision.
+    ///
+    /// With `force` the stage goes back although its actions were changed since the target ran, which is kept as well.
+    /// Whatever else speaks against the target still does.
+    StartRollback: StartRollbackInput => StartRollbackOutput,
+        refuses with [
+            ValidationException, PipelineNotFoundException, StageNotFoundException,
+            PipelineExecutionNotFoundException, PipelineExecutionOutdatedException, UnableToRollbackStageException,
+            ConflictException,
+        ];
 }
 
 /// What an error means, for those the operations above refuse with.
@@ -106,6 +137,10 @@ pub fn meaning(error: ErrorCode) -> Option<&'static str> {
             "The token is not one that this operation gave out for the same parameters."
         }
         ErrorCode::ResourceNotFoundException => "What is named does not exist.",
+        ErrorCode::PipelineExecutionOutdatedException => {
+            "The stage's actions were changed since the execution ran; the message names what."
+        }
+        ErrorCode::UnableToRollbackStageException => "The stage cannot go back to the execution; the message says why.",
         ErrorCode::ConflictException => "The pipeline is busy with another change. Try again in a moment.",
         _ => return None,
     })

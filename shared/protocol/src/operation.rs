@@ -65,7 +65,8 @@ operations! {
         UpdateActionType, UpdatePipeline,
     }
     Lastgood {
-        ListHolds, ListRollbackCandidates, ListRollbackDecisions, PreviewRollback, ReleaseHold, ReportCompatibility,
+        ListHolds, ListIncidents, ListRollbackCandidates, ListRollbackDecisions, PreviewRollback, ReleaseHold,
+        ReplayDecision, ReportCompatibility, StartRollback,
     }
 }
 

@@ -70,6 +70,7 @@ stored! {
     domain::Execution: Row::Execution(it) => it;
     domain::Success: Row::Success(it) => it;
     domain::Watch: Row::Watch(it) => it, Row::OpenWatch(it) => it;
+    domain::Incident: Row::Incident(it) => it, Row::OpenIncident(it) => it;
     domain::Job: Row::Job(it) => it;
     domain::ConditionRun: Row::Condition(it) => it, Row::OpenCondition(it) => it;
     domain::RuleRun: Row::RuleRun(it) => it;

@@ -62,6 +62,8 @@ impl Key {
             ),
             Row::Watch(watch) => Self::watch(watch),
             Row::OpenWatch(watch) => Self::open_watch(watch),
+            Row::Incident(incident) => Self::incident(&incident.alarm_arn),
+            Row::OpenIncident(incident) => Self::new(OPEN, format!("INCIDENT#{}", digest(&[&incident.alarm_arn]))),
             Row::ActionRun(run) => Self::action_run(run),
             Row::Job(job) => Self::job(job.id),
             Row::QueuedJob(row) => Self::queued_job(row),
@@ -151,6 +153,11 @@ impl Key {
         let Watch { alarm_arn, pipeline, stage, rule, until, .. } = watch;
         let digest = digest(&[alarm_arn, rule]);
         Self::new(OPEN, format!("WATCH#{}#{pipeline}#{stage}#{digest}", instant(*until)))
+    }
+
+    /// The latest incident of an alarm.
+    pub(crate) fn incident(alarm_arn: &str) -> Self {
+        Self::new(alarm(alarm_arn), "INCIDENT".to_owned())
     }
 
     fn action_run(run: &ActionRun) -> Self {
@@ -247,7 +254,12 @@ impl Range {
 
     /// Watches of an alarm.
     pub(crate) fn watches(alarm_arn: &str) -> Self {
-        Self::all(alarm(alarm_arn))
+        Self { partition: alarm(alarm_arn), prefix: "WATCH#".to_owned() }
+    }
+
+    /// Open incidents of all pipelines.
+    pub(crate) fn open_incidents() -> Self {
+        Self { partition: OPEN.to_owned(), prefix: "INCIDENT#".to_owned() }
     }
 
     /// Open watches of all pipelines, by end.

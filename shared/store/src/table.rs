@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect,
-    Execution, ExecutionId, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record,
+    Execution, ExecutionId, Incident, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record,
     RollbackDecision, RuleRun, Slot, StageName, StageState, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
@@ -193,6 +193,14 @@ impl<B: Backend> Store for Table<B> {
 
     async fn watches_of(&self, alarm_arn: &str) -> Result<Vec<Watch>, StoreError> {
         self.all(&Part::all(&Range::watches(alarm_arn), Direction::Forward)).await
+    }
+
+    async fn load_incident(&self, alarm_arn: &str) -> Result<Option<Incident>, StoreError> {
+        self.get(&Key::incident(alarm_arn)).await
+    }
+
+    async fn open_incidents(&self, page: PageRequest) -> Result<Page<Incident>, StoreError> {
+        self.page(&Range::open_incidents(), Direction::Forward, page).await
     }
 
     async fn open_watches(&self, page: PageRequest) -> Result<Page<Watch>, StoreError> {

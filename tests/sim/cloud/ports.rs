@@ -5,9 +5,9 @@ use std::ops::Range;
 use bytes::Bytes;
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ApprovalNotice, ConditionKind, ConditionRun, CustomType,
-    CustomTypeCount, Effect, Event, Execution, ExecutionId, Job, JobQueue, OpenHold, PipelineIndex, PipelineName,
-    PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook,
-    WebhookName,
+    CustomTypeCount, Effect, Event, Execution, ExecutionId, Incident, Job, JobQueue, OpenHold, PipelineIndex,
+    PipelineName, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch,
+    Webhook, WebhookName,
 };
 use engine::ports::{
     self, CloudError, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
@@ -89,6 +89,8 @@ impl Store for Rows {
         fn custom_types(&self) -> Vec<CustomType>;
         fn load_custom_type_count(&self) -> CustomTypeCount;
         fn watches_of(&self, alarm_arn: &str) -> Vec<Watch>;
+        fn load_incident(&self, alarm_arn: &str) -> Option<Incident>;
+        fn open_incidents(&self, page: PageRequest) -> Page<Incident>;
         fn open_watches(&self, page: PageRequest) -> Page<Watch>;
         fn open_executions(&self, page: PageRequest) -> Page<OpenExecution>;
         fn slots_of(&self, pipeline: &PipelineName, created_at: Timestamp) -> Vec<Slot>;

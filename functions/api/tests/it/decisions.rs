@@ -56,6 +56,9 @@ async fn turn_red(bench: &Bench, execution: ExecutionId) {
         from: now,
         until: now + jiff::SignedDuration::from_mins(10),
         state_at_entry: AlarmState::Ok,
+        purpose: domain::WatchPurpose::Deploy,
+        shadow: false,
+        told: false,
         generation: Generation(1),
         version: 0,
     };

@@ -82,7 +82,9 @@ impl Verifying {
 
     async fn reconcile(&self) -> engine::Reconciled {
         self.clock.pass(SignedDuration::from_mins(1));
-        engine::reconcile(&self.bench.world, true).await.unwrap()
+        let mut done = engine::Reconciled::default();
+        engine::reconcile(&self.bench.world, true, &mut done).await.unwrap();
+        done
     }
 
     /// The work was stopped by an execution of its own, and so was the machine that waited for it.

@@ -92,6 +92,50 @@ async fn a_changed_stage_makes_its_successes_outdated() {
 }
 
 #[tokio::test]
+async fn an_edit_that_matters_is_named_and_a_person_may_go_back_all_the_same() {
+    let (bench, good) = Bench::with_release().await;
+    let mut changed = shop();
+    changed["stages"][1]["actions"][0]["configuration"]["UserParameters"] = json!("other");
+    changed["stages"][1]["actions"][0]["runOrder"] = json!(7);
+    bench.ok("UpdatePipeline", json!({"pipeline": changed})).await;
+    let named = "Changed: Check.configuration.UserParameters, Check.runOrder.";
+    bench.refuses("RollbackStage", &[(rollback("Prod", good), "PipelineExecutionOutdatedException", named)]).await;
+    let stage = json!({"pipelineName": "shop", "stageName": "Prod"});
+    let listed = bench.ok("ListRollbackCandidates", stage.clone()).await["candidates"].clone();
+    let of_good = listed.as_array().unwrap().iter().find(|one| one["pipelineExecutionId"] == good.to_string()).unwrap();
+    assert!(of_good["reasons"][0].as_str().unwrap().ends_with(named), "{of_good}");
+    let previewed = bench.ok("PreviewRollback", rollback("Prod", good)).await;
+    assert!(previewed["reasons"][0].as_str().unwrap().ends_with(named), "{previewed}");
+    let with = |reason: &str, force: Option<bool>| {
+        let mut input = rollback("Prod", good);
+        input["reason"] = json!(reason);
+        force.map(|force| input["force"] = json!(force));
+        input
+    };
+    let outdated = "PipelineExecutionOutdatedException";
+    bench
+        .refuses(
+            "StartRollback",
+            &[
+                (with("Prices are wrong.", None), outdated, named),
+                (with("Prices are wrong.", Some(false)), outdated, named),
+                (with("", Some(true)), "ValidationException", "reason"),
+                (rollback("Prod", good), "ValidationException", "reason"),
+            ],
+        )
+        .await;
+    let mut forced = rollback("Prod", good);
+    forced["force"] = json!(true);
+    assert_eq!(bench.ok("PreviewRollback", forced).await["eligible"], true);
+    let back = id(&bench.ok("StartRollback", with("Prices are wrong.", Some(true))).await["pipelineExecutionId"]);
+    let decided = bench.ok("ListRollbackDecisions", stage).await["decisions"][0].clone();
+    assert_eq!(decided["rollbackPipelineExecutionId"], back.to_string());
+    assert_eq!((&decided["reason"], &decided["forced"]), (&json!("Prices are wrong."), &json!(true)));
+    assert_eq!((&decided["cause"], &decided["decidedBy"]), (&json!("Person"), &json!(ANA)));
+    bench.pass(back).await;
+}
+
+#[tokio::test]
 async fn candidates_are_one_request_however_long_the_history() {
     let (bench, first) = Bench::with_release().await;
     let row = bench.world.store().load_execution(&shop_name(), first).await.unwrap().unwrap();

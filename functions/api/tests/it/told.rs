@@ -89,6 +89,7 @@ async fn a_failure_its_retry_and_a_stop_are_told_once_each() {
         StateChange::Pipeline(change) => change.pipeline_execution_attempt,
         StateChange::Stage(change) => change.pipeline_execution_attempt,
         StateChange::Action(change) => change.pipeline_execution_attempt,
+        StateChange::Rollback(change) => panic!("nobody decided anything: {change:?}"),
     });
     assert_eq!(attempts.collect::<BTreeSet<u32>>(), BTreeSet::from([2]));
 }

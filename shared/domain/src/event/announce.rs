@@ -6,11 +6,11 @@ use jiff::Timestamp;
 
 use super::{
     ActionChange, AnnouncedCause, Event, EventArtifact, EventState, ExecutionResult, ExecutionTrigger, PipelineChange,
-    StageChange, StateChange,
+    RollbackChange, StageChange, StateChange,
 };
 use crate::{
     ActionRun, ActionStatus, ArtifactLocation, Changes, Execution, ExecutionId, ExecutionStatus, ExecutionType, Phase,
-    RollbackCause, StageName, StageOutcome, StageStatus, derived_uuid,
+    RollbackCause, RollbackDecision, RollbackOutcome, StageName, StageOutcome, StageStatus, derived_uuid,
 };
 
 /// An execution is to be stored, and how it was before is not among the changes: nobody could say what happened to it.
@@ -40,6 +40,7 @@ pub fn events_of(changes: &Changes, region: &str, now: Timestamp) -> Result<Vec<
         let states = run_states(run);
         events.extend(states.into_iter().map(|state| action_event(run, state, region, now)));
     }
+    events.extend(changes.decisions.iter().filter_map(rollback_event));
     Ok(events)
 }
 
@@ -217,6 +218,37 @@ fn action_event(run: &ActionRun, state: EventState, region: &str, time: Timestam
             event_id: event_id(&[&run.id.to_string()], state),
         })),
     }
+}
+
+/// None where the rollback's own events tell.
+fn rollback_event(decision: &RollbackDecision) -> Option<Event> {
+    let (alarm_arn, said) = match &decision.cause {
+        RollbackCause::Alarm { alarm_arn, reason } => (Some(alarm_arn.clone()), Some(reason.clone())),
+        RollbackCause::Manual { .. } | RollbackCause::StageFailed => (None, None),
+    };
+    let (state, rollback, reason) = match &decision.outcome {
+        RollbackOutcome::Started { .. } => return None,
+        RollbackOutcome::Declined { reason } => (EventState::Declined, None, Some(reason.clone())),
+        RollbackOutcome::Asked { reason } => (EventState::Asked, None, Some(reason.clone())),
+        RollbackOutcome::Shadowed { .. } => (EventState::Shadowed, None, said),
+        RollbackOutcome::Helped { rollback } => (EventState::Helped, Some(*rollback), said),
+        RollbackOutcome::DidNotHelp { rollback } => (EventState::DidNotHelp, Some(*rollback), said),
+        RollbackOutcome::HoldReleased { rollback, comment } => (EventState::Released, *rollback, Some(comment.clone())),
+    };
+    Some(Event {
+        time: decision.at,
+        change: StateChange::Rollback(Box::new(RollbackChange {
+            pipeline: decision.pipeline.clone(),
+            stage: decision.stage.clone(),
+            execution_id: decision.execution,
+            state,
+            reason,
+            alarm_arn,
+            rollback_execution_id: rollback,
+            decision_id: decision.id(),
+            event_id: event_id(&[&decision.id().to_string()], state),
+        })),
+    })
 }
 
 fn artifacts(at: &BTreeMap<String, ArtifactLocation>) -> Vec<EventArtifact> {

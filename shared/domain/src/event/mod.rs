@@ -41,6 +41,9 @@ pub enum StateChange {
     /// That of one run of an action.
     #[serde(rename = "CodePipeline Action Execution State Change")]
     Action(Box<ActionChange>),
+    /// Ours: what was decided about going back, and whether it helped.
+    #[serde(rename = "Lastgood Rollback State Change")]
+    Rollback(Box<RollbackChange>),
 }
 
 wire_enum! {
@@ -64,6 +67,18 @@ wire_enum! {
         Canceled = "CANCELED",
         /// It was given up.
         Abandoned = "ABANDONED",
+        /// A rollback was due, and there was nothing to go back to.
+        Declined = "DECLINED",
+        /// A person is asked whether to go back; the stage is held.
+        Asked = "ASKED",
+        /// A rollback would have been started, but the stage is in shadow mode.
+        Shadowed = "SHADOWED",
+        /// The alarm for which a rollback was started has cleared.
+        Helped = "HELPED",
+        /// The alarm is still red although the rollback was given its time.
+        DidNotHelp = "DID_NOT_HELP",
+        /// The hold on the stage was lifted.
+        Released = "RELEASED",
     }
 }
 
@@ -203,6 +218,34 @@ pub struct ActionChange {
     pub event_id: Uuid,
 }
 
+/// A decision about going back in a stage, or what became of one. That a rollback starts and ends is told as of every
+/// execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RollbackChange {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The stage.
+    pub stage: StageName,
+    /// The execution it is about: the one that may be to blame, or the rollback.
+    pub execution_id: ExecutionId,
+    /// What was decided, or seen.
+    pub state: EventState,
+    /// Why, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The alarm, where one led to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm_arn: Option<String>,
+    /// The rollback, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_execution_id: Option<ExecutionId>,
+    /// The decision; `ListRollbackDecisions` tells more of it.
+    pub decision_id: Uuid,
+    /// The same in every delivery of this event.
+    pub event_id: Uuid,
+}
+
 /// An artifact, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,6 +281,7 @@ impl Event {
             StateChange::Pipeline(change) => change.event_id,
             StateChange::Stage(change) => change.event_id,
             StateChange::Action(change) => change.event_id,
+            StateChange::Rollback(change) => change.event_id,
         }
     }
 
@@ -247,6 +291,7 @@ impl Event {
             StateChange::Pipeline(change) => change.state,
             StateChange::Stage(change) => change.state,
             StateChange::Action(change) => change.state,
+            StateChange::Rollback(change) => change.state,
         }
     }
 }

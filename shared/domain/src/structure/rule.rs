@@ -107,13 +107,15 @@ fn check_window(configuration: &BTreeMap<String, String>) -> Result<(), String> 
 /// Our extension (design section 6): the alarm is observed after the stage was left.
 fn check_watch(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclaration) -> Result<(), String> {
     let configuration = &rule.configuration;
-    let Some(watch) = configuration.get("Watch") else {
-        return Ok(());
+    let is_on = |key: &str| match configuration.get(key).map(String::as_str) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(format!("has '{other}' for '{key}'. Use true, false")),
     };
-    match watch.as_str() {
-        "false" => return Ok(()),
-        "true" => {}
-        _ => return Err(format!("has '{watch}' for 'Watch'. Use true, false")),
+    let (watches, shadow) = (is_on("Watch")?, is_on("Shadow")?);
+    if !watches {
+        let alone = "has Shadow without Watch. Only what a watch leads to can be told without being done";
+        return if shadow { Err(alone.into()) } else { Ok(()) };
     }
     if context.kind != Kind::OnSuccess || result != Some("ROLLBACK") {
         return Err("has Watch, which observes a stage after it succeeded. Use it in onSuccess with the result \

@@ -123,8 +123,8 @@ fn a_report_delivered_twice_changes_nothing_more() {
 fn success_makes_live_a_candidate_and_watches() {
     let mut table = Table::new(SUPERSEDED, 1);
     table.index_of("Deploy").watches = vec![
-        WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5 },
-        WatchRule { rule: "unknown".into(), alarm: "nobody told of it".into(), minutes: 5 },
+        WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5, shadow: false },
+        WatchRule { rule: "unknown".into(), alarm: "nobody told of it".into(), minutes: 5, shadow: false },
     ];
     let alarm = |arn: &str, state| AlarmSnapshot { arn: arn.into(), state };
     table.alarms = BTreeMap::from([

@@ -48,7 +48,7 @@ fn running_in(name: &str) -> Phase {
 }
 
 fn manual() -> RollbackCause {
-    RollbackCause::Manual { by: "arn:aws:sts::111122223333:assumed-role/oncall/ana".into() }
+    RollbackCause::by("arn:aws:sts::111122223333:assumed-role/oncall/ana")
 }
 
 /// An execution that was recorded and has not asked for anything.

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::{at, execution, id, manual, running_in, stage, table::Table, waiting_before};
+use crate::LookedUp;
 use crate::{
     ArtifactLocation, Choice, Execution, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer, Ineligible, Phase,
     Rejected, RollbackCause, SourceRevision, StageResult, StageStatus, Success, TriggerType, choose_automatic,
@@ -202,7 +203,7 @@ fn the_trigger_is_codepipelines() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((kind, &json["FailedPipelineExecutionId"]), (TriggerType::AutomatedRollback, &undone.into()));
     assert_eq!((&json["AlarmArn"], &json["Reason"]), (&arn(&alarm("")).into(), &"5 > 1".into()));
-    assert_eq!(detail(RollbackCause::Manual { by: "x".repeat(3_000) }).1.len(), 1_024);
+    assert_eq!(detail(RollbackCause::by(&"x".repeat(3_000))).1.len(), 1_024);
 }
 
 fn arn(cause: &RollbackCause) -> String {
@@ -277,7 +278,7 @@ fn what_failed_goes_back_to_the_newest_success_whenever_that_was_started() {
 fn every_reason_against_a_target_is_told() {
     type Change = fn(&mut Table, &mut Execution);
     type Case = (&'static str, Change, &'static [&'static str], Choice, Vec<Ineligible>);
-    let cases: [Case; 9] = [
+    let cases: [Case; 10] = [
         ("eligible", |_, _| {}, &[], Choice::Automatic, vec![]),
         (
             "parallel",
@@ -309,7 +310,14 @@ fn every_reason_against_a_target_is_told() {
             },
             &[],
             Choice::Manual,
-            vec![Ineligible::StageChanged { started_in: 1, current: 4 }],
+            vec![Ineligible::StageChanged { started_in: 1, current: 4, fields: Vec::new() }],
+        ),
+        (
+            "changed, and forced",
+            |table, _| table.index_of("Deploy").fingerprint = "new".into(),
+            &[],
+            Choice::Forced,
+            vec![],
         ),
         ("revoked", |_, row| revoke(row), &[], Choice::Automatic, vec![Ineligible::Revoked { by: id(50) }]),
         ("revoked, but a person may", |_, row| revoke(row), &[], Choice::Manual, vec![]),
@@ -332,16 +340,30 @@ fn every_reason_against_a_target_is_told() {
         change(&mut table, &mut row);
         let deploy = table.index_of("Deploy").clone();
         let gone: Vec<String> = gone.iter().map(|gone| (*gone).to_owned()).collect();
-        assert_eq!(ineligible_because(&table.index, &deploy, &row, &gone, choice), expected, "{name}");
+        assert_eq!(
+            ineligible_because(&table.index, &deploy, &row, &LookedUp { gone, ..LookedUp::default() }, choice),
+            expected,
+            "{name}"
+        );
     }
+    let changed = |fields: &[&str]| {
+        let fields = fields.iter().map(|field| (*field).to_owned()).collect();
+        Ineligible::StageChanged { started_in: 1, current: 4, fields }.to_string()
+    };
+    let told = "The stage's actions were changed since: it started in version 1, current is 4.";
+    assert_eq!(changed(&[]), told);
+    assert_eq!(changed(&["Site.runOrder"]), format!("{told} Changed: Site.runOrder."));
+    assert_eq!(changed(&["a"; 5]), format!("{told} Changed: a, a, a, a, a."));
+    assert_eq!(changed(&["a"; 7]), format!("{told} Changed: a, a, a, a, a and 2 more."));
     let mut table = deployed();
     table.index.pipeline_version = 7;
     let deploy = table.index_of("Deploy").clone();
-    let reasons = |row: &Execution| ineligible_because(&table.index, &deploy, row, &[], Choice::Automatic);
+    let reasons =
+        |row: &Execution| ineligible_because(&table.index, &deploy, row, &LookedUp::default(), Choice::Automatic);
     assert_eq!(reasons(table.execution(2)), [], "edits elsewhere do not matter");
     assert_eq!(reasons(&execution(9, ExecutionMode::Queued)), [Ineligible::NotSucceeded { status: None }]);
     table.roll_back(100, "Deploy", 2, Some(3), manual());
-    let reasons = ineligible_because(&table.index, &deploy, table.execution(100), &[], Choice::Manual);
+    let reasons = ineligible_because(&table.index, &deploy, table.execution(100), &LookedUp::default(), Choice::Manual);
     assert_eq!(reasons[0], Ineligible::RollbackExecution { target: id(2) });
 }
 

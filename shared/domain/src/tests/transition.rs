@@ -67,13 +67,13 @@ fn a_hold_stays_one_until_it_is_lifted() {
     table.release(1, "Deploy");
     table.roll_back(100, "Deploy", 1, None, manual());
     let hold = table.stage("Deploy").inbound.hold;
-    assert_eq!(hold.as_ref().unwrap().rollback, id(100));
+    assert_eq!(hold.as_ref().unwrap().rollback, Some(id(100)));
     disable(&mut table, "Deploy");
     assert_eq!(table.stage("Deploy").inbound.hold, hold);
     table.release(2, "Source");
     let changes = release(&table, "Deploy", "rebuilt").unwrap();
-    assert_eq!(changes.holds_ended.iter().map(|held| held.hold.rollback).collect::<Vec<_>>(), [id(100)]);
-    let outcome = RollbackOutcome::HoldReleased { rollback: id(100), comment: "rebuilt".into() };
+    assert_eq!(changes.holds_ended.iter().map(|held| held.hold.rollback).collect::<Vec<_>>(), [Some(id(100))]);
+    let outcome = RollbackOutcome::HoldReleased { rollback: Some(id(100)), comment: "rebuilt".into() };
     assert_eq!(changes.decisions.iter().map(|decision| &decision.outcome).collect::<Vec<_>>(), [&outcome]);
     assert!(table.answers(changes).is_empty(), "the rollback is inside");
     assert_eq!(table.stage("Deploy").inbound.hold, None);

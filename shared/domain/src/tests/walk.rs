@@ -11,7 +11,7 @@ use super::{
     world::{ALARM, Budget, Decided, Driver, Event, World},
 };
 use crate::{
-    AlarmSnapshot, AlarmState, Choice, ExecutionMode, ExecutionType, FailureConditions, Phase, RetryConfiguration,
+    AlarmSnapshot, AlarmState, ExecutionMode, ExecutionType, FailureConditions, Phase, RetryConfiguration,
     RollbackCause, StageStatus, WatchRule, phase, pipeline::tests::stage_index,
 };
 
@@ -25,7 +25,7 @@ fn pipeline(mode: ExecutionMode, executions: u128, retry: bool) -> Table {
         retry_configuration: retry.then_some(RetryConfiguration { retry_mode: None }),
         conditions: Vec::new(),
     });
-    deploy.watches = vec![WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5 }];
+    deploy.watches = vec![WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5, shadow: false }];
     let mut table = Table::with_stages(vec![stage_index("Source", &[("Act", 1)]), deploy], mode, executions);
     let alarm = AlarmSnapshot { arn: ALARM.into(), state: AlarmState::Ok };
     table.alarms = BTreeMap::from([("red".to_owned(), alarm)]);
@@ -206,13 +206,10 @@ fn check_step(before: &World, after: &World) -> Result<(), String> {
         let Some(of) = &row.rollback else {
             return Err("nobody starts releases here".to_owned());
         };
-        let choice = match of.cause {
-            RollbackCause::Manual { .. } => Choice::Manual,
-            _ => Choice::Automatic,
-        };
+        let choice = of.cause.choice();
         let target = &before.table.executions[&of.target];
         holds(before.is_eligible(target, choice), || format!("rollback {} to what is not eligible", row.id))?;
-        let held = after.table.stage("Deploy").inbound.hold.is_some_and(|hold| hold.rollback == row.id);
+        let held = after.table.stage("Deploy").inbound.hold.is_some_and(|hold| hold.rollback == Some(row.id));
         let expected = of.cause != RollbackCause::StageFailed;
         holds(held == expected, || format!("held: {held}, rollback {:?}", of.cause))?;
     }

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     AlarmChange, AlarmState, Changes, Choice, Effect, Execution, ExecutionId, FailureAnswer, FailureDecision,
-    GateAnswer, Generation, NotRetryable, Phase, Rejected, RetryMode, RetryOrder, RollbackCause, StageFailure,
-    StageIndex, StageName, StageReport, StageResult, StopOrder, StopTrigger, Verdict, cancel_outdated,
-    choose_automatic, close_dead, decide_failure, disable_transition, enable_transition, ineligible_because, judge,
-    retry_stage, settle_failure, stop_execution,
+    GateAnswer, Generation, LookedUp, NotRetryable, Phase, Rejected, RetryMode, RetryOrder, RollbackCause,
+    StageFailure, StageIndex, StageName, StageReport, StageResult, StopOrder, StopTrigger, Suspect, Verdict,
+    cancel_outdated, choose_automatic, close_dead, decide_failure, disable_transition, enable_transition,
+    ineligible_because, judge, retry_stage, settle_failure, stop_execution,
 };
 
 pub(super) const ALARM: &str = "arn:red";
@@ -194,7 +194,7 @@ impl World {
     }
 
     pub(super) fn is_eligible(&self, row: &Execution, choice: Choice) -> bool {
-        ineligible_because(&self.table.index, self.deploy(), row, &[], choice).is_empty()
+        ineligible_because(&self.table.index, self.deploy(), row, &LookedUp::default(), choice).is_empty()
     }
 
     /// What `event` decides on the rows as they are; `None` where it only moves a state machine on, or is refused.
@@ -324,7 +324,10 @@ impl World {
         let alarm =
             AlarmChange { arn: ALARM.into(), state: AlarmState::Alarm, since: self.table.now(), reason: "red".into() };
         let state = self.table.stage("Deploy");
-        if judge(watch, &state, &alarm).verdict != Verdict::Degraded {
+        let live = state.live.as_ref().map(|live| live.deployed_by);
+        let inside = state.occupant.as_ref().map(|inside| inside.execution);
+        let suspect = Suspect { watch: watch.clone(), live, inside };
+        if watch.proves() || judge(&suspect, &alarm).verdict != Verdict::Degraded {
             return None;
         }
         let cause = RollbackCause::Alarm { alarm_arn: ALARM.into(), reason: "red".into() };

@@ -4,8 +4,8 @@ use std::future::Future;
 
 use domain::{
     ActionExecutionId, ActionName, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount,
-    Effect, Execution, ExecutionId, ExecutionMode, Generation, Job, JobQueue, OpenHold, PipelineIndex, PipelineName,
-    PipelineType, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, StageState, Success,
+    Effect, Execution, ExecutionId, ExecutionMode, Generation, Incident, Job, JobQueue, OpenHold, PipelineIndex,
+    PipelineName, PipelineType, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, StageState, Success,
     TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName,
 };
 use jiff::Timestamp;
@@ -39,6 +39,10 @@ pub enum Row {
     Watch(Watch),
     /// The same watch in the list of open ones, for the reconciler.
     OpenWatch(Watch),
+    /// What was done about an alarm that is or was red, by its alarm.
+    Incident(Incident),
+    /// The same in the list of those that are open.
+    OpenIncident(Incident),
     /// A run of an action; newest first is one query, also of one execution.
     ActionRun(ActionRun),
     /// A job.
@@ -392,6 +396,12 @@ pub trait Store: Send + Sync {
 
     /// Watches of an alarm.
     fn watches_of(&self, alarm_arn: &str) -> impl Future<Output = Result<Vec<Watch>, StoreError>> + Send;
+
+    /// What was done about an alarm.
+    fn load_incident(&self, alarm_arn: &str) -> impl Future<Output = Result<Option<Incident>, StoreError>> + Send;
+
+    /// Incidents that are open, of all pipelines.
+    fn open_incidents(&self, page: PageRequest) -> impl Future<Output = Result<Page<Incident>, StoreError>> + Send;
 
     /// Watches that have not ended, of all pipelines, those that end first first.
     fn open_watches(&self, page: PageRequest) -> impl Future<Output = Result<Page<Watch>, StoreError>> + Send;

@@ -35,14 +35,16 @@ extension! {
         pipeline_name: PipelineName,
         /// The stage.
         stage_name: StageName,
-        /// The rollback that holds it.
-        rollback_pipeline_execution_id: ExecutionId,
-        /// The execution that the rollback brought back.
-        target_pipeline_execution_id: ExecutionId,
-        /// What the rollback was started for.
+        /// What it is held for.
         cause: DecisionCause,
         /// Since when.
         since: Epoch;
+        /// The rollback that holds it; absent where a person is asked whether there should be one.
+        rollback_pipeline_execution_id: ExecutionId,
+        /// The execution that the rollback brought back.
+        target_pipeline_execution_id: ExecutionId,
+        /// The execution that may be to blame, where a person is asked.
+        suspect_pipeline_execution_id: ExecutionId,
         /// The person who started the rollback.
         decided_by: String as Actor,
         /// The alarm it was started for.

@@ -24,11 +24,13 @@ extension! {
         stage_name: StageName;
         /// What to bring back; what the automatic choice would take unless given.
         target_pipeline_execution_id: ExecutionId,
+        /// As `force` of `StartRollback`.
+        force: bool,
     }
 
     /// What the rollback would do.
     PreviewRollbackOutput {
-        /// Whether `RollbackStage` would start it.
+        /// Whether `RollbackStage` would start it; with `force`, whether `StartRollback` would.
         eligible: bool,
         /// Every reason why it would be refused; empty where it is eligible.
         reasons: Vec<String> as Vec<IneligibleReason>,

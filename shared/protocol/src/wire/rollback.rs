@@ -22,6 +22,27 @@ wire! {
 }
 
 extension! {
+    /// Which rollback to start, and why.
+    StartRollbackInput {
+        /// The pipeline.
+        pipeline_name: PipelineName,
+        /// The stage that goes back. It cannot be the first.
+        stage_name: StageName,
+        /// The execution to bring back.
+        target_pipeline_execution_id: ExecutionId,
+        /// Why; kept with the decision.
+        reason: String as RollbackReason;
+        /// Whether to go back although the stage's actions were changed since the target ran: the stage as it is now
+        /// runs with the target's revisions, variables and artifacts.
+        force: bool,
+    }
+
+    /// The rollback that was started.
+    StartRollbackOutput {
+        /// The new execution, of type ROLLBACK.
+        pipeline_execution_id: ExecutionId;
+    }
+
     /// Which stage's candidates to list.
     ListRollbackCandidatesInput {
         /// The pipeline.
@@ -66,6 +87,8 @@ extension! {
 }
 
 shapes! {
+    /// A person's reason for a rollback.
+    RollbackReason: Scalar::text(1, 1024);
     /// Why a stage cannot go back to an execution, for people.
     IneligibleReason: Scalar::text(1, 1024);
 }

@@ -81,6 +81,7 @@ fn typed_inputs_and_outputs_lose_nothing() {
         ListDeployActionExecutionTargets: ListDeployActionExecutionTargetsInput
             => ListDeployActionExecutionTargetsOutput;
         ListHolds: ListHoldsInput => ListHoldsOutput;
+        ListIncidents: ListIncidentsInput => ListIncidentsOutput;
         ListPipelineExecutions: ListPipelineExecutionsInput => ListPipelineExecutionsOutput;
         ListPipelines: ListPipelinesInput => ListPipelinesOutput;
         ListRollbackCandidates: ListRollbackCandidatesInput => ListRollbackCandidatesOutput;
@@ -98,9 +99,11 @@ fn typed_inputs_and_outputs_lose_nothing() {
         PutWebhook: PutWebhookInput => PutWebhookOutput;
         RegisterWebhookWithThirdParty: RegisterWebhookWithThirdPartyInput => RegisterWebhookWithThirdPartyOutput;
         ReleaseHold: ReleaseHoldInput => ReleaseHoldOutput;
+        ReplayDecision: ReplayDecisionInput => ReplayDecisionOutput;
         RetryStageExecution: RetryStageExecutionInput => RetryStageExecutionOutput;
         RollbackStage: RollbackStageInput => RollbackStageOutput;
         StartPipelineExecution: StartPipelineExecutionInput => StartPipelineExecutionOutput;
+        StartRollback: StartRollbackInput => StartRollbackOutput;
         StopPipelineExecution: StopPipelineExecutionInput => StopPipelineExecutionOutput;
         TagResource: TagResourceInput => TagResourceOutput;
         UntagResource: UntagResourceInput => UntagResourceOutput;

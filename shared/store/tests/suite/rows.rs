@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use domain::{
-    ActionRun, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Execution, Job, PipelineIndex, StageState,
-    Success, TaggedResource, Watch, Webhook,
+    ActionRun, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Execution, Incident, Job, PipelineIndex,
+    StageState, Success, TaggedResource, Watch, Webhook,
 };
 use engine::ports::{DecisionList, PageRequest, ResourceTags, Row, StartMarker, Store, Write};
 use uuid::Uuid;
@@ -106,6 +106,8 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
             Row::Watch(watch("errors", 60)),
             Row::Watch(watch("slow", 60)),
             Row::OpenWatch(watch("errors", 60)),
+            Row::Incident(incident()),
+            Row::OpenIncident(incident()),
             Row::OpenCondition(condition(1, "QUEUED")),
             Row::RuleRun(rule_run(1, 1)),
             Row::Record(record(1, "StageEntered", 1)),
@@ -127,6 +129,10 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
     let stored = |rule| Watch { version: 1, ..watch(rule, 60) };
     assert_eq!(one_request!(world, table.watches_of(ALARM)), [stored("errors"), stored("slow")]);
     assert_eq!(one_request!(world, table.open_watches(page())).items, [stored("errors")]);
+    let stored = Incident { version: 1, ..incident() };
+    assert_eq!(one_request!(world, table.load_incident(ALARM)), Some(stored.clone()));
+    assert_eq!(one_request!(world, table.open_incidents(page())).items, [stored]);
+    assert_eq!(table.load_incident("arn:other").await?, None);
     assert_eq!(one_request!(world, table.open_conditions(page())).items, [condition(1, "QUEUED")]);
     assert_eq!(one_request!(world, table.list_rule_runs(&shop(), None, page())).items, [rule_run(1, 1)]);
     assert_eq!(one_request!(world, table.list_records(execution_id(1), page())).items, [record(1, "StageEntered", 1)]);

@@ -4,7 +4,7 @@
 
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionRun, CustomType, Effect, Execution, ExecutionId, Generation,
-    Job, JobQueue, OpenHold, PipelineIndex, PipelineName, Record, RollbackDecision, RuleRun, Slot, StageName,
+    Incident, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, Record, RollbackDecision, RuleRun, Slot, StageName,
     StageState, Success, TaggedResource, Tokens, Waiting, Watch, Webhook,
 };
 use engine::ports::{
@@ -148,6 +148,15 @@ pub(crate) fn watch(rule: &str, until: i64) -> Watch {
     }))
 }
 
+pub(crate) fn incident() -> Incident {
+    from(json!({
+        "alarmArn": ALARM, "onset": at(5), "redSince": at(6), "status": "RollingBack", "quietUntil": at(90),
+        "changedAt": at(7), "rollbacks": [{
+            "pipeline": "shop", "stage": "Deploy", "rollback": execution_id(2), "undone": execution_id(1), "at": at(7),
+        }],
+    }))
+}
+
 pub(crate) fn run(execution: u64, n: u64) -> ActionRun {
     from(json!({
         "id": run_id(n), "pipeline": "shop", "execution": execution_id(execution), "pipelineVersion": 3,
@@ -250,7 +259,7 @@ pub(crate) fn hold(pipeline: &str, stage: &str) -> OpenHold {
         "pipeline": pipeline, "stage": stage,
         "hold": {
             "rollback": execution_id(2), "target": execution_id(0), "since": at(1),
-            "cause": domain::RollbackCause::Manual { by: "ana".into() },
+            "cause": domain::RollbackCause::by("ana"),
         },
     }))
 }

@@ -74,7 +74,9 @@ fn rules_are_checked() {
             "unknown key",
             |p| success(p, alarm(json!({"Alarm": "x"}))),
             INVALID,
-            subject("contains unknown configuration 'Alarm'. It can contain AlarmName, AlarmStates, WaitTime, Watch"),
+            subject(
+                "contains unknown configuration 'Alarm'. It can contain AlarmName, AlarmStates, Shadow, WaitTime, Watch",
+            ),
         ),
         accepted("longest wait", |p| {
             success(p, alarm(json!({"WaitTime": "86400", "AlarmStates": "ALARM, OK,INSUFFICIENT_DATA"})))
@@ -250,6 +252,20 @@ fn watches_are_checked() {
             |p| watch(p, json!({"Watch": "yes"})),
             INVALID,
             subject("has 'yes' for 'Watch'. Use true, false"),
+        ),
+        accepted("watch in shadow mode", |p| watch(p, json!({"Shadow": "true"}))),
+        accepted("watch not in shadow mode", |p| watch(p, json!({"Shadow": "false"}))),
+        refused(
+            "shadow maybe",
+            |p| watch(p, json!({"Shadow": "yes"})),
+            INVALID,
+            subject("has 'yes' for 'Shadow'. Use true, false"),
+        ),
+        refused(
+            "shadow of nothing",
+            |p| set(p, "onSuccess", condition("ROLLBACK", alarm(json!({"Shadow": "true"})))),
+            INVALID,
+            subject("has Shadow without Watch. Only what a watch leads to can be told without being done"),
         ),
         refused(
             "watch that fails",
