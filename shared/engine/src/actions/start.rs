@@ -64,8 +64,11 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
         let kms_key = store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone());
         let id = run_id(input);
         let before = match view.actions.iter().find(|run| run.id == id) {
-            // Nobody has the latest run of an action in PARALLEL mode.
-            None if execution.mode == ExecutionMode::Parallel => {
+            // Nobody has the latest run of an action in PARALLEL mode, and an execution that began before its pipeline
+            // was updated may find another one's.
+            None if execution.mode == ExecutionMode::Parallel
+                || execution.pipeline_version != view.index.pipeline_version =>
+            {
                 world.store().load_action_run(&input.pipeline, input.execution_id, id).await?
             }
             latest => latest.cloned(),
