@@ -49,7 +49,9 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
     declaration.version = Some(1);
     let stored = definitions::store(world, &declaration, 1).await?;
     let now = world.now();
-    let index = PipelineIndex::new(&declaration, &catalogue, 1, stored.key, stored.digest, now);
+    let mut index = PipelineIndex::new(&declaration, &catalogue, 1, stored.key, stored.digest, now);
+    // No pipeline that had the name before had these versions of its row, so what was decided about that one is refused.
+    index.version = now.as_microsecond().unsigned_abs();
     let trigger =
         Trigger { trigger_type: TriggerType::CreatePipeline, trigger_detail: Some(caller.to_owned()), starter: None };
     let (mut writes, effects) = first_execution(world, &index, trigger).await?;
@@ -58,7 +60,7 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
     writes.push(tags);
     writes.push(Write::Put(Row::Definition(definitions::definition(&index)), Precondition::None));
     writes.push(Write::Put(Row::Head(index.clone()), Precondition::None));
-    writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(0)));
+    writes.push(Write::Put(Row::Pipeline(index), Precondition::Absent));
     match world.store().commit(writes).await {
         Err(crate::ports::StoreError::Contended) => {
             return Err(EngineError::refused(

@@ -125,7 +125,9 @@ pub(crate) async fn start_in<W: HasStore + HasMachines>(
     }
     let (execution, changes) = prepare(world, &view.index, request).await?;
     let (id, can_start) = (execution.id, !execution.phase.is_ended());
-    let (writes, effects) = start_writes(world, execution, changes, request, newest)?;
+    let (mut writes, effects) = start_writes(world, execution, changes, request, newest)?;
+    // What a pipeline was that has been deleted or updated since starts nothing: nobody would end it, or purge it.
+    writes.push(Write::Check(Row::Pipeline(view.index.clone()), Precondition::Version(view.index.version)));
     world.store().commit(writes).await?;
     perform_all(world, &effects).await;
     Ok(if can_start { Started::New(id) } else { Started::Failed(id) })
