@@ -6,19 +6,21 @@ use std::{
 };
 
 use super::world::{Driver, Request, World};
-use crate::Phase;
+use crate::{ExecutionId, Generation, Phase, StageName};
 
 impl World {
-    /// All that matters of the state; row versions and times do not.
+    /// All that matters of the state; row versions and times do not, and of a generation only whether it is the one
+    /// that lets its holder act: one that has passed never comes back.
     pub(super) fn digest(&self, to: &mut impl Hasher) {
         (&self.budget, self.table.index.pipeline_version).hash(to);
-        for (name, row) in &self.table.stages {
+        for (name, row) in self.table.stages.iter() {
             let inside = row.occupant.as_ref().map(|inside| inside.execution);
             let live = row.live.as_ref().map(|live| (live.deployed_by, live.revision_of));
             let inbound = (row.inbound.enabled, row.inbound.hold.as_ref().map(|hold| hold.rollback));
-            (name, row.generation, inside, live, inbound).hash(to);
+            let latest = row.latest.as_ref().map(|latest| latest.execution);
+            (name, inside, latest, live, inbound).hash(to);
         }
-        for (id, row) in &self.table.executions {
+        for (id, row) in self.table.executions.iter() {
             (id, discriminant(&row.phase), row.attempt).hash(to);
             if let Phase::Waiting { stage }
             | Phase::Running { stage }
@@ -44,25 +46,28 @@ impl World {
         for (id, driver) in &self.drivers {
             (id, discriminant(driver)).hash(to);
             match driver {
-                Driver::Asking(request) => request.digest(to),
+                Driver::Asking(request) => self.digest_request(id.0, request, to),
                 Driver::Inside { stage, generation, attempt } | Driver::Failing { stage, generation, attempt } => {
-                    (stage, generation, attempt).hash(to);
+                    (stage, self.is_current(id.0, stage, *generation), attempt).hash(to);
                 }
                 Driver::Dead | Driver::Done => {}
             }
         }
         for (id, requests) in &self.answered {
             id.hash(to);
-            requests.iter().for_each(|request| request.digest(to));
+            requests.iter().for_each(|request| self.digest_request(id.0, request, to));
         }
     }
-}
 
-impl Request {
-    fn digest(&self, to: &mut impl Hasher) {
-        self.token.hash(to);
-        if let Some(report) = &self.finished {
-            (&report.stage, report.generation, discriminant(&report.status)).hash(to);
+    fn digest_request(&self, id: ExecutionId, request: &Request, to: &mut impl Hasher) {
+        request.token.hash(to);
+        if let Some(report) = &request.finished {
+            let is_current = self.is_current(id, &report.stage, report.generation);
+            (&report.stage, is_current, discriminant(&report.status)).hash(to);
         }
+    }
+
+    fn is_current(&self, id: ExecutionId, stage: &StageName, generation: Generation) -> bool {
+        self.table.executions[&id].generation_in(&self.table.stage(stage.as_str())) == generation
     }
 }

@@ -8,6 +8,7 @@ mod gate;
 mod preview;
 mod retry;
 mod rollback;
+mod shared;
 mod stop;
 mod table;
 mod told;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{at, execution, id, stage, told::Told};
+use super::{at, execution, id, shared::Shared, stage, told::Told};
 use crate::{
     AlarmSnapshot, Changes, Effect, Execution, ExecutionId, ExecutionMode, GateAnswer, GateEvent, Live, Phase,
     PipelineView, Rejected, RollbackCause, RollbackOrder, StageIndex, StageName, StageReport, StageState, Success,
@@ -16,15 +16,15 @@ use crate::{
 /// Everything stored of one pipeline.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    pub(super) index: crate::PipelineIndex,
-    pub(super) stages: BTreeMap<StageName, StageState>,
-    pub(super) executions: BTreeMap<ExecutionId, Execution>,
+    pub(super) index: Shared<crate::PipelineIndex>,
+    pub(super) stages: Shared<BTreeMap<StageName, StageState>>,
+    pub(super) executions: Shared<BTreeMap<ExecutionId, Execution>>,
     pub(super) waiting: BTreeMap<(StageName, u64), Waiting>,
-    pub(super) successes: BTreeMap<(StageName, Timestamp, ExecutionId), Success>,
+    pub(super) successes: Shared<BTreeMap<(StageName, Timestamp, ExecutionId), Success>>,
     pub(super) watches: BTreeMap<(String, StageName, String), Watch>,
     pub(super) alarms: BTreeMap<String, AlarmSnapshot>,
     /// What events have told.
-    pub(super) told: Told,
+    pub(super) told: Shared<Told>,
     /// Second of the clock.
     pub(super) clock: i64,
 }
@@ -44,16 +44,17 @@ impl Table {
     pub(super) fn with_stages(stages: Vec<StageIndex>, mode: ExecutionMode, count: u128) -> Self {
         let mut index = view(stages).index;
         index.mode = mode;
-        let executions = (1..=count).map(|n| (id(n), Execution { version: 1, ..execution(n, mode) })).collect();
+        let executions: BTreeMap<_, _> =
+            (1..=count).map(|n| (id(n), Execution { version: 1, ..execution(n, mode) })).collect();
         Self {
-            index,
-            stages: BTreeMap::new(),
-            executions,
+            index: Shared::new(index),
+            stages: Shared::default(),
+            executions: Shared::new(executions),
             waiting: BTreeMap::new(),
-            successes: BTreeMap::new(),
+            successes: Shared::default(),
             watches: BTreeMap::new(),
             alarms: BTreeMap::new(),
-            told: Told::default(),
+            told: Shared::default(),
             clock: 1_000,
         }
     }
@@ -64,8 +65,8 @@ impl Table {
 
     pub(super) fn view(&self) -> PipelineView {
         PipelineView {
-            index: self.index.clone(),
-            stages: self.stages.clone(),
+            index: crate::PipelineIndex::clone(&self.index),
+            stages: BTreeMap::clone(&self.stages),
             actions: Vec::new(),
             waiting: self.waiting.values().cloned().collect(),
             conditions: Vec::new(),
@@ -75,7 +76,9 @@ impl Table {
     /// Stores all of `changes`, or nothing and tells why not. Answers with the effects to perform.
     pub(super) fn store(&mut self, changes: Changes) -> Result<Vec<Effect>, Conflict> {
         self.check(&changes)?;
-        self.told.listen(&changes, self.clock);
+        if !changes.executions.is_empty() {
+            self.told.listen(&changes, self.clock);
+        }
         for (name, mut row) in changes.stages {
             row.version += 1;
             self.stages.insert(name, row);
@@ -187,8 +190,20 @@ impl Table {
         token: &str,
         finished: Option<&StageReport>,
     ) -> Result<Changes, Rejected> {
+        self.decide_gate_in(&self.view(), execution, machine, token, finished)
+    }
+
+    /// The same, on a view that is at hand.
+    pub(super) fn decide_gate_in(
+        &self,
+        view: &PipelineView,
+        execution: ExecutionId,
+        machine: Option<&str>,
+        token: &str,
+        finished: Option<&StageReport>,
+    ) -> Result<Changes, Rejected> {
         let event = GateEvent { execution, token, machine, finished, alarms: &self.alarms };
-        pass_gate(&self.view(), &self.executions, &event, self.now())
+        pass_gate(view, &self.executions, &event, self.now())
     }
 
     /// Execution `n` asks the gate; what the decision answers to whom, by token.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     AlarmChange, AlarmState, Changes, Choice, Effect, Execution, ExecutionId, FailureAnswer, FailureDecision,
-    GateAnswer, Generation, LookedUp, NotRetryable, Phase, Rejected, RetryMode, RetryOrder, RollbackCause,
+    GateAnswer, Generation, LookedUp, NotRetryable, Phase, PipelineView, Rejected, RetryMode, RetryOrder, RollbackCause,
     StageFailure, StageIndex, StageName, StageReport, StageResult, StopOrder, StopTrigger, Suspect, Verdict,
     cancel_outdated, choose_automatic, close_dead, decide_failure, disable_transition, enable_transition,
     ineligible_because, judge, retry_stage, settle_failure, stop_execution,
@@ -113,7 +113,8 @@ pub(super) struct World {
 const LATE_MAX: usize = 1;
 
 impl World {
-    pub(super) fn new(table: Table, budget: Budget) -> Self {
+    pub(super) fn new(mut table: Table, budget: Budget) -> Self {
+        table.told.is_quiet = true;
         let mut world = Self { table, drivers: BTreeMap::new(), answered: BTreeMap::new(), budget };
         for id in world.table.executions.keys().copied().collect::<Vec<_>>() {
             world.start(id);
@@ -133,7 +134,7 @@ impl World {
     }
 
     /// Everything that can happen here.
-    pub(super) fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self, view: &PipelineView) -> Vec<Event> {
         let mut events = Vec::new();
         for (id, driver) in &self.drivers {
             match driver {
@@ -177,7 +178,7 @@ impl World {
             let waited_for = matches!(row.phase, Phase::Stopping { .. });
             events.extend((stoppable && !waited_for).then_some(Event::Stop(row.id, false)));
             events.extend(stoppable.then_some(Event::Stop(row.id, true)));
-            events.extend((self.budget.retries > 0 && self.is_retryable(row)).then_some(Event::Retry(row.id)));
+            events.extend((self.budget.retries > 0 && self.is_retryable(view, row)).then_some(Event::Retry(row.id)));
         }
         events
     }
@@ -198,8 +199,9 @@ impl World {
     }
 
     /// What `event` decides on the rows as they are; `None` where it only moves a state machine on, or is refused.
-    pub(super) fn decide(&self, event: &Event) -> Option<Decided> {
-        let (view, rows, now) = (self.table.view(), &self.table.executions, self.table.now());
+    /// `view` is that of the rows as they are.
+    pub(super) fn decide(&self, view: &PipelineView, event: &Event) -> Option<Decided> {
+        let (rows, now) = (&self.table.executions, self.table.now());
         let (alarms, deploy) = (&self.table.alarms, stage("Deploy"));
         let plain = |changes: Changes| Some(Decided { changes, answer: None });
         match event {
@@ -207,37 +209,37 @@ impl World {
                 let Driver::Asking(request) = &self.drivers[id] else {
                     return None;
                 };
-                plain(self.ask_gate(*id, request))
+                plain(self.ask_gate(view, *id, request))
             }
-            Event::DeliverLate(id, which) => plain(self.ask_gate(*id, &self.answered[id][*which])),
-            Event::Settle(id) => self.settle(*id),
+            Event::DeliverLate(id, which) => plain(self.ask_gate(view, *id, &self.answered[id][*which])),
+            Event::Settle(id) => self.settle(view, *id),
             // Who looks for dead machines reads the row again.
             Event::Close(id) if *id != self.machine_of(id.0) => None,
-            Event::Close(id) => plain(close_dead(&view, rows, id.0, "dead", alarms, now).expect("it has not ended")),
+            Event::Close(id) => plain(close_dead(view, rows, id.0, "dead", alarms, now).expect("it has not ended")),
             Event::Stop(id, abandon) => {
                 let trigger = StopTrigger { by: "ana".into(), reason: None };
                 let order = StopOrder { execution: *id, abandon: *abandon, trigger, alarms };
-                stop_execution(&view, rows, &order, now).ok().and_then(plain)
+                stop_execution(view, rows, &order, now).ok().and_then(plain)
             }
-            Event::Retry(id) => self.retry(*id).ok().and_then(plain),
-            Event::CancelWaiting(id) => cancel_outdated(&view, rows, *id, alarms, now).ok().and_then(plain),
+            Event::Retry(id) => self.retry(view, *id).ok().and_then(plain),
+            Event::CancelWaiting(id) => cancel_outdated(view, rows, *id, alarms, now).ok().and_then(plain),
             Event::Alarm => self.judge(),
             Event::RollBack(target) => {
                 let live = self.table.live("Deploy").filter(|live| live.revision_of != *target);
                 let undone = live.map(|live| live.deployed_by);
                 self.start_rollback(*target, undone, manual()).and_then(plain)
             }
-            Event::Enable => plain(enable_transition(&view, rows, &deploy, "ana", alarms, now).expect("all were read")),
-            Event::Disable => plain(disable_transition(&view, &deploy, "ana", "no", now)),
+            Event::Enable => plain(enable_transition(view, rows, &deploy, "ana", alarms, now).expect("all were read")),
+            Event::Disable => plain(disable_transition(view, &deploy, "ana", "no", now)),
             Event::AskAgain(_) | Event::RunEnds(..) | Event::Die(_) | Event::Update => None,
         }
     }
 
-    fn is_retryable(&self, row: &Execution) -> bool {
-        self.retry(row.id).is_ok()
+    fn is_retryable(&self, view: &PipelineView, row: &Execution) -> bool {
+        self.retry(view, row.id).is_ok()
     }
 
-    fn retry(&self, id: ExecutionId) -> Result<Changes, NotRetryable> {
+    fn retry(&self, view: &PipelineView, id: ExecutionId) -> Result<Changes, NotRetryable> {
         let order = RetryOrder {
             execution: id,
             stage: &stage("Deploy"),
@@ -246,7 +248,7 @@ impl World {
             by: "ana",
             alarms: &self.table.alarms,
         };
-        retry_stage(&self.table.view(), &self.table.executions, &order, self.table.now())
+        retry_stage(view, &self.table.executions, &order, self.table.now())
     }
 
     fn rollback_id(&self) -> ExecutionId {
@@ -273,18 +275,18 @@ impl World {
         chosen.map(|id| &self.table.executions[&id]).find(|row| self.is_eligible(row, Choice::Automatic))
     }
 
-    fn ask_gate(&self, (id, attempt): Machine, request: &Request) -> Changes {
+    fn ask_gate(&self, view: &PipelineView, (id, attempt): Machine, request: &Request) -> Changes {
         let machine = format!("{id}-{attempt}");
-        let decided = self.table.decide_gate(id, Some(&machine), &request.token, request.finished.as_ref());
+        let decided = self.table.decide_gate_in(view, id, Some(&machine), &request.token, request.finished.as_ref());
         decided.expect("no gate refuses")
     }
 
-    fn settle(&self, machine: Machine) -> Option<Decided> {
+    fn settle(&self, view: &PipelineView, machine: Machine) -> Option<Decided> {
         let Driver::Failing { stage, generation, attempt } = &self.drivers[&machine] else {
             return None;
         };
         let id = machine.0;
-        let (view, row) = (self.table.view(), &self.table.executions[&id]);
+        let row = &self.table.executions[&id];
         let ended = Some(Decided { changes: Changes::default(), answer: Some(FailureAnswer::End) });
         if !view.lets_act(row, stage, *generation) {
             return ended;
@@ -314,7 +316,7 @@ impl World {
             rollback_id: self.rollback_id(),
             alarms: &self.table.alarms,
         };
-        let settled = settle_failure(&view, &self.table.executions, &failure, self.table.now());
+        let settled = settle_failure(view, &self.table.executions, &failure, self.table.now());
         let (answer, changes) = settled.expect("it holds the stage");
         Some(Decided { changes, answer: Some(answer) })
     }
