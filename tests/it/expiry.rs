@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::{Catalogue, PipelineDeclaration, PipelineIndex, action_groups};
 use engine::ports::{Machine, Machines};
 use jiff::{SignedDuration, Timestamp};
-use local_states::{Call, States};
+use local_states::{Call, Definitions, States};
 use runtime::{ManualClock, SeededEntropy};
 use serde_json::{Value, json};
 
@@ -18,7 +18,8 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 async fn asking(timeout_in_minutes: Option<u32>) -> (States, Arc<ManualClock>) {
     let begin: Timestamp = "2026-11-23T10:00:00Z".parse().expect("a constant");
     let clock = Arc::new(ManualClock::new(begin));
-    let states = States::in_memory(clock.clone(), Arc::new(SeededEntropy::new(1))).expect("a store in memory");
+    let states = States::in_memory(clock.clone(), Arc::new(SeededEntropy::new(1)), &Definitions::default())
+        .expect("a store in memory");
     let definition =
         ["RunAction", "EvaluateCondition", "EvaluateRollback"].iter().fold(STAGE_RUN.to_owned(), |text, name| {
             text.replace(

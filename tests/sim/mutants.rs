@@ -5,6 +5,15 @@ use std::{fmt, str::FromStr};
 use domain::{Effect, Execution, Job, Phase, Success, Tokens, Waiting};
 use engine::ports::{Precondition, Row, Write};
 
+/// What people mostly do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// A little of everything.
+    Usual,
+    /// They go back to an earlier release again and again, and lift the hold that it leaves.
+    GoingBack,
+}
+
 /// One broken rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mutant {
@@ -62,6 +71,14 @@ impl Mutant {
         Self::JobWithoutPrecondition,
         Self::OneTokenKept,
     ];
+
+    /// What people have to do for it to matter soon.
+    pub(crate) fn habit(self) -> Habit {
+        match self {
+            Self::GenerationUnchecked => Habit::GoingBack,
+            _ => Habit::Usual,
+        }
+    }
 
     pub(crate) fn spoil_successes(self, successes: &mut [Success]) {
         match self {

@@ -31,16 +31,22 @@ pub(crate) fn alarm_arn(name: &str) -> String {
     format!("arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}")
 }
 
-/// The declaration of a pipeline from an upload to a page.
-pub(crate) fn declaration(name: &str, chance: &mut Chance) -> Value {
+/// The declaration of a pipeline from an upload to a page. `others` are pipelines it may start when it is through.
+pub(crate) fn declaration(name: &str, others: &[&str], chance: &mut Chance) -> Value {
     let mode = *chance.one_of(&["SUPERSEDED", "SUPERSEDED", "QUEUED", "QUEUED", "PARALLEL"]);
     let mut stages = vec![source(name)];
     if chance.permille(400) {
         stages.push(build(chance));
     }
     stages.push(prod(name, mode, chance));
-    if chance.permille(200) {
-        stages.push(json!({"name": "After", "actions": [lambda("Announce", 1)]}));
+    if chance.permille(250) {
+        let mut actions = vec![lambda("Announce", 1)];
+        if !others.is_empty() && chance.permille(400) {
+            let mut next = action("Next", 2, ["Invoke", "AWS", "CodePipeline"]);
+            next["configuration"] = json!({"PipelineName": chance.one_of(others)});
+            actions.push(next);
+        }
+        stages.push(json!({"name": "After", "actions": actions}));
     }
     json!({
         "name": name,
@@ -50,6 +56,22 @@ pub(crate) fn declaration(name: &str, chance: &mut Chance) -> Value {
         "pipelineType": "V2",
         "stages": stages,
     })
+}
+
+/// The declaration in another mode, without what that mode does not know.
+pub(crate) fn set_mode(declaration: &mut Value, mode: &str) {
+    declaration["executionMode"] = mode.into();
+    if mode != "PARALLEL" {
+        return;
+    }
+    for stage in declaration["stages"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        for member in ["onFailure", "onSuccess"] {
+            let goes_back = stage.get(member).is_some_and(|declared| declared.to_string().contains("ROLLBACK"));
+            if goes_back {
+                stage.remove(member);
+            }
+        }
+    }
 }
 
 fn source(name: &str) -> Value {
@@ -67,6 +89,12 @@ fn build(chance: &mut Chance) -> Value {
         forge["inputArtifacts"] = json!([{"name": "App"}]);
         actions.push(forge);
     }
+    if chance.permille(300) {
+        let mut make = action("Make", 1, ["Build", "AWS", "CodeBuild"]);
+        make["configuration"] = json!({"ProjectName": "forge"});
+        make["inputArtifacts"] = json!([{"name": "App"}]);
+        actions.push(make);
+    }
     let mut stage = json!({"name": "Build", "actions": actions});
     if chance.permille(300) {
         stage["onFailure"] = json!({"result": "RETRY", "retryConfiguration": {"retryMode": "FAILED_ACTIONS"}});
@@ -80,38 +108,75 @@ fn prod(name: &str, mode: &str, chance: &mut Chance) -> Value {
     deploy["inputArtifacts"] = json!([{"name": "App"}]);
     let mut actions = vec![deploy, lambda("Check", 3)];
     if chance.permille(250) {
-        actions.insert(0, action("Approve", 1, ["Approval", "AWS", "Manual"]));
+        let mut approve = action("Approve", 1, ["Approval", "AWS", "Manual"]);
+        if chance.permille(600) {
+            approve["timeoutInMinutes"] = 5.into();
+        }
+        actions.insert(0, approve);
     }
     let mut stage = json!({"name": PROD, "actions": actions});
-    if mode == "PARALLEL" {
-        return stage;
-    }
+    let is_parallel = mode == "PARALLEL";
     match chance.below(5) {
         0 => {}
         1 => stage["onFailure"] = json!({"result": "RETRY"}),
+        _ if is_parallel => {}
         2 => {
             let retry = json!({"retryMode": chance.one_of(&["FAILED_ACTIONS", "ALL_ACTIONS"])});
             stage["onFailure"] = json!({"result": "ROLLBACK", "retryConfiguration": retry});
         }
         _ => stage["onFailure"] = json!({"result": "ROLLBACK"}),
     }
-    let mut rule = json!({
-        "name": "errors",
-        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1"},
-        "configuration": {"AlarmName": alarm(name), "WaitTime": "10"},
-    });
-    if chance.permille(200) {
-        stage["beforeEntry"] = json!({"conditions": [{"result": "FAIL", "rules": [rule]}]});
+    if chance.permille(350) {
+        stage["beforeEntry"] = entry(name, chance);
     }
-    match chance.below(4) {
+    let result = if is_parallel { "FAIL" } else { "ROLLBACK" };
+    match chance.below(6) {
         0 => {}
-        1 => stage["onSuccess"] = json!({"conditions": [{"result": "ROLLBACK", "rules": [rule]}]}),
-        _ => {
-            rule["configuration"]["Watch"] = "true".into();
-            stage["onSuccess"] = json!({"conditions": [{"result": "ROLLBACK", "rules": [rule]}]});
-        }
+        1 => stage["onSuccess"] = condition(result, &[alarm_rule(name, false)]),
+        2 => stage["onSuccess"] = condition(result, &[function_rule()]),
+        _ if is_parallel => {}
+        _ => stage["onSuccess"] = condition(result, &[alarm_rule(name, true)]),
     }
     stage
+}
+
+fn entry(name: &str, chance: &mut Chance) -> Value {
+    match chance.below(5) {
+        0 => condition("FAIL", &[alarm_rule(name, false)]),
+        1 => condition("FAIL", &[function_rule()]),
+        2 => condition("SKIP", &[function_rule()]),
+        3 => condition("FAIL", &[window_rule(), function_rule()]),
+        _ => condition("FAIL", &[window_rule()]),
+    }
+}
+
+fn condition(result: &str, rules: &[Value]) -> Value {
+    json!({"conditions": [{"result": result, "rules": rules}]})
+}
+
+fn alarm_rule(name: &str, watches: bool) -> Value {
+    let mut rule = rule("errors", "CloudWatchAlarm", json!({"AlarmName": alarm(name), "WaitTime": "10"}));
+    if watches {
+        rule["configuration"]["Watch"] = "true".into();
+    }
+    rule
+}
+
+/// Open for the first twenty minutes of every half hour.
+fn window_rule() -> Value {
+    rule("window", "DeploymentWindow", json!({"Cron": "* 0-19,30-49 * ? * *"}))
+}
+
+fn function_rule() -> Value {
+    rule("gate", "LambdaInvoke", json!({"FunctionName": "gate"}))
+}
+
+fn rule(name: &str, provider: &str, configuration: Value) -> Value {
+    json!({
+        "name": name,
+        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": provider, "version": "1"},
+        "configuration": configuration,
+    })
 }
 
 fn lambda(name: &str, run_order: u32) -> Value {

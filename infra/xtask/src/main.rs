@@ -6,6 +6,7 @@ mod lint;
 mod model;
 mod package;
 mod simulate;
+mod walk;
 mod workspace;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ enum Command {
     Import(import::Options),
     /// Run the whole system in a world that fails as a seed says, again and again, and check it after every step
     Simulate(simulate::Options),
+    /// Visit every state that three executions can reach with an alarm, a stop, a retry and a rollback, in each mode
+    Walk,
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Command::Model { service_model } => model::run(&service_model),
         Command::Import(options) => import::run(&options),
         Command::Simulate(options) => simulate::run(&options),
+        Command::Walk => walk::run(),
         Command::Bench(Bench::Release(options)) => bench::run(&options),
         Command::Bench(Bench::Api(options)) => bench::api::run(&options),
     }

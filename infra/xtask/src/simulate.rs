@@ -50,6 +50,8 @@ struct Sum {
     seeds: u64,
     executions: usize,
     rollbacks: usize,
+    pages: usize,
+    builds: usize,
     requests: u64,
     faults: u64,
     steps: u64,
@@ -120,10 +122,10 @@ fn run_many(options: &Options, chosen: &sim::Options) -> anyhow::Result<()> {
     if let Some((seed, broken)) = &sum.broken {
         return explain(*seed, broken, chosen);
     }
-    let Sum { seeds, executions, rollbacks, requests, faults, steps, .. } = sum;
+    let Sum { seeds, executions, rollbacks, pages, builds, requests, faults, steps, .. } = sum;
     println!(
-        "{seeds} seeds from {from}, all well: {executions} executions, {rollbacks} rollbacks, {requests} requests, \
-         {faults} faults, {steps} steps"
+        "{seeds} seeds from {from}, all well: {executions} executions, {rollbacks} rollbacks, {builds} builds, \
+         {requests} requests, {faults} faults, {steps} steps, {pages} pages as they had to be"
     );
     Ok(())
 }
@@ -139,6 +141,8 @@ fn add(sum: &mut Sum, seed: u64, outcome: Outcome) {
     sum.seeds += 1;
     sum.executions += outcome.executions;
     sum.rollbacks += outcome.rollbacks;
+    sum.pages += outcome.pages;
+    sum.builds += outcome.builds;
     sum.requests += outcome.requests;
     sum.faults += outcome.faults;
     sum.steps += u64::from(outcome.steps);

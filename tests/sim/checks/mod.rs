@@ -2,24 +2,29 @@
 //!
 //! The checker keeps rows of its own, fed by what each commit changed, and asks none of the code it checks.
 
+mod conditions;
+mod history;
 mod places;
 mod rest;
 mod rollbacks;
 mod steps;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionRun, ActionStatus, ConditionRun, Execution, ExecutionId, PipelineIndex, PipelineName, Slot, StageName,
-    StageState, Waiting, Watch,
+    ActionExecutionId, ActionRun, ActionStatus, ConditionRun, ConditionStatus, Effect, Execution, ExecutionId,
+    ExecutionMode, OpenHold, PipelineIndex, PipelineName, RollbackDecision, Slot, StageName, StageState, Success,
+    Waiting, Watch,
 };
-use engine::ports::Row;
+use engine::ports::{DecisionList, OpenExecution, Row};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use store::Change;
 use uuid::Uuid;
 
 use crate::story::Story;
+use told::Told;
 
 /// A rule that does not hold, in words.
 pub(crate) type Broken = String;
@@ -28,19 +33,33 @@ pub(crate) type Broken = String;
 #[derive(Default)]
 pub(crate) struct Checker {
     pipelines: BTreeMap<PipelineName, PipelineIndex>,
+    /// Pipelines of which a part is deleted already.
+    going: BTreeSet<PipelineName>,
     stages: BTreeMap<(PipelineName, StageName), StageState>,
     waiting: BTreeMap<(PipelineName, StageName, u64), Waiting>,
     executions: BTreeMap<ExecutionId, Execution>,
+    /// When the pipeline was created that was there when each execution began.
+    belongs: BTreeMap<ExecutionId, Timestamp>,
     latest_runs: BTreeMap<(PipelineName, StageName, String), ActionRun>,
-    runs: BTreeMap<String, ActionRun>,
-    slots: BTreeMap<(PipelineName, u8), Slot>,
-    open: BTreeSet<ExecutionId>,
+    runs: BTreeMap<ActionExecutionId, ActionRun>,
+    slots: BTreeMap<(PipelineName, Timestamp, u8), Slot>,
+    open: BTreeMap<ExecutionId, OpenExecution>,
+    conditions: BTreeMap<ConditionKey, ConditionRun>,
     open_conditions: BTreeMap<(ExecutionId, StageName, &'static str), ConditionRun>,
+    successes: BTreeMap<(PipelineName, StageName, Timestamp, ExecutionId), Success>,
+    holds: BTreeMap<(PipelineName, StageName), OpenHold>,
+    decisions: Vec<RollbackDecision>,
     watches: BTreeMap<(String, PipelineName, StageName, String), Watch>,
     effects: BTreeMap<Uuid, String>,
+    /// Of each pipeline that was deleted, the execution from which on they are not purged with it.
+    purged_before: BTreeMap<PipelineName, ExecutionId>,
     /// Automatic rollbacks by what they undo: execution, stage, run of the stage.
     undone: BTreeMap<(ExecutionId, StageName, u32), ExecutionId>,
+    told: Told,
 }
+
+/// A condition's row is beside its stage; those of PARALLEL executions are beside their execution.
+type ConditionKey = (PipelineName, Option<ExecutionId>, StageName, &'static str);
 
 impl Checker {
     /// Takes what a step changed in, and checks everything it may have broken.
@@ -52,13 +71,40 @@ impl Checker {
         let mut touched = BTreeSet::new();
         for Change { before, after } in changes {
             if let Some(row) = before {
-                self.remove(row);
+                touched.extend(pipeline_of(row).cloned());
+                self.remove(row, after.is_none());
             }
             if let Some(row) = after {
-                touched.extend(self.insert(row));
+                touched.extend(pipeline_of(row).cloned());
+                self.insert(row);
             }
         }
-        touched.iter().try_for_each(|pipeline| self.check_places(pipeline))
+        for change in changes {
+            // A pipeline and its first execution begin together.
+            if let (None, Some(Row::Execution(execution))) = (&change.before, &change.after)
+                && let Some(index) = self.pipelines.get(&execution.pipeline)
+            {
+                self.belongs.insert(execution.id, index.created_at);
+            }
+        }
+        self.told.listen(changes)?;
+        self.check_rollbacks_begun(changes)?;
+        touched.iter().try_for_each(|pipeline| self.check_pipeline(pipeline))
+    }
+
+    /// What is true of a pipeline at all times, unless it is being deleted.
+    fn check_pipeline(&self, pipeline: &PipelineName) -> Result<(), Broken> {
+        let Some(index) = self.pipelines.get(pipeline).filter(|_| !self.going.contains(pipeline)) else {
+            return Ok(());
+        };
+        self.check_places(index)?;
+        self.check_history(index)?;
+        self.check_conditions(index)
+    }
+
+    /// Whether `execution` is of the pipeline as it is, not of an earlier one of its name.
+    fn is_of(&self, index: &PipelineIndex, execution: &Execution) -> bool {
+        execution.pipeline == index.name && self.belongs.get(&execution.id) == Some(&index.created_at)
     }
 
     pub(crate) fn executions(&self) -> &BTreeMap<ExecutionId, Execution> {
@@ -87,17 +133,33 @@ impl Checker {
         .collect()
     }
 
-    fn remove(&mut self, row: &Row) {
+    /// An execution of `pipeline` that a condition holds up, or has failed.
+    pub(crate) fn held_up(&self, pipeline: &str) -> Option<ExecutionId> {
+        let of = self.conditions.values().filter(|run| run.pipeline.as_str() == pipeline);
+        let holds = |run: &&ConditionRun| matches!(run.status, ConditionStatus::InProgress | ConditionStatus::Failed);
+        of.filter(holds).map(|run| run.execution).next_back()
+    }
+
+    fn remove(&mut self, row: &Row, for_good: bool) {
         match row {
-            Row::Pipeline(index) => drop(self.pipelines.remove(&index.name)),
-            Row::Stage(stage) => drop(self.stages.remove(&(stage.pipeline.clone(), stage.name.clone()))),
+            Row::Pipeline(index) if for_good => drop(self.pipelines.remove(&index.name)),
+            Row::Stage(stage) => {
+                self.stages.remove(&(stage.pipeline.clone(), stage.name.clone()));
+                if for_good {
+                    self.going.insert(stage.pipeline.clone());
+                }
+            }
             Row::Waiting(row) => drop(self.waiting.remove(&(row.pipeline.clone(), row.stage.clone(), row.arrival))),
             Row::Execution(execution) => drop(self.executions.remove(&execution.id)),
-            Row::ActionRun(run) => drop(self.runs.remove(&run.id.to_string())),
+            Row::ActionRun(run) => drop(self.runs.remove(&run.id)),
             Row::LatestAction(run) => {
                 drop(self.latest_runs.remove(&(run.pipeline.clone(), run.stage.clone(), run.action.to_string())));
             }
-            Row::Slot(slot) => drop(self.slots.remove(&(slot.pipeline.clone(), slot.number))),
+            Row::Slot(slot) => drop(self.slots.remove(&slot_key(slot))),
+            Row::Condition(run) => drop(self.conditions.remove(&condition_key(run))),
+            Row::Success(success) => drop(self.successes.remove(&success_key(success))),
+            Row::Hold(held) => drop(self.holds.remove(&(held.pipeline.clone(), held.stage.clone()))),
+            Row::Decision(DecisionList::Pipeline(_), decision) => self.decisions.retain(|known| known != decision),
             Row::OpenExecution(open) => drop(self.open.remove(&open.execution)),
             Row::OpenCondition(run) => {
                 drop(self.open_conditions.remove(&(run.execution, run.stage.clone(), run.kind.as_str())));
@@ -108,48 +170,77 @@ impl Checker {
         }
     }
 
-    /// Gives the pipeline whose rules may have been broken.
-    fn insert(&mut self, row: &Row) -> Option<PipelineName> {
+    fn insert(&mut self, row: &Row) {
         match row.clone() {
             Row::Pipeline(index) => {
-                let name = index.name.clone();
-                self.pipelines.insert(name.clone(), index);
-                return Some(name);
+                let is_new = self.pipelines.get(&index.name).is_none_or(|old| old.created_at != index.created_at);
+                if is_new {
+                    self.going.remove(&index.name);
+                }
+                self.pipelines.insert(index.name.clone(), index);
             }
-            Row::Stage(stage) => {
-                let name = stage.pipeline.clone();
-                self.stages.insert((name.clone(), stage.name.clone()), stage);
-                return Some(name);
-            }
+            Row::Stage(stage) => drop(self.stages.insert((stage.pipeline.clone(), stage.name.clone()), stage)),
             Row::Waiting(row) => {
-                let name = row.pipeline.clone();
-                self.waiting.insert((name.clone(), row.stage.clone(), row.arrival), row);
-                return Some(name);
+                self.waiting.insert((row.pipeline.clone(), row.stage.clone(), row.arrival), row);
             }
             Row::Execution(execution) => {
-                let name = execution.pipeline.clone();
                 self.note_rollback(&execution);
                 self.executions.insert(execution.id, execution);
-                return Some(name);
             }
-            Row::Slot(slot) => drop(self.slots.insert((slot.pipeline.clone(), slot.number), slot)),
-            Row::OpenExecution(open) => drop(self.open.insert(open.execution)),
-            Row::ActionRun(run) => drop(self.runs.insert(run.id.to_string(), run)),
+            Row::Slot(slot) => drop(self.slots.insert(slot_key(&slot), slot)),
+            Row::OpenExecution(open) => drop(self.open.insert(open.execution, open)),
+            Row::ActionRun(run) => drop(self.runs.insert(run.id, run)),
             Row::LatestAction(run) => {
                 let key = (run.pipeline.clone(), run.stage.clone(), run.action.to_string());
                 self.latest_runs.insert(key, run);
             }
+            Row::Condition(run) => drop(self.conditions.insert(condition_key(&run), run)),
             Row::OpenCondition(run) => {
                 self.open_conditions.insert((run.execution, run.stage.clone(), run.kind.as_str()), run);
             }
+            Row::Success(success) => drop(self.successes.insert(success_key(&success), success)),
+            Row::Hold(held) => drop(self.holds.insert((held.pipeline.clone(), held.stage.clone()), held)),
+            Row::Decision(DecisionList::Pipeline(_), decision) => self.decisions.push(decision),
             Row::OpenWatch(watch) => drop(self.watches.insert(watch_key(&watch), watch)),
             Row::Effect(pending) => {
+                if let Effect::PurgeHistory { pipeline, before } = &pending.effect {
+                    self.purged_before.insert(pipeline.clone(), *before);
+                }
                 self.effects.insert(pending.effect.id(), format!("{:?}", pending.effect));
             }
             _ => {}
         }
-        None
     }
+}
+
+/// The pipeline whose rules a change of `row` may break.
+fn pipeline_of(row: &Row) -> Option<&PipelineName> {
+    match row {
+        Row::Pipeline(row) => Some(&row.name),
+        Row::Stage(row) => Some(&row.pipeline),
+        Row::Waiting(row) => Some(&row.pipeline),
+        Row::Execution(row) => Some(&row.pipeline),
+        Row::OpenExecution(row) => Some(&row.pipeline),
+        Row::ActionRun(row) | Row::LatestAction(row) => Some(&row.pipeline),
+        Row::Slot(row) => Some(&row.pipeline),
+        Row::Condition(row) | Row::OpenCondition(row) => Some(&row.pipeline),
+        Row::Success(row) => Some(&row.pipeline),
+        Row::Hold(row) => Some(&row.pipeline),
+        _ => None,
+    }
+}
+
+fn slot_key(slot: &Slot) -> (PipelineName, Timestamp, u8) {
+    (slot.pipeline.clone(), slot.pipeline_created_at, slot.number)
+}
+
+fn success_key(success: &Success) -> (PipelineName, StageName, Timestamp, ExecutionId) {
+    (success.pipeline.clone(), success.stage.clone(), success.at, success.execution)
+}
+
+fn condition_key(run: &ConditionRun) -> ConditionKey {
+    let own = (run.mode == ExecutionMode::Parallel).then_some(run.execution);
+    (run.pipeline.clone(), own, run.stage.clone(), run.kind.as_str())
 }
 
 fn watch_key(watch: &Watch) -> (String, PipelineName, StageName, String) {

@@ -1,21 +1,34 @@
 //! Where executions are: each at one place, and one inside a stage.
 
-use domain::{Execution, ExecutionMode, Phase, PipelineIndex, PipelineName, StageStatus};
+use domain::{
+    Execution, ExecutionId, ExecutionMode, Generation, Phase, PipelineIndex, PipelineName, Slot, StageName, StageStatus,
+};
 
 use super::{Broken, Checker, holds};
 
 impl Checker {
-    /// What is true of a pipeline at all times.
-    pub(super) fn check_places(&self, pipeline: &PipelineName) -> Result<(), Broken> {
-        let Some(index) = self.pipelines.get(pipeline) else { return Ok(()) };
-        let of_index =
-            |execution: &&Execution| execution.pipeline == *pipeline && execution.started_at >= index.created_at;
-        for execution in self.executions.values().filter(of_index) {
+    /// Where the executions of a pipeline are.
+    pub(super) fn check_places(&self, index: &PipelineIndex) -> Result<(), Broken> {
+        for execution in self.executions.values().filter(|execution| self.is_of(index, execution)) {
             self.check_place(execution)?;
         }
-        self.check_stages(pipeline)?;
+        self.check_stages(&index.name)?;
         self.check_waiting(index)?;
         self.check_slots(index)
+    }
+
+    /// Whether `execution` has the stage, and the right to act there that this generation is.
+    pub(super) fn has_stage(
+        &self,
+        pipeline: &PipelineName,
+        stage: &StageName,
+        execution: ExecutionId,
+        generation: Generation,
+    ) -> bool {
+        self.stages.get(&(pipeline.clone(), stage.clone())).is_some_and(|stage| {
+            let inside = stage.occupant.as_ref().map(|inside| inside.execution);
+            stage.generation == generation && inside == Some(execution)
+        })
     }
 
     /// No execution is lost, or in two places.
@@ -48,7 +61,7 @@ impl Checker {
         holds(!has_ended || execution.stages.values().all(|of| of.status != StageStatus::InProgress), || {
             format!("execution {id} has ended inside a stage")
         })?;
-        holds(has_ended != self.open.contains(id), || {
+        holds(has_ended != self.open.contains_key(id), || {
             format!("execution {id} ({phase:?}) is {} for the reconciler", if has_ended { "left" } else { "lost" })
         })
     }
@@ -91,7 +104,7 @@ impl Checker {
     }
 
     /// Whether an execution has to leave its waiting place to a newer one.
-    fn may_supersede(&self, id: domain::ExecutionId, index: &PipelineIndex) -> bool {
+    fn may_supersede(&self, id: ExecutionId, index: &PipelineIndex) -> bool {
         self.executions.get(&id).is_some_and(|execution| {
             execution.mode == ExecutionMode::Superseded && execution.pipeline_version == index.pipeline_version
         })
@@ -99,7 +112,8 @@ impl Checker {
 
     /// The places that are taken are those of the executions under way.
     fn check_slots(&self, index: &PipelineIndex) -> Result<(), Broken> {
-        let taken = self.slots.values().filter(|slot| slot.pipeline == index.name);
+        let ours = |slot: &&Slot| slot.pipeline == index.name && slot.pipeline_created_at == index.created_at;
+        let taken = self.slots.values().filter(ours);
         let mut count = 0;
         for slot in taken {
             count += 1;
@@ -108,7 +122,7 @@ impl Checker {
             holds(is_under_way, || format!("execution {} has ended and keeps place {}", slot.execution, slot.number))?;
         }
         let under_way = self.executions.values().filter(|execution| {
-            execution.pipeline == index.name && !execution.phase.is_ended() && execution.slot.is_some()
+            self.is_of(index, execution) && !execution.phase.is_ended() && execution.slot.is_some()
         });
         holds(under_way.count() == count, || format!("{count} places of {} are taken", index.name))
     }

@@ -1,6 +1,6 @@
 //! What is true when everything is over.
 
-use domain::{ActionStatus, EventState, Execution, ExecutionStatus, StageStatus, StateChange};
+use domain::{ActionRun, ActionStatus, Execution, ExecutionMode, Slot, StageStatus};
 use engine::ports::ObjectAt;
 
 use super::{Broken, Checker, holds};
@@ -19,7 +19,7 @@ impl Checker {
     /// What keeps everything from being over, in words.
     pub(crate) fn what_is_left(&self) -> String {
         let phase = |id| self.executions.get(id).map(|execution| &execution.phase);
-        let open: Vec<_> = self.open.iter().map(|id| format!("{id} {:?}", phase(id))).collect();
+        let open: Vec<_> = self.open.keys().map(|id| format!("{id} {:?}", phase(id))).collect();
         let waiting: Vec<_> = self.waiting.values().map(|row| format!("{} for {}", row.execution, row.stage)).collect();
         let effects: Vec<_> = self.effects.values().collect();
         let conditions: Vec<_> = self.open_conditions.keys().collect();
@@ -27,76 +27,78 @@ impl Checker {
         format!("open {open:?}, waiting {waiting:?}, effects {effects:?}, conditions {conditions:?}, {watches} watches")
     }
 
-    /// Checks a table in which [`Self::is_at_rest`] holds.
-    pub(crate) fn check_rest(&self, cloud: &Cloud) -> Result<(), Broken> {
+    /// Checks a table in which [`Self::is_at_rest`] holds. Gives how many pages were compared with what is to be live.
+    pub(crate) fn check_rest(&self, cloud: &Cloud) -> Result<usize, Broken> {
+        let is_left = |execution: &Execution| {
+            self.pipelines.get(&execution.pipeline).is_none_or(|index| !self.is_of(index, execution))
+        };
         for execution in self.executions.values() {
-            let Execution { id, phase, .. } = execution;
+            let Execution { id, phase, pipeline, .. } = execution;
+            if is_left(execution) {
+                // One that is started while its pipeline is being deleted is not purged with it, which is a mistake that
+                // is known: the purge ends at an id that is taken before the pipeline's row goes.
+                let is_known = self.purged_before.get(pipeline).is_some_and(|before| id >= before);
+                holds(is_known, || format!("execution {id} is left of a pipeline that was deleted"))?;
+                continue;
+            }
             holds(phase.is_ended(), || format!("execution {id} has not ended: {phase:?}"))?;
         }
         for stage in self.stages.values() {
             holds(stage.occupant.is_none(), || format!("somebody is still inside {}", stage.name))?;
         }
-        for run in self.runs.values() {
+        let is_of_left = |run: &&ActionRun| self.executions.get(&run.execution).is_none_or(is_left);
+        for run in self.runs.values().filter(|run| !is_of_left(run)) {
             holds(run.status != ActionStatus::InProgress, || {
                 format!("action {} of {} still runs", run.action, run.execution)
             })?;
         }
-        holds(self.slots.is_empty(), || "places are taken by nobody".to_owned())?;
-        self.check_told(cloud)?;
-        self.pipelines.keys().try_for_each(|pipeline| self.check_site(pipeline.as_str(), cloud))
-    }
-
-    /// Whoever listens to the bus knows how everything ended, whatever was lost on the way.
-    fn check_told(&self, cloud: &Cloud) -> Result<(), Broken> {
-        let state = cloud.state();
-        let told = |is: &dyn Fn(&StateChange) -> bool| state.published.values().any(|(event, _)| is(&event.change));
-        for execution in self.executions.values() {
-            let Execution { id, phase, attempt, .. } = execution;
-            let end = match phase.status() {
-                ExecutionStatus::Succeeded => EventState::Succeeded,
-                ExecutionStatus::Failed => EventState::Failed,
-                ExecutionStatus::Stopped => EventState::Stopped,
-                ExecutionStatus::Superseded => EventState::Superseded,
-                ExecutionStatus::Cancelled => EventState::Canceled,
-                ExecutionStatus::InProgress | ExecutionStatus::Stopping => continue,
-            };
-            let is = |change: &StateChange| {
-                matches!(change, StateChange::Pipeline(of)
-                    if of.execution_id == *id && of.state == end && of.pipeline_execution_attempt == *attempt)
-            };
-            holds(told(&is), || format!("nobody was told that execution {id} is {phase:?}"))?;
+        let of_left = |slot: &Slot| self.executions.get(&slot.execution).is_none_or(is_left);
+        holds(self.slots.values().all(of_left), || "places are taken by nobody".to_owned())?;
+        for run in self.conditions.values() {
+            holds(!run.is_open(), || format!("the {} condition of {} is open", run.kind.as_str(), run.execution))?;
         }
-        for run in self.runs.values() {
-            let end = match run.status {
-                ActionStatus::Succeeded => EventState::Succeeded,
-                ActionStatus::Failed => EventState::Failed,
-                ActionStatus::Abandoned => EventState::Abandoned,
-                ActionStatus::InProgress => continue,
-            };
-            let is = |change: &StateChange| matches!(change, StateChange::Action(of) if of.action_execution_id == run.id && of.state == end);
-            holds(told(&is), || format!("nobody was told that run {} of {} is {end}", run.id, run.action))?;
+        holds(self.going.iter().all(|name| !self.pipelines.contains_key(name)), || {
+            format!("of {:?} is deleted a part", self.going)
+        })?;
+        self.check_decisions()?;
+        self.told.check_published(&cloud.state())?;
+        let mut compared = 0;
+        for pipeline in self.pipelines.keys() {
+            compared += usize::from(self.check_site(pipeline.as_str(), cloud)?);
         }
-        Ok(())
+        Ok(compared)
     }
 
     /// What is deployed is what the stage says is live: whoever lost the right to deploy had not the last word.
-    fn check_site(&self, pipeline: &str, cloud: &Cloud) -> Result<(), Broken> {
+    /// Whether there was something to compare.
+    fn check_site(&self, pipeline: &str, cloud: &Cloud) -> Result<bool, Broken> {
         let mut stages = self.stages.values();
         let Some(stage) = stages.find(|stage| stage.pipeline.as_str() == pipeline && stage.name.as_str() == PROD)
         else {
-            return Ok(());
+            return Ok(false);
         };
-        let (Some(latest), Some(live)) = (&stage.latest, &stage.live) else { return Ok(()) };
+        let (Some(latest), Some(live)) = (&stage.latest, &stage.live) else { return Ok(false) };
+        let side_by_side = self.executions.values().any(|one| {
+            let entered = one.stages.contains_key(&stage.name);
+            entered && one.pipeline == stage.pipeline && one.mode == ExecutionMode::Parallel
+        });
+        if side_by_side {
+            // Whoever deployed last need not be who succeeded last.
+            return Ok(false);
+        }
         if latest.status != StageStatus::Succeeded || latest.execution != live.deployed_by {
             // A deploy that failed halfway may have left anything.
-            return Ok(());
+            return Ok(false);
         }
         let Some(release) = self.executions.get(&live.revision_of) else {
             return Err(format!("what is live in {pipeline} comes from nobody knows where"));
         };
         let artifact = release.artifacts.get("App").map(|at| ObjectAt::new(&at.bucket, &at.key));
-        let expected = artifact.and_then(|at| cloud.objects.newest(&at));
+        let Some(expected) = artifact.and_then(|at| cloud.objects.newest(&at)) else {
+            return Err(format!("what is live in {pipeline} has no artifact"));
+        };
         let found = cloud.objects.newest(&people::site(pipeline));
-        holds(expected == found, || format!("{pipeline} serves {found:?}, live is {expected:?}"))
+        holds(found.as_ref() == Some(&expected), || format!("{pipeline} serves {found:?}, live is {expected:?}"))?;
+        Ok(true)
     }
 }

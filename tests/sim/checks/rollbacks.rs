@@ -1,6 +1,8 @@
 //! That a rollback goes back to the right execution, once.
 
 use domain::{Execution, ExecutionId, ExecutionMode, RollbackCause, RollbackOf, StageIndex, StageName, StageStatus};
+use engine::ports::Row;
+use store::Change;
 
 use super::{Broken, Checker, holds};
 
@@ -55,6 +57,30 @@ impl Checker {
         });
         let older = candidates.filter_map(|execution| Some((succeeded_at(execution)?, execution.id)));
         older.filter(|(at, _)| before.is_none_or(|before| *at <= before)).max().map(|(_, id)| id)
+    }
+
+    /// A rollback takes back every success that is newer than what it goes back to, in the transaction that begins it.
+    pub(super) fn check_rollbacks_begun(&self, changes: &[Change]) -> Result<(), Broken> {
+        for change in changes {
+            let (None, Some(Row::Execution(rollback))) = (&change.before, &change.after) else { continue };
+            let Some(of) = &rollback.rollback else { continue };
+            let succeeded_in = |execution: &Execution| {
+                let outcome = execution.stages.get(&of.stage).filter(|of| of.status == StageStatus::Succeeded)?;
+                Some((outcome.left_at?, outcome.revoked_by))
+            };
+            let target = self.executions.get(&of.target).and_then(succeeded_in);
+            let Some((at, _)) = target else { continue };
+            let same = |one: &&Execution| {
+                one.pipeline == rollback.pipeline && self.belongs.get(&one.id) == self.belongs.get(&rollback.id)
+            };
+            for one in self.executions.values().filter(same).filter(|one| one.rollback.is_none()) {
+                let Some((left_at, revoked_by)) = succeeded_in(one) else { continue };
+                holds(left_at <= at || revoked_by.is_some(), || {
+                    format!("rollback {} to {} does not take {} back", rollback.id, of.target, one.id)
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Remembers what an automatic rollback undoes.

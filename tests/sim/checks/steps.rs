@@ -1,7 +1,8 @@
 //! What is true of each change of a row.
 
-use domain::{ActionStatus, Execution, Phase, StageState};
+use domain::{ActionRun, ActionStatus, Execution, ExecutionMode, Job, JobStatus, Phase, StageState};
 use engine::ports::Row;
+use jiff::SignedDuration;
 use store::Change;
 
 use super::{Broken, Checker, holds};
@@ -16,16 +17,15 @@ impl Checker {
             }
             (Some(Row::Execution(before)), Some(Row::Execution(after))) => self.check_execution(before, after),
             (None, Some(Row::Execution(after))) => self.check_start(after),
-            (Some(Row::ActionRun(before)), Some(Row::ActionRun(after))) => {
-                let has_ended = before.status != ActionStatus::InProgress;
-                holds(!has_ended || before.status == after.status, || {
-                    format!("the run {} of {} went on after its end", before.id, before.action)
-                })
-            }
-            (Some(Row::Job(before)), Some(Row::Job(after))) => {
-                holds(!before.status.is_ended() || before.status == after.status, || {
-                    format!("job {} went on after its end", before.id)
-                })
+            (Some(Row::ActionRun(before)), Some(Row::ActionRun(after))) => self.check_run(before, after),
+            (None, Some(Row::ActionRun(after))) => self.check_begin(after),
+            (Some(Row::Job(before)), Some(Row::Job(after))) => check_job(before, after),
+            (before, Some(Row::Condition(after))) => {
+                let before = match before {
+                    Some(Row::Condition(before)) => Some(before),
+                    _ => None,
+                };
+                self.check_condition(before, after)
             }
             _ => Ok(()),
         }
@@ -41,7 +41,7 @@ impl Checker {
         if is_retried && let Phase::Running { stage } = &after.phase {
             let state = self.stages.get(&(after.pipeline.clone(), stage.clone()));
             let is_latest = state.and_then(|state| state.latest.as_ref()).is_some_and(|latest| latest.execution == id);
-            let is_parallel = after.mode == domain::ExecutionMode::Parallel;
+            let is_parallel = after.mode == ExecutionMode::Parallel;
             holds(is_latest || is_parallel, || format!("execution {id} was retried where another came after it"))?;
         }
         for (name, outcome) in before.stages.iter().filter(|(_, outcome)| outcome.revoked_by.is_some()) {
@@ -51,7 +51,47 @@ impl Checker {
                 format!("execution {id} is not taken back any more in {name}")
             })?;
         }
-        Ok(())
+        self.check_let_out(before, after)
+    }
+
+    /// Whoever begins an action is inside its stage and has the right to act there.
+    fn check_begin(&self, run: &ActionRun) -> Result<(), Broken> {
+        holds(!self.runs.contains_key(&run.id), || format!("run {} of {} begins twice", run.id, run.action))?;
+        self.check_right(run, "begins")?;
+        let Some(execution) = self.executions.get(&run.execution) else { return Ok(()) };
+        let is_running = execution.phase == Phase::Running { stage: run.stage.clone() };
+        holds(is_running, || format!("run {} of {} begins in {:?}", run.id, run.action, execution.phase))?;
+        self.check_let_in(run, execution)
+    }
+
+    fn check_run(&self, before: &ActionRun, after: &ActionRun) -> Result<(), Broken> {
+        let has_ended = before.status != ActionStatus::InProgress;
+        holds(!has_ended || before.status == after.status, || {
+            format!("the run {} of {} went on after its end", before.id, before.action)
+        })?;
+        if has_ended || after.status == ActionStatus::Abandoned {
+            return Ok(());
+        }
+        self.check_right(after, "goes on")
+    }
+
+    /// What a holder does who was fenced does not count.
+    fn check_right(&self, run: &ActionRun, does: &str) -> Result<(), Broken> {
+        let what = || format!("run {} of {} {does}", run.id, run.action);
+        let Some(execution) = self.executions.get(&run.execution) else {
+            return Err(format!("{} in an execution that is not there", what()));
+        };
+        let (Phase::Running { stage: at } | Phase::Stopping { stage: at }) = &execution.phase else {
+            return Err(format!("{} in {:?}", what(), execution.phase));
+        };
+        holds(*at == run.stage, || format!("{} in another stage than its execution", what()))?;
+        if execution.mode == ExecutionMode::Parallel {
+            return holds(run.generation.0 == u64::from(execution.attempt), || {
+                format!("{} for an earlier retry", what())
+            });
+        }
+        let is_held = self.has_stage(&run.pipeline, &run.stage, run.execution, run.generation);
+        holds(is_held, || format!("{} after it lost {}", what(), run.stage))
     }
 
     fn check_start(&self, execution: &Execution) -> Result<(), Broken> {
@@ -72,3 +112,25 @@ fn check_stage(before: &StageState, after: &StageState) -> Result<(), Broken> {
     })?;
     holds(before.arrivals <= after.arrivals, || format!("arrivals at {name} fell"))
 }
+
+/// A job goes one way, and to one worker at a time.
+fn check_job(before: &Job, after: &Job) -> Result<(), Broken> {
+    use JobStatus as S;
+    let id = before.id;
+    let ends = matches!(after.status, S::Succeeded | S::Failed | S::TimedOut);
+    let goes = match before.status {
+        S::Created => after.status == S::Created || ends,
+        S::Queued => matches!(after.status, S::Queued | S::Dispatched | S::TimedOut),
+        S::Dispatched => matches!(after.status, S::Dispatched | S::InProgress | S::TimedOut),
+        S::InProgress => after.status == S::InProgress || ends,
+        S::Succeeded | S::Failed | S::TimedOut => before.status == after.status,
+    };
+    holds(goes, || format!("job {id} went from {:?} to {:?}", before.status, after.status))?;
+    let (Some(was), Some(is)) = (before.held_until, after.held_until) else { return Ok(()) };
+    // Whoever is given it next holds it as long as whoever had it before, from when that one's time was over.
+    let passed_on = before.nonce != after.nonce;
+    holds(!passed_on || is >= was + HELD, || format!("job {id} was given away while somebody had it"))
+}
+
+/// How long a worker that was given a job may take to say that it has it.
+const HELD: SignedDuration = SignedDuration::from_secs(30);

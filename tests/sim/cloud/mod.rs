@@ -1,6 +1,7 @@
 //! The services around the system, in memory and at a moment of the simulation's choosing: every request is two points
 //! at which others may go first or the caller may die, one before its effect and one after.
 
+mod builds;
 mod objects;
 mod ports;
 
@@ -24,6 +25,7 @@ use serde_json::Value;
 use store::{Memory, Table};
 use uuid::Uuid;
 
+pub(crate) use builds::Builds;
 pub(crate) use objects::ObjectsInMemory;
 pub(crate) use ports::{Alarms, Events, Functions, Machines, Notifications, Objects, Roles, Rows};
 
@@ -88,8 +90,12 @@ pub(crate) struct State {
     outages: Vec<(Service, Timestamp)>,
     /// Events that Lambda has taken for the users' functions.
     pub(crate) invoked: VecDeque<(String, Value)>,
-    /// Events by their id, with how often each was published.
-    pub(crate) published: BTreeMap<Uuid, (Event, u32)>,
+    /// Events by their id, as each was published first.
+    pub(crate) published: BTreeMap<Uuid, Event>,
+    /// An event that was published in two versions.
+    pub(crate) retold: Option<Uuid>,
+    /// Builds of the provider that builds.
+    pub(crate) builds: Builds,
     /// State of each alarm by ARN, and since when.
     pub(crate) alarms: BTreeMap<String, (AlarmState, Timestamp)>,
     /// Requests so far.
@@ -101,7 +107,8 @@ pub(crate) struct State {
 impl Cloud {
     pub(crate) fn new(chance: &mut Chance, dials: Dials, mutant: Option<Mutant>, seed: u64) -> anyhow::Result<Self> {
         let clock = Arc::new(SkewedClock { true_time: ManualClock::new(BEGIN.parse()?), skew_ms: AtomicI64::new(0) });
-        let states = States::in_memory(clock.clone(), Arc::new(Ids(SeededEntropy::new(seed ^ 0x5746))))?;
+        let states =
+            States::in_memory(clock.clone(), Arc::new(Ids(SeededEntropy::new(seed ^ 0x5746))), &machines::PARSED)?;
         let machine = machines::install(&states)?;
         let state = State {
             chance: chance.fork(),
@@ -110,6 +117,8 @@ impl Cloud {
             outages: Vec::new(),
             invoked: VecDeque::new(),
             published: BTreeMap::new(),
+            retold: None,
+            builds: Builds::default(),
             alarms: BTreeMap::new(),
             requests: 0,
             faults: 0,

@@ -161,8 +161,10 @@ impl ports::Events for Events {
         let take = async {
             let mut state = self.0.state();
             for event in events {
-                let told = state.published.entry(event.id()).or_insert_with(|| (event.clone(), 0));
-                told.1 += 1;
+                let first = state.published.entry(event.id()).or_insert_with(|| event.clone());
+                if *first != *event {
+                    state.retold = Some(event.id());
+                }
             }
             Ok(())
         };

@@ -25,6 +25,6 @@ mod tests;
 
 pub use definition::{DefinitionError, check_definition};
 pub use run::ServiceCall;
-pub use service::{Arn, FunctionError, Functions, PutError, States};
+pub use service::{Arn, Definitions, FunctionError, Functions, PutError, States};
 pub use stepping::{Call, Driven};
 pub use store::{OpenError, StoreError};

@@ -85,6 +85,28 @@ pub enum PutError {
     Store(#[from] StoreError),
 }
 
+/// Definitions that are parsed already, for simulations that run the same machines again and again. Clones share them.
+#[derive(Clone, Default)]
+pub struct Definitions(Arc<Mutex<HashMap<String, Arc<Machine>>>>);
+
+impl Definitions {
+    fn parse(&self, definition: &str) -> Result<Arc<Machine>, DefinitionError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(machine) = known.get(definition) {
+            return Ok(Arc::clone(machine));
+        }
+        let machine = Arc::new(Machine::parse(definition)?);
+        known.insert(definition.to_owned(), Arc::clone(&machine));
+        Ok(machine)
+    }
+}
+
+impl fmt::Debug for Definitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Definitions").finish_non_exhaustive()
+    }
+}
+
 /// The local Step Functions. Clones share one service.
 #[derive(Clone)]
 pub struct States {
@@ -104,6 +126,8 @@ pub(crate) type Observer = Box<dyn FnMut(&Store) + Send>;
 pub(crate) struct Shared {
     store: Mutex<Store>,
     machines: Mutex<HashMap<(String, i64), Arc<Machine>>>,
+    /// Definitions that other services in this process have parsed.
+    parsed: Option<Definitions>,
     pub(crate) clock: Arc<dyn Timer>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) functions: Arc<dyn Functions>,
@@ -147,7 +171,7 @@ impl States {
         functions: Arc<dyn Functions>,
         states_max: usize,
     ) -> Result<Self, OpenError> {
-        Self::over(Store::open(dir)?, clock, entropy, functions, states_max)
+        Self::over(Store::open(dir)?, clock, entropy, functions, states_max, None)
     }
 
     pub(crate) fn over(
@@ -156,11 +180,13 @@ impl States {
         entropy: Arc<dyn Entropy>,
         functions: Arc<dyn Functions>,
         states_max: usize,
+        parsed: Option<Definitions>,
     ) -> Result<Self, OpenError> {
         let queue = recovery::in_flight(&store)?;
         let shared = Shared {
             store: Mutex::new(store),
             machines: Mutex::default(),
+            parsed,
             clock,
             entropy,
             functions,
@@ -182,7 +208,10 @@ impl States {
     /// [`PutError::Definition`] names the JSON path of what is outside the subset.
     pub fn put_state_machine(&self, name: &str, definition: &str) -> Result<Arn, PutError> {
         names::check(name).map_err(PutError::Name)?;
-        Machine::parse(definition)?;
+        let parsed = match &self.shared.parsed {
+            Some(known) => known.parse(definition)?,
+            None => Arc::new(Machine::parse(definition)?),
+        };
         let arn = arn::machine_arn(name);
         let now = self.now();
         let mut store = self.store();
@@ -201,6 +230,8 @@ impl States {
                 updated: now,
             };
             store.put_machine(&machine, Some(definition))?;
+            let mut machines = self.shared.machines.lock().unwrap_or_else(PoisonError::into_inner);
+            machines.insert((arn.clone(), machine.revision), parsed);
         }
         Ok(Arn(arn))
     }

@@ -9,7 +9,7 @@ use runtime::Timer;
 use serde_json::Value;
 
 use crate::{
-    Arn, FunctionError, Functions, OpenError, States, arn,
+    Arn, Definitions, FunctionError, Functions, OpenError, States, arn,
     driver::{Callee, Outside},
     refusal::Refusal,
     run::{Event, Failure, STATES_PER_STEP_MAX, Status},
@@ -38,12 +38,17 @@ impl Call {
 }
 
 impl States {
-    /// A service in memory. Nothing happens in it but by the methods below.
+    /// A service in memory, which parses no definition that is in `parsed`. Nothing happens in it but by the methods
+    /// below.
     ///
     /// # Errors
     /// As SQLite's.
-    pub fn in_memory(clock: Arc<dyn Timer>, entropy: Arc<dyn Entropy>) -> Result<Self, OpenError> {
-        Self::over(Store::in_memory()?, clock, entropy, Arc::new(Nobody), STATES_PER_STEP_MAX)
+    pub fn in_memory(
+        clock: Arc<dyn Timer>,
+        entropy: Arc<dyn Entropy>,
+        parsed: &Definitions,
+    ) -> Result<Self, OpenError> {
+        Self::over(Store::in_memory()?, clock, entropy, Arc::new(Nobody), STATES_PER_STEP_MAX, Some(parsed.clone()))
     }
 
     /// Does whatever needs nobody outside, and gives the calls that have to be made now.

@@ -1,14 +1,11 @@
 //! One simulation: chooses who goes next until nothing is left to do, and checks after every step.
 
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    task::{Context, Poll, Waker},
-};
+mod work;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
-use local_states::{Call, FunctionError};
+use local_states::Call;
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,8 +13,8 @@ use crate::{
     checks::Checker,
     cloud::{Cloud, Service, SimWorld},
     faults::{Dial, Dials},
-    functions::{self, Running, TIMEOUT},
-    mutants::Mutant,
+    functions::Running,
+    mutants::{Habit, Mutant},
     people::{Asked, Later, People},
     story::Story,
 };
@@ -66,6 +63,10 @@ pub struct Outcome {
     pub executions: usize,
     /// Those of them that were rollbacks.
     pub rollbacks: usize,
+    /// Pages that were compared in the end with what had to be live.
+    pub pages: usize,
+    /// Builds that the provider's machine began.
+    pub builds: usize,
     /// What was broken; absent where all was well.
     pub broken: Option<String>,
     /// What happened, where it was asked to be told.
@@ -87,6 +88,8 @@ pub fn simulate(seed: u64, options: &Options, tell: bool) -> anyhow::Result<Outc
         faults: state.faults + simulation.faults,
         executions: executions.len(),
         rollbacks: executions.values().filter(|execution| execution.rollback.is_some()).count(),
+        pages: simulation.pages,
+        builds: state.builds.count(),
         broken,
         story: simulation.story.into_lines(),
     })
@@ -134,6 +137,7 @@ struct Simulation {
     numbers: u32,
     steps: u32,
     faults: u64,
+    pages: usize,
     is_idle: bool,
     /// When a state machine wants to be woken, as known when the time passed last. One that wants it earlier since then
     /// has to wait for that: machines wait for seconds, steps take milliseconds.
@@ -146,7 +150,8 @@ impl Simulation {
         let drawn = Dials::drawn(&options.dials, &mut chance);
         let cloud = Cloud::new(&mut chance, Dials::off(), options.mutant, seed)?;
         let world = Arc::new(cloud.world(seed));
-        let people = People::new(&cloud, &mut chance, options.interventions);
+        let habit = options.mutant.map_or(Habit::Usual, Mutant::habit);
+        let people = People::new(&cloud, &mut chance, options.interventions, habit);
         let story = Story::new(tell, cloud.now());
         let mut simulation = Self {
             cloud,
@@ -162,6 +167,7 @@ impl Simulation {
             numbers: 0,
             steps: 0,
             faults: 0,
+            pages: 0,
             is_idle: false,
             wake_at: None,
         };
@@ -212,7 +218,8 @@ impl Simulation {
             if self.tasks.is_empty() && self.later.values().all(Later::is_routine) && self.checker.is_at_rest() {
                 let running = self.cloud.states.running().map_err(|error| error.to_string())?;
                 if running.is_empty() {
-                    return self.checker.check_rest(&self.cloud);
+                    self.pages = self.checker.check_rest(&self.cloud)?;
+                    return Ok(());
                 }
             }
             if self.cloud.now() > end {
@@ -256,140 +263,10 @@ impl Simulation {
         if changes.is_empty() { Ok(()) } else { self.checker.check(&changes, &mut self.story, self.cloud.now()) }
     }
 
-    /// Takes whatever has to be called, and what Lambda was given for others.
-    fn collect(&mut self) {
-        for call in self.cloud.states.take_calls() {
-            self.call(call);
-        }
-        loop {
-            let invoked = self.cloud.state().invoked.pop_front();
-            let Some((function, payload)) = invoked else { break };
-            for (delay, later) in self.people.invoked(&function, &payload, &self.dials) {
-                self.at(delay, later);
-            }
-        }
-    }
-
-    fn call(&mut self, call: Call) {
-        if self.chance.permille(self.dials.of(Dial::Throttles)) {
-            self.faults += 1;
-            let error = fault("Lambda.TooManyRequestsException", "Rate exceeded");
-            let _ = self.cloud.states.returned(&call, Err(error));
-            return;
-        }
-        if self.chance.permille(self.dials.of(Dial::Duplicates)) {
-            self.faults += 1;
-            self.begin(By::Event(0), call.function.clone(), call.payload.clone());
-        }
-        if self.chance.permille(self.dials.of(Dial::Reorder)) {
-            let delay = SignedDuration::from_secs(self.chance.between(1, 90));
-            self.at(delay, Later::Call(call));
-            return;
-        }
-        let (function, payload) = (call.function.clone(), call.payload.clone());
-        self.begin(By::Machine(call), function, payload);
-    }
-
-    fn begin(&mut self, by: By, function: String, event: Value) {
-        let number = self.next_number();
-        let what = format!("{function}#{number}");
-        self.story.tell(self.cloud.now(), || format!("{what} begins: {}", crate::story::short(&function, &event)));
-        let running = functions::run(&self.cloud, &self.world, &function, event.clone());
-        let skew_ms =
-            if self.chance.permille(self.dials.of(Dial::Clocks)) { self.chance.between(-2000, 2000) } else { 0 };
-        let event = (function, event);
-        self.tasks.push(Task { number, what, running, by, event, skew_ms, sleeps_until: None, is_given_up: false });
-    }
-
-    fn next_number(&mut self) -> u32 {
-        self.numbers += 1;
-        self.numbers
-    }
-
     /// Has `later` happen in a while.
     fn at(&mut self, delay: SignedDuration, later: Later) {
         let number = self.next_number();
         self.later.insert((self.cloud.now() + delay, number), later);
-    }
-
-    /// Goes on with a function, unless trouble comes first.
-    fn poll(&mut self, place: usize) -> Result<(), String> {
-        if self.chance.permille(self.dials.of(Dial::Crashes)) {
-            self.faults += 1;
-            let task = self.tasks.swap_remove(place);
-            self.story.tell(self.cloud.now(), || format!("{} dies", task.what));
-            let names = ["Lambda.Unknown", "Runtime.ExitError", "Lambda.ServiceException"];
-            let error = fault(names[self.chance.below(names.len())], "it died");
-            self.settle(task, Err(error));
-            return Ok(());
-        }
-        if self.chance.permille(self.dials.of(Dial::Timeouts)) {
-            self.give_up(place);
-        }
-        if self.chance.permille(self.dials.of(Dial::Sleepers)) && self.tasks[place].sleeps_until.is_none() {
-            self.faults += 1;
-            let until = self.cloud.now() + SignedDuration::from_secs(self.chance.between(1, 40 * 60));
-            self.tasks[place].sleeps_until = Some(until);
-            let number = self.tasks[place].number;
-            self.story.tell(self.cloud.now(), || format!("{} stands still until {until}", self.tasks[place].what));
-            self.at(TIMEOUT, Later::GiveUp(number));
-            return Ok(());
-        }
-        let task = &mut self.tasks[place];
-        self.cloud.clock.skew(task.skew_ms);
-        let running = &mut task.running;
-        let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
-        self.cloud.clock.skew(0);
-        match polled {
-            Err(_) => Err(format!("{} panicked", task.what)),
-            Ok(Poll::Pending) => Ok(()),
-            Ok(Poll::Ready(outcome)) => {
-                let task = self.tasks.swap_remove(place);
-                self.story
-                    .tell(self.cloud.now(), || format!("{} ends: {}", task.what, crate::story::outcome(&outcome)));
-                self.settle(task, outcome);
-                Ok(())
-            }
-        }
-    }
-
-    /// Tells whoever waits for a function that it has timed out. It goes on all the same.
-    fn give_up(&mut self, place: usize) {
-        if self.tasks[place].is_given_up {
-            return;
-        }
-        self.faults += 1;
-        self.tasks[place].is_given_up = true;
-        self.story.tell(self.cloud.now(), || format!("{} is given up", self.tasks[place].what));
-        let (by, (function, event)) =
-            (std::mem::replace(&mut self.tasks[place].by, By::Event(0)), self.tasks[place].event.clone());
-        self.told(by, function, event, Err(fault("Sandbox.Timedout", "it timed out")));
-    }
-
-    fn settle(&mut self, task: Task, outcome: Result<Value, FunctionError>) {
-        if !task.is_given_up {
-            let (function, event) = task.event;
-            self.told(task.by, function, event, outcome);
-        }
-    }
-
-    /// Whoever waits for a function learns how it ended.
-    fn told(&mut self, by: By, function: String, event: Value, outcome: Result<Value, FunctionError>) {
-        match by {
-            By::Machine(call) => {
-                let _ = self.cloud.states.returned(&call, outcome);
-            }
-            By::Event(left) => {
-                if outcome.is_err() && left > 0 {
-                    self.at(SignedDuration::from_secs(60), Later::Begin(By::Event(left - 1), function, event));
-                }
-            }
-            By::Person(asked) => {
-                for (delay, later) in self.people.answered(asked, outcome, &mut self.story, self.cloud.now()) {
-                    self.at(delay, later);
-                }
-            }
-        }
     }
 
     /// Moves the clock to when something happens, or a little.
@@ -430,10 +307,7 @@ impl Simulation {
                 self.begin(By::Event(0), "reconciler".to_owned(), json!({}));
                 self.at(if self.is_idle { IDLE_TICK } else { TICK }, Later::Tick);
             }
-            Later::Call(call) => {
-                let (function, payload) = (call.function.clone(), call.payload.clone());
-                self.begin(By::Machine(call), function, payload);
-            }
+            Later::Call(call) => self.make(call),
             Later::Begin(by, function, event) => self.begin(by, function, event),
             Later::GiveUp(number) => {
                 if let Some(place) = self.tasks.iter().position(|task| task.number == number) {
@@ -442,22 +316,12 @@ impl Simulation {
             }
             Later::Deliver(function, event) => self.deliver(function, event),
             Later::Poll => {
-                let poll = self.people.poll();
-                self.do_later(poll);
+                for poll in self.people.poll() {
+                    self.do_later(poll);
+                }
                 self.at(if self.is_idle { IDLE_TICK } else { POLL }, Later::Poll);
             }
         }
-    }
-
-    /// An event for one of our functions: at least once, and in no order.
-    fn deliver(&mut self, function: String, event: Value) {
-        if self.chance.permille(self.dials.of(Dial::Duplicates)) {
-            self.faults += 1;
-            let delay = SignedDuration::from_secs(self.chance.between(0, 600));
-            self.at(delay, Later::Begin(By::Event(DELIVERIES - 1), function.clone(), event.clone()));
-        }
-        let delay = if self.chance.permille(self.dials.of(Dial::Reorder)) { self.chance.between(1, 120) } else { 0 };
-        self.at(SignedDuration::from_secs(delay), Later::Begin(By::Event(DELIVERIES - 1), function, event));
     }
 
     /// Somebody does something, now and then, and always when nothing else goes on.
@@ -470,9 +334,4 @@ impl Simulation {
             }
         }
     }
-}
-
-/// How Lambda reports that a function did not end.
-fn fault(error: &str, cause: &str) -> FunctionError {
-    FunctionError { error: error.to_owned(), cause: cause.to_owned() }
 }
