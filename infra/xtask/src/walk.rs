@@ -1,4 +1,4 @@
-//! `cargo xtask walk`: the walks of every state that take minutes, by the optimized tests of `domain`.
+//! `cargo xtask walk`: the walks of every state that take long, by the optimized tests of `domain`.
 
 use anyhow::{Context, bail};
 
