@@ -19,6 +19,7 @@ enum Subject {
     Execution(ExecutionId),
     Stage(ExecutionId, StageName),
     Run(ActionExecutionId),
+    Decision(Uuid),
 }
 
 /// What is to be told, in the order of the transactions.
@@ -63,6 +64,8 @@ impl Told {
             StateChange::Pipeline(of) => (Subject::Execution(of.execution_id), execution_goes as Goes),
             StateChange::Stage(of) => (Subject::Stage(of.execution_id, of.stage.clone()), stage_goes as Goes),
             StateChange::Action(of) => (Subject::Run(of.action_execution_id), run_goes as Goes),
+            // A decision is told once and stays as it is.
+            StateChange::Rollback(of) => (Subject::Decision(of.decision_id), decision_goes as Goes),
         };
         let before = self.latest.insert(subject.clone(), next);
         holds(follows(before, next), || format!("of {subject:?} {next} is told after {before:?}"))?;
@@ -132,7 +135,7 @@ fn execution_goes(before: Option<EventState>, next: EventState) -> bool {
         }
         Some(E::Stopping) => matches!(next, E::Stopped | E::Canceled),
         Some(E::Failed | E::Stopped) => next == E::Resumed,
-        Some(E::Succeeded | E::Superseded | E::Canceled | E::Abandoned) => false,
+        Some(_) => false,
     }
 }
 
@@ -145,8 +148,12 @@ fn stage_goes(before: Option<EventState>, next: EventState) -> bool {
         }
         Some(E::Stopping) => matches!(next, E::Stopped | E::Canceled | E::Failed),
         Some(E::Failed | E::Stopped) => next == E::Resumed,
-        Some(E::Succeeded | E::Superseded | E::Canceled | E::Abandoned) => false,
+        Some(_) => false,
     }
+}
+
+fn decision_goes(before: Option<EventState>, _: EventState) -> bool {
+    before.is_none()
 }
 
 fn run_goes(before: Option<EventState>, next: EventState) -> bool {

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     AlarmChange, AlarmState, Changes, Choice, Effect, Execution, ExecutionId, FailureAnswer, FailureDecision,
-    GateAnswer, Generation, LookedUp, NotRetryable, Phase, PipelineView, Rejected, RetryMode, RetryOrder, RollbackCause,
-    StageFailure, StageIndex, StageName, StageReport, StageResult, StopOrder, StopTrigger, Suspect, Verdict,
-    cancel_outdated, choose_automatic, close_dead, decide_failure, disable_transition, enable_transition,
+    GateAnswer, Generation, LookedUp, NotRetryable, Phase, PipelineView, Rejected, RetryMode, RetryOrder,
+    RollbackCause, StageFailure, StageIndex, StageName, StageReport, StageResult, StopOrder, StopTrigger, Suspect,
+    Verdict, cancel_outdated, choose_automatic, close_dead, decide_failure, disable_transition, enable_transition,
     ineligible_because, judge, retry_stage, settle_failure, stop_execution,
 };
 
