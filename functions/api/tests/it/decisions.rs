@@ -80,7 +80,8 @@ async fn a_persons_decision_names_the_person() {
     let [decided] = &decisions(&bench, json!({})).await[..] else { panic!("one decision") };
     assert!(decided["decidedAt"].is_f64(), "{decided}");
     let expected = json!({
-        "decidedAt": decided["decidedAt"], "stageName": "Prod", "outcome": "RollbackStarted", "cause": "Person",
+        "decisionId": decided["decisionId"], "decidedAt": decided["decidedAt"], "stageName": "Prod",
+        "outcome": "RollbackStarted", "cause": "Person",
         "decidedBy": ANA, "undonePipelineExecutionId": newer, "targetPipelineExecutionId": good,
         "rollbackPipelineExecutionId": back,
     });

@@ -11,6 +11,7 @@ use hyper_util::{
     client::legacy::{Client as Http, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use protocol::{Operation, Service};
 use serde_json::{Value, json};
 
 use crate::handlers;
@@ -64,7 +65,8 @@ impl Client {
     /// # Errors
     /// [`ApiError`] (by downcast) for a refusal; anything else after two minutes without an answer.
     pub async fn call(&self, operation: &str, input: &Value) -> anyhow::Result<Value> {
-        let service = if operation == "ListRollbackCandidates" { "Lastgood_20261201" } else { "CodePipeline_20150709" };
+        let ours = Operation::find(Service::Lastgood, operation).is_some();
+        let service = if ours { Service::Lastgood } else { Service::CodePipeline }.target();
         let build = || {
             Request::builder()
                 .method(Method::POST)
