@@ -93,7 +93,11 @@ pub use incident::{
     Ruling, Suspect, prove, rule_on, settle_proof,
 };
 pub use job::{Addressee, Job, JobEvent, JobQueue, JobStatus, RuleAnswer, RuleJob, job_table};
-pub use judge::{AlarmChange, AlarmSnapshot, AlarmState, Evidence, Verdict, judge};
+pub use judge::{
+    AlarmChange, AlarmSnapshot, AlarmState, Attribution, Direction, Evidence, InvalidMetric, InvalidPolicy,
+    JudgePolicy, Metric, MetricEvidence, MetricFinding, MetricKind, MetricScope, MetricSeries, Missing, RankedSuspect,
+    RequestSeries, Standing, Suspect, Verdict, judge, judge_metrics, rank_suspects, watch_metrics,
+};
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
 pub use pipeline::{ActionIndex, ConditionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
 pub use plan::{ActionStep, action_groups, kept_actions, remaining_groups};

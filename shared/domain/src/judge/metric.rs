@@ -1,0 +1,201 @@
+//! One metric: moved since the deploy, and not with its control group?
+
+use super::JudgePolicy;
+use super::events::{self, Events};
+use super::input::{Direction, Metric, MetricKind, MetricSeries};
+use super::level::{self, Track};
+use super::model::Model;
+use super::wager::Onsets;
+
+/// What one metric says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Assessment {
+    /// Against its own past, in the direction of harm that shows more.
+    pub(super) own: Track,
+    /// Against the control group.
+    pub(super) against: Option<Track>,
+    /// Whether the control group moved too.
+    pub(super) control_moved: bool,
+    /// The fortune of the bet that this deploy did it.
+    pub(super) fortune: f64,
+    /// Whether the size and the points since the onset allow a verdict.
+    pub(super) is_large: bool,
+    /// Known points before, and since the deploy.
+    pub(super) known: (usize, usize),
+    /// Requests since the deploy, where they are known.
+    pub(super) requests: Option<f64>,
+}
+
+/// From this fortune on the control group is said to have moved. A hint is enough, since it only asks for more evidence.
+const MOVED: f64 = 3.0;
+/// What the comparison with a control group that did not move has to reach.
+const APART: f64 = 10.0;
+
+/// Assesses all points there are.
+pub(super) fn assess(metric: &Metric, policy: &JudgePolicy) -> Assessment {
+    let sides: &[bool] = match metric.direction {
+        Direction::Increase => &[true],
+        Direction::Decrease => &[false],
+        Direction::Either => &[true, false],
+    };
+    let known = |series: &[Option<f64>]| series.iter().flatten().count();
+    let assessed = sides.iter().filter_map(|is_up| one_way(metric, *is_up, policy)).map(|mut a| {
+        // Each way has its share of the stake.
+        a.fortune /= sides.len() as f64;
+        a
+    });
+    let best = assessed.max_by(|a, b| a.is_large.cmp(&b.is_large).then(a.fortune.total_cmp(&b.fortune)));
+    let requests = metric.requests.as_ref().and_then(|r| r.new.as_ref()).map(|r| r.after.iter().flatten().sum());
+    Assessment { known: (known(&metric.new.before), known(&metric.new.after)), requests, ..best.unwrap_or_default() }
+}
+
+fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessment> {
+    let old = metric.old.as_ref();
+    let (own, own_back, control, against) = match trials(metric) {
+        Some((new, old)) => {
+            let turn = |side: &[Option<Events>], is_up: bool| -> Vec<Option<Events>> {
+                let turned = |e: Events| if is_up { e } else { Events { hits: e.trials - e.hits, ..e } };
+                side.iter().map(|e| e.map(turned)).collect()
+            };
+            let way =
+                |s: &Sides<Events>, is_up: bool| events::track(&turn(&s.before, is_up), &turn(&s.after, is_up), policy);
+            let pair = |n: &[Option<Events>], o: &[Option<Events>]| -> Vec<Option<(Events, Events)>> {
+                turn(n, is_up).into_iter().zip(turn(o, is_up)).map(|(n, o)| n.zip(o)).collect()
+            };
+            if known(&new.before) < policy.baseline_points {
+                return None;
+            }
+            let against = old
+                .as_ref()
+                .map(|o| events::track_against(&pair(&new.before, &o.before), &pair(&new.after, &o.after), policy));
+            let control = old.as_ref().map(|o| way(o, true).fortune.max(way(o, false).fortune));
+            (way(&new, is_up), old.is_some().then(|| way(&new, !is_up).fortune), control, against)
+        }
+        None => {
+            let scale = Scale::of(metric);
+            let new = scale.sides(&metric.new);
+            let model = fit(&new.before, policy)?.with_outliers(scale.outliers());
+            // A control group would have moved too if the level had shifted by itself, so it allows harm to begin at any time.
+            let onsets = if old.is_some() { Onsets::Any } else { Onsets::Within(policy.onset_points) };
+            let way =
+                |model: &Model, s: &Sides<f64>, is_up| level::track(model, &s.before, &s.after, is_up, onsets, policy);
+            let old = old.map(|o| scale.sides(o));
+            let control = old.as_ref().and_then(|o| {
+                let model = fit(&o.before, policy)?;
+                Some(way(&model, o, true).fortune.max(way(&model, o, false).fortune))
+            });
+            let against = old.as_ref().and_then(|o| {
+                let apart =
+                    |a: &[Option<f64>], b: &[Option<f64>]| a.iter().zip(b).map(|(a, b)| Some((*a)? - (*b)?)).collect();
+                let apart = Sides { before: apart(&new.before, &o.before), after: apart(&new.after, &o.after) };
+                Some(way(&fit(&apart.before, policy)?, &apart, is_up))
+            });
+            (way(&model, &new, is_up), old.is_some().then(|| way(&model, &new, !is_up).fortune), control, against)
+        }
+    };
+    let control_moved = control.is_some_and(|fortune| fortune >= MOVED);
+    let (fortune, is_large) = match &against {
+        None => (own.fortune, own.is_large),
+        // Something happened to both. What differs between them is all that counts, and this group has to have moved.
+        Some(apart) if control_moved => {
+            (if own.fortune.max(own_back.unwrap_or(0.0)) >= MOVED { apart.fortune } else { 0.0 }, apart.is_large)
+        }
+        Some(apart) => (if apart.fortune >= APART { own.fortune } else { own.fortune.min(1.0) }, own.is_large),
+    };
+    Some(Assessment { own, against, control_moved, fortune, is_large, ..Assessment::default() })
+}
+
+fn fit(before: &[Option<f64>], policy: &JudgePolicy) -> Option<Model> {
+    // Noise far below the floor cannot matter, and series that stand still have none.
+    Model::fit(before, policy.baseline_points, (1.0 + policy.effect_floor).ln() / 10.0)
+}
+
+/// Before and since the deploy.
+struct Sides<T> {
+    before: Vec<Option<T>>,
+    after: Vec<Option<T>>,
+}
+
+fn known<T>(points: &[Option<T>]) -> usize {
+    points.iter().flatten().count()
+}
+
+/// Hits and requests of both groups, where requests are known.
+fn trials(metric: &Metric) -> Option<(Sides<Events>, Option<Sides<Events>>)> {
+    if metric.kind == MetricKind::Gauge {
+        return None;
+    }
+    let requests = metric.requests.as_ref()?;
+    let join = |values: &[Option<f64>], trials: &[Option<f64>]| {
+        values
+            .iter()
+            .zip(trials)
+            .map(|(value, trials)| {
+                let (value, trials) = ((*value)?, (*trials)?);
+                let hits = if metric.kind == MetricKind::Rate { (value * trials).round() } else { value };
+                Some(Events { hits: hits.min(trials), trials })
+            })
+            .collect()
+    };
+    let sides = |series: &MetricSeries, trials: &MetricSeries| Sides {
+        before: join(&series.before, &trials.before),
+        after: join(&series.after, &trials.after),
+    };
+    let new = sides(&metric.new, requests.new.as_ref()?);
+    let old = metric.old.as_ref().zip(requests.old.as_ref()).map(|(series, trials)| sides(series, trials));
+    Some((new, old))
+}
+
+/// How values become levels whose differences are ratios.
+#[derive(Clone, Copy)]
+enum Scale {
+    /// Logarithm of the value plus an offset; below the least value it is cut.
+    Logarithm { offset: f64, least: f64 },
+    /// Like a logarithm on both sides of zero, straight within this size.
+    Both { size: f64 },
+}
+
+impl Scale {
+    fn of(metric: &Metric) -> Self {
+        match metric.kind {
+            MetricKind::Count => return Self::Logarithm { offset: 1.0, least: 0.0 },
+            MetricKind::Rate => return Self::Logarithm { offset: 0.01, least: 0.0 },
+            MetricKind::Gauge => {}
+        }
+        let before: Vec<f64> =
+            metric.new.before.iter().chain(metric.old.iter().flat_map(|o| &o.before)).copied().flatten().collect();
+        let least = before.iter().copied().fold(f64::INFINITY, f64::min);
+        if least > 0.0 {
+            // A thousandth of the least value is as low as a level can seem to fall.
+            return Self::Logarithm { offset: 0.0, least: least / 1000.0 };
+        }
+        let sizes: Vec<f64> = before.iter().map(|v| v.abs()).filter(|v| *v > 0.0).collect();
+        let size = if sizes.is_empty() {
+            // All zeros: the first other value is the measure of what follows.
+            metric.new.after.iter().copied().flatten().map(f64::abs).find(|v| *v > 0.0).unwrap_or(1.0)
+        } else {
+            super::model::median(&sizes) / 4.0
+        };
+        Self::Both { size }
+    }
+
+    /// A history of zeros does not tell what other values look like.
+    fn outliers(self) -> f64 {
+        match self {
+            Self::Logarithm { .. } => 0.0,
+            Self::Both { .. } => 0.15,
+        }
+    }
+
+    fn value(self, value: f64) -> f64 {
+        match self {
+            Self::Logarithm { offset, least } => (value + offset).max(least).ln(),
+            Self::Both { size } => (value / size).asinh(),
+        }
+    }
+
+    fn sides(self, series: &MetricSeries) -> Sides<f64> {
+        let part = |points: &[Option<f64>]| points.iter().map(|p| p.map(|v| self.value(v))).collect();
+        Sides { before: part(&series.before), after: part(&series.after) }
+    }
+}
