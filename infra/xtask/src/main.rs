@@ -2,6 +2,7 @@
 
 mod bench;
 mod import;
+mod judge;
 mod lint;
 mod model;
 mod package;
@@ -38,6 +39,8 @@ enum Command {
     Simulate(simulate::Options),
     /// Visit every state that three executions can reach with an alarm, a stop, a retry and a rollback, in each mode
     Walk,
+    /// Judge deploys: JSON lines of series in, verdicts out; lines with suspects are asked which deploy did it
+    Judge(judge::Options),
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -49,6 +52,8 @@ enum Bench {
     Release(bench::Options),
     /// Call the API with a short and a long history: times, throughput and requests to the table of each operation
     Api(bench::api::Options),
+    /// How often the judge of metrics is right, beside simpler rules, and how long it takes
+    Judge(bench::judge::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -59,7 +64,9 @@ fn main() -> anyhow::Result<()> {
         Command::Import(options) => import::run(&options),
         Command::Simulate(options) => simulate::run(&options),
         Command::Walk => walk::run(),
+        Command::Judge(options) => judge::run(&options),
         Command::Bench(Bench::Release(options)) => bench::run(&options),
         Command::Bench(Bench::Api(options)) => bench::api::run(&options),
+        Command::Bench(Bench::Judge(options)) => bench::judge::run(&options),
     }
 }

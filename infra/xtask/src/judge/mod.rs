@@ -1,0 +1,90 @@
+//! `cargo xtask judge`: the judge over a protocol of JSON lines.
+//!
+//! Reads one case a line from standard input and writes one answer a line to standard output. A line with the member
+//! `suspects` asks which of several deploys did it, any other whether one deploy did harm; both are described in
+//! `shared/domain/src/judge/README.md`.
+
+mod protocol;
+
+use std::io::{BufRead, Write};
+
+use anyhow::Context;
+use clap::Args;
+use domain::JudgePolicy;
+pub(crate) use protocol::{Answer, Case, DeployCase, SuspectsCase, answer};
+
+/// How to judge.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// A policy as JSON; what it leaves out has its default
+    #[arg(long)]
+    policy: Option<String>,
+    /// Write the whole evidence of each verdict, enough to reproduce it
+    #[arg(long)]
+    evidence: bool,
+}
+
+/// Judges every line of standard input.
+///
+/// # Errors
+/// With the number of the first line that is no valid case, or when a stream fails. Answers to the lines before are written.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let policy: JudgePolicy = match &options.policy {
+        Some(text) => serde_json::from_str(text).context("the policy cannot be read")?,
+        None => JudgePolicy::default(),
+    };
+    policy.check().context("the policy is invalid")?;
+    judge_lines(std::io::stdin().lock(), std::io::stdout().lock(), &policy, options.evidence)
+}
+
+fn judge_lines(input: impl BufRead, output: impl Write, policy: &JudgePolicy, evidence: bool) -> anyhow::Result<()> {
+    let mut output = std::io::BufWriter::new(output);
+    for (number, line) in input.lines().enumerate() {
+        let line = line.with_context(|| format!("line {} cannot be read", number + 1))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let judged = Case::parse(&line).map(|case| answer(&case, policy, evidence));
+        match judged {
+            Ok(answer) => writeln!(output, "{}", serde_json::to_string(&answer)?)?,
+            Err(error) => {
+                output.flush()?;
+                return Err(error.context(format!("line {} is no valid case", number + 1)));
+            }
+        }
+    }
+    output.flush()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(input: &str) -> (String, Option<String>) {
+        let mut output = Vec::new();
+        let result = judge_lines(input.as_bytes(), &mut output, &JudgePolicy::default(), false);
+        (String::from_utf8(output).expect("UTF-8"), result.err().map(|e| format!("{e:#}")))
+    }
+
+    #[test]
+    fn answers_each_line_and_names_the_first_bad_one() {
+        let case =
+            r#"{"id":"a","periodSeconds":60,"extra":1,"metrics":[{"name":"m","kind":"gauge","direction":"increase",
+            "new":{"before":[1,1,1,1,1,1,1,1,1,1],"after":[5,5,5,5]},"old":null}]}"#
+                .replace('\n', "");
+        let (output, error) = judged(&format!("{case}\n\n{{\"id\":\"b\"}}\n"));
+        assert!(output.starts_with(r#"{"id":"a","verdict":"Degraded","afterPoints":"#), "{output}");
+        assert_eq!(output.lines().count(), 1);
+        assert_eq!(error.as_deref(), Some("line 3 is no valid case: missing field `metrics` at line 1 column 10"));
+    }
+
+    #[test]
+    fn series_that_do_not_fit_each_other_are_refused() {
+        let case = r#"{"id":"a","metrics":[{"name":"m","kind":"rate","direction":"increase","new":{"before":[0.1],"after":[0.2,0.1]},
+            "old":{"before":[0.1],"after":[0.2]}}]}"#
+            .replace('\n', "");
+        let error = judged(&case).1.expect("refused");
+        assert!(error.ends_with("metric \"m\": old has 1 points, 2 are expected"), "{error}");
+    }
+}
