@@ -154,7 +154,7 @@ fn evidence(evidence: Evidence) -> RollbackEvidence {
     }
 }
 
-fn ranked(one: domain::RankedSuspect) -> RankedSuspect {
+fn ranked(one: domain::RankedDeploy) -> RankedSuspect {
     RankedSuspect {
         pipeline_name: one.pipeline,
         stage_name: one.stage,

@@ -89,8 +89,8 @@ pub use ids::{
     WebhookName, derived_uuid,
 };
 pub use incident::{
-    Act, CLEARLY_AHEAD, Case, Incident, IncidentRollback, IncidentStatus, Proof, Proven, ROLLBACKS_MAX, RankedSuspect,
-    Ruling, Suspect, prove, rule_on, settle_proof,
+    Act, CLEARLY_AHEAD, Case, Incident, IncidentRollback, IncidentStatus, Proof, Proven, ROLLBACKS_MAX, RankedDeploy,
+    Ruling, WatchedDeploy, prove, rule_on, settle_proof,
 };
 pub use job::{Addressee, Job, JobEvent, JobQueue, JobStatus, RuleAnswer, RuleJob, job_table};
 pub use judge::{

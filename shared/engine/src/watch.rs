@@ -8,7 +8,7 @@ use std::{
 use domain::{
     Act, AlarmChange, AlarmState, Case, Changes, Evidence, ExecutionId, ExecutionStatus, Incident, IncidentRollback,
     IncidentStatus, PipelineName, PipelineView, Proof, Proven, Record, RollbackCause, RollbackDecision,
-    RollbackOutcome, StageName, Suspect, Watch, hold_for_question, prove, rule_on, settle_proof,
+    RollbackOutcome, StageName, Watch, WatchedDeploy, hold_for_question, prove, rule_on, settle_proof,
 };
 use jiff::SignedDuration;
 
@@ -190,7 +190,7 @@ async fn without_lost_proof<W: HasStore>(
 async fn suspects<W: HasStore>(
     world: &W,
     mut watches: Vec<Watch>,
-) -> Result<(Vec<Suspect>, BTreeMap<PipelineName, PipelineView>), EngineError> {
+) -> Result<(Vec<WatchedDeploy>, BTreeMap<PipelineName, PipelineView>), EngineError> {
     watches.sort_by_key(|watch| std::cmp::Reverse(watch.from));
     watches.truncate(SUSPECTS_MAX);
     let mut views = BTreeMap::new();
@@ -206,7 +206,7 @@ async fn suspects<W: HasStore>(
         let stage = view.stage(&watch.stage);
         let live = stage.live.map(|live| live.deployed_by);
         let inside = stage.occupant.map(|inside| inside.execution);
-        suspects.push(Suspect { watch, live, inside });
+        suspects.push(WatchedDeploy { watch, live, inside });
     }
     Ok((suspects, views))
 }

@@ -18,7 +18,7 @@ use crate::{AlarmChange, AlarmState, Evidence, ExecutionId, PipelineName, StageN
 /// A deploy that is watched with the alarm, as its stage stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Suspect {
+pub struct WatchedDeploy {
     /// The watch.
     pub watch: Watch,
     /// The execution that deployed what is live in the stage.
@@ -36,7 +36,7 @@ pub struct Case {
     /// The alarm as it was seen.
     pub alarm: AlarmChange,
     /// Every deploy that is watched with it, by pipeline and stage.
-    pub suspects: Vec<Suspect>,
+    pub suspects: Vec<WatchedDeploy>,
     /// Automatic rollbacks of the incident so far.
     #[serde(default)]
     pub rollbacks: u32,
@@ -71,7 +71,7 @@ pub struct Ruling {
 /// One deploy among those that may be to blame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RankedSuspect {
+pub struct RankedDeploy {
     /// Its pipeline.
     pub pipeline: PipelineName,
     /// Its stage.
@@ -137,11 +137,16 @@ fn act_on(case: &Case, ranking: &Ranking) -> Act {
 
 impl Case {
     /// The case of `alarm`, with its suspects in the order that makes equal cases equal.
-    pub fn new(alarm: &AlarmChange, mut suspects: Vec<Suspect>, incident: Option<&Incident>, now: Timestamp) -> Self {
+    pub fn new(
+        alarm: &AlarmChange,
+        mut suspects: Vec<WatchedDeploy>,
+        incident: Option<&Incident>,
+        now: Timestamp,
+    ) -> Self {
         suspects.retain(|one| !one.watch.proves());
         // Several rules of a stage may watch one alarm; the one that watches longest speaks for all.
         suspects.sort_by(|a, b| {
-            let key = |one: &Suspect| (one.watch.pipeline.clone(), one.watch.stage.clone(), one.watch.execution);
+            let key = |one: &WatchedDeploy| (one.watch.pipeline.clone(), one.watch.stage.clone(), one.watch.execution);
             key(a).cmp(&key(b)).then(b.watch.until.cmp(&a.watch.until)).then(a.watch.rule.cmp(&b.watch.rule))
         });
         suspects.dedup_by(|a, b| a.watch.pipeline == b.watch.pipeline && a.watch.stage == b.watch.stage);

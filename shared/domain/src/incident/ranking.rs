@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Act, Case, RankedSuspect, Ranking};
+use super::{Act, Case, RankedDeploy, Ranking};
 use crate::{AlarmState, Evidence, Verdict, Watch};
 
 /// The first acts alone only with this many times the score of the second.
@@ -45,9 +45,9 @@ pub(super) fn explain(case: &Case, ranking: &Ranking, act: &Act, evidence: &mut 
     let score_of = |at: usize| ranking.iter().find(|(ranked, _)| *ranked == at).map_or(0, |(_, score)| *score);
     let mut order: Vec<usize> = ranking.iter().map(|(at, _)| *at).collect();
     order.extend((0..case.suspects.len()).filter(|at| ranking.iter().all(|(ranked, _)| ranked != at)));
-    let ranked: Vec<RankedSuspect> = order
+    let ranked: Vec<RankedDeploy> = order
         .into_iter()
-        .map(|at| RankedSuspect {
+        .map(|at| RankedDeploy {
             pipeline: case.suspects[at].watch.pipeline.clone(),
             stage: case.suspects[at].watch.stage.clone(),
             execution: case.suspects[at].watch.execution,

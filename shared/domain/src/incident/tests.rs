@@ -17,7 +17,7 @@ fn red(since: i64) -> AlarmChange {
 }
 
 /// The deploy of execution `n` of `pipeline` to `Prod`, which began at `from` and is watched for an hour.
-fn suspect(pipeline: &str, n: u128, from: i64) -> Suspect {
+fn suspect(pipeline: &str, n: u128, from: i64) -> WatchedDeploy {
     let watch = Watch {
         alarm_arn: "arn:red".into(),
         pipeline: pipeline.parse().expect("a name"),
@@ -33,10 +33,10 @@ fn suspect(pipeline: &str, n: u128, from: i64) -> Suspect {
         generation: Generation(1),
         version: 0,
     };
-    Suspect { watch, live: Some(id(n)), inside: None }
+    WatchedDeploy { watch, live: Some(id(n)), inside: None }
 }
 
-fn case(alarm: &AlarmChange, suspects: Vec<Suspect>) -> Case {
+fn case(alarm: &AlarmChange, suspects: Vec<WatchedDeploy>) -> Case {
     Case::new(alarm, suspects, None, alarm.since)
 }
 
@@ -241,7 +241,7 @@ proptest! {
         froms in proptest::collection::vec(0..2_000_i64, 1..4), since in 0..2_000_i64
     ) {
         let names = ["a", "b", "c"];
-        let suspects: Vec<Suspect> = froms.iter().zip(names).map(|(from, name)| suspect(name, 1, *from)).collect();
+        let suspects: Vec<WatchedDeploy> = froms.iter().zip(names).map(|(from, name)| suspect(name, 1, *from)).collect();
         let ruling = rule_on(&case(&red(since), suspects.clone()));
         let reversed = rule_on(&case(&red(since), suspects.into_iter().rev().collect()));
         prop_assert_eq!(&ruling, &reversed);

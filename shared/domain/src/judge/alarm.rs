@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Case, ExecutionId, RankedSuspect, StageName, Suspect};
+use crate::{Case, ExecutionId, RankedDeploy, StageName, WatchedDeploy};
 
 /// State of a CloudWatch alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ pub struct Evidence {
     pub score: u32,
     /// Every deploy that was watched with the alarm, the most suspect first.
     #[serde(default)]
-    pub ranking: Vec<RankedSuspect>,
+    pub ranking: Vec<RankedDeploy>,
     /// What would have changed the answer, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub otherwise: String,
@@ -110,7 +110,7 @@ pub struct Evidence {
 /// what is live in the stage. An alarm that was red before the deploy says nothing about it (design section 6), until it
 /// has cleared and turns red again. Without data an alarm is no reason to go back; one that had no data when the deploy
 /// began and turns red counts, since nothing says that it was red before.
-pub fn judge(suspect: &Suspect, alarm: &AlarmChange) -> Evidence {
+pub fn judge(suspect: &WatchedDeploy, alarm: &AlarmChange) -> Evidence {
     let watch = &suspect.watch;
     let (verdict, reason) = match alarm.state {
         AlarmState::Ok => (Verdict::Healthy, "the alarm is OK".to_owned()),
@@ -168,7 +168,7 @@ mod tests {
         [AlarmState::Ok, AlarmState::Alarm, AlarmState::InsufficientData, AlarmState::Unreadable];
 
     /// A deploy that entered at 100 and is watched until 200.
-    fn suspect(state_at_entry: AlarmState) -> Suspect {
+    fn suspect(state_at_entry: AlarmState) -> WatchedDeploy {
         let watch = Watch {
             alarm_arn: "arn".into(),
             pipeline: "shop".parse().unwrap(),
@@ -184,7 +184,7 @@ mod tests {
             generation: Generation(3),
             version: 0,
         };
-        Suspect { watch, live: Some(id(4)), inside: None }
+        WatchedDeploy { watch, live: Some(id(4)), inside: None }
     }
 
     #[test]

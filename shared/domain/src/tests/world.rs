@@ -10,9 +10,9 @@ use super::{
 use crate::{
     AlarmChange, AlarmState, Changes, Choice, Effect, Execution, ExecutionId, FailureAnswer, FailureDecision,
     GateAnswer, Generation, LookedUp, NotRetryable, Phase, PipelineView, Rejected, RetryMode, RetryOrder,
-    RollbackCause, StageFailure, StageIndex, StageName, StageReport, StageResult, StopOrder, StopTrigger, Suspect,
-    Verdict, cancel_outdated, choose_automatic, close_dead, decide_failure, disable_transition, enable_transition,
-    ineligible_because, judge, retry_stage, settle_failure, stop_execution,
+    RollbackCause, StageFailure, StageIndex, StageName, StageReport, StageResult, StopOrder, StopTrigger, Verdict,
+    WatchedDeploy, cancel_outdated, choose_automatic, close_dead, decide_failure, disable_transition,
+    enable_transition, ineligible_because, judge, retry_stage, settle_failure, stop_execution,
 };
 
 pub(super) const ALARM: &str = "arn:red";
@@ -328,7 +328,7 @@ impl World {
         let state = self.table.stage("Deploy");
         let live = state.live.as_ref().map(|live| live.deployed_by);
         let inside = state.occupant.as_ref().map(|inside| inside.execution);
-        let suspect = Suspect { watch: watch.clone(), live, inside };
+        let suspect = WatchedDeploy { watch: watch.clone(), live, inside };
         if watch.proves() || judge(&suspect, &alarm).verdict != Verdict::Degraded {
             return None;
         }
