@@ -51,7 +51,8 @@ const DIRECTIONS: &[Direction] = &[
     Direction {
         of: "domain",
         ours: These(&[]),
-        // The last four judge what is delivered to webhooks: signatures, addresses, filters.
+        // Distributions for the judge of metrics; and the last four for what is delivered to webhooks: signatures,
+        // addresses, filters.
         foreign: Only(&[
             "serde",
             "serde_json",
@@ -60,6 +61,7 @@ const DIRECTIONS: &[Direction] = &[
             "uuid",
             "sha2",
             "hex",
+            "statrs",
             "hmac",
             "sha1",
             "ipnet",

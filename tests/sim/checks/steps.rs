@@ -1,6 +1,6 @@
 //! What is true of each change of a row.
 
-use domain::{ActionRun, ActionStatus, Execution, ExecutionMode, Job, JobStatus, Phase, StageState};
+use domain::{ActionRun, ActionStatus, Effect, Execution, ExecutionMode, Job, JobStatus, Phase, StageState};
 use engine::ports::Row;
 use jiff::SignedDuration;
 use store::Change;
@@ -81,6 +81,15 @@ impl Checker {
         let Some(execution) = self.executions.get(&run.execution) else {
             return Err(format!("{} in an execution that is not there", what()));
         };
+        // A PARALLEL execution has no lock: it loses its runs by the effect that ends them, after whatever was decided before.
+        let abandon = Effect::AbandonRuns {
+            pipeline: execution.pipeline.clone(),
+            execution: execution.id,
+            attempt: execution.attempt,
+        };
+        if execution.mode == ExecutionMode::Parallel && does == "goes on" && self.effects.contains_key(&abandon.id()) {
+            return Ok(());
+        }
         let (Phase::Running { stage: at } | Phase::Stopping { stage: at }) = &execution.phase else {
             return Err(format!("{} in {:?}", what(), execution.phase));
         };
