@@ -216,14 +216,35 @@ def story(boto3):
     of_undone = cli("list-rollback-decisions", "--pipeline-name", "shop", "--pipeline-execution-id", second)
     is_so("of what was undone", [back], [one["rollbackPipelineExecutionId"] for one in of_undone["decisions"]])
 
+    print("== StartRollback, with a reason")
+    third = release(boto3, b"release 3")
+    words_and = (*words, "--target-pipeline-execution-id", first, "--reason", "Prices are wrong.")
+    changed = pipeline("shop")
+    changed["stages"][1]["actions"][0]["configuration"]["Extract"] = "true"
+    codepipeline.update_pipeline(pipeline=changed)
+    cli.refused("PipelineExecutionOutdatedException", "start-rollback", *words_and)
+    codepipeline.update_pipeline(pipeline=pipeline("shop"))
+    forced = cli("start-rollback", *words_and, "--force")["pipelineExecutionId"]
+    until_succeeded(codepipeline, forced)
+    decided = cli("list-rollback-decisions", *words)["decisions"][0]
+    is_so("the reason", "Prices are wrong.", decided["reason"])
+    is_so("undone", third, decided["undonePipelineExecutionId"])
+    is_so("forced", True, decided["forced"])
+
+    print("== ListIncidents, ReplayDecision")
+    is_so("incidents", {"incidents": []}, cli("list-incidents"))
+    is_so("by boto3", [], lastgood.list_incidents()["incidents"])
+    asked_again = (*words, "--decision-id", decided["decisionId"])
+    cli.refused("ResourceNotFoundException", "replay-decision", *asked_again)
+
     print("== ReportCompatibility")
     report = lastgood.report_compatibility(pipeline=pipeline("blog"))
     is_so("the CLI", plain(report), cli("report-compatibility", "--pipeline", json.dumps(pipeline("blog"))))
 
     print("== every operation of the model was asked")
     asked = {
-        "list_holds", "list_rollback_candidates", "list_rollback_decisions", "preview_rollback", "release_hold",
-        "report_compatibility",
+        "list_holds", "list_incidents", "list_rollback_candidates", "list_rollback_decisions", "preview_rollback",
+        "release_hold", "replay_decision", "report_compatibility", "start_rollback",
     }
     is_so("operations left", set(), set(lastgood.meta.method_to_api_mapping) - asked)
 
