@@ -139,7 +139,7 @@ impl Person<'_> {
         }
     }
 
-    /// A pipeline that asks before it publishes, and whose first execution was given up.
+    /// A pipeline that asks before it publishes. Its first execution found nothing, and the second was given up.
     async fn prepare(&self) {
         eventually("the system", async || self.client.s3.list_buckets().send().await.ok()).await;
         for bucket in ["shop-releases", "shop-artifacts", "shop-site"] {
@@ -148,15 +148,23 @@ impl Person<'_> {
         let versioned = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
         let put = self.client.s3.put_bucket_versioning().bucket("shop-releases").versioning_configuration(versioned);
         put.send().await.expect("it is there");
-        let body = release("one").into();
-        let put = self.client.s3.put_object().bucket("shop-releases").key("app.zip").body(body);
-        put.send().await.expect("the bucket is there");
         let mut ask = approval(1);
         ask["name"] = json!("Ask");
         let declared = pipeline("shop", &[ask, publish("shop", 2)]);
         self.call("CreatePipeline", json!({ "pipeline": declared })).await;
         let listed = self.call("ListPipelineExecutions", json!({ "pipelineName": "shop" })).await;
-        let first = text(&listed["pipelineExecutionSummaries"][0]["pipelineExecutionId"]);
+        let failed = text(&listed["pipelineExecutionSummaries"][0]["pipelineExecutionId"]);
+        self.stands(&failed, "Failed").await;
+        // Uploaded when the pipeline is there, so that the upload's event starts this execution and no later one.
+        let body = release("one").into();
+        let put = self.client.s3.put_object().bucket("shop-releases").key("app.zip").body(body);
+        put.send().await.expect("the bucket is there");
+        let first = eventually("the upload's execution", async || {
+            let listed = self.call("ListPipelineExecutions", json!({ "pipelineName": "shop" })).await;
+            let newest = &listed["pipelineExecutionSummaries"][0];
+            (newest["trigger"]["triggerType"] == "CloudWatchEvent").then(|| text(&newest["pipelineExecutionId"]))
+        })
+        .await;
         self.stop(&first, true).await;
         self.stands(&first, "Stopped").await;
     }
