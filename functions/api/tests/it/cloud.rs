@@ -78,6 +78,9 @@ impl Machines for Told {
     }
 }
 
+/// Which events a bus refuses.
+type Refuses = fn(&Event) -> bool;
+
 /// What was published, and whether the bus is there.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Published {
@@ -85,7 +88,7 @@ pub(crate) struct Published {
     /// The bus does not answer; it may have taken the events all the same.
     pub(crate) away: Arc<AtomicBool>,
     /// Which events it refuses for good.
-    pub(crate) refuses: Arc<Mutex<Option<fn(&Event) -> bool>>>,
+    pub(crate) refuses: Arc<Mutex<Option<Refuses>>>,
 }
 
 impl Events for Published {

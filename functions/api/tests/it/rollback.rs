@@ -109,7 +109,9 @@ async fn an_edit_that_matters_is_named_and_a_person_may_go_back_all_the_same() {
     let with = |reason: &str, force: Option<bool>| {
         let mut input = rollback("Prod", good);
         input["reason"] = json!(reason);
-        force.map(|force| input["force"] = json!(force));
+        if let Some(force) = force {
+            input["force"] = json!(force);
+        }
         input
     };
     let outdated = "PipelineExecutionOutdatedException";

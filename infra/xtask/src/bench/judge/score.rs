@@ -1,13 +1,13 @@
 //! Counts right and wrong answers.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use domain::{JudgePolicy, Verdict};
 use serde::Serialize;
 
 use super::baselines::{JUDGES, RANKERS};
 use super::sets::{Set, Truth};
+use super::speed::timed;
 use crate::judge::{Answer, Case, answer};
 
 /// A set: its cases, and what each rule made of them. The judge comes first.
@@ -109,9 +109,8 @@ fn judged(case: &Case, policy: &JudgePolicy) -> Said {
 }
 
 fn rule(name: &'static str, set: &Set, folds: Option<u32>, ask: impl Fn(&Case) -> Said) -> RuleScore {
-    let begin = Instant::now();
-    let said: Vec<(Said, &Truth)> = set.cases.iter().map(|(case, truth)| (ask(case), truth)).collect();
-    let seconds = begin.elapsed().as_secs_f64();
+    let (said, seconds): (Vec<(Said, &Truth)>, f64) =
+        timed(|| set.cases.iter().map(|(case, truth)| (ask(case), truth)).collect());
     let mut kinds: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for (said, truth) in &said {
         let mark = if truth.degraded { "!" } else { " " };

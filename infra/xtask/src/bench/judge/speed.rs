@@ -1,7 +1,6 @@
 //! How long a verdict takes.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use domain::{JudgePolicy, Metric, Suspect, rank_suspects};
 use serde::Serialize;
@@ -22,6 +21,14 @@ pub(crate) struct Speed {
 pub(super) const P99_MS_MAX: f64 = 10.0;
 const RUNS: usize = 300;
 
+/// What `work` comes to, and the seconds it took.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures the time that passes")]
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let begin = std::time::Instant::now();
+    let done = work();
+    (done, begin.elapsed().as_secs_f64())
+}
+
 /// Measures on this machine, with this build.
 pub(super) fn measure(policy: &JudgePolicy) -> Speed {
     let mut dice = Dice::new(7);
@@ -30,9 +37,9 @@ pub(super) fn measure(policy: &JudgePolicy) -> Speed {
         (0..10).map(|n| Suspect { id: n.to_string(), deployed_at: n, metrics: metrics.clone() }).collect();
     let times: Vec<f64> = (0..RUNS)
         .map(|_| {
-            let begin = Instant::now();
-            black_box(rank_suspects(black_box(&suspects), &[], policy));
-            begin.elapsed().as_secs_f64() * 1000.0
+            let (ranked, seconds) = timed(|| rank_suspects(black_box(&suspects), &[], policy));
+            black_box(ranked);
+            seconds * 1000.0
         })
         .collect();
     Speed { runs: RUNS, median_ms: quantile(&times, 0.5), p99_ms: quantile(&times, 0.99) }
