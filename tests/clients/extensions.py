@@ -8,6 +8,7 @@ asks every operation through both clients, which have to say the same. Needs bot
 names the AWS CLI, `aws` unless given. Ends with 0 only if all was as told.
 """
 
+import copy
 import datetime
 import json
 import os
@@ -219,7 +220,7 @@ def story(boto3):
     print("== StartRollback, with a reason")
     third = release(boto3, b"release 3")
     words_and = (*words, "--target-pipeline-execution-id", first, "--reason", "Prices are wrong.")
-    changed = pipeline("shop")
+    changed = copy.deepcopy(pipeline("shop"))
     changed["stages"][1]["actions"][0]["configuration"]["Extract"] = "true"
     codepipeline.update_pipeline(pipeline=changed)
     cli.refused("PipelineExecutionOutdatedException", "start-rollback", *words_and)
