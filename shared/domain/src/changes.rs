@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Event, Evidence, Execution, ExecutionId,
-    ExecutionMode, GateAnswer, Generation, Incident, Job, OpenHold, PipelineName, PipelineView, Rejected,
-    RollbackCause, RollbackDecision, RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens, Watch,
-    derived_uuid,
+    ExecutionMode, GateAnswer, Generation, Incident, Job, OpenHold, PipelineIndex, PipelineName, PipelineView,
+    Rejected, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens,
+    Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -52,6 +52,9 @@ pub struct Changes {
     pub fences: BTreeSet<(StageName, Generation)>,
     /// Executions that must still be as they were read for the changes to be stored.
     pub unchanged: Vec<Execution>,
+    /// The pipeline, which must still be as it was read, where a stage gets its first row: of a pipeline that was deleted
+    /// meanwhile, no row may be left to the next one of its name.
+    pub of_pipeline: Option<Box<PipelineIndex>>,
     /// Holds that begin.
     pub holds: Vec<OpenHold>,
     /// Holds that end.
@@ -349,6 +352,9 @@ impl<'a> Board<'a> {
         self.changes.executions.retain(|id, execution| executions.get(id) != Some(execution));
         let changed = self.changes.executions.keys();
         self.changes.before = changed.filter_map(|id| Some((*id, executions.get(id)?.clone()))).collect();
+        if self.changes.stages.values().any(|stage| stage.version == 0) {
+            self.changes.of_pipeline = Some(Box::new(view.index.clone()));
+        }
         self.changes
     }
 }

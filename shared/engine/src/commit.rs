@@ -49,6 +49,9 @@ pub(crate) fn writes_of(
     for execution in changes.unchanged.iter().filter(|execution| !changes.executions.contains_key(&execution.id)) {
         writes.push(Write::Check(Row::Execution(execution.clone()), Precondition::Version(execution.version)));
     }
+    if let Some(index) = changes.of_pipeline.as_deref() {
+        writes.push(Write::Check(Row::Pipeline(index.clone()), Precondition::Version(index.version)));
+    }
     for waiting in &changes.waiting_removed {
         let renewed = |new: &domain::Waiting| new.stage == waiting.stage && new.arrival == waiting.arrival;
         if !changes.waiting_added.iter().any(renewed) {

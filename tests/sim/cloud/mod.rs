@@ -211,8 +211,9 @@ struct Others {
 impl Future for Others {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        // Nobody has to be woken: the simulation polls whom it likes.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // Futures that hold others, as a stream of several requests does, look only at those that were woken.
+        context.waker().wake_by_ref();
         if std::mem::replace(&mut self.went, true) { Poll::Ready(()) } else { Poll::Pending }
     }
 }

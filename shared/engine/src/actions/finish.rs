@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionRun, ActionStatus, Changes, Effect, ExecutionId, Generation, Job, JobEvent, PipelineName, SourceRevision,
-    StageName,
+    ActionRun, ActionStatus, ArtifactLocation, Changes, Effect, ExecutionId, Generation, Job, JobEvent, PipelineName,
+    SourceRevision, StageName,
 };
 use uuid::Uuid;
 
@@ -39,6 +39,8 @@ pub(crate) struct Finished {
     pub(crate) revision: Option<SourceRevision>,
     /// Whether the output artifacts exist.
     pub(crate) made_artifacts: bool,
+    /// Where they are, if elsewhere than the run said when it began.
+    pub(crate) outputs: Option<BTreeMap<String, ArtifactLocation>>,
     /// The job that ends with the action, and how.
     pub(crate) job: Option<(Uuid, JobEvent)>,
 }
@@ -168,6 +170,9 @@ fn apply(run: &mut ActionRun, finished: &Finished) {
     run.percent_complete = finished.percent_complete.or(run.percent_complete);
     run.revision = finished.revision.clone().or(run.revision.take());
     run.output_variables = finished.variables.clone();
+    if let Some(outputs) = &finished.outputs {
+        run.outputs.clone_from(outputs);
+    }
     if let Some((code, message)) = &finished.failure {
         run.error_code = Some(code.clone());
         run.error_message = Some(message.chars().take(ERROR_CHARS_MAX).collect());

@@ -1,7 +1,9 @@
 //! Actions that run-action performs itself: S3 source and S3 deploy.
 
+use std::collections::BTreeMap;
+
 use contract::ActionInput;
-use domain::{ActionStatus, Changes, SourceRevision, derived_uuid};
+use domain::{ActionStatus, ArtifactLocation, Changes, SourceRevision, derived_uuid};
 
 use super::{
     fence,
@@ -14,7 +16,7 @@ use crate::{
     outbox::Untold,
     ports::{ObjectAt, Objects},
     s3_deploy::{self, DeployRequest, Outcome, S3DeployConfiguration},
-    s3_source,
+    s3_source::{self, S3Revision},
 };
 
 /// Performs the action to its end; with it comes what is to be told of that.
@@ -45,14 +47,15 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
     let objects = world.objects();
     let fetched = async {
         let revision = s3_source::pin(objects, &setting("S3Bucket"), &key, version).await?;
-        for at in run.outputs.values() {
+        let outputs = places_of(&run.outputs, &revision);
+        for at in outputs.values() {
             s3_source::fetch(objects, &revision, &ObjectAt::new(&at.bucket, &at.key), kms_key.as_deref()).await?;
         }
         let info = objects.head(&revision.object.at, Some(revision.revision_id())).await?;
-        Ok::<_, s3_source::SourceError>((revision, info.last_modified))
+        Ok::<_, s3_source::SourceError>((revision, outputs, info.last_modified))
     };
     match fetched.await {
-        Ok((revision, created)) => Ok(Finished {
+        Ok((revision, outputs, created)) => Ok(Finished {
             summary: Some(revision.external_execution_summary()),
             external_id: Some(revision.revision_id().to_owned()),
             variables: revision.output_variables(),
@@ -65,12 +68,31 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
                 created,
             }),
             made_artifacts: true,
+            outputs: Some(outputs),
             ..Finished::default()
         }),
         Err(error) if error.is_retryable() => Err(EngineError::Unavailable { what: "S3", source: Box::new(error) }),
         Err(error) => Ok(Finished::failed(error.failure_type(), error.to_string())),
     }
 }
+
+/// Where the artifacts of one revision go. Of two calls that are at it, each may find another revision: neither may
+/// overwrite what the other one's revision is recorded with.
+fn places_of(
+    outputs: &BTreeMap<String, ArtifactLocation>,
+    revision: &S3Revision,
+) -> BTreeMap<String, ArtifactLocation> {
+    let ObjectAt { bucket, key } = &revision.object.at;
+    let digest = derived_uuid(&["artifact", bucket, key, revision.revision_id()]).simple().to_string();
+    let place = |at: &ArtifactLocation| ArtifactLocation {
+        bucket: at.bucket.clone(),
+        key: format!("{}-{}", at.key, &digest[..DIGEST_CHARS]),
+    };
+    outputs.iter().map(|(name, at)| (name.clone(), place(at))).collect()
+}
+
+/// Enough to tell the few revisions apart that calls of one run can find.
+const DIGEST_CHARS: usize = 8;
 
 /// S3 deploy: puts the artifact, or what is in it, where the configuration says.
 async fn deploy<W: HasStore + HasObjects + HasMachines>(

@@ -146,6 +146,8 @@ async fn look<W: HasStore + HasObjects + HasAlarms + HasMachines>(
         }
         changes.effects.extend(jobs.iter().map(effect_of));
         changes.jobs.extend(jobs.iter().cloned());
+        // A stage that is left stays at its generation until somebody enters. The execution's row tells that it has left.
+        changes.unchanged.push(execution);
         commit(world, &view.index.name, changes).await?;
     }
     let answer = until.map_or_else(|| run.answer(), |until| run.wait(until, now));
