@@ -21,8 +21,8 @@ pub enum Mutant {
     StageWithoutPrecondition,
     /// Executions are stored whoever changed them meanwhile.
     ExecutionWithoutPrecondition,
-    /// Stages need not have the generation that was decided on.
-    GenerationUnchecked,
+    /// Nobody asks whether the stage, at the generation that was decided on, and the execution are still as they were.
+    FenceForgotten,
     /// The generation stays when a stage changes hands.
     GenerationKept,
     /// A stage is free as soon as somebody is inside.
@@ -56,7 +56,7 @@ impl Mutant {
     pub const ALL: [Self; 16] = [
         Self::StageWithoutPrecondition,
         Self::ExecutionWithoutPrecondition,
-        Self::GenerationUnchecked,
+        Self::FenceForgotten,
         Self::GenerationKept,
         Self::LockReleasedEarly,
         Self::RevocationForgotten,
@@ -75,7 +75,7 @@ impl Mutant {
     /// What people have to do for it to matter soon.
     pub(crate) fn habit(self) -> Habit {
         match self {
-            Self::GenerationUnchecked => Habit::GoingBack,
+            Self::FenceForgotten => Habit::GoingBack,
             _ => Habit::Usual,
         }
     }
@@ -96,8 +96,10 @@ impl Mutant {
                 demand_nothing(writes, |row| matches!(row, Row::ActionRun(_) | Row::LatestAction(_)));
             }
             Self::JobWithoutPrecondition => demand_nothing(writes, |row| matches!(row, Row::Job(_))),
-            Self::GenerationUnchecked => {
-                writes.retain(|write| !matches!(write, Write::Check(_, Precondition::Generation(_))));
+            Self::FenceForgotten => {
+                writes.retain(|write| {
+                    !matches!(write, Write::Check(_, Precondition::Generation(_)) | Write::Check(Row::Execution(_), _))
+                });
             }
             Self::GenerationKept => each_put(writes, |row| {
                 if let Row::Stage(stage) = row {

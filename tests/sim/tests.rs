@@ -34,7 +34,7 @@ fn whatever_fails_everything_comes_to_a_good_end() {
 
 /// Seeds to try until one of them finds a rule that is broken on purpose. (A change of the system changes what happens
 /// in a seed, so which one finds it is printed.)
-const TRIED: u64 = 100;
+const TRIED: u64 = 300;
 
 #[test]
 fn every_rule_that_is_broken_on_purpose_is_found() {
