@@ -19,7 +19,7 @@ use crate::{
     rollback::{choose_target, prepare},
 };
 
-/// For so long after a rollback an alarm that turns red again belongs to the same incident.
+/// For so long after a rollback an alarm that turns red again without having been seen to clear is the same incident.
 const QUIET: SignedDuration = SignedDuration::from_hours(1);
 /// Most deploys that one alarm is judged for, the newest: each is a request, and all are kept as evidence.
 const SUSPECTS_MAX: usize = 25;

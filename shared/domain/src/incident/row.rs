@@ -38,7 +38,7 @@ pub struct Incident {
     /// Automatic rollbacks, oldest first; at most [`ROLLBACKS_MAX`].
     #[serde(default)]
     pub rollbacks: Vec<IncidentRollback>,
-    /// Until when an alarm that turns red again belongs to this incident.
+    /// Until when an alarm that turns red again, and was not seen to clear, belongs to this incident.
     pub quiet_until: Timestamp,
     /// Last change of this row.
     pub changed_at: Timestamp,
@@ -88,10 +88,10 @@ impl Incident {
         incident
     }
 
-    /// Whether `alarm`, which is red, is still this incident: it has been red ever since, or turned red again before
-    /// the last rollback's time was over.
+    /// Whether `alarm`, which is red, is still this incident: it has been red ever since, or turned red again soon after
+    /// the last rollback without anybody having seen it clear.
     pub fn goes_on(&self, alarm: &AlarmChange, now: Timestamp) -> bool {
-        self.red_since == alarm.since || now <= self.quiet_until
+        self.red_since == alarm.since || self.is_open() && now <= self.quiet_until
     }
 
     /// Whether the alarm has not cleared.

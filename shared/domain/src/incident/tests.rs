@@ -169,6 +169,10 @@ fn whoever_was_asked_is_not_passed_over_when_one_suspect_is_left() {
     incident.quiet_until = at(6000);
     let found = Case::new(&red(5000), vec![suspect("a", 1, 4990)], Some(&incident), at(5001));
     assert_eq!(rule_on(&found).act, Act::Ask(vec![0]));
+    // It was seen to clear: red again is another incident, however soon.
+    incident.status = IncidentStatus::Recovered;
+    let found = Case::new(&red(5000), vec![suspect("a", 1, 4990)], Some(&incident), at(5001));
+    assert_eq!(rule_on(&found).act, Act::RollBack(0));
 }
 
 #[test]
