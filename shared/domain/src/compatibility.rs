@@ -257,7 +257,9 @@ impl Report<'_> {
 
     /// What an action or rule does otherwise that runs commands.
     fn commands(&mut self, path: &str) {
-        let message = "The commands run in the CodeBuild project that Lastgood's template makes, as the role of the                        pipeline, the action or the rule: it has to trust codebuild.amazonaws.com, and to allow starting                        builds there and passing itself on.";
+        let message = "The commands run in the CodeBuild project that Lastgood's template makes, as the role of the \
+                       pipeline, the action or the rule: it has to trust codebuild.amazonaws.com, and to allow starting \
+                       builds there and passing itself on.";
         self.add(Severity::Different, format!("{path}.commands"), message);
     }
 

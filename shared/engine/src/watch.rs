@@ -46,8 +46,8 @@ pub struct Judged {
 /// led to is added to `judged`, also where this ends with an error.
 ///
 /// # Errors
-/// The first error, after every watch was looked at that could be. [`EngineError::Contended`] and
-/// [`EngineError::Unavailable`]: deliver the alarm again.
+/// [`EngineError::Contended`] and [`EngineError::Unavailable`]: deliver the alarm again. Who is to blame is one decision
+/// about all that are watched, so it is taken with all of them or not at all.
 pub async fn alarm_changed<W: HasStore + HasMachines + HasObjects>(
     world: &W,
     alarm: &AlarmChange,

@@ -4,7 +4,6 @@ use std::sync::{Arc, atomic::Ordering::SeqCst};
 
 use contract::{
     ActionInput, ActionOperation, ActionReport, ConditionInput, ConditionOutput, FailureInput, FailureOutput,
-    ReportedError,
 };
 use domain::{ActionStatus, ConditionKind, ConditionKind::BeforeEntry, ExecutionId, StageReport};
 use engine::{HasMachines, ports::MachineStatus};
@@ -14,11 +13,9 @@ use serde_json::{Value, json};
 use crate::{
     cloud::SteadyClock,
     conditions::{Prod, answered, condition, create, gated, rule_executions},
+    machines::{BUILD, URL, failed, of_build},
     world::{Bench, Driven, shop, shop_name},
 };
-
-const BUILD: &str = "verify:build-1";
-const URL: &str = "https://console.example/verify:build-1";
 
 fn build() -> Value {
     json!({
@@ -119,22 +116,6 @@ async fn report_as_told(bench: &Bench, report: ActionReport) -> ActionStatus {
         file: None,
     };
     engine::run_action(&bench.world, &input, &|| false).await.unwrap().status
-}
-
-fn of_build(status: ActionStatus) -> ActionReport {
-    ActionReport {
-        status,
-        external_execution_id: Some(BUILD.to_owned()),
-        external_execution_url: Some(URL.to_owned()),
-        summary: None,
-        error: None,
-        output_variables: None,
-    }
-}
-
-fn failed(code: &str, message: &str) -> ActionReport {
-    let error = ReportedError { code: code.to_owned(), message: message.to_owned() };
-    ActionReport { error: Some(error), ..of_build(ActionStatus::Failed) }
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use crate::{
     world::{Bench, Driven, shop, shop_name},
 };
 
-const BUILD: &str = "shop:build-1";
-const URL: &str = "https://console.example/shop:build-1";
+pub(crate) const BUILD: &str = "shop:build-1";
+pub(crate) const URL: &str = "https://console.example/shop:build-1";
 
 /// `shop` with a build in the place of the function.
 fn building() -> Value {
@@ -121,7 +121,7 @@ impl Building {
     }
 }
 
-fn of_build(status: ActionStatus) -> ActionReport {
+pub(crate) fn of_build(status: ActionStatus) -> ActionReport {
     ActionReport {
         status,
         external_execution_id: Some(BUILD.to_owned()),
@@ -137,7 +137,7 @@ fn succeeded() -> ActionReport {
     ActionReport { output_variables: Some(variables.into()), ..of_build(ActionStatus::Succeeded) }
 }
 
-fn failed(code: &str, message: &str) -> ActionReport {
+pub(crate) fn failed(code: &str, message: &str) -> ActionReport {
     let error = ReportedError { code: code.to_owned(), message: message.to_owned() };
     ActionReport { error: Some(error), ..of_build(ActionStatus::Failed) }
 }

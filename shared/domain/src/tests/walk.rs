@@ -325,7 +325,7 @@ fn superseded_everything_of_two() {
 }
 
 #[test]
-#[ignore = "takes long"]
+#[ignore = "takes minutes to hours; `cargo xtask walk` runs it"]
 fn superseded_everything_of_three() {
     assert!(everything(ExecutionMode::Superseded, 3, true) > 100_000);
 }
@@ -336,7 +336,7 @@ fn queued_everything_of_two() {
 }
 
 #[test]
-#[ignore = "takes long"]
+#[ignore = "takes minutes to hours; `cargo xtask walk` runs it"]
 fn queued_everything_of_three() {
     assert!(everything(ExecutionMode::Queued, 3, true) > 100_000);
 }
@@ -347,7 +347,7 @@ fn parallel_everything_of_two() {
 }
 
 #[test]
-#[ignore = "takes long"]
+#[ignore = "takes minutes to hours; `cargo xtask walk` runs it"]
 fn parallel_everything_of_three() {
     assert!(everything(ExecutionMode::Parallel, 3, true) > 10_000);
 }
