@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ActionStep, AlarmSnapshot, AlarmState, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus,
-    ExecutionType, Generation, Live, Occupant, Phase, PhaseEvent, PipelineIndex, PipelineView, Rejected, StageIndex,
-    StageName, StageStatus, Success, Watch, WatchPurpose,
+    ExecutionType, Generation, Live, Occupant, Phase, PhaseEvent, PipelineIndex, PipelineView, Rejected, RollbackCause,
+    StageIndex, StageName, StageStatus, Success, Watch, WatchPurpose,
     admission::{admit_into, enter, run_stage},
     changes::Board,
 };
@@ -163,8 +163,17 @@ fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) ->
     // A rollback is no target, and is never taken back by itself (design section 6). Whether it helps is observed.
     if execution.execution_type == ExecutionType::Rollback {
         if let Some(entered) = &entered {
-            // An alarm that was green when the cure came has nothing to clear.
-            let red = |alarm: &AlarmSnapshot| alarm.state != AlarmState::Ok;
+            // An alarm that was green when the cure came has nothing to clear, and one without data only where it is what
+            // the cure is for.
+            let is_cause = |alarm: &AlarmSnapshot| {
+                let cause = execution.rollback.as_ref().map(|of| &of.cause);
+                matches!(cause, Some(RollbackCause::Alarm { alarm_arn, .. }) if *alarm_arn == alarm.arn)
+            };
+            let red = |alarm: &AlarmSnapshot| match alarm.state {
+                AlarmState::Ok => false,
+                AlarmState::Alarm => true,
+                AlarmState::InsufficientData | AlarmState::Unreadable => is_cause(alarm),
+            };
             observe(board, id, stage_index, entered, generation, WatchPurpose::Proof, red);
         }
         return Ok(());

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use super::{id, report, running_in, stage, table::Table, waiting_before};
+use super::{id, manual, report, running_in, stage, table::Table, waiting_before};
 use crate::{
     AlarmSnapshot, AlarmState, ExecutionMode, ExecutionStatus, FailureConditions, FailureDecision, GateAnswer, Phase,
-    StageResult, StageStatus, WatchRule, decide_failure, disable_transition, enable_transition,
+    RollbackCause, StageResult, StageStatus, WatchRule, decide_failure, disable_transition, enable_transition,
 };
 
 const SUPERSEDED: ExecutionMode = ExecutionMode::Superseded;
@@ -152,6 +152,37 @@ fn success_makes_live_a_candidate_and_watches() {
     assert_eq!((watch.alarm_arn.as_str(), watch.rule.as_str(), watch.execution), ("arn:red", "errors", id(1)));
     assert_eq!((watch.from, watch.until), (entered, left + jiff::SignedDuration::from_mins(5)));
     assert_eq!((watch.state_at_entry, watch.generation.0), (AlarmState::InsufficientData, 1));
+}
+
+#[test]
+fn a_rollback_is_observed_with_the_alarms_that_it_may_clear() {
+    use AlarmState as S;
+    let by_alarm = RollbackCause::Alarm { alarm_arn: "arn:red".into(), reason: "red".into() };
+    for (cause, state, observed) in [
+        (manual(), S::Ok, false),
+        (manual(), S::Alarm, true),
+        (manual(), S::InsufficientData, false),
+        (manual(), S::Unreadable, false),
+        (by_alarm.clone(), S::Ok, false),
+        (by_alarm.clone(), S::Alarm, true),
+        (by_alarm.clone(), S::InsufficientData, true),
+        (by_alarm, S::Unreadable, true),
+    ] {
+        let mut table = Table::new(SUPERSEDED, 2);
+        table.index_of("Deploy").watches =
+            vec![WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5, shadow: false }];
+        (1..=2).for_each(|n| table.release(n, "Deploy"));
+        table.alarms = BTreeMap::from([("red".to_owned(), AlarmSnapshot { arn: "arn:red".into(), state })]);
+        table.roll_back(100, "Deploy", 1, Some(2), cause.clone());
+        table.ask(100, "r", None);
+        let left = table.now();
+        table.finish(100, "Deploy", StageResult::Succeeded, "r2");
+        let proofs: Vec<_> = table.watches.values().filter(|watch| watch.proves()).collect();
+        assert_eq!(proofs.len(), usize::from(observed), "{cause:?} {state}");
+        for watch in proofs {
+            assert_eq!((watch.execution, watch.until), (id(100), left + jiff::SignedDuration::from_mins(5)));
+        }
+    }
 }
 
 #[test]
