@@ -51,7 +51,6 @@ pub(crate) fn admit_into(
         // and is turned away at its next gate.
         if outdated && queue.get(place + 1).is_none_or(|next| board.was_read(next.execution)) {
             gate::cancel(board, waiting.execution, alarms)?;
-            board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Cancelled });
             continue;
         }
         board.changes.waiting_removed.push(waiting.clone());
@@ -167,7 +166,6 @@ fn wait(
             others.iter().filter(|other| board.mode_of(other.execution) != Some(ExecutionMode::Parallel)).collect();
         for older in rivals.iter().filter(|other| other.execution < id) {
             supersede(board, older.execution, id, &index.name)?;
-            board.answer_all(&older.token, &GateAnswer::End { status: ExecutionStatus::Superseded });
         }
         // Requests come in any order: an older release that is late must not take the place of a newer one.
         if let Some(newer) = rivals.iter().find(|other| other.execution > id) {
@@ -217,7 +215,9 @@ fn supersede(board: &mut Board<'_>, id: ExecutionId, by: ExecutionId, name: &Sta
     let execution = board.execution(id)?;
     execution.advance(&PhaseEvent::Supersede, now)?;
     execution.status_summary = Some(format!("Execution {by} took its place before stage {name}."));
-    board.remove_waiting(id);
+    for waiting in board.remove_waiting(id) {
+        board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Superseded });
+    }
     board.record(id, "ExecutionSuperseded", Some(name), format!("Superseded by {by}."));
     Ok(())
 }

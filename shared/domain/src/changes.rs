@@ -197,6 +197,12 @@ pub enum Effect {
     PurgeHistory {
         /// The pipeline.
         pipeline: PipelineName,
+        /// When it was created: what is of it says so. Absent in effects of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created_at: Option<Timestamp>,
+        /// How many versions it had.
+        #[serde(default)]
+        versions: u32,
         /// Executions older than this id belonged to it.
         before: ExecutionId,
     },
@@ -220,7 +226,7 @@ impl Effect {
             Self::PublishEvents { events, .. } => {
                 ("PublishEvents", events.iter().map(|event| event.id().to_string()).collect::<Vec<_>>().join(" "))
             }
-            Self::PurgeHistory { pipeline, before } => ("PurgeHistory", format!("{pipeline} {before}")),
+            Self::PurgeHistory { pipeline, before, .. } => ("PurgeHistory", format!("{pipeline} {before}")),
         };
         derived_uuid(&[kind, &key])
     }
@@ -281,12 +287,13 @@ impl<'a> Board<'a> {
         self.executions.get(&id).map(|execution| execution.mode)
     }
 
-    /// The execution waits nowhere any more.
-    pub(crate) fn remove_waiting(&mut self, id: ExecutionId) {
+    /// The execution waits nowhere any more. Returns where it did, with the tokens to answer.
+    pub(crate) fn remove_waiting(&mut self, id: ExecutionId) -> Vec<Waiting> {
         let removed = &self.changes.waiting_removed;
         let own = |row: &&Waiting| row.execution == id && !removed.contains(row);
         let own: Vec<Waiting> = self.view.waiting.iter().filter(own).cloned().collect();
-        self.changes.waiting_removed.extend(own);
+        self.changes.waiting_removed.extend(own.iter().cloned());
+        own
     }
 
     pub(crate) fn record(&mut self, execution: ExecutionId, event: &str, stage: Option<&StageName>, detail: String) {
@@ -325,8 +332,13 @@ impl<'a> Board<'a> {
         tokens.iter().for_each(|token| self.answer(token, answer.clone()));
     }
 
+    /// Answers `token`, unless it is answered already: who asks may wait under the same token since an earlier delivery.
     pub(crate) fn answer(&mut self, token: &str, answer: GateAnswer) {
-        self.changes.effects.push(Effect::AnswerGate { token: token.to_owned(), answer });
+        let answers =
+            |effect: &Effect| matches!(effect, Effect::AnswerGate { token: answered, .. } if answered == token);
+        if !self.changes.effects.iter().any(answers) {
+            self.changes.effects.push(Effect::AnswerGate { token: token.to_owned(), answer });
+        }
     }
 
     /// The execution has lost the right to act: what its actions still do does not count.

@@ -66,6 +66,9 @@ pub struct Execution {
     /// Its place among those under way, until it has ended; in SUPERSEDED mode there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
+    /// When its pipeline was created, which tells that one from others of its name; absent in rows of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline_created_at: Option<Timestamp>,
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,

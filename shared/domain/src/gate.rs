@@ -346,9 +346,6 @@ pub fn cancel_outdated(
         return Err(Rejected::AlreadyDone);
     }
     cancel(&mut board, id, alarms)?;
-    for waiting in view.waiting.iter().filter(|waiting| waiting.execution == id) {
-        board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Cancelled });
-    }
     Ok(board.into_changes())
 }
 
@@ -367,7 +364,10 @@ pub(crate) fn cancel(
     };
     execution.advance(&PhaseEvent::Cancel, now)?;
     execution.status_summary = Some(format!("The pipeline was updated to version {version} while this execution ran."));
-    board.remove_waiting(id);
+    // Also where somebody else asks for it: a late call whose own token nobody waits for any more.
+    for waiting in board.remove_waiting(id) {
+        board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Cancelled });
+    }
     board.record(id, "ExecutionCancelled", None, format!("The pipeline is at version {version}."));
     let Some(stage) = inside else { return Ok(()) };
     if let Some(outcome) = board.execution(id)?.stages.get_mut(&stage) {

@@ -154,6 +154,32 @@ impl PipelineIndex {
         }
     }
 
+    /// The row of a pipeline that is gone, for demanding that there is none.
+    pub fn gone(name: PipelineName, created_at: Timestamp) -> Self {
+        Self {
+            name,
+            pipeline_version: 0,
+            definition_key: String::new(),
+            definition_digest: String::new(),
+            mode: ExecutionMode::Superseded,
+            pipeline_type: crate::PipelineType::V2,
+            variables: Vec::new(),
+            stages: Vec::new(),
+            created_at,
+            updated_at: created_at,
+            version: 0,
+        }
+    }
+
+    /// Whether `execution` is one of this pipeline, and not of an earlier one of its name. Equal, not later: the clocks of
+    /// two functions may differ by more than lies between a deletion and a creation.
+    pub fn owns(&self, execution: &Execution) -> bool {
+        match execution.pipeline_created_at {
+            Some(created_at) => created_at == self.created_at,
+            None => execution.started_at >= self.created_at,
+        }
+    }
+
     /// Position and index entry of the stage called `name`.
     pub fn stage(&self, name: &StageName) -> Option<(usize, &StageIndex)> {
         self.stages.iter().enumerate().find(|(_, stage)| stage.name == *name)
@@ -274,11 +300,8 @@ impl PipelineView {
     /// Whether the view and `execution`, which was read after it, tell of one moment: where the execution says it is,
     /// the view finds it. Otherwise the execution has moved in between, and the view is too old to decide about it.
     pub fn agrees_with(&self, execution: &Execution) -> bool {
-        // Its stage may be gone by an update, or its pipeline may be another one under the same name.
+        // Its stage may be gone by an update.
         let is_known = |name: &StageName| self.index.stage(name).is_some();
-        if execution.started_at < self.index.created_at {
-            return true;
-        }
         let locks = execution.mode != ExecutionMode::Parallel;
         let is_inside = |stage: &StageName| self.stages.get(stage).is_some_and(|row| row.is_occupied_by(execution.id));
         let waits = |stage: &StageName| self.waiting_for(stage).any(|row| row.execution == execution.id);

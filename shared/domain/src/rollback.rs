@@ -347,6 +347,7 @@ fn rollback_execution(board: &Board<'_>, order: &RollbackOrder<'_>) -> Execution
             cause: order.cause.clone(),
         }),
         slot: None,
+        pipeline_created_at: Some(board.view.index.created_at),
         version: 0,
     }
 }

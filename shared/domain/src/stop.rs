@@ -84,10 +84,9 @@ pub fn stop_execution(
 /// It waits, or has not asked for anything: nobody has to be waited for.
 fn stop_outside(board: &mut Board<'_>, order: &StopOrder<'_>) -> Result<(), Rejected> {
     let (id, view) = (order.execution, board.view);
-    for waiting in view.waiting.iter().filter(|waiting| waiting.execution == id) {
+    for waiting in board.remove_waiting(id) {
         board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Stopped });
     }
-    board.remove_waiting(id);
     board.record(id, "ExecutionStopped", None, String::new());
     // A rollback holds its stage before its state machine has asked.
     let reserved = board.execution(id)?.rollback.as_ref().map(|rollback| rollback.stage.clone());

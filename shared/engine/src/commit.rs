@@ -3,7 +3,7 @@
 use contract::{ActionOutput, ExecutionInput};
 use domain::{
     ActionExecutionId, ActionRun, Changes, ConditionRun, Effect, Execution, ExecutionMode, GateAnswer, Incident, Job,
-    PipelineName, Rejected, StageState, events_of,
+    PipelineIndex, PipelineName, Rejected, StageState, events_of,
 };
 use serde_json::json;
 
@@ -32,9 +32,7 @@ pub(crate) fn writes_of(
 ) -> Result<(Vec<Write>, Vec<Effect>), EngineError> {
     let effects = effects_of(pipeline, changes, world)?;
     let mut writes = Vec::new();
-    for stage in changes.stages.values() {
-        writes.push(put_versioned(Row::Stage(stage.clone()), stage.version));
-    }
+    writes.extend(changes.stages.values().map(|stage| stage_write(stage, changes.of_pipeline.as_deref())));
     for (stage, generation) in &changes.fences {
         if !changes.stages.contains_key(stage) {
             let key = StageState::new(pipeline.clone(), stage.clone());
@@ -123,6 +121,18 @@ fn effects_of(
         effects.push(Effect::PublishEvents { pipeline: pipeline.clone(), events });
     }
     Ok(effects)
+}
+
+/// A stage's first version is one that no stage of an earlier pipeline of the name had: what was decided about that one is
+/// refused however late it comes.
+fn stage_write(stage: &StageState, pipeline: Option<&PipelineIndex>) -> Write {
+    match pipeline.filter(|_| stage.version == 0) {
+        Some(index) => {
+            let first = StageState { version: index.created_at.as_microsecond().unsigned_abs(), ..stage.clone() };
+            Write::Put(Row::Stage(first), Precondition::Absent)
+        }
+        None => put_versioned(Row::Stage(stage.clone()), stage.version),
+    }
 }
 
 fn put_versioned(row: Row, version: u64) -> Write {

@@ -12,7 +12,7 @@ use crate::{
     commit::{reread, until_stored},
     condition::{failure_conditions, load_run},
     gate::load_waiting,
-    ports::Store,
+    loading::load_both,
     retry::{latest_runs, succeeded},
     rollback::choose_target,
 };
@@ -26,9 +26,8 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
     input: &FailureInput,
 ) -> Result<FailureOutput, EngineError> {
     until_stored(async || {
-        let view = world.store().load_pipeline(&input.pipeline).await?;
-        let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
-        let (Some(view), Some(execution)) = (view, execution) else {
+        let both = load_both(world, &input.pipeline, input.execution_id).await?;
+        let Some((view, execution)) = both else {
             return Ok(FailureOutput::End);
         };
         let Some((_, index)) = view.index.stage(&input.stage) else {

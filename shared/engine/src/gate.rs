@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use contract::GateInput;
 use domain::{
-    Effect, Execution, ExecutionId, ExecutionMode, ExecutionStatus, GateAnswer, GateEvent, Phase, PipelineName,
-    PipelineView, StageIndex, StageName,
+    Effect, Execution, ExecutionId, ExecutionMode, ExecutionStatus, GateAnswer, GateEvent, Phase, PipelineView,
+    StageIndex, StageName,
 };
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::{perform_on_machines, reread, until_stored},
-    ports::Store,
+    loading::{load_both, load_of},
 };
 
 /// Passes the gate: decides, stores the decision, and answers the token now or lets it wait.
@@ -22,9 +22,8 @@ use crate::{
 /// [`EngineError::Contended`] and [`EngineError::Unavailable`] are worth a retry.
 pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms>(world: &W, input: &GateInput) -> Result<(), EngineError> {
     until_stored(async || {
-        let view = world.store().load_pipeline(&input.pipeline).await?;
-        let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
-        let (Some(view), Some(execution)) = (view, execution) else {
+        let both = load_both(world, &input.pipeline, input.execution_id).await?;
+        let Some((view, execution)) = both else {
             return turn_away(world, input).await;
         };
         let entered = stages_concerned(&view, &execution, input);
@@ -85,7 +84,7 @@ pub(crate) async fn load_waiting<'a, W: HasStore>(
         // nobody knows before reading who is beside it of those that are left of another mode.
         let most = if view.index.mode == ExecutionMode::Superseded { usize::MAX } else { WAITING_READ_MAX };
         for waiting in view.waiting_for(stage).take(most) {
-            load_into(world, &view.index.name, waiting.execution, &mut executions).await?;
+            load_into(world, view, waiting.execution, &mut executions).await?;
         }
     }
     Ok(executions)
@@ -96,12 +95,12 @@ const WAITING_READ_MAX: usize = 2;
 
 pub(crate) async fn load_into<W: HasStore>(
     world: &W,
-    pipeline: &PipelineName,
+    view: &PipelineView,
     id: ExecutionId,
     executions: &mut BTreeMap<ExecutionId, Execution>,
 ) -> Result<(), EngineError> {
     if let std::collections::btree_map::Entry::Vacant(entry) = executions.entry(id)
-        && let Some(execution) = world.store().load_execution(pipeline, id).await?
+        && let Some(execution) = load_of(world, view, id).await?
     {
         entry.insert(execution);
     }

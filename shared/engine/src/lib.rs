@@ -13,12 +13,14 @@ mod commit;
 mod condition;
 mod custom_types;
 mod definitions;
+mod deletion;
 mod deliveries;
 mod edits;
 mod error;
 mod failure;
 mod gate;
 mod jobs;
+mod loading;
 mod outbox;
 mod pipelines;
 pub mod ports;
@@ -46,6 +48,7 @@ pub use commit::{TRIES_MAX, commit};
 pub use condition::{evaluate_condition, look_at_conditions, override_condition};
 pub use custom_types::{catalogue, create_custom_type, delete_custom_type};
 pub use definitions::load_declaration;
+pub use deletion::delete_pipeline;
 pub use deliveries::{Delivered, Delivery, deliver};
 pub use error::{EngineError, Refusal};
 pub use failure::evaluate_failure;
@@ -54,7 +57,7 @@ pub use jobs::{
     JobOrder, JobRevision, JobSuccess, OUTPUT_VARIABLES_BYTES_MAX, Poll, acknowledge_job, fail_job, job_details,
     poll_for_jobs, succeed_job,
 };
-pub use pipelines::{create_pipeline, delete_pipeline, get_pipeline, update_pipeline};
+pub use pipelines::{create_pipeline, get_pipeline, update_pipeline};
 pub use preview::{RollbackPreview, TargetPreview, preview_rollback};
 pub use reconcile::{Reconciled, reconcile};
 pub use retry::retry_stage_execution;

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Effect, ExecutionId, ExecutionStatus, GateAnswer, OpenHold, PipelineDeclaration, PipelineIndex, PipelineName,
-    Rejected, TaggedResource, Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
+    Effect, PipelineDeclaration, PipelineIndex, PipelineName, Rejected, TaggedResource, Tags, Trigger, TriggerType,
+    cancel_outdated, validate_structure,
 };
 
 use crate::{
-    EngineError, HasAlarms, HasMachines, HasObjects, HasRoles, HasStore,
-    actions::let_go,
-    commit,
+    EngineError, HasAlarms, HasMachines, HasObjects, HasRoles, HasStore, commit,
     commit::{reread, until_stored},
     condition::look_at_outdated,
     custom_types::catalogue_for,
     definitions,
+    deletion::clear,
     error::FirstError,
     gate::load_into,
     outbox::{forget, perform_all},
@@ -23,7 +22,7 @@ use crate::{
         Store, Write,
     },
     start::{first_execution, not_found},
-    tags::{tag_new, untag_removed},
+    tags::tag_new,
 };
 
 /// CodePipeline's limit for an account in a region (spec 1.10).
@@ -46,6 +45,7 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
     let tags = tag_new(world, TaggedResource::pipeline(&declaration.name), tags)?;
     check_role(world, &declaration.role_arn).await?;
     check_limit(world, &declaration.name).await?;
+    clear(world, &declaration.name, 0).await?;
     declaration.version = Some(1);
     let stored = definitions::store(world, &declaration, 1).await?;
     let now = world.now();
@@ -158,7 +158,7 @@ async fn cancel_waiting<W: HasStore + HasMachines + HasAlarms>(
                 return Ok(());
             };
             let mut executions = BTreeMap::new();
-            load_into(world, pipeline, waiting.execution, &mut executions).await?;
+            load_into(world, &view, waiting.execution, &mut executions).await?;
             let no_alarms = BTreeMap::new();
             match cancel_outdated(&view, &executions, waiting.execution, &no_alarms, world.now()) {
                 Ok(changes) => commit(world, pipeline, changes).await,
@@ -169,71 +169,6 @@ async fn cancel_waiting<W: HasStore + HasMachines + HasAlarms>(
         first.keep(cancelled.await);
     }
     first.into_result()
-}
-
-/// Deletes a pipeline and its history. One that is not there is success (spec 1.9). Executions that wait for something
-/// end with it, others at their next gate.
-///
-/// # Errors
-/// [`EngineError::Unavailable`] is worth a retry.
-pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
-    world: &W,
-    name: &PipelineName,
-) -> Result<(), EngineError> {
-    let deleted = until_stored(async || {
-        let Some(view) = world.store().load_pipeline(name).await? else {
-            return Ok(None);
-        };
-        let declaration = definitions::load_declaration(world, &view.index).await?;
-        let before: ExecutionId = world.new_execution_id();
-        let effect = Effect::PurgeHistory { pipeline: name.clone(), before };
-        let mut writes = vec![
-            Write::Delete(Row::Summary(summary(&view.index))),
-            untag_removed(TaggedResource::pipeline(name)),
-            Write::Put(Row::Effect(PendingEffect { since: world.now(), effect }), Precondition::None),
-        ];
-        writes.extend(bindings(&declaration).into_iter().map(Write::Delete));
-        // What is left of a pipeline with very many rows goes first, in transactions of its own: a crash between
-        // them leaves a pipeline that can be deleted again.
-        let mut rows: Vec<Write> = view.stages.values().map(|stage| Write::Delete(Row::Stage(stage.clone()))).collect();
-        rows.extend(view.actions.iter().map(|run| Write::Delete(Row::LatestAction(run.clone()))));
-        rows.extend(view.conditions.iter().map(|run| Write::Delete(Row::Condition(run.clone()))));
-        rows.extend((1..=view.index.pipeline_version).map(|pipeline_version| {
-            Write::Delete(Row::Definition(Definition { pipeline_version, ..definitions::definition(&view.index) }))
-        }));
-        let held = view.stages.values().filter_map(OpenHold::on);
-        rows.extend(held.map(|held| Write::Delete(Row::Hold(held))));
-        let mut answers = Vec::new();
-        for waiting in &view.waiting {
-            for token in waiting.token.iter() {
-                let answer = GateAnswer::End { status: ExecutionStatus::Cancelled };
-                let effect = Effect::AnswerGate { token: token.to_owned(), answer };
-                let pending = PendingEffect { since: world.now(), effect: effect.clone() };
-                rows.push(Write::Put(Row::Effect(pending), Precondition::None));
-                answers.push(effect);
-            }
-            rows.push(Write::Delete(Row::Waiting(waiting.clone())));
-        }
-        // An answer that is stored before its waiting row goes is given once more, which changes nothing.
-        for chunk in rows.chunks(crate::ports::WRITES_MAX) {
-            world.store().commit(chunk.to_vec()).await?;
-        }
-        perform_all(world, &answers).await;
-        writes.push(Write::Delete(Row::Head(view.index.clone())));
-        writes.push(Write::Delete(Row::Pipeline(view.index)));
-        world.store().commit(writes).await?;
-        Ok(Some(before))
-    })
-    .await?;
-    // A short history is gone when this returns, so that a pipeline made anew under the name begins with none. What is
-    // left of a long one, or of one that could not be reached, is the reconciler's.
-    if let Some(before) = deleted
-        && let_go(world, name, before).await.is_ok()
-        && world.store().purge_history(name, before).await.unwrap_or(false)
-    {
-        forget(world, &Effect::PurgeHistory { pipeline: name.clone(), before }).await;
-    }
-    Ok(())
 }
 
 /// A pipeline's declaration, in its current version unless another is asked for, and its row. Secrets are masked.
@@ -292,7 +227,7 @@ async fn check_limit<W: HasStore>(world: &W, name: &PipelineName) -> Result<(), 
     Err(EngineError::refused("LimitExceededException", message))
 }
 
-fn summary(index: &PipelineIndex) -> PipelineSummary {
+pub(crate) fn summary(index: &PipelineIndex) -> PipelineSummary {
     PipelineSummary {
         name: index.name.clone(),
         pipeline_version: index.pipeline_version,
@@ -304,7 +239,7 @@ fn summary(index: &PipelineIndex) -> PipelineSummary {
 }
 
 /// Which objects start this pipeline.
-fn bindings(declaration: &PipelineDeclaration) -> Vec<Row> {
+pub(crate) fn bindings(declaration: &PipelineDeclaration) -> Vec<Row> {
     let sources = declaration.stages.first().into_iter().flat_map(|stage| &stage.actions);
     sources
         .filter(|action| action.action_type_id.provider == "S3")

@@ -68,7 +68,7 @@ pub async fn preview_rollback<W: HasStore + HasObjects>(
         let past = world.store().list_executions(pipeline, PageRequest { limit: LOOKED_AT_MAX, after: None }).await?;
         let expected = expect_duration(stage, &past.items);
         let chosen = match target {
-            Some(target) => Ok(load_target(world, pipeline, target).await?),
+            Some(target) => Ok(load_target(world, &view, target).await?),
             None => Box::pin(choose(world, &view, index)).await?,
         };
         let execution = match chosen {

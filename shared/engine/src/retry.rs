@@ -10,6 +10,7 @@ use domain::{
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::until_stored,
+    loading::load_of,
     ports::{PageRequest, Store},
     rollback::{find_stage, load_view},
     slots::take_slot,
@@ -34,7 +35,7 @@ pub async fn retry_stage_execution<W: HasStore + HasMachines + HasAlarms>(
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let index = find_stage(&view, stage)?;
-        let Some(execution) = world.store().load_execution(pipeline, id).await? else {
+        let Some(execution) = load_of(world, &view, id).await? else {
             let message = format!("Pipeline '{pipeline}' has no execution '{id}' that could be retried.");
             return Err(EngineError::refused("StageNotRetryableException", message));
         };

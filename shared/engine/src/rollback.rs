@@ -14,6 +14,7 @@ use crate::{
     commit::until_stored,
     edits::Edits,
     gate::load_into,
+    loading::load_of,
     ports::{ObjectAt, ObjectInfo, Objects, ObjectsError, Page, PageRequest, Store},
     start::not_found,
 };
@@ -48,11 +49,12 @@ pub async fn list_candidates<W: HasStore + HasObjects>(
     page: PageRequest,
 ) -> Result<Page<Candidate>, EngineError> {
     // One request for the first page, which people look at, whatever the history's length; one more for those after it.
-    let (head, executions) = world.store().list_executions_with_head(pipeline, page).await?;
+    let (head, mut executions) = world.store().list_executions_with_head(pipeline, page).await?;
     let index = match head {
         Some(head) => head,
         None => load_view(world, pipeline).await?.index,
     };
+    executions.items.retain(|execution| index.owns(execution));
     let (index, stage) = (&index, find_in(&index, stage)?);
     let changed = executions.items.iter().filter(|execution| is_changed(stage, execution));
     let edits = Edits::load(world, index, stage, changed.map(|execution| execution.pipeline_version)).await?;
@@ -152,7 +154,7 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
     let successes = world.store().list_successes(&view.index.name, &stage.name, page).await?;
     let mut passed_over = Vec::new();
     for success in choose_automatic(&successes.items, stage, undone) {
-        let Some(execution) = world.store().load_execution(&view.index.name, success.execution).await? else {
+        let Some(execution) = load_of(world, view, success.execution).await? else {
             continue;
         };
         let gone = artifacts_gone(world, stage, &execution).await?;
@@ -186,7 +188,7 @@ pub async fn rollback_stage<W: HasStore + HasMachines + HasObjects>(
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let index = find_stage(&view, stage)?;
-        let execution = load_target(world, pipeline, target).await?;
+        let execution = load_target(world, &view, target).await?;
         let edits = Edits::of(world, &view.index, index, &execution).await?;
         let candidate = candidate(world, &view.index, index, execution, &edits, cause.choice()).await?;
         if let Some(reason) = candidate.reasons.first() {
@@ -209,10 +211,11 @@ pub(crate) fn undone_by(view: &PipelineView, stage: &StageName, target: Executio
 /// Refusal `PipelineExecutionNotFoundException`.
 pub(crate) async fn load_target<W: HasStore>(
     world: &W,
-    pipeline: &PipelineName,
+    view: &PipelineView,
     target: ExecutionId,
 ) -> Result<Execution, EngineError> {
-    world.store().load_execution(pipeline, target).await?.ok_or_else(|| {
+    load_of(world, view, target).await?.ok_or_else(|| {
+        let pipeline = &view.index.name;
         let message = format!("Pipeline '{pipeline}' has no execution '{target}'.");
         EngineError::refused("PipelineExecutionNotFoundException", message)
     })
@@ -247,7 +250,7 @@ pub(crate) async fn prepare<W: HasStore>(
     let inside = view.stage(stage).occupant.map(|inside| inside.execution);
     let concerned: BTreeSet<ExecutionId> = newer.iter().map(|success| success.execution).chain(inside).collect();
     for id in concerned {
-        load_into(world, pipeline, id, &mut executions).await?;
+        load_into(world, view, id, &mut executions).await?;
     }
     // A success whose execution has expired is marked in the list of successes alone.
     let newer: Vec<Success> = newer.into_iter().filter(|success| executions.contains_key(&success.execution)).collect();

@@ -227,6 +227,7 @@ fn new_execution<W: HasStore>(world: &W, index: &PipelineIndex, request: &StartR
         stages: BTreeMap::new(),
         rollback: None,
         slot: None,
+        pipeline_created_at: Some(index.created_at),
         version: 0,
     }
 }

@@ -4,7 +4,7 @@ use domain::{ExecutionId, NotStoppable, Phase, PipelineName, StageName, StopOrde
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore, alarms, commit, commit::until_stored,
-    condition::look_at_open_of, gate::load_waiting, ports::Store, rollback::load_view,
+    condition::look_at_open_of, gate::load_waiting, loading::load_of, rollback::load_view,
 };
 
 /// Stops an execution. Where its actions are abandoned they are when this returns; else it goes on until they end.
@@ -20,7 +20,7 @@ pub async fn stop_execution<W: HasStore + HasMachines + HasAlarms + HasObjects>(
 ) -> Result<(), EngineError> {
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
-        let Some(execution) = world.store().load_execution(pipeline, id).await? else {
+        let Some(execution) = load_of(world, &view, id).await? else {
             let message = format!("Pipeline '{pipeline}' has no execution '{id}' that could be stopped.");
             return Err(EngineError::refused("PipelineExecutionNotStoppableException", message));
         };

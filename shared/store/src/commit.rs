@@ -27,7 +27,9 @@ fn distinct_keys(writes: &[Write]) -> Result<Vec<Key>, StoreError> {
     let mut seen = HashSet::new();
     let mut keys = Vec::with_capacity(writes.len());
     for (position, write) in writes.iter().enumerate() {
-        if let Write::Delete(Row::Record(_)) | Write::Check(Row::Record(_), _) = write {
+        if let Write::Delete(Row::Record(_)) | Write::DeleteIf(Row::Record(_), _) | Write::Check(Row::Record(_), _) =
+            write
+        {
             return Err(StoreError::Broken("history is only ever added to".to_owned()));
         }
         let key = Key::of(row_of(write), position);
@@ -42,6 +44,6 @@ fn distinct_keys(writes: &[Write]) -> Result<Vec<Key>, StoreError> {
 
 pub(crate) fn row_of(write: &Write) -> &Row {
     match write {
-        Write::Put(row, _) | Write::Delete(row) | Write::Check(row, _) => row,
+        Write::Put(row, _) | Write::Delete(row) | Write::DeleteIf(row, _) | Write::Check(row, _) => row,
     }
 }

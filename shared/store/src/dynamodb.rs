@@ -218,6 +218,17 @@ impl DynamoDb {
                 let delete = Delete::builder().table_name(self.name.as_str()).set_key(Some(key_item(key)));
                 item_of.delete(delete.build().map_err(malformed)?).build()
             }
+            Write::DeleteIf(row, precondition) => {
+                check_sense(row, *precondition, false)?;
+                let condition = condition(*precondition);
+                let delete = Delete::builder()
+                    .table_name(self.name.as_str())
+                    .set_key(Some(key_item(key)))
+                    .set_condition_expression(condition.expression.map(str::to_owned))
+                    .set_expression_attribute_names(condition.names)
+                    .set_expression_attribute_values(condition.values);
+                item_of.delete(delete.build().map_err(malformed)?).build()
+            }
             Write::Check(row, precondition) => {
                 check_sense(row, *precondition, false)?;
                 let condition = condition(*precondition);

@@ -116,7 +116,7 @@ impl Backend for Memory {
         for (write, key) in &planned {
             let (row, precondition, is_put) = match write {
                 Write::Put(row, precondition) => (row, *precondition, true),
-                Write::Check(row, precondition) => (row, *precondition, false),
+                Write::DeleteIf(row, precondition) | Write::Check(row, precondition) => (row, *precondition, false),
                 Write::Delete(_) => continue,
             };
             check_sense(row, precondition, is_put)?;
@@ -127,7 +127,7 @@ impl Backend for Memory {
         for (write, key) in planned {
             match write {
                 Write::Put(row, _) => state.set(key, Some(at_the_next_version(row))),
-                Write::Delete(_) => state.set(key, None),
+                Write::Delete(_) | Write::DeleteIf(..) => state.set(key, None),
                 Write::Check(..) => {}
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::{Execution, ExecutionId, ExecutionMode, PipelineName, StageName};
 use engine::ports::{DecisionList, StoreError};
+use jiff::Timestamp;
 
 use crate::backend::Backend;
 use crate::keys::{HEAD, Key, Range};
@@ -14,18 +15,28 @@ use crate::table::Table;
 const EXECUTIONS_PER_CALL: usize = 20;
 
 impl<B: Backend> Table<B> {
-    /// Removes the oldest executions with all that belongs to them; `true` when none are left before `before`.
+    /// Removes the oldest executions of the pipeline created then, with all that belongs to them; `true` when none are left.
     ///
     /// An execution's row goes last, so that a call that breaks off is completed by the next.
-    pub(crate) async fn purge(&self, pipeline: &PipelineName, before: ExecutionId) -> Result<bool, StoreError> {
+    pub(crate) async fn purge(
+        &self,
+        pipeline: &PipelineName,
+        created_at: Option<Timestamp>,
+        before: ExecutionId,
+    ) -> Result<bool, StoreError> {
         let range = Range::executions(pipeline);
         let oldest =
             self.backend.items(&Part::all(&range, Direction::Forward), Some(EXECUTIONS_PER_CALL + 1), None).await?;
         // A pipeline made anew under the name has its row among them.
         let executions = oldest.into_iter().filter(|item| B::key(item).sort != HEAD);
         let mut doomed = executions.map(B::row).collect::<Result<Vec<Execution>, _>>()?;
-        doomed.retain(|execution| execution.id < before);
-        let is_last = doomed.len() <= EXECUTIONS_PER_CALL;
+        let more = doomed.len() > EXECUTIONS_PER_CALL;
+        doomed.retain(|execution| match (execution.pipeline_created_at, created_at) {
+            (Some(its), Some(created_at)) => its == created_at,
+            _ => execution.id < before,
+        });
+        // Beyond those that were read there may be others, unless the next pipeline's have begun.
+        let is_last = !more || doomed.is_empty();
         doomed.truncate(EXECUTIONS_PER_CALL);
 
         self.purge_range(&Range::all_slots(pipeline), Some(before)).await?;

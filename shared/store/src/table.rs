@@ -9,10 +9,10 @@ use aws_types::SdkConfig;
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect,
     Execution, ExecutionId, Incident, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record,
-    RollbackDecision, RuleRun, Slot, StageName, StageState, Success, TaggedResource, Watch, Webhook, WebhookName,
+    RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
-    DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob,
+    DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, Remains,
     ResourceTags, SourceBinding, StartMarker, Store, StoreError, Write,
 };
 use jiff::Timestamp;
@@ -51,30 +51,39 @@ impl Table {
     }
 }
 
-impl<B: Backend> Store for Table<B> {
-    async fn load_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineView>, StoreError> {
+impl<B: Backend> Table<B> {
+    /// Everything under a pipeline's key: its row, if it is there, and the others.
+    async fn under(&self, name: &PipelineName) -> Result<(Option<PipelineIndex>, Remains), StoreError> {
         let range = Range::pipeline(name);
         let items = Box::pin(self.backend.items(&Part::all(&range, Direction::Forward), None, None)).await?;
-        let mut index: Option<PipelineIndex> = None;
-        let mut stages = BTreeMap::new();
-        let (mut actions, mut waiting, mut conditions) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut index, mut others) = (None, Remains::default());
         for item in items {
             match B::kind(&item) {
                 "Pipeline" if B::key(&item).sort == META => index = Some(B::row(item)?),
-                "Stage" => {
-                    let stage: StageState = B::row(item)?;
-                    stages.insert(stage.name.clone(), stage);
-                }
-                "LatestAction" => actions.push(B::row(item)?),
-                "Waiting" => waiting.push(B::row(item)?),
-                "Condition" => conditions.push(B::row(item)?),
+                "Stage" => others.stages.push(B::row(item)?),
+                "LatestAction" => others.actions.push(B::row(item)?),
+                "Waiting" => others.waiting.push(B::row(item)?),
+                "Condition" => others.conditions.push(B::row(item)?),
                 other => {
                     let sort = B::key(&item).sort;
                     return Err(StoreError::Broken(format!("the item {sort} of pipeline {name} has type '{other}'")));
                 }
             }
         }
+        Ok((index, others))
+    }
+}
+
+impl<B: Backend> Store for Table<B> {
+    async fn load_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineView>, StoreError> {
+        let (index, Remains { stages, actions, waiting, conditions }) = self.under(name).await?;
+        let stages = stages.into_iter().map(|stage| (stage.name.clone(), stage)).collect();
         Ok(index.map(|index| PipelineView { index, stages, actions, waiting, conditions }))
+    }
+
+    async fn load_remains(&self, name: &PipelineName) -> Result<Option<Remains>, StoreError> {
+        let (index, remains) = self.under(name).await?;
+        Ok(index.is_none().then_some(remains))
     }
 
     async fn list_pipelines(&self, page: PageRequest) -> Result<Page<PipelineSummary>, StoreError> {
@@ -285,7 +294,12 @@ impl<B: Backend> Store for Table<B> {
         if planned.is_empty() { Ok(()) } else { Box::pin(self.backend.write(planned)).await }
     }
 
-    async fn purge_history(&self, pipeline: &PipelineName, before: ExecutionId) -> Result<bool, StoreError> {
-        self.purge(pipeline, before).await
+    async fn purge_history(
+        &self,
+        pipeline: &PipelineName,
+        created_at: Option<Timestamp>,
+        before: ExecutionId,
+    ) -> Result<bool, StoreError> {
+        self.purge(pipeline, created_at, before).await
     }
 }

@@ -13,9 +13,8 @@ mod told;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionExecutionId, ActionRun, ActionStatus, ConditionRun, ConditionStatus, Effect, Execution, ExecutionId,
-    ExecutionMode, OpenHold, PipelineIndex, PipelineName, RollbackDecision, Slot, StageName, StageState, Success,
-    Waiting, Watch,
+    ActionExecutionId, ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, ExecutionId, ExecutionMode,
+    OpenHold, PipelineIndex, PipelineName, RollbackDecision, Slot, StageName, StageState, Success, Waiting, Watch,
 };
 use engine::ports::{DecisionList, OpenExecution, Row};
 use jiff::Timestamp;
@@ -33,8 +32,6 @@ pub(crate) type Broken = String;
 #[derive(Default)]
 pub(crate) struct Checker {
     pipelines: BTreeMap<PipelineName, PipelineIndex>,
-    /// Pipelines of which a part is deleted already.
-    going: BTreeSet<PipelineName>,
     stages: BTreeMap<(PipelineName, StageName), StageState>,
     waiting: BTreeMap<(PipelineName, StageName, u64), Waiting>,
     executions: BTreeMap<ExecutionId, Execution>,
@@ -51,8 +48,6 @@ pub(crate) struct Checker {
     decisions: Vec<RollbackDecision>,
     watches: BTreeMap<(String, PipelineName, StageName, String), Watch>,
     effects: BTreeMap<Uuid, String>,
-    /// Of each pipeline that was deleted, the execution from which on they are not purged with it.
-    purged_before: BTreeMap<PipelineName, ExecutionId>,
     /// Automatic rollbacks by what they undo: execution, stage, run of the stage.
     undone: BTreeMap<(ExecutionId, StageName, u32), ExecutionId>,
     told: Told,
@@ -92,9 +87,9 @@ impl Checker {
         touched.iter().try_for_each(|pipeline| self.check_pipeline(pipeline))
     }
 
-    /// What is true of a pipeline at all times, unless it is being deleted.
+    /// What is true of a pipeline at all times. Of one that is deleted its row goes first.
     fn check_pipeline(&self, pipeline: &PipelineName) -> Result<(), Broken> {
-        let Some(index) = self.pipelines.get(pipeline).filter(|_| !self.going.contains(pipeline)) else {
+        let Some(index) = self.pipelines.get(pipeline) else {
             return Ok(());
         };
         self.check_places(index)?;
@@ -143,12 +138,7 @@ impl Checker {
     fn remove(&mut self, row: &Row, for_good: bool) {
         match row {
             Row::Pipeline(index) if for_good => drop(self.pipelines.remove(&index.name)),
-            Row::Stage(stage) => {
-                self.stages.remove(&(stage.pipeline.clone(), stage.name.clone()));
-                if for_good {
-                    self.going.insert(stage.pipeline.clone());
-                }
-            }
+            Row::Stage(stage) => drop(self.stages.remove(&(stage.pipeline.clone(), stage.name.clone()))),
             Row::Waiting(row) => drop(self.waiting.remove(&(row.pipeline.clone(), row.stage.clone(), row.arrival))),
             Row::Execution(execution) => drop(self.executions.remove(&execution.id)),
             Row::ActionRun(run) => drop(self.runs.remove(&run.id)),
@@ -172,13 +162,7 @@ impl Checker {
 
     fn insert(&mut self, row: &Row) {
         match row.clone() {
-            Row::Pipeline(index) => {
-                let is_new = self.pipelines.get(&index.name).is_none_or(|old| old.created_at != index.created_at);
-                if is_new {
-                    self.going.remove(&index.name);
-                }
-                self.pipelines.insert(index.name.clone(), index);
-            }
+            Row::Pipeline(index) => drop(self.pipelines.insert(index.name.clone(), index)),
             Row::Stage(stage) => drop(self.stages.insert((stage.pipeline.clone(), stage.name.clone()), stage)),
             Row::Waiting(row) => {
                 self.waiting.insert((row.pipeline.clone(), row.stage.clone(), row.arrival), row);
@@ -203,9 +187,6 @@ impl Checker {
             Row::Decision(DecisionList::Pipeline(_), decision) => self.decisions.push(decision),
             Row::OpenWatch(watch) => drop(self.watches.insert(watch_key(&watch), watch)),
             Row::Effect(pending) => {
-                if let Effect::PurgeHistory { pipeline, before } = &pending.effect {
-                    self.purged_before.insert(pipeline.clone(), *before);
-                }
                 self.effects.insert(pending.effect.id(), format!("{:?}", pending.effect));
             }
             _ => {}

@@ -12,7 +12,7 @@ use domain::{
 use engine::ports::{
     self, CloudError, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
     OpenExecution, Page, PageRequest, Part, PendingEffect, PinnedObject, PipelineSummary, PutOptions, QueuedJob,
-    ResourceTags, SourceBinding, StartMarker, Store, StoreError, Upload, Write, Written,
+    Remains, ResourceTags, SourceBinding, StartMarker, Store, StoreError, Upload, Write, Written,
 };
 use jiff::Timestamp;
 use local_states::Driven;
@@ -73,6 +73,7 @@ macro_rules! rows {
 impl Store for Rows {
     rows! {
         fn load_pipeline(&self, name: &PipelineName) -> Option<PipelineView>;
+        fn load_remains(&self, name: &PipelineName) -> Option<Remains>;
         fn list_pipelines(&self, page: PageRequest) -> Page<PipelineSummary>;
         fn load_definition(&self, pipeline: &PipelineName, version: u32) -> Option<Definition>;
         fn load_execution(&self, pipeline: &PipelineName, id: ExecutionId) -> Option<Execution>;
@@ -104,7 +105,7 @@ impl Store for Rows {
         fn list_holds(&self, pipeline: Option<&PipelineName>, page: PageRequest) -> Page<OpenHold>;
         fn pending_effects(&self, page: PageRequest) -> Page<PendingEffect>;
         fn forget_effects(&self, effects: &[Effect]) -> ();
-        fn purge_history(&self, pipeline: &PipelineName, before: ExecutionId) -> bool;
+        fn purge_history(&self, pipeline: &PipelineName, created_at: Option<Timestamp>, before: ExecutionId) -> bool;
     }
 
     async fn list_successes(

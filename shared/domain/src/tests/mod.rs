@@ -75,6 +75,7 @@ fn execution(n: u128, mode: ExecutionMode) -> Execution {
         stages: Default::default(),
         rollback: None,
         slot: None,
+        pipeline_created_at: None,
         version: 0,
     }
 }

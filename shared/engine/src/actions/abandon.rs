@@ -9,6 +9,7 @@ use crate::{
     commit::perform_on_machines,
     error::FirstError,
     jobs::open_job,
+    loading::load_both,
     ports::{PageRequest, Store},
 };
 
@@ -45,9 +46,7 @@ pub(crate) fn abandon_runs<'a, W: HasStore + HasMachines>(
 
 /// Abandons one run, unless a retry has given its execution the right to act again: then it is a run of that.
 async fn abandon_run<W: HasStore + HasMachines>(world: &W, run: &ActionRun) -> Result<(), EngineError> {
-    let view = world.store().load_pipeline(&run.pipeline).await?;
-    let execution = world.store().load_execution(&run.pipeline, run.execution).await?;
-    if let (Some(view), Some(execution)) = (view, execution)
+    if let Some((view, execution)) = load_both(world, &run.pipeline, run.execution).await?
         && view.lets_act(&execution, &run.stage, run.generation)
     {
         return Ok(());

@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     HasObjects, HasStore,
-    ports::{ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Store, Upload, Written},
+    loading::load_both,
+    ports::{ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload, Written},
 };
 
 /// Longest time between two looks at the stage. A rollback takes longer than this from its commit to its first write:
@@ -38,12 +39,9 @@ impl<'a, W: HasStore + HasObjects> FencedObjects<'a, W> {
             at: at.clone(),
             reason: "the table is not available".to_owned(),
         };
-        let store = self.world.store();
-        let view = store.load_pipeline(&self.run.pipeline).await.map_err(unavailable)?;
-        let execution = store.load_execution(&self.run.pipeline, self.run.execution).await.map_err(unavailable)?;
-        let holds = view
-            .zip(execution)
-            .is_some_and(|(view, execution)| view.lets_act(&execution, &self.run.stage, self.run.generation));
+        let both = load_both(self.world, &self.run.pipeline, self.run.execution).await.map_err(unavailable)?;
+        let holds =
+            both.is_some_and(|(view, execution)| view.lets_act(&execution, &self.run.stage, self.run.generation));
         if !holds {
             return Err(ObjectsError::Other {
                 operation: "the deployment",

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore,
     commit::{commit_untold, until_stored},
+    loading::load_both,
     outbox::Untold,
     ports::Store,
 };
@@ -108,10 +109,9 @@ pub(super) async fn finish_untold<W: HasStore + HasMachines>(
     finished: &Finished,
 ) -> Result<(ActionStatus, Untold), EngineError> {
     until_stored(async || {
-        let view = world.store().load_pipeline(&key.pipeline).await?;
-        let execution = world.store().load_execution(&key.pipeline, key.execution).await?;
+        let both = load_both(world, &key.pipeline, key.execution).await?;
         let run = world.store().load_action_run(&key.pipeline, key.execution, key.run).await?;
-        let (Some(view), Some(mut execution), Some(mut run)) = (view, execution, run) else {
+        let (Some((view, mut execution)), Some(mut run)) = (both, run) else {
             return Ok((ActionStatus::Abandoned, Untold::default()));
         };
         if let Some(status) = ended(&run) {

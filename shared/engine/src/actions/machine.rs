@@ -24,6 +24,7 @@ use crate::{
     commit::{store, until_stored},
     condition::{give_up_for_rule, report_for_rule},
     jobs::{OUTPUT_VARIABLES_BYTES_MAX, load_run_of, open_job},
+    loading::load_both,
     ports::{CloudError, Machine, MachineStatus, Machines, ObjectAt, Store},
     s3_deploy::{NotRead, read_file},
 };
@@ -283,10 +284,9 @@ async fn note<W: HasStore + HasMachines>(
     report: &ActionReport,
 ) -> Result<ActionStatus, EngineError> {
     let noted = until_stored(async || {
-        let view = world.store().load_pipeline(&run.pipeline).await?;
-        let execution = world.store().load_execution(&run.pipeline, run.execution).await?;
+        let both = load_both(world, &run.pipeline, run.execution).await?;
         let run = world.store().load_action_run(&run.pipeline, run.execution, run.id).await?;
-        let (Some(view), Some(execution), Some(mut run)) = (view, execution, run) else {
+        let (Some((view, execution)), Some(mut run)) = (both, run) else {
             return Ok(Some(ActionStatus::Abandoned));
         };
         if let Some(status) = ended(&run) {

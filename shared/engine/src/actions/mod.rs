@@ -18,7 +18,7 @@ pub(crate) use start::Underway;
 
 use crate::{
     EngineError, HasAlarms, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
-    commit::perform_on_machines, jobs, outbox::Untold, ports::Store,
+    commit::perform_on_machines, jobs, loading::load_both, outbox::Untold,
 };
 
 /// Does what the stage's state machine asks of one action, and answers its token when the action has ended. Asked
@@ -99,9 +99,7 @@ pub(crate) async fn holds_stage<W: HasStore>(world: &W, run: &ActionRun) -> Resu
 
 /// The execution of `run`, where it still has its stage; read afresh.
 pub(crate) async fn holder<W: HasStore>(world: &W, run: &ActionRun) -> Result<Option<Execution>, EngineError> {
-    let view = world.store().load_pipeline(&run.pipeline).await?;
-    let execution = world.store().load_execution(&run.pipeline, run.execution).await?;
-    let both = view.zip(execution);
+    let both = load_both(world, &run.pipeline, run.execution).await?;
     Ok(both.and_then(|(view, one)| view.lets_act(&one, &run.stage, run.generation).then_some(one)))
 }
 

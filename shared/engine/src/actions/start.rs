@@ -17,6 +17,7 @@ use crate::{
     commit::{commit_untold, until_stored},
     custom_types::CUSTOM,
     definitions::load_declaration,
+    loading::load_both,
     outbox::Untold,
     ports::Store,
 };
@@ -47,9 +48,8 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
 ) -> Result<(Begun, Untold), EngineError> {
     let abandoned = || (Begun::Ended(ActionStatus::Abandoned), Untold::default());
     until_stored(async || {
-        let view = world.store().load_pipeline(&input.pipeline).await?;
-        let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
-        let (Some(view), Some(execution)) = (view, execution) else {
+        let both = load_both(world, &input.pipeline, input.execution_id).await?;
+        let Some((view, execution)) = both else {
             return Ok(abandoned());
         };
         if !view.lets_act(&execution, &input.stage, input.generation) {

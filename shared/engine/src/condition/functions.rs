@@ -19,6 +19,7 @@ use crate::{
     EngineError, HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
     commit::{reread, store, until_stored},
     jobs::{answerable, invoke_and_forget},
+    loading::load_both,
     outbox::perform_and_forget,
     ports::Store,
 };
@@ -208,10 +209,9 @@ pub(crate) async fn is_asked_for<W: HasStore>(world: &W, job: &Job) -> Result<bo
 
 /// The condition that waits for `job`, and changes that are stored only while it is its execution's to decide.
 pub(super) async fn load_asked<W: HasStore>(world: &W, job: &Job) -> Result<(ConditionRun, Changes), EngineError> {
-    let view = world.store().load_pipeline(&job.pipeline).await?;
-    let execution = world.store().load_execution(&job.pipeline, job.execution).await?;
+    let both = load_both(world, &job.pipeline, job.execution).await?;
     let mut changes = Changes::default();
-    if let (Some(view), Some(execution), Some(rule)) = (view, execution, &job.rule)
+    if let (Some((view, execution)), Some(rule)) = (both, &job.rule)
         && view.lets_act(&execution, &job.stage, job.generation)
         && view.lets_begin(&execution)
         && let Some(run) = load_run(world, &view, &execution, &job.stage, rule.kind).await?

@@ -32,6 +32,7 @@ use crate::{
     EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore, commit,
     commit::{perform_on_machines, until_stored},
     definitions::load_declaration,
+    loading::load_both,
     ports::Store,
 };
 
@@ -103,9 +104,7 @@ async fn look<W: HasStore + HasObjects + HasAlarms + HasMachines>(
     asked: &Asked<'_>,
 ) -> Result<Looked, EngineError> {
     let input = &asked.input;
-    let view = world.store().load_pipeline(&input.pipeline).await?;
-    let execution = world.store().load_execution(&input.pipeline, input.execution_id).await?;
-    let (Some(view), Some(execution)) = (view, execution) else {
+    let Some((view, execution)) = load_both(world, &input.pipeline, input.execution_id).await? else {
         return Ok(ConditionOutput::Fail.into());
     };
     // What a failure leads to is decided by whoever settles it: nothing, where this is not the execution's to say.

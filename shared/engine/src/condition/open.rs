@@ -11,6 +11,7 @@ use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
     commit::{perform_on_machines, until_stored},
     error::FirstError,
+    loading::load_of,
     outbox::perform_and_forget,
     ports::{PageRequest, PendingEffect, Precondition, Row, Store, Write},
 };
@@ -131,7 +132,10 @@ struct Stands {
 impl Stands {
     async fn of<W: HasStore>(world: &W, mark: &ConditionRun) -> Result<Self, EngineError> {
         let view = world.store().load_pipeline(&mark.pipeline).await?;
-        let execution = world.store().load_execution(&mark.pipeline, mark.execution).await?;
+        let execution = match &view {
+            Some(view) => load_of(world, view, mark.execution).await?,
+            None => None,
+        };
         let stored = match (&view, &execution) {
             (Some(view), Some(execution)) => load_run(world, view, execution, &mark.stage, mark.kind).await?,
             _ => None,

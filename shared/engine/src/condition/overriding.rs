@@ -12,7 +12,7 @@ use super::{By, changes, load_run, open::renewed_rules};
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::until_stored,
-    ports::Store,
+    loading::load_of,
     retry,
     rollback::{find_stage, load_view},
     slots::take_slot,
@@ -36,7 +36,7 @@ pub async fn override_condition<W: HasStore + HasMachines + HasAlarms>(
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let index = find_stage(&view, stage)?;
-        let execution = match world.store().load_execution(pipeline, execution).await? {
+        let execution = match load_of(world, &view, execution).await? {
             Some(found) if is_latest(&view, stage, &found) => found,
             _ => return Err(not_latest(stage, execution)),
         };

@@ -14,5 +14,5 @@ pub use objects::{
 };
 pub use store::{
     DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, Precondition,
-    QueuedJob, ResourceTags, Row, SourceBinding, StartMarker, Store, StoreError, WRITES_MAX, Write,
+    QueuedJob, Remains, ResourceTags, Row, SourceBinding, StartMarker, Store, StoreError, WRITES_MAX, Write,
 };

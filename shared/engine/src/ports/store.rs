@@ -194,6 +194,19 @@ pub struct StartMarker {
     pub version: u64,
 }
 
+/// Rows under the name of a pipeline that is not there any more.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remains {
+    /// Stages.
+    pub stages: Vec<StageState>,
+    /// Latest runs of actions.
+    pub actions: Vec<ActionRun>,
+    /// Executions that waited.
+    pub waiting: Vec<Waiting>,
+    /// Latest evaluations of conditions.
+    pub conditions: Vec<ConditionRun>,
+}
+
 /// Tags of a resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -250,6 +263,8 @@ pub enum Write {
     Put(Row, Precondition),
     /// Remove the row with `row`'s key.
     Delete(Row),
+    /// Remove the row with `row`'s key, and demand this of it.
+    DeleteIf(Row, Precondition),
     /// Write nothing, but demand this of the row with `row`'s key.
     Check(Row, Precondition),
 }
@@ -293,6 +308,9 @@ pub trait Store: Send + Sync {
         &self,
         name: &PipelineName,
     ) -> impl Future<Output = Result<Option<PipelineView>, StoreError>> + Send;
+
+    /// What a deleted pipeline has left under its name; one query. None where there is a pipeline.
+    fn load_remains(&self, name: &PipelineName) -> impl Future<Output = Result<Option<Remains>, StoreError>> + Send;
 
     /// Pipelines by name.
     fn list_pipelines(
@@ -477,11 +495,12 @@ pub trait Store: Send + Sync {
     /// Stores all writes or none. At most [`WRITES_MAX`] of them, each of another row.
     fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Removes up to a few hundred executions, runs, records, decisions and successes, and all places, of a pipeline that are older than
-    /// `before`; `true` when none are left.
+    /// Removes up to a few hundred executions, runs, records, decisions and successes, and all places, of a pipeline that
+    /// was created at `created_at`, or where nobody knows, of executions older than `before`; `true` when none are left.
     fn purge_history(
         &self,
         pipeline: &PipelineName,
+        created_at: Option<Timestamp>,
         before: ExecutionId,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }

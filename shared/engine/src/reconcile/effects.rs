@@ -1,12 +1,13 @@
 //! Effects that nobody performed after their commit.
 
-use domain::{Effect, Event, ExecutionId, PipelineName};
+use domain::{Effect, Event, PipelineName};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{PAGE, Reconciled};
 use crate::{
     EngineError, HasAlarms, HasEvents, HasFunctions, HasMachines, HasNotifications, HasRoles, HasStore,
-    actions::{let_go, look_after},
+    actions::look_after,
+    deletion::Deleted,
     jobs::{invoke_and_forget, notify_and_forget},
     outbox::{forget, perform_and_forget, publish_what_is_taken},
     pipelines::cancel_and_forget,
@@ -73,8 +74,10 @@ where
         Effect::CancelWaiting { .. } => cancel_and_forget(world, effect).await,
         Effect::InvokeJob { .. } => invoke_and_forget(world, effect).await,
         Effect::NotifyApproval { .. } => notify_and_forget(world, effect).await,
-        Effect::PurgeHistory { pipeline, before } => {
-            return came_to(world, effect, purge(world, pipeline, *before).await).await;
+        Effect::PurgeHistory { pipeline, created_at, versions, before } => {
+            let deleted =
+                Deleted { pipeline: pipeline.clone(), created_at: *created_at, versions: *versions, before: *before };
+            return came_to(world, effect, deleted.purge(world, PURGES_MAX).await).await;
         }
         Effect::DriveAction { job } => return came_to(world, effect, look_after(world, *job).await).await,
         effect => perform_and_forget(world, effect).await,
@@ -95,21 +98,6 @@ async fn came_to<W: HasStore>(world: &W, effect: &Effect, is_over: Result<bool, 
             Became::Failed
         }
     }
-}
-
-/// Whether nothing of a deleted pipeline's history is left.
-async fn purge<W: HasStore + HasMachines>(
-    world: &W,
-    pipeline: &PipelineName,
-    before: ExecutionId,
-) -> Result<bool, EngineError> {
-    let_go(world, pipeline, before).await?;
-    for _ in 0..PURGES_MAX {
-        if world.store().purge_history(pipeline, before).await? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Events that were not published.

@@ -71,7 +71,7 @@ async fn close<W: HasStore + HasMachines + HasAlarms>(world: &W, open: &OpenExec
         return stale_mark().await;
     };
     let mut executions = load_waiting(world, &view, view.index.stages.iter().map(|stage| &stage.name)).await?;
-    load_into(world, &open.pipeline, open.execution, &mut executions).await?;
+    load_into(world, &view, open.execution, &mut executions).await?;
     match executions.get(&open.execution) {
         Some(execution) if !execution.phase.is_ended() && execution.machine_name() == open.machine_name => {}
         Some(execution) if !execution.phase.is_ended() => return Ok(false),

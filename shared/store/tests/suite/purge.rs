@@ -46,11 +46,11 @@ where
     world.put([Row::Pipeline(pipeline()), Row::Head(pipeline()), Row::Job(job())]).await?;
 
     let mut calls = 1;
-    while !world.table.purge_history(&shop(), execution_id(before)).await? {
+    while !world.table.purge_history(&shop(), None, execution_id(before)).await? {
         calls += 1;
     }
     assert_eq!(calls, 3, "twenty executions each time");
-    assert!(world.table.purge_history(&shop(), execution_id(before)).await?, "again is harmless");
+    assert!(world.table.purge_history(&shop(), None, execution_id(before)).await?, "again is harmless");
 
     let page = || PageRequest { limit: 100, after: None };
     let left = world.table.list_executions(&shop(), page()).await?;

@@ -1,0 +1,141 @@
+//! Deleting a pipeline: its row first, so that from then on nobody finds it, then everything that was kept under it.
+
+use domain::{Effect, ExecutionId, ExecutionStatus, GateAnswer, OpenHold, PipelineIndex, PipelineName, TaggedResource};
+use jiff::Timestamp;
+
+use crate::{
+    EngineError, HasMachines, HasObjects, HasStore,
+    actions::let_go,
+    commit::{perform_on_machines, until_stored},
+    definitions,
+    outbox::forget,
+    pipelines::{bindings, summary},
+    ports::{Definition, PendingEffect, Precondition, Remains, Row, Store, WRITES_MAX, Write},
+    tags::untag_removed,
+};
+
+/// Deletes a pipeline and its history. One that is not there is success (spec 1.9). Executions that wait for something
+/// end with it, others at their next gate.
+///
+/// # Errors
+/// [`EngineError::Unavailable`] is worth a retry.
+pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
+    world: &W,
+    name: &PipelineName,
+) -> Result<(), EngineError> {
+    let deleted = until_stored(async || {
+        let Some(view) = world.store().load_pipeline(name).await? else {
+            return Ok(None);
+        };
+        let index = view.index;
+        let declaration = definitions::load_declaration(world, &index).await?;
+        let deleted = Deleted {
+            pipeline: name.clone(),
+            created_at: Some(index.created_at),
+            versions: index.pipeline_version,
+            before: world.new_execution_id(),
+        };
+        let pending = PendingEffect { since: world.now(), effect: deleted.effect() };
+        let mut writes = vec![
+            Write::Delete(Row::Summary(summary(&index))),
+            untag_removed(TaggedResource::pipeline(name)),
+            Write::Delete(Row::Head(index.clone())),
+            Write::Put(Row::Effect(pending), Precondition::None),
+        ];
+        writes.extend(bindings(&declaration).into_iter().map(Write::Delete));
+        let version = index.version;
+        writes.push(Write::DeleteIf(Row::Pipeline(index), Precondition::Version(version)));
+        world.store().commit(writes).await?;
+        Ok(Some(deleted))
+    })
+    .await?;
+    // A short history is gone when this returns. What is left of a long one, or of one that could not be reached, is the
+    // reconciler's.
+    if let Some(deleted) = deleted
+        && deleted.purge(world, 1).await.unwrap_or(false)
+    {
+        forget(world, &deleted.effect()).await;
+    }
+    Ok(())
+}
+
+/// A pipeline that was deleted, as [`Effect::PurgeHistory`] tells of it.
+pub(crate) struct Deleted {
+    pub(crate) pipeline: PipelineName,
+    pub(crate) created_at: Option<Timestamp>,
+    pub(crate) versions: u32,
+    pub(crate) before: ExecutionId,
+}
+
+impl Deleted {
+    fn effect(&self) -> Effect {
+        Effect::PurgeHistory {
+            pipeline: self.pipeline.clone(),
+            created_at: self.created_at,
+            versions: self.versions,
+            before: self.before,
+        }
+    }
+
+    /// Removes what is left of it, of its history `parts` parts at the most; whether nothing is left.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`]: whoever calls again goes on from there.
+    pub(crate) async fn purge<W: HasStore + HasMachines>(&self, world: &W, parts: usize) -> Result<bool, EngineError> {
+        // While their rows are there, their jobs and tokens are found.
+        let_go(world, &self.pipeline, self.before).await?;
+        clear(world, &self.pipeline, self.versions).await?;
+        for _ in 0..parts {
+            if world.store().purge_history(&self.pipeline, self.created_at, self.before).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Removes what a deleted pipeline has left under its name, which is for whoever creates the next one as well: what a stage
+/// of the old one was must not be taken for a stage of the new one. Does nothing where there is a pipeline.
+///
+/// Who decided about the old one before it went and is late is refused: the rows that the decision read are gone, and
+/// no later row of the name will be at their version.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: whoever calls again goes on from there.
+pub(crate) async fn clear<W: HasStore + HasMachines>(
+    world: &W,
+    name: &PipelineName,
+    versions: u32,
+) -> Result<(), EngineError> {
+    until_stored(async || {
+        let Some(remains) = world.store().load_remains(name).await? else {
+            return Ok(());
+        };
+        // There is no row to keep an effect in: until this is done the rows stay, so it is repeated.
+        for token in remains.waiting.iter().flat_map(|waiting| waiting.token.iter()) {
+            let answer = GateAnswer::End { status: ExecutionStatus::Cancelled };
+            let effect = Effect::AnswerGate { token: token.to_owned(), answer };
+            perform_on_machines(world, &effect).await.unwrap_or(Ok(()))?;
+        }
+        let gone = PipelineIndex::gone(name.clone(), world.now());
+        for chunk in doomed(&remains, &gone, versions).chunks(WRITES_MAX - 1) {
+            let mut writes = chunk.to_vec();
+            writes.push(Write::Check(Row::Pipeline(gone.clone()), Precondition::Absent));
+            world.store().commit(writes).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn doomed(remains: &Remains, gone: &PipelineIndex, versions: u32) -> Vec<Write> {
+    let Remains { stages, actions, waiting, conditions } = remains;
+    let held = stages.iter().filter_map(OpenHold::on).map(Row::Hold);
+    let definitions = (1..=versions)
+        .map(|pipeline_version| Row::Definition(Definition { pipeline_version, ..definitions::definition(gone) }));
+    let rows = stages.iter().cloned().map(Row::Stage);
+    let rows = rows.chain(actions.iter().cloned().map(Row::LatestAction));
+    let rows = rows.chain(waiting.iter().cloned().map(Row::Waiting));
+    let rows = rows.chain(conditions.iter().cloned().map(Row::Condition));
+    rows.chain(held).chain(definitions).map(Write::Delete).collect()
+}
