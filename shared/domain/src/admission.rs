@@ -10,6 +10,26 @@ use crate::{
     StageStatus, Tokens, Waiting, action_groups, changes::Board, gate, remaining_groups,
 };
 
+/// Begins a new execution. In QUEUED mode it gets its place before the first stage, or goes into it, at once: its state
+/// machine may ask later than that of a release which was started after it, and must not fall behind it (spec 2.3).
+pub fn begin(view: &PipelineView, execution: Execution, now: Timestamp) -> Result<Changes, Rejected> {
+    let none = BTreeMap::new();
+    let mut board = Board::new(view, &none, now);
+    let (id, is_queued) = (execution.id, execution.mode == ExecutionMode::Queued && !execution.phase.is_ended());
+    board.changes.executions.insert(id, execution);
+    let Some(first) = view.index.stages.first().filter(|_| is_queued) else {
+        return Ok(board.into_changes());
+    };
+    if is_free(&mut board, &first.name, true) && board.waiting(&first.name).is_empty() {
+        // The first stage cannot be rolled back, so there are no alarms to remember.
+        take(&mut board, id, first, &BTreeMap::new())?;
+    } else {
+        board.execution(id)?.advance(&PhaseEvent::Wait(first.name.clone()), now)?;
+        line_up(&mut board, id, first, Tokens::none());
+    }
+    Ok(board.into_changes())
+}
+
 /// Lets the first waiting execution into `name` if the stage is free and open. Returns the changes of that alone.
 ///
 /// # Errors
@@ -183,23 +203,27 @@ fn wait(
                 board.changes.waiting_removed.push(own);
             }
         }
-        None => {
-            let stage = board.stage(&index.name);
-            stage.arrivals += 1;
-            let waiting = Waiting {
-                pipeline: stage.pipeline.clone(),
-                stage: index.name.clone(),
-                arrival: stage.arrivals,
-                execution: id,
-                token: Tokens::of(event.token),
-                since: now,
-            };
-            let why = why_wait(stage);
-            board.changes.waiting_added.push(waiting);
-            board.record(id, "Waiting", Some(&index.name), why);
-        }
+        None => line_up(board, id, index, Tokens::of(event.token)),
     }
     Ok(())
+}
+
+/// Gives the execution the last place before `index`.
+fn line_up(board: &mut Board<'_>, id: ExecutionId, index: &StageIndex, token: Tokens) {
+    let since = board.now;
+    let stage = board.stage(&index.name);
+    stage.arrivals += 1;
+    let waiting = Waiting {
+        pipeline: stage.pipeline.clone(),
+        stage: index.name.clone(),
+        arrival: stage.arrivals,
+        execution: id,
+        token,
+        since,
+    };
+    let why = why_wait(stage);
+    board.changes.waiting_added.push(waiting);
+    board.record(id, "Waiting", Some(&index.name), why);
 }
 
 fn why_wait(stage: &StageState) -> String {

@@ -55,7 +55,7 @@ mod window;
 pub use action_type::{
     ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind, action_machine, action_machines,
 };
-pub use admission::admit_waiting;
+pub use admission::{admit_waiting, begin};
 pub use approval::{ApprovalNotice, approval_notice};
 pub use changes::{Changes, Effect, Record, Waiting};
 pub use compatibility::{Deviation, Severity, differences};

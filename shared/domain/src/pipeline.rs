@@ -275,6 +275,11 @@ pub struct PipelineView {
 }
 
 impl PipelineView {
+    /// A pipeline that nothing has run in.
+    pub fn new(index: PipelineIndex) -> Self {
+        Self { index, stages: BTreeMap::new(), actions: Vec::new(), waiting: Vec::new(), conditions: Vec::new() }
+    }
+
     /// State of a stage; a stage nobody entered yet has its initial state.
     pub fn stage(&self, name: &StageName) -> StageState {
         self.stages.get(name).cloned().unwrap_or_else(|| StageState::new(self.index.name.clone(), name.clone()))

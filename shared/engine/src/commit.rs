@@ -62,13 +62,15 @@ pub(crate) fn writes_of(
         writes.push(put_versioned(Row::Success(success.clone()), success.version));
     }
     for watch in &changes.watches {
-        // A newer deploy's watch of the same alarm replaces the older one.
-        writes.push(Write::Put(Row::Watch(watch.clone()), Precondition::None));
+        // A newer deploy's watch of the same alarm replaces the older one; one that was read is told of once.
+        let as_read = if watch.version == 0 { Precondition::None } else { Precondition::Version(watch.version) };
+        writes.push(Write::Put(Row::Watch(watch.clone()), as_read));
         writes.push(Write::Put(Row::OpenWatch(watch.clone()), Precondition::None));
     }
     writes.extend(changes.incidents.iter().flat_map(incident_writes));
     for watch in &changes.watches_ended {
-        writes.push(Write::Delete(Row::Watch(watch.clone())));
+        // Two who looked at one watch decide once: the second finds it gone, or told of, and looks again.
+        writes.push(Write::DeleteIf(Row::Watch(watch.clone()), Precondition::Version(watch.version)));
         writes.push(Write::Delete(Row::OpenWatch(watch.clone())));
     }
     writes.extend(changes.begun.iter().flat_map(|(run, latest)| begin_writes(run, *latest)));

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ActionName, Changes, Effect, Execution, ExecutionId, ExecutionType, Phase, PipelineIndex, PipelineName,
-    PipelineView, Record, SourcePin, Trigger, TriggerType,
+    ActionName, Effect, Execution, ExecutionId, ExecutionType, Phase, PipelineIndex, PipelineName, PipelineView,
+    Record, Slot, SourcePin, Trigger, TriggerType,
 };
 use jiff::SignedDuration;
 
 use crate::{
     EngineError, HasMachines, HasStore, Refusal,
-    commit::{until_stored, writes_of},
+    commit::{reread, until_stored, writes_of},
     outbox::perform_all,
     ports::{Precondition, Row, StartMarker, Store, Write},
     rollback::load_view,
@@ -123,11 +123,9 @@ pub(crate) async fn start_in<W: HasStore + HasMachines>(
     {
         return Ok(Started::Overtaken(newest.execution));
     }
-    let (execution, changes) = prepare(world, &view.index, request).await?;
+    let (execution, prepared) = prepare(world, &view.index, request).await?;
     let (id, can_start) = (execution.id, !execution.phase.is_ended());
-    let (mut writes, effects) = start_writes(world, execution, changes, request, newest)?;
-    // What a pipeline was that has been deleted or updated since starts nothing: nobody would end it, or purge it.
-    writes.push(Write::Check(Row::Pipeline(view.index.clone()), Precondition::Version(view.index.version)));
+    let (writes, effects) = start_writes(world, view, execution, prepared, request, newest)?;
     world.store().commit(writes).await?;
     perform_all(world, &effects).await;
     Ok(if can_start { Started::New(id) } else { Started::Failed(id) })
@@ -146,20 +144,27 @@ pub(crate) async fn started_before<W: HasStore>(
     Ok(marker.map(|marker| Started::Before(marker.execution)))
 }
 
+/// What belongs to a new execution.
+#[derive(Default)]
+struct Prepared {
+    slots: Vec<Slot>,
+    records: Vec<Record>,
+}
+
 /// The execution that `request` asks for, with its place among those under way.
 async fn prepare<W: HasStore>(
     world: &W,
     index: &PipelineIndex,
     request: &StartRequest,
-) -> Result<(Execution, Changes), EngineError> {
-    let (mut execution, mut changes) = (new_execution(world, index, request), Changes::default());
-    match admit(world, index, request, &mut execution, &mut changes).await {
+) -> Result<(Execution, Prepared), EngineError> {
+    let (mut execution, mut prepared) = (new_execution(world, index, request), Prepared::default());
+    match admit(world, index, request, &mut execution, &mut prepared.slots).await {
         Err(EngineError::Refused(refusal)) if !request.has_caller() => {
-            end_before_start(&mut execution, &mut changes, &refusal);
+            prepared.records.push(end_before_start(&mut execution, &refusal));
         }
         other => other?,
     }
-    Ok((execution, changes))
+    Ok((execution, prepared))
 }
 
 async fn admit<W: HasStore>(
@@ -167,27 +172,27 @@ async fn admit<W: HasStore>(
     index: &PipelineIndex,
     request: &StartRequest,
     execution: &mut Execution,
-    changes: &mut Changes,
+    slots: &mut Vec<Slot>,
 ) -> Result<(), EngineError> {
     execution.variables = resolve_variables(index, &request.variables)?;
-    take_slot(world, index, execution, &mut changes.slots).await
+    take_slot(world, index, execution, slots).await
 }
 
 /// An execution that cannot be, and no caller to tell: its end says why (spec 11).
-fn end_before_start(execution: &mut Execution, changes: &mut Changes, refusal: &Refusal) {
+fn end_before_start(execution: &mut Execution, refusal: &Refusal) -> Record {
     let pins = execution.pins.iter().filter_map(|(action, pin)| Some((action, pin.version_id.as_ref()?)));
     let lost: Vec<String> = pins.map(|(action, version)| format!(" {action} would have taken {version}.")).collect();
     let why = format!("{refusal}{}", lost.concat());
     execution.phase = Phase::Failed { stage: None };
     execution.status_summary = Some(why.clone());
-    changes.records.push(Record {
+    Record {
         execution: execution.id,
         at: execution.started_at,
         event: "NotStarted".to_owned(),
         stage: None,
         detail: why,
         evidence: None,
-    });
+    }
 }
 
 /// Whether S3 sequencer `one` is older than `other`: hexadecimal, compared after padding on the right (spec 10.2).
@@ -255,8 +260,9 @@ fn resolve_variables(
 /// The writes that make an execution exist, and the effects that tell of it and set it going unless it has ended already.
 fn start_writes<W: HasStore>(
     world: &W,
+    view: &PipelineView,
     execution: Execution,
-    mut changes: Changes,
+    Prepared { slots, records }: Prepared,
     request: &StartRequest,
     newest: Option<StartMarker>,
 ) -> Result<(Vec<Write>, Vec<Effect>), EngineError> {
@@ -264,8 +270,13 @@ fn start_writes<W: HasStore>(
     let expires_at = (world.now() + REMEMBERED).as_second();
     let name = execution.machine_name();
     let start = Effect::StartMachine { pipeline: pipeline.clone(), execution: id, name };
-    changes.effects.extend((!execution.phase.is_ended()).then_some(start));
-    changes.executions.insert(id, execution);
+    let starts = (!execution.phase.is_ended()).then_some(start);
+    let mut changes = domain::begin(view, execution, world.now()).map_err(reread)?;
+    changes.effects.extend(starts);
+    changes.slots = slots;
+    changes.records.extend(records);
+    // What a pipeline was that has been deleted or updated since starts nothing: nobody would end it, or purge it.
+    changes.of_pipeline = Some(Box::new(view.index.clone()));
     let (mut writes, effects) = writes_of(&pipeline, &changes, world)?;
     let marker = |cause: &str, sequencer: Option<String>, version| StartMarker {
         pipeline: pipeline.clone(),
@@ -300,8 +311,12 @@ pub(crate) async fn first_execution<W: HasStore>(
         pins: BTreeMap::new(),
         variables: BTreeMap::new(),
     };
-    let (execution, changes) = prepare(world, index, &request).await?;
-    start_writes(world, execution, changes, &request, None)
+    let (execution, prepared) = prepare(world, index, &request).await?;
+    let view = PipelineView::new(index.clone());
+    let (mut writes, effects) = start_writes(world, &view, execution, prepared, &request, None)?;
+    // The row is made in the same transaction, and must not be there before.
+    writes.retain(|write| !matches!(write, Write::Check(Row::Pipeline(_), _)));
+    Ok((writes, effects))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use jiff::SignedDuration;
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore, commit,
     commit::until_stored,
+    loading::load_of,
     ports::Store,
     rollback::{choose_target, prepare},
 };
@@ -211,6 +212,17 @@ async fn suspects<W: HasStore>(
     Ok((suspects, views))
 }
 
+/// The rollback that has taken a deploy back before. It is live all the same where that has failed, and another alarm may
+/// blame it once more: to try again is for a person.
+async fn taken_back_by<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    watch: &Watch,
+) -> Result<Option<ExecutionId>, EngineError> {
+    let execution = load_of(world, view, watch.execution).await?;
+    Ok(execution.and_then(|execution| execution.stages.get(&watch.stage)?.revoked_by))
+}
+
 /// A case that is being decided.
 struct Deciding<'a, W> {
     world: &'a W,
@@ -232,7 +244,10 @@ impl<W: HasStore + HasMachines + HasObjects> Deciding<'_, W> {
         let Some(view) = self.views.get(&watch.pipeline) else { return Ok(()) };
         let Some((_, index)) = view.index.stage(&watch.stage) else { return Ok(()) };
         let now = self.world.now();
-        let target = choose_target(self.world, view, index, watch.execution).await?;
+        let target = match taken_back_by(self.world, view, &watch).await? {
+            Some(rollback) => Err(format!("rollback {rollback} has taken it back already, and has failed.")),
+            None => choose_target(self.world, view, index, watch.execution).await?,
+        };
         if watch.shadow {
             return self.tell_shadow(at, target.ok().map(|target| target.id)).await;
         }

@@ -104,7 +104,13 @@ impl Checker {
     }
 
     fn check_start(&self, execution: &Execution) -> Result<(), Broken> {
-        let is_new = matches!(execution.phase, Phase::Starting);
+        // A queue begins with the start, whenever the state machine asks.
+        let queues = execution.mode == ExecutionMode::Queued && execution.rollback.is_none();
+        let is_new = match execution.phase {
+            Phase::Starting => !queues,
+            Phase::Waiting { .. } | Phase::Running { .. } => queues,
+            _ => false,
+        };
         holds(is_new, || format!("execution {} begins as {:?}", execution.id, execution.phase))?;
         self.check_rollback(execution)
     }

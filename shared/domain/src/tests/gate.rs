@@ -74,6 +74,31 @@ fn queued_is_in_order_of_arrival_and_loses_nobody() {
 }
 
 #[test]
+fn queued_releases_begin_in_the_order_they_were_started_in_whichever_asks_first() {
+    let mut table = Table::new(QUEUED, 3);
+    table.begin_all();
+    assert_eq!((table.inside("Source"), table.queue("Source")), (Some(id(1)), vec![id(2), id(3)]));
+    assert_eq!((table.phase(1), table.phase(2)), (&running_in("Source"), &waiting_before("Source")));
+    assert!(table.ask(3, "3", None).is_empty());
+    runs(&table.ask(1, "1", None), "1", "Source", 1);
+    // The second has not asked when the stage is free for it: it goes in, and is answered when it asks.
+    assert!(!table.finish(1, "Source", StageResult::Succeeded, "1b").contains_key("3"));
+    assert_eq!((table.inside("Source"), table.queue("Source")), (Some(id(2)), vec![id(3)]));
+    runs(&table.ask(2, "2", None), "2", "Source", 2);
+    runs(&table.finish(2, "Source", StageResult::Failed, "2b"), "3", "Source", 3);
+}
+
+#[test]
+fn only_queued_releases_line_up_before_their_state_machine_asks() {
+    for mode in [SUPERSEDED, PARALLEL] {
+        let mut table = Table::new(mode, 2);
+        table.begin_all();
+        assert_eq!((table.phase(1), table.phase(2)), (&Phase::Starting, &Phase::Starting));
+        assert!(table.waiting.is_empty() && table.stages.is_empty());
+    }
+}
+
+#[test]
 fn parallel_knows_no_locks() {
     let mut table = Table::new(PARALLEL, 3);
     for n in 1..=3 {

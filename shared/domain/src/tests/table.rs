@@ -8,7 +8,7 @@ use super::{at, execution, id, shared::Shared, stage, told::Told};
 use crate::{
     AlarmSnapshot, Changes, Effect, Execution, ExecutionId, ExecutionMode, GateAnswer, GateEvent, Live, Phase,
     PipelineView, Rejected, RollbackCause, RollbackOrder, StageIndex, StageName, StageReport, StageState, Success,
-    Waiting, Watch, pass_gate,
+    Waiting, Watch, begin, pass_gate,
     pipeline::tests::{stage_index, view},
     start_rollback,
 };
@@ -56,6 +56,15 @@ impl Table {
             alarms: BTreeMap::new(),
             told: Shared::default(),
             clock: 1_000,
+        }
+    }
+
+    /// Starts its executions once more, one after another, as a caller does.
+    pub(super) fn begin_all(&mut self) {
+        let executions = std::mem::take(&mut *self.executions);
+        for execution in executions.into_values() {
+            let changes = begin(&self.view(), Execution { version: 0, ..execution }, self.now());
+            self.store(changes.expect("a start can be decided")).expect("nobody else writes");
         }
     }
 

@@ -8,10 +8,10 @@ use super::{
     table::{Conflict, Table},
 };
 use crate::{
-    AlarmChange, AlarmState, Changes, Choice, Effect, Execution, ExecutionId, FailureAnswer, FailureDecision,
-    GateAnswer, Generation, LookedUp, NotRetryable, Phase, PipelineView, Rejected, RetryMode, RetryOrder,
-    RollbackCause, StageFailure, StageIndex, StageName, StageReport, StageResult, StopOrder, StopTrigger, Verdict,
-    WatchedDeploy, cancel_outdated, choose_automatic, close_dead, decide_failure, disable_transition,
+    AlarmChange, AlarmState, Changes, Choice, Effect, Execution, ExecutionId, ExecutionMode, FailureAnswer,
+    FailureDecision, GateAnswer, Generation, LookedUp, NotRetryable, Phase, PipelineView, Rejected, RetryMode,
+    RetryOrder, RollbackCause, StageFailure, StageIndex, StageName, StageReport, StageResult, StopOrder, StopTrigger,
+    Verdict, WatchedDeploy, cancel_outdated, choose_automatic, close_dead, decide_failure, disable_transition,
     enable_transition, ineligible_because, judge, retry_stage, settle_failure, stop_execution,
 };
 
@@ -115,6 +115,9 @@ const LATE_MAX: usize = 1;
 impl World {
     pub(super) fn new(mut table: Table, budget: Budget) -> Self {
         table.told.is_quiet = true;
+        if table.index.mode == ExecutionMode::Queued {
+            table.begin_all();
+        }
         let mut world = Self { table, drivers: BTreeMap::new(), answered: BTreeMap::new(), budget };
         for id in world.table.executions.keys().copied().collect::<Vec<_>>() {
             world.start(id);

@@ -7,7 +7,7 @@ use super::{PAGE, Reconciled};
 use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
     error::FirstError,
-    ports::{Alarms, PageRequest, Row, Store, Write},
+    ports::{Alarms, PageRequest, Precondition, Row, Store, StoreError, Write},
     rollback::choose_target,
     watch::alarm_changed,
 };
@@ -53,9 +53,14 @@ async fn end<W: HasStore>(world: &W, watch: Watch) -> Result<(), EngineError> {
     let current = world.store().watches_of(&watch.alarm_arn).await?;
     let mut writes = vec![Write::Delete(Row::OpenWatch(watch.clone()))];
     if current.contains(&watch) {
-        writes.push(Write::Delete(Row::Watch(watch)));
+        let version = Precondition::Version(watch.version);
+        writes.push(Write::DeleteIf(Row::Watch(watch), version));
     }
-    Ok(world.store().commit(writes).await?)
+    match world.store().commit(writes).await {
+        // Whoever was faster has ended it, or a newer deploy is watched: the entry goes at the next look.
+        Err(StoreError::Contended) => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 async fn look_at_alarms<W>(world: &W, open: &[Watch], done: &mut Reconciled) -> Result<(), EngineError>
