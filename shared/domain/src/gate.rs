@@ -349,6 +349,20 @@ pub fn cancel_outdated(
     Ok(board.into_changes())
 }
 
+/// Ends an execution that holds no stage, and tells its state machine where it waits.
+pub(crate) fn cancel_because(board: &mut Board<'_>, id: ExecutionId, why: String) -> Result<(), Rejected> {
+    let now = board.now;
+    let execution = board.execution(id)?;
+    execution.advance(&PhaseEvent::Cancel, now)?;
+    execution.status_summary = Some(why.clone());
+    // Under all its tokens: who asks now may be a late call whose own token nobody waits for any more.
+    for waiting in board.remove_waiting(id) {
+        board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Cancelled });
+    }
+    board.record(id, "ExecutionCancelled", None, why);
+    Ok(())
+}
+
 /// Ends an execution because of an update of the pipeline, and frees what it held (spec 1.7).
 pub(crate) fn cancel(
     board: &mut Board<'_>,
@@ -362,13 +376,8 @@ pub(crate) fn cancel(
         Phase::Starting => execution.rollback.as_ref().map(|rollback| rollback.stage.clone()),
         _ => None,
     };
-    execution.advance(&PhaseEvent::Cancel, now)?;
-    execution.status_summary = Some(format!("The pipeline was updated to version {version} while this execution ran."));
-    // Also where somebody else asks for it: a late call whose own token nobody waits for any more.
-    for waiting in board.remove_waiting(id) {
-        board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Cancelled });
-    }
-    board.record(id, "ExecutionCancelled", None, format!("The pipeline is at version {version}."));
+    let why = format!("The pipeline was updated to version {version} while this execution ran.");
+    cancel_because(board, id, why)?;
     let Some(stage) = inside else { return Ok(()) };
     if let Some(outcome) = board.execution(id)?.stages.get_mut(&stage) {
         outcome.status = StageStatus::Cancelled;

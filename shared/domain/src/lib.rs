@@ -128,7 +128,9 @@ pub use stop::{NotStoppable, StopOrder, stop_execution};
 pub use structure::{StructureError, StructureErrorKind, validate_structure};
 pub use tags::{TAGS_MAX, TagError, TaggedResource, Tags, check_key, check_tags, merge_tags};
 pub use tokens::Tokens;
-pub use transition::{disable_transition, enable_transition, hold_for_question, release_hold};
+pub use transition::{
+    CLOSED_MAX, disable_transition, enable_transition, end_expired, expired_before, hold_for_question, release_hold,
+};
 pub use trigger::{GIT_CONNECTION, GitEvent, TriggerMiss, judge_git_event};
 pub use variables::{ResolveError, Scope, resolve_configuration};
 pub use webhook::{

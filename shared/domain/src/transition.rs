@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     AlarmSnapshot, Changes, Execution, ExecutionId, Hold, OpenHold, PipelineView, Rejected, RollbackCause,
-    RollbackOutcome, StageName, TransitionState, admission::admit_into, changes::Board, rollback,
+    RollbackOutcome, StageName, TransitionState, admission::admit_into, changes::Board, gate::cancel_because, rollback,
 };
 
 /// What is noted of a hold that ends because its transition was enabled.
 const ENABLED: &str = "The transition was enabled.";
+/// Who waits for longer before a disabled transition does not go on when it is enabled (spec 2.3).
+pub const CLOSED_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Lets executions into `stage` again, lifts a rollback's hold, and admits the first that waits.
 ///
@@ -44,6 +46,39 @@ pub fn release_hold(
         return Err(Rejected::AlreadyDone);
     }
     open(Board::new(view, executions, now), stage, by, comment, alarms)
+}
+
+/// Executions that began to wait before `stage` more than [`CLOSED_MAX`] ago, where its transition has been disabled for
+/// as long: work so old is not resumed (spec 2.3).
+pub fn expired_before(view: &PipelineView, stage: &StageName, now: Timestamp) -> Vec<ExecutionId> {
+    let inbound = view.stage(stage).inbound;
+    let is_long_ago = |at: Timestamp| now.duration_since(at) > CLOSED_MAX;
+    if inbound.enabled || !inbound.changed_at.is_some_and(is_long_ago) {
+        return Vec::new();
+    }
+    view.waiting_for(stage).filter(|waiting| is_long_ago(waiting.since)).map(|waiting| waiting.execution).collect()
+}
+
+/// Ends one of [`expired_before`].
+///
+/// # Errors
+/// [`Rejected::Stale`] where `executions` lacks it (read again); [`Rejected::AlreadyDone`] where it is none of them.
+pub fn end_expired(
+    view: &PipelineView,
+    executions: &BTreeMap<ExecutionId, Execution>,
+    stage: &StageName,
+    id: ExecutionId,
+    now: Timestamp,
+) -> Result<Changes, Rejected> {
+    if !expired_before(view, stage, now).contains(&id) {
+        return Err(Rejected::AlreadyDone);
+    }
+    let mut board = Board::new(view, executions, now);
+    let days = CLOSED_MAX.as_hours() / 24;
+    let why =
+        format!("It waited before stage {stage}, whose inbound transition was disabled for more than {days} days.");
+    cancel_because(&mut board, id, why)?;
+    Ok(board.into_changes())
 }
 
 fn open(

@@ -1,11 +1,13 @@
 //! Opening and closing the way into a stage.
 
-use domain::{OpenHold, PipelineName, PipelineView, StageName};
+use std::collections::BTreeMap;
+
+use domain::{OpenHold, PipelineName, PipelineView, Rejected, StageName};
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::{reread, until_stored},
-    gate::load_waiting,
+    gate::{load_into, load_waiting},
     rollback::{find_stage, load_view},
 };
 
@@ -29,6 +31,10 @@ pub async fn enable<W: HasStore + HasMachines + HasAlarms>(
     side: Side,
     caller: &str,
 ) -> Result<(), EngineError> {
+    let view = load_view(world, pipeline).await?;
+    if let Some(stage) = guarded(&view, stage, side)? {
+        end_expired(world, &view, &stage).await?;
+    }
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let Some(stage) = guarded(&view, stage, side)? else {
@@ -56,6 +62,7 @@ pub async fn release_hold<W: HasStore + HasMachines + HasAlarms>(
     comment: &str,
     caller: &str,
 ) -> Result<OpenHold, EngineError> {
+    end_expired(world, &load_view(world, pipeline).await?, stage).await?;
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let Some(held) = OpenHold::on(&view.stage(stage)) else {
@@ -96,6 +103,29 @@ pub async fn disable<W: HasStore + HasMachines>(
         commit(world, pipeline, domain::disable_transition(&view, &stage, caller, reason, world.now())).await
     })
     .await
+}
+
+/// Ends those who have waited too long for the way in to be opened. Each is a decision of its own, since all of them may
+/// not fit one transaction.
+async fn end_expired<W: HasStore + HasMachines>(
+    world: &W,
+    view: &PipelineView,
+    stage: &StageName,
+) -> Result<(), EngineError> {
+    for id in domain::expired_before(view, stage, world.now()) {
+        until_stored(async || {
+            let view = load_view(world, &view.index.name).await?;
+            let mut executions = BTreeMap::new();
+            load_into(world, &view, id, &mut executions).await?;
+            match domain::end_expired(&view, &executions, stage, id, world.now()) {
+                Ok(changes) => commit(world, &view.index.name, changes).await,
+                Err(Rejected::AlreadyDone) => Ok(()),
+                Err(other) => Err(reread(other)),
+            }
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// The stage whose inbound transition is meant; none after the last stage.

@@ -1,6 +1,7 @@
 use super::{id, manual, stage, table::Table, waiting_before};
 use crate::{
-    Changes, ExecutionMode, Rejected, RollbackOutcome, StageResult, disable_transition, enable_transition, release_hold,
+    Changes, ExecutionMode, ExecutionStatus, GateAnswer, Phase, Rejected, RollbackOutcome, StageResult,
+    disable_transition, enable_transition, end_expired, expired_before, release_hold,
 };
 
 fn disable(table: &mut Table, name: &str) {
@@ -44,6 +45,35 @@ fn a_disabled_transition_makes_wait_and_enabling_lets_in() {
         let before = table.stage("Deploy");
         assert!(enable(&mut table, "Deploy").is_empty(), "a second time changes nothing");
         assert_eq!(table.stage("Deploy"), before);
+    }
+}
+
+#[test]
+fn who_waited_for_more_than_thirty_days_does_not_go_on() {
+    const DAY_S: i64 = 86_400;
+    for mode in [ExecutionMode::Superseded, ExecutionMode::Queued, ExecutionMode::Parallel] {
+        let mut table = Table::new(mode, 2);
+        disable(&mut table, "Deploy");
+        table.release(1, "Source");
+        let name = stage("Deploy");
+        table.clock += 30 * DAY_S;
+        assert_eq!(expired_before(&table.view(), &name, table.now()), [], "{mode}: it is not more than thirty days");
+        table.clock += 1;
+        assert_eq!(expired_before(&table.view(), &name, table.now()), [id(1)]);
+        if mode != ExecutionMode::Superseded {
+            table.release(2, "Source");
+            assert_eq!(expired_before(&table.view(), &name, table.now()), [id(1)], "who came later is not old");
+        }
+        let end = |table: &Table, n| end_expired(&table.view(), &table.executions, &name, id(n), table.now());
+        assert_eq!(end(&table, 2), Err(Rejected::AlreadyDone));
+        let changes = end(&table, 1).unwrap();
+        let told = table.answers(changes);
+        assert_eq!(told.get("Source 1"), Some(&GateAnswer::End { status: ExecutionStatus::Cancelled }));
+        let ended = table.execution(1);
+        assert_eq!(ended.phase, Phase::Cancelled);
+        assert!(ended.status_summary.as_deref().is_some_and(|why| why.contains("more than 30 days")));
+        let let_in = enable(&mut table, "Deploy");
+        assert_eq!(let_in, if mode == ExecutionMode::Superseded { vec![] } else { vec!["Source 2"] }, "{mode}");
     }
 }
 
