@@ -117,6 +117,21 @@ async fn a_stage_in_shadow_mode_tells_what_it_would_do_and_does_nothing() {
     assert!(world.rollbacks("quiet").await.is_empty());
     assert_eq!(world.stage("quiet", 1).await["inboundTransitionState"]["enabled"], true);
     assert_eq!(world.page("quiet").await, "two");
+
+    // The scorecard: nobody knows yet, until a person goes back from it.
+    let of = json!({ "pipelineName": "quiet", "stageName": "Deploy" });
+    let scorecard = world.call("GetShadowScorecard", of.clone()).await;
+    assert_eq!((&scorecard["shadow"], &scorecard["releases"]), (&json!(true), &json!(3)), "{scorecard}");
+    assert_eq!((&scorecard["wouldHaveRolledBack"], &scorecard["open"]), (&json!(1), &json!(1)), "{scorecard}");
+    let entry = &scorecard["entries"][0];
+    assert_eq!((&entry["pipelineExecutionId"], &entry["verdict"]), (&json!(second), &json!("Open")));
+    assert_eq!(entry["decisionIds"], json!([told["decisionId"]]));
+    let mut back = of.clone();
+    back["targetPipelineExecutionId"] = json!(first);
+    world.call("RollbackStage", back).await;
+    let scorecard = world.call("GetShadowScorecard", of).await;
+    assert_eq!((&scorecard["confirmed"], &scorecard["missed"]), (&json!(1), &json!(0)), "{scorecard}");
+    assert_eq!(scorecard["entries"][0]["confirmation"], "RolledBackByPerson");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fs};
 
 use domain::{
-    ActionRun, Changes, EVENT_SOURCE, Event, EventState, Execution, Phase, RollbackCause, RollbackDecision, RollbackOf,
-    RollbackOutcome, StageOutcome, StageStatus, StateChange, StopTrigger, TriggerType, events_of,
+    ActionRun, ArtifactState, Changes, EVENT_SOURCE, Event, EventState, Execution, Kept, KeptChange, Phase,
+    RollbackCause, RollbackDecision, RollbackOf, RollbackOutcome, StageOutcome, StageStatus, StateChange, StopTrigger,
+    TriggerType, events_of,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ const TARGET: &str = "01935c2a-4f00-7000-8000-000000000001";
 const UNDONE: &str = "01935c2a-4f00-7000-8000-000000000002";
 
 /// Documented states, by detail-type (spec 8), and what a file of the type is called.
-const STATES: [(&str, &str, &[&str]); 4] = [
+const STATES: [(&str, &str, &[&str]); 5] = [
     (
         "pipeline",
         "CodePipeline Pipeline Execution State Change",
@@ -35,6 +36,7 @@ const STATES: [(&str, &str, &[&str]); 4] = [
         "Lastgood Rollback State Change",
         &["DECLINED", "ASKED", "SHADOWED", "HELPED", "DID_NOT_HELP", "RELEASED"],
     ),
+    ("artifact", "Lastgood Artifact State Change", &["GONE", "ALTERED", "RESTORED"]),
 ];
 
 #[test]
@@ -107,6 +109,7 @@ fn examples() -> BTreeMap<String, Event> {
                 (StateChange::Stage(_), _) => "stage",
                 (StateChange::Action(_), _) => "action",
                 (StateChange::Rollback(_), _) => "decision",
+                (StateChange::Artifact(_), _) => "artifact",
             };
             let file = format!("{kind}-{}.json", event.state().as_str().to_lowercase());
             examples.entry(file).or_insert(event);
@@ -146,10 +149,31 @@ fn examples() -> BTreeMap<String, Event> {
     for (version, status) in [(0, "InProgress"), (1, "Succeeded"), (1, "Failed"), (1, "Abandoned")] {
         add("", &Changes { runs: vec![run(version, status)], ..Changes::default() });
     }
+    let states = [ArtifactState::Present, ArtifactState::Gone, ArtifactState::Altered, ArtifactState::Present];
+    for states in states.windows(2) {
+        let (before, after) = (Some(kept(states[0])), kept(states[1]));
+        add("", &Changes { kept: vec![KeptChange { before, after }], ..Changes::default() });
+    }
     for outcome in outcomes() {
         add("", &Changes { decisions: vec![decision(outcome)], ..Changes::default() });
     }
     examples
+}
+
+/// What is kept for a stage, whose older target has its artifact in this state.
+fn kept(state: ArtifactState) -> Kept {
+    let artifact = |state, key: &str| {
+        json!({ "name": "App", "at": { "bucket": "shop-artifacts", "key": key }, "state": state, "since": NOW,
+            "digest": { "algorithm": "SHA256", "value": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" } })
+    };
+    serde_json::from_value(json!({
+        "pipeline": "shop", "stage": "Prod", "checkedAt": NOW, "due": NOW, "version": 3,
+        "targets": [
+            { "execution": UNDONE, "artifacts": [artifact(ArtifactState::Present, "shop/App/0a1b2c3d4e5f")] },
+            { "execution": TARGET, "artifacts": [artifact(state, "shop/App/f5e4d3c2b1a0")] },
+        ],
+    }))
+    .expect("a row")
 }
 
 /// What can become of a decision, but for the start of a rollback, which its execution tells.

@@ -26,7 +26,8 @@ const POLICIES: [(&str, &str); 6] = [
 const POLICIES_OF_ALL: [&str; 1] = ["ReadTablePolicy"];
 
 /// Given to those that write, which no feature tells.
-const POLICIES_OF_WRITERS: [&str; 3] = ["WriteTablePolicy", "WriteDefinitionsPolicy", "WriteObjectsPolicy"];
+const POLICIES_OF_WRITERS: [&str; 4] =
+    ["WriteTablePolicy", "WriteDefinitionsPolicy", "WriteObjectsPolicy", "KeepArtifactsPolicy"];
 
 /// Functions that are invoked asynchronously: what they cannot handle must not vanish.
 const ASYNCHRONOUS: [&str; 3] = ["alarm-handler", "reconciler", "source-trigger"];

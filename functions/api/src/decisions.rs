@@ -113,6 +113,8 @@ fn decision(decision: domain::RollbackDecision) -> RollbackDecision {
         RollbackOutcome::Declined { reason } => (DecisionOutcome::RollbackDeclined, None, None, Some(reason)),
         RollbackOutcome::Asked { reason } => (DecisionOutcome::RollbackAsked, None, None, Some(reason)),
         RollbackOutcome::Shadowed { target } => (DecisionOutcome::RollbackShadowed, None, target, reason),
+        RollbackOutcome::ShadowEnded { still_red: true } => (DecisionOutcome::ShadowConfirmed, None, None, reason),
+        RollbackOutcome::ShadowEnded { still_red: false } => (DecisionOutcome::ShadowCleared, None, None, reason),
         RollbackOutcome::Helped { rollback } => (DecisionOutcome::RollbackHelped, Some(rollback), None, reason),
         RollbackOutcome::DidNotHelp { rollback } => (DecisionOutcome::RollbackDidNotHelp, Some(rollback), None, reason),
         RollbackOutcome::HoldReleased { rollback, comment } => {

@@ -1,10 +1,10 @@
 //! What a rollback would do.
 
-use domain::{ActionPreview, RollbackCause};
+use domain::{ActionPreview, ArtifactDigest, ArtifactState, RollbackCause};
 use engine::{HasObjects, HasStore, RollbackPreview, StoredArtifact, TargetPreview};
 use protocol::wire::preview::{
-    ConfigurationDifference, ExpectedDuration, FencedExecution, PreviewRollbackInput, PreviewRollbackOutput,
-    RollbackAction, RollbackArtifact, RollbackPlan, RollbackTarget, WaitingExecution,
+    ArtifactChecksum, ConfigurationDifference, ExpectedDuration, FencedExecution, PreviewRollbackInput,
+    PreviewRollbackOutput, RollbackAction, RollbackArtifact, RollbackPlan, RollbackTarget, WaitingExecution,
 };
 
 use crate::{
@@ -60,11 +60,28 @@ fn rollback_target(target: TargetPreview) -> RollbackTarget {
     }
 }
 
-fn artifact(StoredArtifact { name, at, object }: StoredArtifact) -> RollbackArtifact {
+fn artifact(artifact: StoredArtifact) -> RollbackArtifact {
+    let state = artifact.state();
+    let StoredArtifact { name, at, recorded, object } = artifact;
     let (bucket, key) = at.map(|at| (at.bucket, at.key)).unzip();
-    let available = object.is_some();
+    let found_checksum = object.as_ref().and_then(|object| object.digest.clone()).map(checksum);
     let (version_id, e_tag) = object.map(|object| (object.version_id, object.etag)).unzip();
-    RollbackArtifact { name, available, bucket, key, version_id: version_id.flatten(), e_tag }
+    RollbackArtifact {
+        name,
+        available: state == ArtifactState::Present,
+        bucket,
+        key,
+        version_id: version_id.flatten(),
+        e_tag,
+        altered: Some(true).filter(|_| state == ArtifactState::Altered),
+        checksum: recorded.map(checksum),
+        found_checksum,
+    }
+}
+
+/// A digest as it is shown.
+pub(crate) fn checksum(ArtifactDigest { algorithm, value }: ArtifactDigest) -> ArtifactChecksum {
+    ArtifactChecksum { algorithm, value }
 }
 
 fn action(action: ActionPreview) -> RollbackAction {

@@ -136,6 +136,13 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::ReleaseHold => &[
             "CodePipeline has none: its queue brings the bad revision back. Where nothing is held the answer is a `ResourceNotFoundException`.",
         ],
+        O::GetShadowScorecard => &[
+            "CodePipeline has none. Releases that nobody complained about and that shadow mode would have let be are in no entry.",
+        ],
+        O::ListKeptArtifacts => &[
+            "CodePipeline has none: whether an artifact is still there shows when it is needed. Executions of versions without \
+             checksums have none: of their artifacts only the absence is noticed.",
+        ],
         O::ListIncidents => &["CodePipeline has none: its rollbacks are not checked against what they were for."],
         O::ReplayDecision => &["CodePipeline has none. The newest 1000 decisions of a stage can be taken again."],
         O::StartRollback => &[

@@ -36,6 +36,10 @@ fn log(done: &Reconciled) {
     for missing in &done.artifacts_gone {
         tracing::warn!(missing, "a rollback would find nothing to go back to");
     }
+    if done.stages_probed > 0 {
+        let Reconciled { stages_probed, probe_requests, .. } = done;
+        tracing::info!(stages_probed, probe_requests, "looked at what rollbacks would need");
+    }
     if done.events_lost > 0 {
         let events_lost = done.events_lost;
         tracing::error!(events_lost, "events were given up: the event bus refuses them, or was away for a day");

@@ -1,16 +1,20 @@
 //! Lets pipeline executions into stages and out of them.
 //!
-//! **May touch**: the table, Step Functions (to answer who waits), CloudWatch (to see how alarms stand at entry).
+//! **May touch**: the table, Step Functions (to answer who waits), CloudWatch (to see how alarms stand at entry), artifacts
+//! (to look at those a rollback would need, and to mark them).
 //!
 //! **Architecture invariants**: the decision is `domain::pass_gate`; this is its door.
 
 use contract::GateInput;
-use engine::{EngineError, HasAlarms, HasMachines, HasStore};
+use engine::{EngineError, HasAlarms, HasMachines, HasObjects, HasStore};
 
 /// Handles `PassGate` of the `pipeline-execution` machine. The answer goes to the task token, not to the caller.
 ///
 /// # Errors
 /// `Contended` and `Unavailable`, which the machine retries; `InvalidInput` and `Broken`, which it does not.
-pub async fn handle<W: HasStore + HasMachines + HasAlarms>(world: &W, input: GateInput) -> Result<(), EngineError> {
+pub async fn handle<W: HasStore + HasMachines + HasAlarms + HasObjects>(
+    world: &W,
+    input: GateInput,
+) -> Result<(), EngineError> {
     engine::pass_gate(world, &input).await
 }

@@ -1,6 +1,6 @@
 //! Wiring: the handler over AWS.
 
-use aws::{CloudWatchAlarms, EventBus, StepFunctions};
+use aws::{CloudWatchAlarms, EventBus, StepFunctions, s3::S3Objects};
 use engine::World;
 use runtime::{Config, SystemClock, SystemEntropy};
 use store::Table;
@@ -13,6 +13,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_store(Table::connect(&sdk, &config.table))
         .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
         .with_events(EventBus::connect(&sdk, &config.event_bus))
-        .with_alarms(CloudWatchAlarms::connect(&sdk));
+        .with_alarms(CloudWatchAlarms::connect(&sdk))
+        .with_objects(S3Objects::connect(&sdk));
     runtime::serve("stage-gate", |input, _| stage_gate::handle(&world, input)).await
 }

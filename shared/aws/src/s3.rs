@@ -15,12 +15,13 @@ use aws_sdk_s3::{
     },
     primitives::{ByteStream, DateTime},
     types::{
-        BucketVersioningStatus, ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, MetadataDirective,
-        ObjectCannedAcl, ServerSideEncryption, TaggingDirective,
+        BucketVersioningStatus, ChecksumAlgorithm, ChecksumMode, CompletedMultipartUpload, CompletedPart,
+        MetadataDirective, ObjectCannedAcl, ServerSideEncryption, Tag, Tagging, TaggingDirective,
     },
 };
 use aws_types::{SdkConfig, service_config::ServiceConfigKey};
 use bytes::Bytes;
+use domain::ArtifactDigest;
 use engine::ports::objects::{
     ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject, PutOptions, Upload, Written,
 };
@@ -58,6 +59,23 @@ pub fn client(config: &SdkConfig) -> Client {
     let has_endpoint = config.endpoint_url().is_some() || own_endpoint().is_some();
     let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(has_endpoint).build();
     Client::from_conf(s3)
+}
+
+/// The checksum in an answer, SHA-256 before others; the SDK's answers share members but no trait.
+macro_rules! digest {
+    ($answer:expr) => {{
+        let told = [
+            ("SHA256", $answer.checksum_sha256()),
+            ("CRC64NVME", $answer.checksum_crc64_nvme()),
+            ("SHA1", $answer.checksum_sha1()),
+            ("CRC32C", $answer.checksum_crc32_c()),
+            ("CRC32", $answer.checksum_crc32()),
+        ];
+        let digest = |(algorithm, value): (&str, Option<&str>)| {
+            Some(ArtifactDigest { algorithm: algorithm.to_owned(), value: value?.to_owned() })
+        };
+        told.into_iter().find_map(digest)
+    }};
 }
 
 /// The buckets that a client reaches.
@@ -112,9 +130,11 @@ impl S3Objects {
             .set_copy_source_if_match(etag)
             .metadata_directive(MetadataDirective::Replace)
             .tagging_directive(TaggingDirective::Replace);
+        let request = request.set_checksum_algorithm(options.sha256.then_some(ChecksumAlgorithm::Sha256));
         let output = stored_copy(request, options).send().await.map_err(|error| failure(&asked, error))?;
-        let etag = output.copy_object_result.and_then(|result| result.e_tag);
-        Ok(written(output.version_id, etag))
+        let (version_id, result) = (output.version_id, output.copy_object_result);
+        let digest = result.as_ref().and_then(|result| digest!(result));
+        Ok(Written { digest, ..written(version_id, result.and_then(|result| result.e_tag)) })
     }
 
     async fn copy_parts(&self, from: &PinnedObject, size: u64, upload: &Upload) -> Result<Vec<Part>, ObjectsError> {
@@ -162,6 +182,7 @@ impl Objects for S3Objects {
             .bucket(&at.bucket)
             .key(&at.key)
             .set_version_id(version_id.map(str::to_owned))
+            .checksum_mode(ChecksumMode::Enabled)
             .send()
             .await
             .map_err(|error| failure(&asked, error))?;
@@ -169,10 +190,12 @@ impl Objects for S3Objects {
             .content_length
             .and_then(|size| u64::try_from(size).ok())
             .ok_or_else(|| asked.unavailable("the answer had no size"))?;
+        let digest = digest!(output);
         Ok(ObjectInfo {
             version_id: output.version_id,
             etag: plain_etag(output.e_tag),
             size,
+            digest,
             last_modified: output.last_modified.as_ref().and_then(timestamp),
             content_type: output.content_type,
             metadata: output.metadata.unwrap_or_default().into_iter().collect(),
@@ -288,6 +311,25 @@ impl Objects for S3Objects {
         outcome
     }
 
+    /// Two who set tags of one object at the same time may undo each other's: S3 replaces all of them at once, under no
+    /// condition. Whoever sets a tag for good has to look at it again.
+    async fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> Result<(), ObjectsError> {
+        let asked = Asked::read("GetObjectTagging", at);
+        let request = self.client.get_object_tagging().bucket(&at.bucket).key(&at.key);
+        let mut tags = request.send().await.map_err(|error| failure(&asked, error))?.tag_set;
+        if tags.iter().any(|tag| tag.key == name && tag.value == value) {
+            return Ok(());
+        }
+        tags.retain(|tag| tag.key != name);
+        let asked = Asked::write("PutObjectTagging", at);
+        let tag = |error: aws_sdk_s3::error::BuildError| asked.unavailable(&error.to_string());
+        tags.push(Tag::builder().key(name).value(value).build().map_err(tag)?);
+        let tagging = Tagging::builder().set_tag_set(Some(tags)).build().map_err(tag)?;
+        let request = self.client.put_object_tagging().bucket(&at.bucket).key(&at.key).tagging(tagging);
+        request.send().await.map_err(|error| failure(&asked, error))?;
+        Ok(())
+    }
+
     async fn is_versioned(&self, bucket: &str) -> Result<bool, ObjectsError> {
         let at = ObjectAt::new(bucket, "");
         let asked = Asked::read("GetBucketVersioning", &at);
@@ -352,7 +394,7 @@ fn part_number(number: u32) -> i32 {
 }
 
 fn written(version_id: Option<String>, etag: Option<String>) -> Written {
-    Written { version_id, etag: plain_etag(etag) }
+    Written { version_id, etag: plain_etag(etag), digest: None }
 }
 
 fn plain_etag(etag: Option<String>) -> String {

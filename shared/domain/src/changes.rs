@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Event, Evidence, Execution, ExecutionId,
-    ExecutionMode, GateAnswer, Generation, Incident, Job, OpenHold, PipelineIndex, PipelineName, PipelineView,
-    Rejected, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens,
-    Watch, derived_uuid,
+    ExecutionMode, GateAnswer, Generation, Incident, Job, KeptChange, OpenHold, PipelineIndex, PipelineName,
+    PipelineView, Rejected, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun, Slot, StageName, StageState,
+    Success, Tokens, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -63,6 +63,8 @@ pub struct Changes {
     pub records: Vec<Record>,
     /// What was decided about going back.
     pub decisions: Vec<RollbackDecision>,
+    /// What is kept for a stage.
+    pub kept: Vec<KeptChange>,
     /// What to do afterwards.
     pub effects: Vec<Effect>,
 }
@@ -193,6 +195,15 @@ pub enum Effect {
         /// At least one.
         events: Vec<Event>,
     },
+    /// See to it that what a stage can go back to is kept, and that what it cannot go back to any more is not.
+    KeepArtifacts {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The stage.
+        stage: StageName,
+        /// The execution that changed what the stage can go back to; each does so once.
+        after: ExecutionId,
+    },
     /// Remove the history of a deleted pipeline.
     PurgeHistory {
         /// The pipeline.
@@ -226,6 +237,7 @@ impl Effect {
             Self::PublishEvents { events, .. } => {
                 ("PublishEvents", events.iter().map(|event| event.id().to_string()).collect::<Vec<_>>().join(" "))
             }
+            Self::KeepArtifacts { pipeline, stage, after } => ("KeepArtifacts", format!("{pipeline} {stage} {after}")),
             Self::PurgeHistory { pipeline, before, .. } => ("PurgeHistory", format!("{pipeline} {before}")),
         };
         derived_uuid(&[kind, &key])
@@ -325,6 +337,12 @@ impl<'a> Board<'a> {
             outcome,
             evidence: None,
         });
+    }
+
+    /// What `stage` can go back to has changed by `after`.
+    pub(crate) fn keep_artifacts(&mut self, stage: &StageName, after: ExecutionId) {
+        let (pipeline, stage) = (self.view.index.name.clone(), stage.clone());
+        self.changes.effects.push(Effect::KeepArtifacts { pipeline, stage, after });
     }
 
     /// Answers whoever waits under one of `tokens`.

@@ -56,6 +56,11 @@ pub enum RollbackOutcome {
         /// The execution it would have brought back; absent where there is none.
         target: Option<ExecutionId>,
     },
+    /// The watch of a deploy that would have been rolled back, were the stage not in shadow mode, is over.
+    ShadowEnded {
+        /// Whether its alarm was still red.
+        still_red: bool,
+    },
     /// The alarm for which a rollback was started has cleared.
     Helped {
         /// The rollback.
@@ -83,6 +88,7 @@ impl RollbackDecision {
             RollbackOutcome::Declined { .. } => "Declined",
             RollbackOutcome::Asked { .. } => "Asked",
             RollbackOutcome::Shadowed { .. } => "Shadowed",
+            RollbackOutcome::ShadowEnded { .. } => "ShadowEnded",
             RollbackOutcome::Helped { .. } => "Helped",
             RollbackOutcome::DidNotHelp { .. } => "DidNotHelp",
             RollbackOutcome::HoldReleased { .. } => "HoldReleased",
@@ -98,7 +104,10 @@ impl RollbackDecision {
             | RollbackOutcome::Helped { rollback }
             | RollbackOutcome::DidNotHelp { rollback } => Some(*rollback),
             RollbackOutcome::HoldReleased { rollback, .. } => *rollback,
-            RollbackOutcome::Declined { .. } | RollbackOutcome::Asked { .. } | RollbackOutcome::Shadowed { .. } => None,
+            RollbackOutcome::Declined { .. }
+            | RollbackOutcome::Asked { .. }
+            | RollbackOutcome::Shadowed { .. }
+            | RollbackOutcome::ShadowEnded { .. } => None,
         };
         let rollback = rollback.filter(|rollback| *rollback != self.execution);
         std::iter::once(self.execution).chain(rollback).collect()

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ActionTypeUrls, ExecutionId, ExecutionMode,
-    ExecutionType, Generation, JobQueue, Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, Slot, StageName,
-    StageState, StageStatus, TriggerType,
+    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ActionTypeUrls, ArtifactDigest, ExecutionId,
+    ExecutionMode, ExecutionType, Generation, JobQueue, Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, Slot,
+    StageName, StageState, StageStatus, TriggerType,
 };
 
 /// The row of a pipeline execution: the truth about where it is and what it carries.
@@ -57,6 +57,9 @@ pub struct Execution {
     /// Artifacts by name.
     #[serde(default)]
     pub artifacts: BTreeMap<String, ArtifactLocation>,
+    /// Digests of those artifacts of which S3 told one when they were made; executions of older versions have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<String, ArtifactDigest>,
     /// What became of each stage it entered.
     #[serde(default)]
     pub stages: BTreeMap<StageName, StageOutcome>,

@@ -189,6 +189,9 @@ fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) ->
         revoked_by: None,
         version: 0,
     });
+    if !stage_index.inputs().is_empty() && execution.mode != ExecutionMode::Parallel {
+        board.keep_artifacts(name, id);
+    }
     if let Some(entered) = &entered {
         observe(board, id, stage_index, entered, generation, WatchPurpose::Deploy, |_| true);
     }

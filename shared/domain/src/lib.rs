@@ -8,6 +8,7 @@
 mod action_type;
 mod admission;
 mod approval;
+mod artifact;
 mod changes;
 mod compatibility;
 mod condition;
@@ -23,6 +24,7 @@ mod ids;
 mod incident;
 mod job;
 mod judge;
+mod kept;
 mod links;
 mod phase;
 mod pipeline;
@@ -37,6 +39,7 @@ mod rule;
 mod rule_type;
 mod script;
 mod secrets;
+mod shadow;
 mod slot;
 mod stage;
 mod status;
@@ -57,6 +60,7 @@ pub use action_type::{
 };
 pub use admission::{admit_waiting, begin};
 pub use approval::{ApprovalNotice, approval_notice};
+pub use artifact::{ArtifactDigest, ArtifactState, artifact_state};
 pub use changes::{Changes, Effect, Record, Waiting};
 pub use compatibility::{Deviation, Severity, differences};
 pub use condition::{
@@ -72,8 +76,8 @@ pub use declaration::{
     RuleDeclaration, RuleTypeId, StageConditions, StageDeclaration,
 };
 pub use event::{
-    ActionChange, AnnouncedCause, EVENT_SOURCE, Event, EventArtifact, EventState, ExecutionResult, ExecutionTrigger,
-    PipelineChange, RollbackChange, StageChange, StateChange, Unread, events_of,
+    ActionChange, AnnouncedCause, ArtifactChange, EVENT_SOURCE, Event, EventArtifact, EventState, ExecutionResult,
+    ExecutionTrigger, PipelineChange, RollbackChange, StageChange, StateChange, Unread, events_of,
 };
 pub use execution::{
     ActionRun, ArtifactLocation, Execution, RollbackOf, SourcePin, SourceRevision, StageOutcome, Starter, StopTrigger,
@@ -98,6 +102,10 @@ pub use judge::{
     JudgePolicy, Metric, MetricEvidence, MetricFinding, MetricKind, MetricScope, MetricSeries, Missing, RankedSuspect,
     RequestSeries, Standing, Suspect, Verdict, judge, judge_metrics, rank_suspects, watch_metrics,
 };
+pub use kept::{
+    KEPT_LOOKED_AT_MAX, KEPT_TARGETS, Kept, KeptArtifact, KeptChange, KeptDue, KeptTarget, keep, look_again,
+    worth_keeping,
+};
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
 pub use pipeline::{ActionIndex, ConditionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
 pub use plan::{ActionStep, action_groups, kept_actions, remaining_groups};
@@ -118,6 +126,7 @@ pub use rule::{
 pub use rule_type::{RULE_TYPES, RuleTypeInfo, find_rule_type};
 pub use script::Script;
 pub use secrets::{MASK, mask};
+pub use shadow::{ShadowConfirmation, ShadowScore, ShadowVerdict, failed_after, score_shadow};
 pub use slot::{CONCURRENT_EXECUTIONS_MAX, Slot, free_slot, needs_slot};
 pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};
 pub use status::{

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, OpenHold, Phase, PhaseEvent, PipelineIndex,
-    Rejected, RollbackOf, RollbackOutcome, StageIndex, StageName, StageStatus, Success, TransitionState, Trigger,
-    TriggerType,
+    ArtifactDigest, Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, OpenHold, Phase, PhaseEvent,
+    PipelineIndex, Rejected, RollbackOf, RollbackOutcome, StageIndex, StageName, StageStatus, Success, TransitionState,
+    Trigger, TriggerType,
     changes::{Board, Effect},
 };
 
@@ -49,6 +49,17 @@ pub enum Ineligible {
         /// Where it was.
         location: String,
     },
+    /// Something it needs is not what it was.
+    ArtifactAltered {
+        /// The artifact.
+        artifact: String,
+        /// Where it is.
+        location: String,
+        /// The digest it had.
+        recorded: String,
+        /// The digest of what is there; absent where S3 tells none.
+        found: Option<String>,
+    },
 }
 
 /// Most changed fields that a refusal names, so that people can read it.
@@ -80,6 +91,10 @@ impl fmt::Display for Ineligible {
             Self::ArtifactGone { artifact, location } => {
                 write!(f, "Artifact {artifact} is gone from {location}.")
             }
+            Self::ArtifactAltered { artifact, location, recorded, found } => {
+                let found = found.as_deref().unwrap_or("without a checksum");
+                write!(f, "Artifact {artifact} at {location} was altered: it was {recorded}, now it is {found}.")
+            }
         }
     }
 }
@@ -100,6 +115,8 @@ pub enum Choice {
 pub struct LookedUp {
     /// Those of its artifacts that the stage reads and that are no longer there.
     pub gone: Vec<String>,
+    /// Those that are not what they were, with the digest of what is there, where S3 tells one.
+    pub altered: Vec<(String, Option<ArtifactDigest>)>,
     /// What was changed of the stage since, where its fingerprint tells that something was.
     pub changed: Vec<String>,
 }
@@ -137,10 +154,20 @@ pub fn ineligible_because(
         }
         outcome => reasons.push(Ineligible::NotSucceeded { status: outcome.map(|outcome| outcome.status) }),
     }
-    for artifact in &looked_up.gone {
+    let place = |artifact: &String| {
         let location = candidate.artifacts.get(artifact);
-        let location = location.map_or("its place".to_owned(), |at| format!("s3://{}/{}", at.bucket, at.key));
-        reasons.push(Ineligible::ArtifactGone { artifact: artifact.clone(), location });
+        location.map_or("its place".to_owned(), |at| format!("s3://{}/{}", at.bucket, at.key))
+    };
+    for artifact in &looked_up.gone {
+        reasons.push(Ineligible::ArtifactGone { artifact: artifact.clone(), location: place(artifact) });
+    }
+    for (artifact, found) in &looked_up.altered {
+        reasons.push(Ineligible::ArtifactAltered {
+            artifact: artifact.clone(),
+            location: place(artifact),
+            recorded: candidate.digests.get(artifact).map(ToString::to_string).unwrap_or_default(),
+            found: found.as_ref().map(ToString::to_string),
+        });
     }
     reasons
 }
@@ -269,6 +296,9 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
         name: execution.machine_name(),
     });
     board.changes.executions.insert(order.id, execution);
+    if !board.changes.successes.is_empty() {
+        board.keep_artifacts(order.stage, order.id);
+    }
     // Last: the cure does not wait until the fenced execution's actions have been told.
     fenced.map_or(Ok(()), |fenced| board.abandon_runs(fenced))
 }
@@ -339,6 +369,7 @@ fn rollback_execution(board: &Board<'_>, order: &RollbackOrder<'_>) -> Execution
         revisions: order.target.revisions.clone(),
         outputs: order.target.outputs.clone(),
         artifacts: order.target.artifacts.clone(),
+        digests: order.target.digests.clone(),
         stages: BTreeMap::new(),
         rollback: Some(RollbackOf {
             stage: order.stage.clone(),

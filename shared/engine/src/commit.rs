@@ -3,7 +3,7 @@
 use contract::{ActionOutput, ExecutionInput};
 use domain::{
     ActionExecutionId, ActionRun, Changes, ConditionRun, Effect, Execution, ExecutionMode, GateAnswer, Incident, Job,
-    PipelineIndex, PipelineName, Rejected, StageState, events_of,
+    Kept, KeptChange, PipelineIndex, PipelineName, Rejected, StageState, events_of,
 };
 use serde_json::json;
 
@@ -100,6 +100,7 @@ pub(crate) fn writes_of(
         writes.push(Write::Put(Row::Hold(held.clone()), Precondition::None));
     }
     writes.extend(changes.holds_ended.iter().cloned().map(|held| Write::Delete(Row::Hold(held))));
+    writes.extend(changes.kept.iter().flat_map(kept_writes));
     for decision in &changes.decisions {
         let rows = DecisionList::all_of(decision).into_iter().map(|list| Row::Decision(list, decision.clone()));
         writes.extend(rows.map(|row| Write::Put(row, Precondition::None)));
@@ -146,6 +147,18 @@ pub(crate) fn incident_writes(incident: &Incident) -> [Write; 2] {
     let open = Row::OpenIncident(incident.clone());
     let open = if incident.is_open() { Write::Put(open, Precondition::None) } else { Write::Delete(open) };
     [put_versioned(Row::Incident(incident.clone()), incident.version), open]
+}
+
+/// What is kept for a stage, and its place in the order in which stages are looked at.
+fn kept_writes(change: &KeptChange) -> Vec<Write> {
+    let after = &change.after;
+    let mut writes = vec![put_versioned(Row::Kept(after.clone()), after.version)];
+    let old = change.before.as_ref().map(Kept::due);
+    if old.as_ref() != Some(&after.due()) {
+        writes.extend(old.map(|old| Write::Delete(Row::KeptDue(old))));
+        writes.push(Write::Put(Row::KeptDue(after.due()), Precondition::None));
+    }
+    writes
 }
 
 fn execution_writes(execution: &Execution, starts: bool) -> Vec<Write> {
@@ -287,6 +300,7 @@ pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effe
         | Effect::CancelWaiting { .. }
         | Effect::DriveAction { .. }
         | Effect::InvokeJob { .. }
+        | Effect::KeepArtifacts { .. }
         | Effect::NotifyApproval { .. }
         | Effect::PublishEvents { .. }
         | Effect::PurgeHistory { .. }

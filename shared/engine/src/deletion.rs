@@ -84,6 +84,7 @@ impl Deleted {
     pub(crate) async fn purge<W: HasStore + HasMachines>(&self, world: &W, parts: usize) -> Result<bool, EngineError> {
         // While their rows are there, their jobs and tokens are found.
         let_go(world, &self.pipeline, self.before).await?;
+        self.keep_nothing(world).await?;
         clear(world, &self.pipeline, self.versions).await?;
         for _ in 0..parts {
             if world.store().purge_history(&self.pipeline, self.created_at, self.before).await? {
@@ -91,6 +92,24 @@ impl Deleted {
             }
         }
         Ok(false)
+    }
+}
+
+impl Deleted {
+    /// Has its artifacts marked as kept no more. The rows that tell of them go with that, so this may be asked for twice.
+    async fn keep_nothing<W: HasStore>(&self, world: &W) -> Result<(), EngineError> {
+        let kept = world.store().kept_of(&self.pipeline).await?;
+        let effects = kept.into_iter().map(|kept| Effect::KeepArtifacts {
+            pipeline: self.pipeline.clone(),
+            stage: kept.stage,
+            after: self.before,
+        });
+        let pending = effects.map(|effect| PendingEffect { since: world.now(), effect });
+        let writes: Vec<Write> = pending.map(|row| Write::Put(Row::Effect(row), Precondition::None)).collect();
+        for chunk in writes.chunks(WRITES_MAX) {
+            world.store().commit(chunk.to_vec()).await?;
+        }
+        Ok(())
     }
 }
 

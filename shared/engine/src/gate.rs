@@ -9,8 +9,9 @@ use domain::{
 };
 
 use crate::{
-    EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, alarms, commit,
     commit::{perform_on_machines, reread, until_stored},
+    keep::Ahead,
     loading::{load_both, load_of},
 };
 
@@ -20,11 +21,14 @@ use crate::{
 ///
 /// # Errors
 /// [`EngineError::Contended`] and [`EngineError::Unavailable`] are worth a retry.
-pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms>(world: &W, input: &GateInput) -> Result<(), EngineError> {
-    until_stored(async || {
+pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms + HasObjects>(
+    world: &W,
+    input: &GateInput,
+) -> Result<(), EngineError> {
+    let ahead = until_stored(async || {
         let both = load_both(world, &input.pipeline, input.execution_id).await?;
         let Some((view, execution)) = both else {
-            return turn_away(world, input).await;
+            return turn_away(world, input).await.map(|()| None);
         };
         let entered = stages_concerned(&view, &execution, input);
         let mut executions = load_waiting(world, &view, entered.iter().map(|stage| &stage.name)).await?;
@@ -38,9 +42,15 @@ pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms>(world: &W, input: 
             alarms: &alarms,
         };
         let changes = domain::pass_gate(&view, &executions, &event, world.now()).map_err(reread)?;
-        commit(world, &input.pipeline, changes).await
+        let ahead = Ahead::of(&view, &changes);
+        commit(world, &input.pipeline, changes).await?;
+        Ok(Some(ahead))
     })
-    .await
+    .await?;
+    if let Some(ahead) = ahead {
+        Box::pin(ahead.go(world, &input.pipeline)).await;
+    }
+    Ok(())
 }
 
 /// The pipeline was deleted: there is nothing to go on with, and no row to keep an effect in.

@@ -20,6 +20,7 @@ mod error;
 mod failure;
 mod gate;
 mod jobs;
+mod keep;
 mod loading;
 mod outbox;
 mod pipelines;
@@ -57,6 +58,7 @@ pub use jobs::{
     JobOrder, JobRevision, JobSuccess, OUTPUT_VARIABLES_BYTES_MAX, Poll, acknowledge_job, fail_job, job_details,
     poll_for_jobs, succeed_job,
 };
+pub use keep::{KEEP_NO, KEEP_TAG, KEEP_YES};
 pub use pipelines::{create_pipeline, get_pipeline, update_pipeline};
 pub use preview::{RollbackPreview, TargetPreview, preview_rollback};
 pub use reconcile::{Reconciled, reconcile};

@@ -1,8 +1,8 @@
 //! What RollbackStage would do, found by the decisions it takes, without storing any.
 
 use domain::{
-    ActionPreview, ActionRun, Execution, ExecutionId, ExpectedDuration, LookedUp, PipelineName, PipelineView,
-    RollbackCause, RollbackPlan, StageIndex, StageName, Waiting, expect_duration, ineligible_because, preview_actions,
+    ActionPreview, ActionRun, Execution, ExecutionId, ExpectedDuration, PipelineName, PipelineView, RollbackCause,
+    RollbackPlan, StageIndex, StageName, Waiting, expect_duration, ineligible_because, preview_actions,
 };
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     definitions::load_declaration,
     edits::Edits,
     ports::{PageRequest, Store},
-    rollback::{choose_target, find_stage, load_target, load_view, look_at_artifacts, prepare, undone_by},
+    rollback::{choose_target, find_stage, load_target, load_view, look_at_artifacts, looked_up, prepare, undone_by},
 };
 
 /// How many executions an expected duration is taken from: a page that is one request, and the recent past.
@@ -140,12 +140,10 @@ async fn decide<W: HasStore + HasObjects>(
     cause: &RollbackCause,
 ) -> Result<(Vec<String>, Option<RollbackPlan>), EngineError> {
     let stage = &index.name;
-    let gone = target.artifacts.iter().filter(|artifact| artifact.object.is_none());
-    let gone: Vec<String> = gone.map(|artifact| artifact.name.clone()).collect();
     let changed =
         Edits::of(world, &view.index, index, &target.execution).await?.since(target.execution.pipeline_version);
-    let reasons =
-        ineligible_because(&view.index, index, &target.execution, &LookedUp { gone, changed }, cause.choice());
+    let known = looked_up(changed, &target.artifacts);
+    let reasons = ineligible_because(&view.index, index, &target.execution, &known, cause.choice());
     let mut reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
     match prepare(world, view, &target.execution, stage, target.undone, cause.clone()).await {
         Ok((id, changes)) if reasons.is_empty() => Ok((reasons, RollbackPlan::of(view, stage, id, changes))),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ArtifactLocation, Choice, Execution, ExecutionId, Ineligible, LookedUp, PipelineIndex, PipelineName, PipelineView,
-    Rejected, RollbackCause, RollbackOrder, StageIndex, StageName, StageStatus, Success, choose_automatic,
-    ineligible_because, start_rollback,
+    ArtifactDigest, ArtifactLocation, ArtifactState, Choice, Execution, ExecutionId, Ineligible, LookedUp,
+    PipelineIndex, PipelineName, PipelineView, Rejected, RollbackCause, RollbackOrder, StageIndex, StageName,
+    StageStatus, Success, artifact_state, choose_automatic, ineligible_because, start_rollback,
 };
 use futures::{StreamExt, stream};
 
@@ -84,27 +84,15 @@ async fn candidate<W: HasObjects>(
     choice: Choice,
 ) -> Result<Candidate, EngineError> {
     let changed = edits.since(execution.pipeline_version);
-    let mut looked_up = LookedUp { gone: Vec::new(), changed };
-    let mut reasons = ineligible_because(index, stage, &execution, &looked_up, choice);
+    let mut known = looked_up(changed, &[]);
+    let mut reasons = ineligible_because(index, stage, &execution, &known, choice);
     if reasons.is_empty() {
-        looked_up.gone = artifacts_gone(world, stage, &execution).await?;
-        reasons = ineligible_because(index, stage, &execution, &looked_up, choice);
+        // Only of those that nothing else speaks against, S3 is asked.
+        known = looked_up(known.changed, &look_at_artifacts(world, stage, &execution).await?);
+        reasons = ineligible_because(index, stage, &execution, &known, choice);
     }
     let revoked_by = execution.stages.get(&stage.name).and_then(|outcome| outcome.revoked_by);
     Ok(Candidate { execution, reasons, revoked_by })
-}
-
-/// Names of the artifacts that `stage` reads and that `execution` has no more.
-///
-/// # Errors
-/// [`EngineError::Unavailable`]: S3 did not answer, so nothing is known.
-pub(crate) async fn artifacts_gone<W: HasObjects>(
-    world: &W,
-    stage: &StageIndex,
-    execution: &Execution,
-) -> Result<Vec<String>, EngineError> {
-    let found = look_at_artifacts(world, stage, execution).await?;
-    Ok(found.into_iter().filter(|artifact| artifact.object.is_none()).map(|artifact| artifact.name).collect())
 }
 
 /// An artifact that a stage reads, as an execution has it.
@@ -114,14 +102,39 @@ pub struct StoredArtifact {
     pub name: String,
     /// Where it was put; absent if the execution never had it.
     pub at: Option<ArtifactLocation>,
+    /// Its digest when it was made, where one is known.
+    pub recorded: Option<ArtifactDigest>,
     /// What is there; absent where it is gone.
     pub object: Option<ObjectInfo>,
+}
+
+impl StoredArtifact {
+    /// How it stands.
+    pub fn state(&self) -> ArtifactState {
+        artifact_state(self.recorded.as_ref(), self.object.as_ref().map(|object| object.digest.as_ref()))
+    }
+}
+
+/// Everything that is looked up about a candidate.
+pub(crate) fn looked_up(changed: Vec<String>, artifacts: &[StoredArtifact]) -> LookedUp {
+    let mut looked_up = LookedUp { changed, ..LookedUp::default() };
+    for artifact in artifacts {
+        match artifact.state() {
+            ArtifactState::Present => {}
+            ArtifactState::Gone => looked_up.gone.push(artifact.name.clone()),
+            ArtifactState::Altered => {
+                let found = artifact.object.as_ref().and_then(|object| object.digest.clone());
+                looked_up.altered.push((artifact.name.clone(), found));
+            }
+        }
+    }
+    looked_up
 }
 
 /// The artifacts that `stage` reads, as `execution` has them.
 ///
 /// # Errors
-/// As [`artifacts_gone`].
+/// [`EngineError::Unavailable`]: S3 did not answer, so nothing is known.
 pub(crate) async fn look_at_artifacts<W: HasObjects>(
     world: &W,
     stage: &StageIndex,
@@ -138,7 +151,8 @@ pub(crate) async fn look_at_artifacts<W: HasObjects>(
                 Err(error) => return Err(error.into()),
             },
         };
-        found.push(StoredArtifact { name: name.to_owned(), at, object });
+        let recorded = execution.digests.get(name).cloned();
+        found.push(StoredArtifact { name: name.to_owned(), at, recorded, object });
     }
     Ok(found)
 }
@@ -157,8 +171,7 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
         let Some(execution) = load_of(world, view, success.execution).await? else {
             continue;
         };
-        let gone = artifacts_gone(world, stage, &execution).await?;
-        let looked_up = LookedUp { gone, ..LookedUp::default() };
+        let looked_up = looked_up(Vec::new(), &look_at_artifacts(world, stage, &execution).await?);
         let reasons = ineligible_because(&view.index, stage, &execution, &looked_up, Choice::Automatic);
         match reasons.first() {
             None => return Ok(Ok(execution)),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use crate::keep::{KEEP_NO, KEEP_TAG};
+
 use crate::ports::objects::{Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, PinnedObject, PutOptions, Written};
 
 /// Largest source object: 7 GB, CodePipeline's quota for S3 sources (spec 1.5).
@@ -162,6 +164,8 @@ pub async fn fetch(
     let options = PutOptions {
         content_type: Some("application/zip".to_owned()),
         kms_key: kms_key.map(str::to_owned),
+        sha256: true,
+        tags: BTreeMap::from([(KEEP_TAG.to_owned(), KEEP_NO.to_owned())]),
         ..PutOptions::default()
     };
     Ok(objects.copy(&revision.object, revision.size, to, &options).await?)

@@ -229,6 +229,7 @@ fn new_execution<W: HasStore>(world: &W, index: &PipelineIndex, request: &StartR
         revisions: Vec::new(),
         outputs: BTreeMap::new(),
         artifacts: BTreeMap::new(),
+        digests: BTreeMap::new(),
         stages: BTreeMap::new(),
         rollback: None,
         slot: None,

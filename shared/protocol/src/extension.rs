@@ -13,10 +13,12 @@ use crate::{
         },
         described::{Described, OperationDescription, doc},
         holds::{ListHoldsInput, ListHoldsOutput, ReleaseHoldInput, ReleaseHoldOutput},
+        kept::{ListKeptArtifactsInput, ListKeptArtifactsOutput},
         preview::{PreviewRollbackInput, PreviewRollbackOutput},
         rollback::{
             ListRollbackCandidatesInput, ListRollbackCandidatesOutput, StartRollbackInput, StartRollbackOutput,
         },
+        shadow::{GetShadowScorecardInput, GetShadowScorecardOutput},
     },
 };
 
@@ -43,6 +45,14 @@ macro_rules! extensions {
 }
 
 extensions! {
+    /// Says how good the decisions of a stage in shadow mode were: over its newest releases, how often it would have rolled
+    /// back, how many of those were confirmed afterwards, and what it missed.
+    ///
+    /// A decision is confirmed by a person who went back from the release, by its failure in a later stage, or by an alarm that
+    /// was still red when the watch ended. Decisions older than the newest 1000 of the stage are not counted.
+    GetShadowScorecard: GetShadowScorecardInput => GetShadowScorecardOutput,
+        refuses with [ValidationException, PipelineNotFoundException, StageNotFoundException];
+
     /// Lists the holds that stand: stages that a rollback closed for new executions until a person has looked, by
     /// pipeline and stage.
     ///
@@ -56,6 +66,13 @@ extensions! {
     ListIncidents: ListIncidentsInput => ListIncidentsOutput,
         refuses with [ValidationException, InvalidNextTokenException],
         pages incidents;
+
+    /// Lists what is kept for the next rollbacks of each stage: the artifacts of what is live and of the one before it, and how
+    /// they were found when they were looked at last, before a deploy or by day.
+    ///
+    /// They carry the tag `lastgood:keep` with the value `true`, by which the lifecycle of an artifact bucket spares them.
+    ListKeptArtifacts: ListKeptArtifactsInput => ListKeptArtifactsOutput,
+        refuses with [ValidationException, PipelineNotFoundException, StageNotFoundException];
 
     /// Lists the past executions of a pipeline, newest first, and says of each whether a stage can go back to it or why
     /// not.

@@ -65,7 +65,7 @@ operations! {
         UpdateActionType, UpdatePipeline,
     }
     Lastgood {
-        ListHolds, ListIncidents, ListRollbackCandidates, ListRollbackDecisions, PreviewRollback, ReleaseHold,
+        GetShadowScorecard, ListHolds, ListIncidents, ListKeptArtifacts, ListRollbackCandidates, ListRollbackDecisions, PreviewRollback, ReleaseHold,
         ReplayDecision, ReportCompatibility, StartRollback,
     }
 }

@@ -77,6 +77,8 @@ stored! {
     domain::Record: Row::Record(it) => it;
     domain::Slot: Row::Slot(it) => it;
     domain::OpenHold: Row::Hold(it) => it;
+    domain::Kept: Row::Kept(it) => it;
+    domain::KeptDue: Row::KeptDue(it) => it;
     domain::RollbackDecision: Row::Decision(_, it) => it;
     domain::CustomType: Row::CustomType(it) => it;
     domain::CustomTypeCount: Row::CustomTypeCount(it) => it;

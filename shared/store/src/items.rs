@@ -56,6 +56,8 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
         Row::Hold(row) => to_item(row),
         Row::Decision(_, row) => to_item(row),
         Row::Effect(row) => to_item(row),
+        Row::Kept(row) => to_item(row),
+        Row::KeptDue(row) => to_item(row),
         Row::CustomType(row) => to_item(row),
         Row::CustomTypeCount(row) => to_item(row),
         Row::Slot(row) => to_item(row),
@@ -124,6 +126,8 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
         Row::Hold(_) => "Hold",
         Row::Decision(..) => "Decision",
         Row::Effect(_) => "Effect",
+        Row::Kept(_) => "Kept",
+        Row::KeptDue(_) => "KeptDue",
         Row::CustomType(_) => "CustomType",
         Row::CustomTypeCount(_) => "CustomTypeCount",
         Row::Slot(_) => "Slot",
@@ -152,6 +156,7 @@ macro_rules! version {
             Row::Start(row) => Some($($borrow)+ row.version),
             Row::Webhook(row) => Some($($borrow)+ row.version),
             Row::Tags(row) => Some($($borrow)+ row.version),
+            Row::Kept(row) => Some($($borrow)+ row.version),
             Row::Head(_)
             | Row::Summary(_)
             | Row::Definition(_)
@@ -165,6 +170,7 @@ macro_rules! version {
             | Row::Decision(..)
             | Row::Effect(_)
             | Row::Slot(_)
+            | Row::KeptDue(_)
             | Row::Source(_) => None,
         }
     };
@@ -219,6 +225,8 @@ fn expires_at(row: &Row) -> Option<i64> {
         | Row::OpenCondition(_)
         | Row::Hold(_)
         | Row::Effect(_)
+        | Row::Kept(_)
+        | Row::KeptDue(_)
         | Row::Source(_)
         | Row::Webhook(_)
         | Row::Tags(_) => None,

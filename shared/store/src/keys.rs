@@ -35,6 +35,8 @@ const WEBHOOKS: &str = "WEBHOOKS";
 pub(crate) const META: &str = "META";
 /// Sort key of a pipeline's row among its executions: after every id, so that it comes first where the newest do.
 pub(crate) const HEAD: &str = "~";
+/// Before what is due, of stages whose artifacts are looked at.
+const KEPT: &str = "KEPT#";
 /// Hexadecimal digits of a digest inside a sort key: 64 bits tell apart what else has the same key.
 const DIGEST_DIGITS: usize = 16;
 
@@ -82,6 +84,8 @@ impl Key {
             Row::Hold(held) => Self::new(OPEN, format!("{}{}", holds(Some(&held.pipeline)), held.stage)),
             Row::Decision(list, decision) => Self::decision(list, decision),
             Row::Effect(pending) => Self::effect(&pending.effect),
+            Row::Kept(row) => Self::new(kept(&row.pipeline), &row.stage),
+            Row::KeptDue(row) => Self::new(OPEN, format!("{KEPT}{}#{}#{}", instant(row.due), row.pipeline, row.stage)),
             Row::Slot(slot) => Self::slot(slot),
             Row::CustomType(custom) => Self::custom_type(&custom.info.id),
             Row::CustomTypeCount(_) => Self::custom_type_count(),
@@ -308,6 +312,16 @@ impl Range {
         Self { partition: OPEN.to_owned(), prefix: holds(pipeline) }
     }
 
+    /// What is kept for the stages of a pipeline, by stage.
+    pub(crate) fn kept(pipeline: &PipelineName) -> Self {
+        Self::all(kept(pipeline))
+    }
+
+    /// Stages whose artifacts are looked at, by when they are due.
+    pub(crate) fn kept_due() -> Self {
+        Self { partition: OPEN.to_owned(), prefix: KEPT.to_owned() }
+    }
+
     /// Effects to perform, in no order that means anything.
     pub(crate) fn outbox() -> Self {
         Self::all(OUTBOX.to_owned())
@@ -369,6 +383,10 @@ fn slots(pipeline: &PipelineName) -> String {
 
 fn holds(pipeline: Option<&PipelineName>) -> String {
     pipeline.map_or_else(|| "HOLD#".to_owned(), |pipeline| format!("HOLD#{pipeline}#"))
+}
+
+fn kept(pipeline: &PipelineName) -> String {
+    format!("KEPT#{pipeline}")
 }
 
 fn sources(bucket: &str, key: &str) -> String {

@@ -8,8 +8,9 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect,
-    Execution, ExecutionId, Incident, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record,
-    RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
+    Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex, PipelineName,
+    PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook,
+    WebhookName,
 };
 use engine::ports::{
     DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, Remains,
@@ -262,6 +263,14 @@ impl<B: Backend> Store for Table<B> {
         page: PageRequest,
     ) -> Result<Page<OpenHold>, StoreError> {
         self.page(&Range::holds(pipeline), Direction::Forward, page).await
+    }
+
+    async fn kept_of(&self, pipeline: &PipelineName) -> Result<Vec<Kept>, StoreError> {
+        self.all(&Part::all(&Range::kept(pipeline), Direction::Forward)).await
+    }
+
+    async fn kept_due(&self, page: PageRequest) -> Result<Page<KeptDue>, StoreError> {
+        self.page(&Range::kept_due(), Direction::Forward, page).await
     }
 
     /// Effects are kept by what they are, and sorted here. The outbox is empty while all is well; of a long one the

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     ActionExecutionId, ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, ExecutionId, ExecutionMode,
-    OpenHold, PipelineIndex, PipelineName, RollbackDecision, Slot, StageName, StageState, Success, Waiting, Watch,
+    Kept, OpenHold, PipelineIndex, PipelineName, RollbackDecision, Slot, StageName, StageState, Success, Waiting, Watch,
 };
 use engine::ports::{DecisionList, OpenExecution, Row};
 use jiff::Timestamp;
@@ -45,6 +45,7 @@ pub(crate) struct Checker {
     open_conditions: BTreeMap<(ExecutionId, StageName, &'static str), ConditionRun>,
     successes: BTreeMap<(PipelineName, StageName, Timestamp, ExecutionId), Success>,
     holds: BTreeMap<(PipelineName, StageName), OpenHold>,
+    kept: BTreeMap<(PipelineName, StageName), Kept>,
     decisions: Vec<RollbackDecision>,
     watches: BTreeMap<(String, PipelineName, StageName, String), Watch>,
     effects: BTreeMap<Uuid, String>,
@@ -149,6 +150,7 @@ impl Checker {
             Row::Condition(run) => drop(self.conditions.remove(&condition_key(run))),
             Row::Success(success) => drop(self.successes.remove(&success_key(success))),
             Row::Hold(held) => drop(self.holds.remove(&(held.pipeline.clone(), held.stage.clone()))),
+            Row::Kept(kept) => drop(self.kept.remove(&(kept.pipeline.clone(), kept.stage.clone()))),
             Row::Decision(DecisionList::Pipeline(_), decision) => self.decisions.retain(|known| known != decision),
             Row::OpenExecution(open) => drop(self.open.remove(&open.execution)),
             Row::OpenCondition(run) => {
@@ -184,6 +186,7 @@ impl Checker {
             }
             Row::Success(success) => drop(self.successes.insert(success_key(&success), success)),
             Row::Hold(held) => drop(self.holds.insert((held.pipeline.clone(), held.stage.clone()), held)),
+            Row::Kept(kept) => drop(self.kept.insert((kept.pipeline.clone(), kept.stage.clone()), kept)),
             Row::Decision(DecisionList::Pipeline(_), decision) => self.decisions.push(decision),
             Row::OpenWatch(watch) => drop(self.watches.insert(watch_key(&watch), watch)),
             Row::Effect(pending) => {

@@ -1,7 +1,9 @@
 //! What is true when everything is over.
 
-use domain::{ActionRun, ActionStatus, Execution, ExecutionMode, Slot, StageStatus};
-use engine::ports::ObjectAt;
+use std::collections::BTreeSet;
+
+use domain::{ActionRun, ActionStatus, Execution, ExecutionMode, Kept, Slot, StageStatus};
+use engine::{KEEP_TAG, KEEP_YES, ports::ObjectAt};
 
 use super::{Broken, Checker, holds};
 use crate::{cloud::Cloud, people, pipelines::PROD};
@@ -63,11 +65,33 @@ impl Checker {
         holds(left.is_none(), || format!("rows are left of {left:?}, which was deleted"))?;
         self.check_decisions()?;
         self.told.check_published(&cloud.state())?;
+        self.check_kept(cloud)?;
         let mut compared = 0;
         for pipeline in self.pipelines.keys() {
             compared += usize::from(self.check_site(pipeline.as_str(), cloud)?);
         }
         Ok(compared)
+    }
+
+    /// What the rows say is kept is marked, nothing else is, and every stage that can go back has such a row.
+    fn check_kept(&self, cloud: &Cloud) -> Result<(), Broken> {
+        let places: BTreeSet<ObjectAt> =
+            self.kept.values().flat_map(Kept::places).map(|at| ObjectAt::new(&at.bucket, &at.key)).collect();
+        let marked: BTreeSet<ObjectAt> = cloud.objects.tagged(KEEP_TAG, KEEP_YES).into_iter().collect();
+        holds(places == marked, || {
+            let (unmarked, leaked): (Vec<_>, Vec<_>) =
+                (places.difference(&marked).collect(), marked.difference(&places).collect());
+            format!("not marked, though they are kept: {unmarked:?}; marked, though nobody keeps them: {leaked:?}")
+        })?;
+        for (key, stage) in self.stages.iter().filter(|(_, stage)| stage.live.is_some()) {
+            let Some(index) = self.pipelines.get(&key.0) else { continue };
+            let reads = index.stage(&key.1).is_some_and(|(_, stage)| !stage.inputs().is_empty());
+            let is_locked =
+                self.executions.values().all(|one| one.pipeline != key.0 || one.mode != ExecutionMode::Parallel);
+            let can_go_back = reads && is_locked && index.mode != ExecutionMode::Parallel;
+            holds(!can_go_back || self.kept.contains_key(key), || format!("nothing is kept for {}", stage.name))?;
+        }
+        Ok(())
     }
 
     /// What is deployed is what the stage says is live: whoever lost the right to deploy had not the last word.

@@ -66,6 +66,8 @@ impl Told {
             StateChange::Action(of) => (Subject::Run(of.action_execution_id), run_goes as Goes),
             // A decision is told once and stays as it is.
             StateChange::Rollback(of) => (Subject::Decision(of.decision_id), decision_goes as Goes),
+            // Nothing is lost where artifacts are kept for good.
+            StateChange::Artifact(of) => return Err(format!("{of:?} is told")),
         };
         let before = self.latest.insert(subject.clone(), next);
         holds(follows(before, next), || format!("of {subject:?} {next} is told after {before:?}"))?;

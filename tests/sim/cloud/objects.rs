@@ -7,11 +7,15 @@ use std::{
 };
 
 use bytes::Bytes;
+use domain::ArtifactDigest;
 use engine::ports::{Missing, ObjectAt, ObjectInfo, ObjectsError, PinnedObject, Written};
 
 /// Versions of each object, oldest first; the number of a version is its place.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ObjectsInMemory(Arc<Mutex<BTreeMap<ObjectAt, Vec<Bytes>>>>);
+pub(crate) struct ObjectsInMemory(Arc<Mutex<BTreeMap<ObjectAt, Vec<Bytes>>>>, Arc<Mutex<Tags>>);
+
+/// Tags by object and name, of the newest versions.
+type Tags = BTreeMap<(ObjectAt, String), String>;
 
 impl ObjectsInMemory {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectAt, Vec<Bytes>>> {
@@ -39,9 +43,10 @@ impl ObjectsInMemory {
     }
 
     pub(crate) fn head(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<ObjectInfo, ObjectsError> {
-        let (Written { version_id, etag }, body) = self.find(at, version_id)?;
+        let (Written { version_id, etag, .. }, body) = self.find(at, version_id)?;
         let (size, metadata) = (body.len() as u64, BTreeMap::new());
-        Ok(ObjectInfo { version_id, etag, size, last_modified: None, content_type: None, metadata })
+        let digest = Some(digest_of(&body));
+        Ok(ObjectInfo { version_id, etag, size, digest, last_modified: None, content_type: None, metadata })
     }
 
     pub(crate) fn read(&self, object: &PinnedObject, range: Range<u64>) -> Result<Bytes, ObjectsError> {
@@ -52,7 +57,21 @@ impl ObjectsInMemory {
 
     pub(crate) fn copy(&self, from: &PinnedObject, to: &ObjectAt) -> Result<Written, ObjectsError> {
         let (_, body) = self.find(&from.at, from.version_id.as_deref())?;
-        Ok(self.store(to, body))
+        Ok(Written { digest: Some(digest_of(&body)), ..self.store(to, body) })
+    }
+
+    pub(crate) fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> Result<(), ObjectsError> {
+        self.find(at, None)?;
+        let mut tags = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        tags.insert((at.clone(), name.to_owned()), value.to_owned());
+        Ok(())
+    }
+
+    /// Objects that have this tag with this value.
+    pub(crate) fn tagged(&self, name: &str, value: &str) -> Vec<ObjectAt> {
+        let tags = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let is = |(key, found): &(&(ObjectAt, String), &String)| key.1 == name && *found == value;
+        tags.iter().filter(is).map(|((at, _), _)| at.clone()).collect()
     }
 
     fn find(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<(Written, Bytes), ObjectsError> {
@@ -69,5 +88,13 @@ impl ObjectsInMemory {
 }
 
 fn written(number: usize) -> Written {
-    Written { version_id: Some(format!("v{number}")), etag: format!("etag{number}") }
+    Written { version_id: Some(format!("v{number}")), etag: format!("etag{number}"), digest: None }
+}
+
+/// As S3 keeps one of every object.
+fn digest_of(body: &Bytes) -> ArtifactDigest {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    ArtifactDigest { algorithm: "SHA256".to_owned(), value: format!("{:016x}", hasher.finish()) }
 }

@@ -5,9 +5,9 @@ use std::ops::Range;
 use bytes::Bytes;
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ApprovalNotice, ConditionKind, ConditionRun, CustomType,
-    CustomTypeCount, Effect, Event, Execution, ExecutionId, Incident, Job, JobQueue, OpenHold, PipelineIndex,
-    PipelineName, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch,
-    Webhook, WebhookName,
+    CustomTypeCount, Effect, Event, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, OpenHold,
+    PipelineIndex, PipelineName, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success,
+    TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
     self, CloudError, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
@@ -103,6 +103,8 @@ impl Store for Rows {
         fn list_records(&self, execution: ExecutionId, page: PageRequest) -> Page<Record>;
         fn list_decisions(&self, list: &DecisionList, page: PageRequest) -> Page<RollbackDecision>;
         fn list_holds(&self, pipeline: Option<&PipelineName>, page: PageRequest) -> Page<OpenHold>;
+        fn kept_of(&self, pipeline: &PipelineName) -> Vec<Kept>;
+        fn kept_due(&self, page: PageRequest) -> Page<KeptDue>;
         fn pending_effects(&self, page: PageRequest) -> Page<PendingEffect>;
         fn forget_effects(&self, effects: &[Effect]) -> ();
         fn purge_history(&self, pipeline: &PipelineName, created_at: Option<Timestamp>, before: ExecutionId) -> bool;
@@ -260,6 +262,10 @@ impl ports::Objects for Objects {
         _options: &PutOptions,
     ) -> Result<Written, ObjectsError> {
         self.ask("CopyObject", to, async { self.0.objects.copy(from, to) }).await
+    }
+
+    async fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> Result<(), ObjectsError> {
+        self.ask("PutObjectTagging", at, async { self.0.objects.set_tag(at, name, value) }).await
     }
 
     async fn is_versioned(&self, bucket: &str) -> Result<bool, ObjectsError> {

@@ -7,13 +7,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use domain::ArtifactDigest;
 use engine::ports::{
     Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload, Written,
 };
 
 /// Versions of each object, oldest first; the number of a version is its place.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct MemoryObjects(Arc<Mutex<BTreeMap<ObjectAt, Vec<Bytes>>>>);
+pub(crate) struct MemoryObjects(Arc<Mutex<BTreeMap<ObjectAt, Vec<Bytes>>>>, Arc<Mutex<Tags>>);
+
+/// Tags by object and name, of the newest versions.
+type Tags = BTreeMap<(ObjectAt, String), String>;
 
 impl MemoryObjects {
     pub(crate) fn store(&self, bucket: &str, key: &str, body: impl Into<Bytes>) -> Written {
@@ -23,9 +27,19 @@ impl MemoryObjects {
         written(versions.len())
     }
 
+    /// Loses an object, versions and all.
+    pub(crate) fn lose_one(&self, at: &ObjectAt) {
+        self.0.lock().unwrap().remove(at);
+    }
+
     /// Loses every object of `bucket`, versions and all.
     pub(crate) fn lose(&self, bucket: &str) {
         self.0.lock().unwrap().retain(|at, _| at.bucket != bucket);
+    }
+
+    /// The value of a tag.
+    pub(crate) fn tag(&self, at: &ObjectAt, name: &str) -> Option<String> {
+        self.1.lock().unwrap().get(&(at.clone(), name.to_owned())).cloned()
     }
 
     fn find(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<(Written, Bytes), ObjectsError> {
@@ -42,7 +56,15 @@ impl MemoryObjects {
 }
 
 fn written(number: usize) -> Written {
-    Written { version_id: Some(format!("v{number}")), etag: format!("etag{number}") }
+    Written { version_id: Some(format!("v{number}")), etag: format!("etag{number}"), digest: None }
+}
+
+/// As S3 keeps one of every object.
+fn digest_of(body: &Bytes) -> ArtifactDigest {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    ArtifactDigest { algorithm: "SHA256".to_owned(), value: format!("{:016x}", hasher.finish()) }
 }
 
 fn not_kept<T>(operation: &'static str, at: &ObjectAt) -> Result<T, ObjectsError> {
@@ -51,11 +73,12 @@ fn not_kept<T>(operation: &'static str, at: &ObjectAt) -> Result<T, ObjectsError
 
 impl Objects for MemoryObjects {
     async fn head(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<ObjectInfo, ObjectsError> {
-        let (Written { version_id, etag }, body) = self.find(at, version_id)?;
+        let (Written { version_id, etag, .. }, body) = self.find(at, version_id)?;
         Ok(ObjectInfo {
             version_id,
             etag,
             size: body.len() as u64,
+            digest: Some(digest_of(&body)),
             last_modified: Some("2026-11-23T10:00:00Z".parse().unwrap()),
             content_type: None,
             metadata: BTreeMap::new(),
@@ -71,9 +94,23 @@ impl Objects for MemoryObjects {
         Ok(self.store(&at.bucket, &at.key, body))
     }
 
-    async fn copy(&self, from: &PinnedObject, _: u64, to: &ObjectAt, _: &PutOptions) -> Result<Written, ObjectsError> {
+    async fn copy(
+        &self,
+        from: &PinnedObject,
+        _: u64,
+        to: &ObjectAt,
+        options: &PutOptions,
+    ) -> Result<Written, ObjectsError> {
         let (_, body) = self.find(&from.at, from.version_id.as_deref())?;
-        Ok(self.store(&to.bucket, &to.key, body))
+        let tags = options.tags.iter().map(|(name, value)| ((to.clone(), name.clone()), value.clone()));
+        self.1.lock().unwrap().extend(tags);
+        Ok(Written { digest: Some(digest_of(&body)), ..self.store(&to.bucket, &to.key, body) })
+    }
+
+    async fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> Result<(), ObjectsError> {
+        self.find(at, None)?;
+        self.1.lock().unwrap().insert((at.clone(), name.to_owned()), value.to_owned());
+        Ok(())
     }
 
     async fn is_versioned(&self, _: &str) -> Result<bool, ObjectsError> {

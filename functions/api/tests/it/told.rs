@@ -90,6 +90,7 @@ async fn a_failure_its_retry_and_a_stop_are_told_once_each() {
         StateChange::Stage(change) => change.pipeline_execution_attempt,
         StateChange::Action(change) => change.pipeline_execution_attempt,
         StateChange::Rollback(change) => panic!("nobody decided anything: {change:?}"),
+        StateChange::Artifact(change) => panic!("nothing is lost: {change:?}"),
     });
     assert_eq!(attempts.collect::<BTreeSet<u32>>(), BTreeSet::from([2]));
 }

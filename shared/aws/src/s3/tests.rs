@@ -92,11 +92,12 @@ async fn a_put_carries_its_options_and_a_checksum() {
         cache_control: Some("no-cache".to_owned()),
         acl: Some("public-read".to_owned()),
         kms_key: Some("arn:k".to_owned()),
+        sha256: false,
         tags: [("a b".to_owned(), "c&d".to_owned())].into(),
         if_none_match: true,
     };
     let written = objects.put(&at(), Bytes::from("body"), &options).await.expect("written");
-    assert_eq!(written, Written { version_id: Some("v2".to_owned()), etag: "e".to_owned() });
+    assert_eq!(written, Written { version_id: Some("v2".to_owned()), etag: "e".to_owned(), digest: None });
     for (name, value) in [
         ("content-type", "text/html"),
         ("cache-control", "no-cache"),
@@ -231,4 +232,53 @@ async fn only_enabled_versioning_counts() {
         let (objects, _) = objects(vec![answer(200, &[], &body)]);
         assert_eq!(objects.is_versioned("source").await.expect("answered"), expected);
     }
+}
+
+#[tokio::test]
+async fn a_copy_to_keep_has_a_sha256_and_head_tells_it() {
+    let copied = "<CopyObjectResult><ETag>\"e\"</ETag><ChecksumSHA256>c2hh</ChecksumSHA256></CopyObjectResult>";
+    let head = [("content-length", "12"), ("x-amz-checksum-crc64nvme", "Y3Jj"), ("x-amz-checksum-sha256", "c2hh")];
+    let other = [("content-length", "12"), ("x-amz-checksum-crc64nvme", "Y3Jj")];
+    let (objects, http) = objects(vec![
+        answer(200, &[], copied),
+        answer(200, &head, ""),
+        answer(200, &other, ""),
+        answer(200, &[("content-length", "12")], ""),
+    ]);
+    let options = PutOptions { sha256: true, ..PutOptions::default() };
+    let written = objects.copy(&pinned(Some("v1")), 12, &ObjectAt::new("artifacts", "k"), &options).await;
+    let digest = |algorithm: &str, value: &str| ArtifactDigest { algorithm: algorithm.into(), value: value.into() };
+    assert_eq!(written.expect("copied").digest, Some(digest("SHA256", "c2hh")));
+    assert_header(&http, 0, "x-amz-checksum-algorithm", "SHA256");
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        found.push(objects.head(&at(), None).await.expect("found").digest);
+    }
+    assert_eq!(found, [Some(digest("SHA256", "c2hh")), Some(digest("CRC64NVME", "Y3Jj")), None]);
+    assert_header(&http, 1, "x-amz-checksum-mode", "ENABLED");
+}
+
+#[tokio::test]
+async fn a_tag_is_set_beside_the_others_and_only_where_it_is_otherwise() {
+    let tagging = |tags: &[(&str, &str)]| {
+        let tags = tags.iter().map(|(name, value)| format!("<Tag><Key>{name}</Key><Value>{value}</Value></Tag>"));
+        format!("<Tagging><TagSet>{}</TagSet></Tagging>", tags.collect::<String>())
+    };
+    let (objects, http) = objects(vec![
+        answer(200, &[], &tagging(&[("team", "shop"), ("lastgood:keep", "false")])),
+        answer(200, &[], ""),
+        answer(200, &[], &tagging(&[("lastgood:keep", "true")])),
+        answer(404, &[], &error_body("NoSuchKey")),
+    ]);
+    objects.set_tag(&at(), "lastgood:keep", "true").await.expect("set");
+    let request = http.actual_requests().nth(1).expect("it was written");
+    let body = std::str::from_utf8(request.body().bytes().expect("in memory")).expect("XML");
+    for part in ["<Key>team</Key><Value>shop</Value>", "<Key>lastgood:keep</Key><Value>true</Value>"] {
+        assert!(body.contains(part), "{body}");
+    }
+    assert!(!body.contains("false"), "{body}");
+    objects.set_tag(&at(), "lastgood:keep", "true").await.expect("it is so already");
+    let gone = objects.set_tag(&at(), "lastgood:keep", "true").await;
+    assert!(matches!(gone, Err(ObjectsError::NotFound(Missing::Object, _))), "{gone:?}");
+    assert_eq!(http.actual_requests().count(), 4, "what is so already is not written");
 }

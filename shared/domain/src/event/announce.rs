@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    ActionChange, AnnouncedCause, Event, EventArtifact, EventState, ExecutionResult, ExecutionTrigger, PipelineChange,
-    RollbackChange, StageChange, StateChange,
+    ActionChange, AnnouncedCause, ArtifactChange, Event, EventArtifact, EventState, ExecutionResult, ExecutionTrigger,
+    LostArtifact, PipelineChange, RollbackChange, StageChange, StateChange,
 };
 use crate::{
-    ActionRun, ActionStatus, ArtifactLocation, Changes, Execution, ExecutionId, ExecutionStatus, ExecutionType, Phase,
-    RollbackCause, RollbackDecision, RollbackOutcome, StageName, StageOutcome, StageStatus, derived_uuid,
+    ActionRun, ActionStatus, ArtifactLocation, ArtifactState, Changes, Execution, ExecutionId, ExecutionStatus,
+    ExecutionType, KeptArtifact, KeptChange, Phase, RollbackCause, RollbackDecision, RollbackOutcome, StageName,
+    StageOutcome, StageStatus, derived_uuid,
 };
 
 /// An execution is to be stored, and how it was before is not among the changes: nobody could say what happened to it.
@@ -41,6 +42,7 @@ pub fn events_of(changes: &Changes, region: &str, now: Timestamp) -> Result<Vec<
         events.extend(states.into_iter().map(|state| action_event(run, state, region, now)));
     }
     events.extend(changes.decisions.iter().filter_map(rollback_event));
+    events.extend(changes.kept.iter().flat_map(|change| artifact_events(change, now)));
     Ok(events)
 }
 
@@ -220,14 +222,14 @@ fn action_event(run: &ActionRun, state: EventState, region: &str, time: Timestam
     }
 }
 
-/// None where the rollback's own events tell.
+/// None where the rollback's own events tell, and of what only the scorecard of shadow mode needs.
 fn rollback_event(decision: &RollbackDecision) -> Option<Event> {
     let (alarm_arn, said) = match &decision.cause {
         RollbackCause::Alarm { alarm_arn, reason } => (Some(alarm_arn.clone()), Some(reason.clone())),
         RollbackCause::Manual { .. } | RollbackCause::StageFailed => (None, None),
     };
     let (state, rollback, reason) = match &decision.outcome {
-        RollbackOutcome::Started { .. } => return None,
+        RollbackOutcome::Started { .. } | RollbackOutcome::ShadowEnded { .. } => return None,
         RollbackOutcome::Declined { reason } => (EventState::Declined, None, Some(reason.clone())),
         RollbackOutcome::Asked { reason } => (EventState::Asked, None, Some(reason.clone())),
         RollbackOutcome::Shadowed { .. } => (EventState::Shadowed, None, said),
@@ -249,6 +251,50 @@ fn rollback_event(decision: &RollbackDecision) -> Option<Event> {
             event_id: event_id(&[&decision.id().to_string()], state),
         })),
     })
+}
+
+/// One for each artifact that is found otherwise than before.
+fn artifact_events(change: &KeptChange, time: Timestamp) -> Vec<Event> {
+    let row = &change.after;
+    let event = |(execution, artifact): (ExecutionId, &KeptArtifact)| {
+        let state = match artifact.state {
+            ArtifactState::Present => EventState::Restored,
+            ArtifactState::Gone => EventState::Gone,
+            ArtifactState::Altered => EventState::Altered,
+        };
+        let what = [row.pipeline.as_str(), row.stage.as_str(), &execution.to_string(), &artifact.name];
+        let version = row.version.to_string();
+        let what = [what.as_slice(), &[version.as_str()]].concat();
+        Event {
+            time,
+            change: StateChange::Artifact(Box::new(ArtifactChange {
+                pipeline: row.pipeline.clone(),
+                stage: row.stage.clone(),
+                execution_id: execution,
+                artifact: LostArtifact { name: artifact.name.clone(), s3location: artifact.at.clone() },
+                state,
+                reason: loss(change, artifact),
+                ready_targets: u32::try_from(row.ready()).unwrap_or(u32::MAX),
+                event_id: event_id(&what, state),
+            })),
+        }
+    };
+    change.turned().into_iter().map(event).collect()
+}
+
+fn loss(change: &KeptChange, artifact: &KeptArtifact) -> String {
+    let (stage, ready) = (&change.after.stage, change.after.ready());
+    let what = match artifact.state {
+        ArtifactState::Present => format!("Artifact {} is there again as it was.", artifact.name),
+        ArtifactState::Gone => format!("Artifact {} is gone.", artifact.name),
+        ArtifactState::Altered => format!("Artifact {} was altered: its checksum is another.", artifact.name),
+    };
+    let left = match ready {
+        0 => format!("Stage {stage} has nothing to go back to: restore it, or release again."),
+        1 => format!("Stage {stage} can go back to one execution."),
+        _ => format!("Stage {stage} can go back to {ready} executions."),
+    };
+    format!("{what} {left}")
 }
 
 fn artifacts(at: &BTreeMap<String, ArtifactLocation>) -> Vec<EventArtifact> {

@@ -44,6 +44,9 @@ pub enum StateChange {
     /// Ours: what was decided about going back, and whether it helped.
     #[serde(rename = "Lastgood Rollback State Change")]
     Rollback(Box<RollbackChange>),
+    /// Ours: an artifact that a rollback would need is lost, or is there again.
+    #[serde(rename = "Lastgood Artifact State Change")]
+    Artifact(Box<ArtifactChange>),
 }
 
 wire_enum! {
@@ -79,6 +82,12 @@ wire_enum! {
         DidNotHelp = "DID_NOT_HELP",
         /// The hold on the stage was lifted.
         Released = "RELEASED",
+        /// The artifact is not there any more.
+        Gone = "GONE",
+        /// Something else is in the artifact's place.
+        Altered = "ALTERED",
+        /// The artifact is there again as it was.
+        Restored = "RESTORED",
     }
 }
 
@@ -246,6 +255,39 @@ pub struct RollbackChange {
     pub event_id: Uuid,
 }
 
+/// An artifact that a rollback of the stage would need was lost, or came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ArtifactChange {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The stage that could go back by it.
+    pub stage: StageName,
+    /// The execution that has the artifact.
+    pub execution_id: ExecutionId,
+    /// Its name, and where it is or was.
+    pub artifact: LostArtifact,
+    /// How it is found.
+    pub state: EventState,
+    /// What that means and what to do, for people.
+    pub reason: String,
+    /// Executions that the stage can go back to with all they need, as far as was looked. None: it cannot go back at all.
+    pub ready_targets: u32,
+    /// The same in every delivery of this event.
+    pub event_id: Uuid,
+}
+
+/// An artifact, and where it is or was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LostArtifact {
+    /// Its name.
+    pub name: String,
+    /// Where it was put; absent if the execution never had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3location: Option<ArtifactLocation>,
+}
+
 /// An artifact, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -282,6 +324,7 @@ impl Event {
             StateChange::Stage(change) => change.event_id,
             StateChange::Action(change) => change.event_id,
             StateChange::Rollback(change) => change.event_id,
+            StateChange::Artifact(change) => change.event_id,
         }
     }
 
@@ -292,6 +335,7 @@ impl Event {
             StateChange::Stage(change) => change.state,
             StateChange::Action(change) => change.state,
             StateChange::Rollback(change) => change.state,
+            StateChange::Artifact(change) => change.state,
         }
     }
 }

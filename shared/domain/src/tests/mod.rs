@@ -5,6 +5,7 @@ mod digest;
 mod events;
 mod failure;
 mod gate;
+mod kept;
 mod preview;
 mod retry;
 mod rollback;
@@ -69,6 +70,7 @@ fn execution(n: u128, mode: ExecutionMode) -> Execution {
         stop: None,
         variables: Default::default(),
         pins: Default::default(),
+        digests: Default::default(),
         revisions: Vec::new(),
         outputs: Default::default(),
         artifacts: Default::default(),

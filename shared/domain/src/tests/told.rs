@@ -37,7 +37,7 @@ impl Told {
             StateChange::Stage(change) => (change.execution_id, Some(change.stage.clone())),
             StateChange::Action(change) => panic!("no runs in this table: {change:?}"),
             // Told of decisions, which the table does not change by.
-            StateChange::Rollback(_) => return,
+            StateChange::Rollback(_) | StateChange::Artifact(_) => return,
         };
         let place = stage.as_ref().map(|stage| format!("{stage} ")).unwrap_or_default();
         let line = format!("{} {place}{}", execution.0.as_u128(), event.state());

@@ -384,6 +384,8 @@ impl World {
             match effect {
                 Effect::StartMachine { execution, .. } => self.start(execution),
                 Effect::AnswerGate { token, answer } => self.answer(&token, answer),
+                // What is kept changes nothing of this.
+                Effect::KeepArtifacts { .. } => {}
                 // What runs of an execution that may not act ends in any way at any time.
                 Effect::AbandonRuns { .. } => {}
                 other => panic!("{other:?}"),

@@ -102,6 +102,11 @@ impl<W: HasStore + HasObjects> Objects for FencedObjects<'_, W> {
         self.world.objects().copy(from, size, to, options).await
     }
 
+    async fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> Result<(), ObjectsError> {
+        self.check(at).await?;
+        self.world.objects().set_tag(at, name, value).await
+    }
+
     async fn is_versioned(&self, bucket: &str) -> Result<bool, ObjectsError> {
         self.world.objects().is_versioned(bucket).await
     }

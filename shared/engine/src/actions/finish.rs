@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionRun, ActionStatus, ArtifactLocation, Changes, Effect, ExecutionId, Generation, Job, JobEvent, PipelineName,
-    SourceRevision, StageName,
+    ActionRun, ActionStatus, ArtifactDigest, ArtifactLocation, Changes, Effect, ExecutionId, Generation, Job, JobEvent,
+    PipelineName, SourceRevision, StageName,
 };
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::{
     commit::{commit_untold, until_stored},
     loading::load_both,
     outbox::Untold,
-    ports::Store,
+    ports::{ObjectAt, Objects, Store},
 };
 
 /// How an action ended, and what it made.
@@ -42,6 +42,8 @@ pub(crate) struct Finished {
     pub(crate) made_artifacts: bool,
     /// Where they are, if elsewhere than the run said when it began.
     pub(crate) outputs: Option<BTreeMap<String, ArtifactLocation>>,
+    /// Digests of the output artifacts, by name, where S3 told them.
+    pub(crate) digests: BTreeMap<String, ArtifactDigest>,
     /// The job that ends with the action, and how.
     pub(crate) job: Option<(Uuid, JobEvent)>,
 }
@@ -182,10 +184,33 @@ fn apply(run: &mut ActionRun, finished: &Finished) {
 /// CodePipeline's limit for a failure message.
 const ERROR_CHARS_MAX: usize = 5000;
 
+/// Digests of artifacts that somebody else has made. Where S3 does not tell one, nothing waits for it: then all that is
+/// known of the artifact later is whether it is there.
+pub(crate) async fn digests_of<W: HasObjects>(
+    world: &W,
+    outputs: &BTreeMap<String, ArtifactLocation>,
+) -> BTreeMap<String, ArtifactDigest> {
+    let mut digests = BTreeMap::new();
+    for (name, at) in outputs {
+        let found = world.objects().head(&ObjectAt::new(&at.bucket, &at.key), None).await;
+        if let Some(digest) = found.ok().and_then(|info| info.digest) {
+            digests.insert(name.clone(), digest);
+        }
+    }
+    digests
+}
+
 /// What later actions can use. A redone action replaces what it made before (spec 5).
 fn remember(execution: &mut domain::Execution, run: &ActionRun, finished: &Finished) {
     if finished.made_artifacts {
         execution.artifacts.extend(run.outputs.clone());
+        for name in run.outputs.keys() {
+            // One that is made anew is not what the digest of before says.
+            match finished.digests.get(name) {
+                Some(digest) => execution.digests.insert(name.clone(), digest.clone()),
+                None => execution.digests.remove(name),
+            };
+        }
     }
     if let Some(namespace) = &run.namespace {
         execution.outputs.insert(namespace.clone(), finished.variables.clone());

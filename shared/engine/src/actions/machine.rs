@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     ended, fence,
-    finish::{Finished, RunKey, finish},
+    finish::{Finished, RunKey, digests_of, finish},
     start::run_id,
 };
 use crate::{
@@ -205,7 +205,11 @@ pub(crate) async fn report<W: HasStore + HasMachines + HasObjects + HasAlarms>(
     if report.status == ActionStatus::InProgress {
         return note(world, &run, &job, report).await;
     }
-    finish(world, &RunKey::from(&run), &finished_by(report, &job)).await
+    let mut finished = finished_by(report, &job);
+    if finished.made_artifacts {
+        finished.digests = digests_of(world, &run.outputs).await;
+    }
+    finish(world, &RunKey::from(&run), &finished).await
 }
 
 /// The text of a file in an input artifact. Why there is none is an output, for the machine to report.

@@ -48,14 +48,22 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
     let fetched = async {
         let revision = s3_source::pin(objects, &setting("S3Bucket"), &key, version).await?;
         let outputs = places_of(&run.outputs, &revision);
-        for at in outputs.values() {
-            s3_source::fetch(objects, &revision, &ObjectAt::new(&at.bucket, &at.key), kms_key.as_deref()).await?;
+        let mut digests = BTreeMap::new();
+        for (name, at) in &outputs {
+            let at = ObjectAt::new(&at.bucket, &at.key);
+            let written = s3_source::fetch(objects, &revision, &at, kms_key.as_deref()).await?;
+            // One that was copied in parts is told of by itself alone.
+            let digest = match written.digest {
+                Some(digest) => Some(digest),
+                None => objects.head(&at, None).await?.digest,
+            };
+            digests.extend(digest.map(|digest| (name.clone(), digest)));
         }
         let info = objects.head(&revision.object.at, Some(revision.revision_id())).await?;
-        Ok::<_, s3_source::SourceError>((revision, outputs, info.last_modified))
+        Ok::<_, s3_source::SourceError>((revision, outputs, digests, info.last_modified))
     };
     match fetched.await {
-        Ok((revision, outputs, created)) => Ok(Finished {
+        Ok((revision, outputs, digests, created)) => Ok(Finished {
             summary: Some(revision.external_execution_summary()),
             external_id: Some(revision.revision_id().to_owned()),
             variables: revision.output_variables(),
@@ -69,6 +77,7 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
             }),
             made_artifacts: true,
             outputs: Some(outputs),
+            digests,
             ..Finished::default()
         }),
         Err(error) if error.is_retryable() => Err(EngineError::Unavailable { what: "S3", source: Box::new(error) }),
@@ -100,7 +109,7 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
     Underway { run, execution, .. }: &Underway,
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Finished, EngineError> {
-    let Some(artifact) = run.inputs.values().next() else {
+    let Some((name, artifact)) = run.inputs.iter().next() else {
         return Ok(Finished::failed("ConfigurationError", "The action has no input artifact."));
     };
     let configuration = match S3DeployConfiguration::parse(&run.resolved_configuration) {
@@ -115,6 +124,7 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
     let request = DeployRequest {
         artifact: ObjectAt::new(&artifact.bucket, &artifact.key),
         artifact_version: None,
+        artifact_digest: execution.digests.get(name).cloned(),
         configuration,
         started_at: run.started_at,
         uuid: derived_uuid(&["deploy", &run.id.to_string()]),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{invoke_and_forget, new_job};
 use crate::{
     EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
-    actions::{Finished, fence, finish, holder},
+    actions::{Finished, digests_of, fence, finish, holder},
     commit,
     commit::{store, until_stored},
     condition::{answer_for_rule, continue_for_rule, succeed_for_rule, tell_condition},
@@ -94,12 +94,11 @@ where
         // What a rule finds is for its condition alone: there is nobody its output variables could be for.
         return succeed_for_rule(world, id, success.summary).await;
     }
-    let revision = match success.revision {
-        None => None,
-        Some(revision) => {
-            let run = world.store().load_action_run(&job.pipeline, job.execution, job.run).await?;
-            Some(revision.of(&job, run.as_ref()))
-        }
+    let run = world.store().load_action_run(&job.pipeline, job.execution, job.run).await?;
+    let revision = success.revision.map(|revision| revision.of(&job, run.as_ref()));
+    let digests = match &run {
+        Some(run) => digests_of(world, &run.outputs).await,
+        None => BTreeMap::new(),
     };
     let key = (&job).into();
     let finished = Finished {
@@ -109,6 +108,7 @@ where
         variables: success.variables,
         revision,
         made_artifacts: true,
+        digests,
         job: Some((job.id, JobEvent::Succeed)),
         ..Finished::default()
     };

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, future::Future, ops::Range};
 
 use bytes::Bytes;
+use domain::ArtifactDigest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -100,6 +101,13 @@ pub trait Objects: Send + Sync {
         options: &PutOptions,
     ) -> impl Future<Output = Result<Written, ObjectsError>> + Send;
 
+    /// Gives the newest version of an object the tag `name` with `value`, and leaves its other tags as they are. One that
+    /// has it already is not written to.
+    ///
+    /// # Errors
+    /// [`ObjectsError::NotFound`]; [`ObjectsError::Other`] where the object has ten other tags, the most it can have.
+    fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> impl Future<Output = Result<(), ObjectsError>> + Send;
+
     /// Says whether the bucket keeps versions (suspended versioning counts as not).
     ///
     /// # Errors
@@ -150,6 +158,8 @@ pub struct ObjectInfo {
     pub etag: String,
     /// Size in bytes.
     pub size: u64,
+    /// The checksum that S3 keeps of the content, where it keeps one; SHA-256 before others.
+    pub digest: Option<ArtifactDigest>,
     /// When this version was written, to the second.
     pub last_modified: Option<Timestamp>,
     /// Content type, when one is stored.
@@ -176,6 +186,8 @@ pub struct PutOptions {
     pub acl: Option<String>,
     /// KMS key (id, alias or ARN) to encrypt with; the bucket's default otherwise.
     pub kms_key: Option<String>,
+    /// Has S3 keep a SHA-256 of the content. Only for copies: other writes carry the checksum that the adapter chooses.
+    pub sha256: bool,
     /// Object tags.
     pub tags: BTreeMap<String, String>,
     /// Writes only if no such object exists. Not for copies.
@@ -189,6 +201,8 @@ pub struct Written {
     pub version_id: Option<String>,
     /// ETag without quotes.
     pub etag: String,
+    /// The checksum that S3 keeps of the content, where the answer told one.
+    pub digest: Option<ArtifactDigest>,
 }
 
 /// A multipart upload under way.

@@ -4,9 +4,9 @@ use std::future::Future;
 
 use domain::{
     ActionExecutionId, ActionName, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount,
-    Effect, Execution, ExecutionId, ExecutionMode, Generation, Incident, Job, JobQueue, OpenHold, PipelineIndex,
-    PipelineName, PipelineType, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, StageState, Success,
-    TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName,
+    Effect, Execution, ExecutionId, ExecutionMode, Generation, Incident, Job, JobQueue, Kept, KeptDue, OpenHold,
+    PipelineIndex, PipelineName, PipelineType, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName,
+    StageState, Success, TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,10 @@ pub enum Row {
     Hold(OpenHold),
     /// A decision about going back, in one of the lists it belongs to.
     Decision(DecisionList, RollbackDecision),
+    /// What is kept for a stage; those of a pipeline are one query.
+    Kept(Kept),
+    /// When it is looked at, in the list of all, by time.
+    KeptDue(KeptDue),
     /// An effect that is still to be performed.
     Effect(PendingEffect),
     /// A custom action type, deleted ones too; all of them are one query.
@@ -429,6 +433,12 @@ pub trait Store: Send + Sync {
         &self,
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<OpenExecution>, StoreError>> + Send;
+
+    /// What is kept for the stages of a pipeline, by stage.
+    fn kept_of(&self, pipeline: &PipelineName) -> impl Future<Output = Result<Vec<Kept>, StoreError>> + Send;
+
+    /// Stages whose artifacts are looked at, of all pipelines, those that are due first first.
+    fn kept_due(&self, page: PageRequest) -> impl Future<Output = Result<Page<KeptDue>, StoreError>> + Send;
 
     /// Places among the executions under way that are taken, of the pipeline that was created at that time.
     fn slots_of(

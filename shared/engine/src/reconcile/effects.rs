@@ -5,10 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{PAGE, Reconciled};
 use crate::{
-    EngineError, HasAlarms, HasEvents, HasFunctions, HasMachines, HasNotifications, HasRoles, HasStore,
+    EngineError, HasAlarms, HasEvents, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
     actions::look_after,
     deletion::Deleted,
     jobs::{invoke_and_forget, notify_and_forget},
+    keep::keep_and_forget,
     outbox::{forget, perform_and_forget, publish_what_is_taken},
     pipelines::cancel_and_forget,
     ports::{PageRequest, PendingEffect, Store},
@@ -40,7 +41,7 @@ impl Became {
 /// The outbox cannot be read.
 pub(super) async fn redeliver<W>(world: &W, until: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
 where
-    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasNotifications + HasRoles,
+    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasNotifications + HasObjects + HasRoles,
 {
     let (mut after, mut bus_is_away) = (None, false);
     loop {
@@ -68,12 +69,13 @@ where
 
 async fn perform<W>(world: &W, effect: &Effect) -> Became
 where
-    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasNotifications + HasRoles,
+    W: HasStore + HasMachines + HasAlarms + HasFunctions + HasNotifications + HasObjects + HasRoles,
 {
     let performed = match effect {
         Effect::CancelWaiting { .. } => cancel_and_forget(world, effect).await,
         Effect::InvokeJob { .. } => invoke_and_forget(world, effect).await,
         Effect::NotifyApproval { .. } => notify_and_forget(world, effect).await,
+        Effect::KeepArtifacts { .. } => keep_and_forget(world, effect).await,
         Effect::PurgeHistory { pipeline, created_at, versions, before } => {
             let deleted =
                 Deleted { pipeline: pipeline.clone(), created_at: *created_at, versions: *versions, before: *before };

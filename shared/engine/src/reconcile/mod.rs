@@ -8,7 +8,10 @@ use jiff::SignedDuration;
 
 use crate::{
     EngineError, HasAlarms, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
-    condition::look_at_waiting, error::FirstError, watch::Judged,
+    condition::look_at_waiting,
+    error::FirstError,
+    keep::{Probed, look_at_due},
+    watch::Judged,
 };
 
 /// Rows read at a time.
@@ -35,6 +38,10 @@ pub struct Reconciled {
     pub watches_ended: usize,
     /// Conditions that waited and are decided.
     pub conditions: usize,
+    /// Stages whose artifacts for a rollback were looked at because their day was over.
+    pub stages_probed: usize,
+    /// Requests to S3 for that, not counting those that marked something.
+    pub probe_requests: usize,
     /// Artifacts a rollback would need and that are gone.
     pub artifacts_gone: Vec<String>,
 }
@@ -60,6 +67,9 @@ where
     first.keep(effects::redeliver(world, before(EFFECT_AGE_MIN), done).await);
     first.keep(executions::look_at_all(world, before(EXECUTION_AGE_MIN), done).await);
     first.keep(watches::look_at_all(world, now, done).await);
+    let mut probed = Probed::default();
+    first.keep(look_at_due(world, now, &mut probed).await);
+    (done.stages_probed, done.probe_requests) = (probed.stages, probed.requests);
     // Last, since each that looks at alarms asks CloudWatch for itself: where that does not answer, it takes long.
     first.keep(look_at_waiting(world, &mut done.conditions).await);
     first.into_result()

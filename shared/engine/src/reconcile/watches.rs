@@ -1,11 +1,11 @@
 //! Watches: alarms whose event was lost, watches that are over, and the way back of those that go on.
 
-use domain::{AlarmState, Watch};
+use domain::{AlarmChange, AlarmState, Changes, RollbackCause, RollbackDecision, RollbackOutcome, Watch};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{PAGE, Reconciled};
 use crate::{
-    EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, commit,
     error::FirstError,
     ports::{Alarms, PageRequest, Precondition, Row, Store, StoreError, Write},
     rollback::choose_target,
@@ -75,6 +75,7 @@ where
     }
     let mut first = FirstError::default();
     for alarm in world.alarms().describe(&arns).await? {
+        first.keep(end_shadows(world, open, &alarm).await);
         // A rollback's alarm may clear, or lose its data, without an event that arrives.
         let proves = open.iter().any(|watch| watch.proves() && watch.alarm_arn == alarm.arn);
         if proves || alarm.state == AlarmState::Alarm {
@@ -82,6 +83,35 @@ where
         }
     }
     first.into_result()
+}
+
+/// Notes of deploys in shadow mode that would have been rolled back whether their alarm is still red now that their time is
+/// over: what the scorecard counts.
+async fn end_shadows<W: HasStore + HasMachines>(
+    world: &W,
+    open: &[Watch],
+    alarm: &AlarmChange,
+) -> Result<(), EngineError> {
+    let is_over =
+        |watch: &&Watch| watch.alarm_arn == alarm.arn && watch.shadow && watch.told && watch.until <= world.now();
+    for watch in open.iter().filter(is_over) {
+        // Only as long as it is the alarm's watch: of two who look at once, the second finds none.
+        if world.store().watches_of(&alarm.arn).await?.contains(watch) {
+            let decision = RollbackDecision {
+                pipeline: watch.pipeline.clone(),
+                stage: watch.stage.clone(),
+                at: world.now(),
+                execution: watch.execution,
+                cause: RollbackCause::Alarm { alarm_arn: alarm.arn.clone(), reason: alarm.reason.clone() },
+                undone: Some(watch.execution),
+                outcome: RollbackOutcome::ShadowEnded { still_red: alarm.state == AlarmState::Alarm },
+                evidence: None,
+            };
+            let ended = Changes { decisions: vec![decision], watches_ended: vec![watch.clone()], ..Changes::default() };
+            commit(world, &watch.pipeline, ended).await?;
+        }
+    }
+    Ok(())
 }
 
 /// While a deploy is watched, its way back has to be open: what stands in it, if anything does.

@@ -22,6 +22,7 @@ mod upload;
 
 use std::fmt;
 
+use domain::{ArtifactDigest, ArtifactState, artifact_state};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -59,6 +60,8 @@ pub struct DeployRequest {
     pub artifact: ObjectAt,
     /// The artifact's version, where the store keeps versions and one is known.
     pub artifact_version: Option<String>,
+    /// The artifact's digest when it was made, where one is known. Anything else is not deployed.
+    pub artifact_digest: Option<ArtifactDigest>,
     /// What to do with it.
     pub configuration: S3DeployConfiguration,
     /// Fills `{datetime}`: the start of the action execution, so that running it again writes the same keys.
@@ -143,6 +146,9 @@ pub enum DeployFailed {
     /// The artifact could not be read.
     #[error("the input artifact could not be read: {0}")]
     Artifact(#[source] ObjectsError),
+    /// Somebody wrote over the artifact. Release again; nothing was uploaded.
+    #[error("the input artifact {0} is not what was made for this execution: its checksum is another; release again")]
+    Altered(ObjectAt),
     /// The target could not be written.
     #[error("the target could not be written: {0}")]
     Target(#[source] ObjectsError),
@@ -153,7 +159,7 @@ impl DeployFailed {
     pub fn kind(&self) -> FailureKind {
         match self {
             Self::Configuration(_) => FailureKind::ConfigurationError,
-            Self::Archive(_) => FailureKind::JobFailed,
+            Self::Archive(_) | Self::Altered(_) => FailureKind::JobFailed,
             Self::Artifact(error) | Self::Target(error) => match error {
                 ObjectsError::AccessDenied { .. } | ObjectsError::Key { is_denied: true, .. } => {
                     FailureKind::PermissionError
@@ -184,6 +190,9 @@ pub async fn deploy(
 ) -> Result<Outcome, DeployFailed> {
     let info =
         objects.head(&request.artifact, request.artifact_version.as_deref()).await.map_err(DeployFailed::Artifact)?;
+    if artifact_state(request.artifact_digest.as_ref(), Some(info.digest.as_ref())) == ArtifactState::Altered {
+        return Err(DeployFailed::Altered(request.artifact.clone()));
+    }
     let artifact = info.pin(&request.artifact);
     match &request.configuration.target {
         Target::Object { key } => {

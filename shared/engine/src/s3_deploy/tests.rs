@@ -25,6 +25,7 @@ fn request(settings: &[(&str, &str)]) -> DeployRequest {
         [("BucketName", "site"), ("Extract", "true")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     configuration.extend(settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
     DeployRequest {
+        artifact_digest: None,
         artifact: ObjectAt::new("artifacts", "a.zip"),
         artifact_version: None,
         configuration: S3DeployConfiguration::parse(&configuration).unwrap(),

@@ -178,6 +178,8 @@ pub enum DecisionOutcome {
     RollbackDeclined,
     RollbackAsked,
     RollbackShadowed,
+    ShadowConfirmed,
+    ShadowCleared,
     RollbackHelped,
     RollbackDidNotHelp,
     HoldReleased,
@@ -193,10 +195,11 @@ pub enum DecisionCause {
 
 shapes! {
     /// A rollback was started, was due but could not be, was asked about while the stage is held, or would have been
-    /// started were the stage not in shadow mode; one that was started helped or did not; or a hold was lifted.
+    /// started were the stage not in shadow mode, whose alarm was still red or had cleared when the watch ended; one that was
+    /// started helped or did not; or a hold was lifted.
     DecisionOutcome for DecisionOutcome: Scalar::one_of(&[
-        "RollbackStarted", "RollbackDeclined", "RollbackAsked", "RollbackShadowed", "RollbackHelped",
-        "RollbackDidNotHelp", "HoldReleased",
+        "RollbackStarted", "RollbackDeclined", "RollbackAsked", "RollbackShadowed", "ShadowConfirmed", "ShadowCleared",
+        "RollbackHelped", "RollbackDidNotHelp", "HoldReleased",
     ]);
     /// Id of a decision.
     DecisionId: Scalar::text(36, 36);

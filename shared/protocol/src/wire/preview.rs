@@ -68,7 +68,7 @@ extension! {
     RollbackArtifact {
         /// Its name.
         name: String as ArtifactName,
-        /// Whether it is still there.
+        /// Whether it is still there, and what the execution had.
         available: bool;
         /// Its bucket.
         bucket: String as S3BucketName,
@@ -78,6 +78,20 @@ extension! {
         version_id: String as ObjectVersion,
         /// Its ETag.
         e_tag: String as ETag,
+        /// Whether something else is there than the execution had.
+        altered: bool,
+        /// Its checksum when it was made; absent where the execution is older than checksums, or S3 knew none.
+        checksum: ArtifactChecksum,
+        /// The checksum of what is there.
+        found_checksum: ArtifactChecksum,
+    }
+
+    /// A checksum of an artifact, as S3 keeps it.
+    ArtifactChecksum {
+        /// The algorithm: `SHA256` of what a source action took, and what the uploader chose of anything else.
+        algorithm: String as ChecksumAlgorithm,
+        /// The checksum, in base64; with the number of parts where it is of theirs.
+        value: String as ChecksumValue;
     }
 
     /// An action that would run.
@@ -153,6 +167,10 @@ extension! {
 shapes! {
     /// Version of an object in S3.
     ObjectVersion: Scalar::TEXT;
+    /// S3's name of a checksum algorithm.
+    ChecksumAlgorithm: Scalar::TEXT;
+    /// A checksum in base64.
+    ChecksumValue: Scalar::TEXT;
     /// ETag of an object in S3.
     ETag: Scalar::TEXT;
     /// Key of a configuration.

@@ -2,8 +2,8 @@
 
 use protocol::Operation;
 use protocol::wire::{
-    action_types::*, actions::*, approvals::*, decisions::*, executions::*, holds::*, jobs::*, pipelines::*,
-    preview::*, rollback::*, rules::*, state::*, tags::*, targets::*, transitions::*, webhooks::*,
+    action_types::*, actions::*, approvals::*, decisions::*, executions::*, holds::*, jobs::*, kept::*, pipelines::*,
+    preview::*, rollback::*, rules::*, shadow::*, state::*, tags::*, targets::*, transitions::*, webhooks::*,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,6 +75,7 @@ fn typed_inputs_and_outputs_lose_nothing() {
         GetJobDetails: GetJobDetailsInput => GetJobDetailsOutput;
         GetPipeline: GetPipelineInput => GetPipelineOutput;
         GetPipelineExecution: GetPipelineExecutionInput => GetPipelineExecutionOutput;
+        GetShadowScorecard: GetShadowScorecardInput => GetShadowScorecardOutput;
         GetPipelineState: GetPipelineStateInput => GetPipelineStateOutput;
         ListActionExecutions: ListActionExecutionsInput => ListActionExecutionsOutput;
         ListActionTypes: ListActionTypesInput => ListActionTypesOutput;
@@ -82,6 +83,7 @@ fn typed_inputs_and_outputs_lose_nothing() {
             => ListDeployActionExecutionTargetsOutput;
         ListHolds: ListHoldsInput => ListHoldsOutput;
         ListIncidents: ListIncidentsInput => ListIncidentsOutput;
+        ListKeptArtifacts: ListKeptArtifactsInput => ListKeptArtifactsOutput;
         ListPipelineExecutions: ListPipelineExecutionsInput => ListPipelineExecutionsOutput;
         ListPipelines: ListPipelinesInput => ListPipelinesOutput;
         ListRollbackCandidates: ListRollbackCandidatesInput => ListRollbackCandidatesOutput;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use domain::{
-    ActionRun, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Execution, Incident, Job, PipelineIndex,
+    ActionRun, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Execution, Incident, Job, Kept, PipelineIndex,
     StageState, Success, TaggedResource, Watch, Webhook,
 };
 use engine::ports::{DecisionList, PageRequest, ResourceTags, Row, StartMarker, Store, Write};
@@ -112,6 +112,10 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
             Row::RuleRun(rule_run(1, 1)),
             Row::Record(record(1, "StageEntered", 1)),
             Row::Hold(hold("shop", "Deploy")),
+            Row::Kept(kept("shop", 9)),
+            Row::Kept(kept("blog", 8)),
+            Row::KeptDue(kept("shop", 9).due()),
+            Row::KeptDue(kept("blog", 8).due()),
             Row::Effect(effect(1)),
             Row::Source(source(key)),
             Row::Webhook(webhook("push")),
@@ -124,6 +128,9 @@ async fn listed_rows_come_back_by_one_query() -> Result<()> {
     let table = &world.table;
     assert_eq!(one_request!(world, table.list_pipelines(page())).items, [summary("shop")]);
     assert_eq!(one_request!(world, table.open_executions(page())).items, [open_execution(1)]);
+    assert_eq!(one_request!(world, table.kept_of(&shop())), [Kept { version: 1, ..kept("shop", 9) }]);
+    let due = one_request!(world, table.kept_due(page())).items;
+    assert_eq!(due, [kept("blog", 8).due(), kept("shop", 9).due()], "those that are due first first");
     let successes = one_request!(world, table.list_successes(&shop(), &deploy(), page()));
     assert_eq!(successes.items, [Success { version: 1, ..success(1) }]);
     let stored = |rule| Watch { version: 1, ..watch(rule, 60) };

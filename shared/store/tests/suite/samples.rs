@@ -4,8 +4,8 @@
 
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionRun, CustomType, Effect, Execution, ExecutionId, Generation,
-    Incident, Job, JobQueue, OpenHold, PipelineIndex, PipelineName, Record, RollbackDecision, RuleRun, Slot, StageName,
-    StageState, Success, TaggedResource, Tokens, Waiting, Watch, Webhook,
+    Incident, Job, JobQueue, Kept, OpenHold, PipelineIndex, PipelineName, Record, RollbackDecision, RuleRun, Slot,
+    StageName, StageState, Success, TaggedResource, Tokens, Waiting, Watch, Webhook,
 };
 use engine::ports::{
     Definition, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding, StartMarker,
@@ -41,6 +41,17 @@ pub(crate) fn at(second: i64) -> Timestamp {
 
 fn from<T: DeserializeOwned>(document: Value) -> T {
     serde_json::from_value(document).unwrap()
+}
+
+pub(crate) fn kept(pipeline: &str, due: i64) -> Kept {
+    from(json!({
+        "pipeline": pipeline, "stage": "Deploy", "checkedAt": at(1), "due": at(due),
+        "targets": [{"execution": execution_id(1), "artifacts": [{
+            "name": "App", "at": {"bucket": "artifacts", "key": "app"}, "state": "GONE", "since": at(0),
+            "digest": {"algorithm": "SHA256", "value": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg="},
+        }]}],
+        "lettingGo": [{"bucket": "artifacts", "key": "old"}],
+    }))
 }
 
 pub(crate) fn pipeline() -> PipelineIndex {

@@ -209,7 +209,7 @@ impl MemoryObjects {
 
     fn keep(&self, at: &ObjectAt, content: Content, options: PutOptions) -> Written {
         let id = self.append(at, Some(content), options, BTreeMap::new());
-        Written { etag: format!("etag-{id}"), version_id: Some(id) }
+        Written { etag: format!("etag-{id}"), version_id: Some(id), digest: None }
     }
 
     fn kept(&self, body: Bytes) -> Bytes {
@@ -228,6 +228,7 @@ impl Objects for MemoryObjects {
             etag: format!("etag-{}", version.id),
             version_id: versioned.then_some(version.id),
             size: content.size,
+            digest: None,
             last_modified: None,
             content_type: version.options.content_type,
             metadata: version.metadata,
@@ -297,6 +298,15 @@ impl Objects for MemoryObjects {
         let (_, content, _) = self.find(&from.at, from.version_id.as_deref())?;
         assert_eq!(content.size, size, "the caller tells the size it was told");
         Ok(self.keep(to, content, options.clone()))
+    }
+
+    async fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> Result<(), ObjectsError> {
+        let mut state = self.lock();
+        let objects = state.buckets.get_mut(&at.bucket).map(|bucket| &mut bucket.objects);
+        let newest = objects.and_then(|objects| objects.get_mut(&at.key)?.last_mut());
+        let newest = newest.ok_or_else(|| ObjectsError::NotFound(Missing::Object, at.clone()))?;
+        newest.options.tags.insert(name.to_owned(), value.to_owned());
+        Ok(())
     }
 
     async fn is_versioned(&self, bucket: &str) -> Result<bool, ObjectsError> {

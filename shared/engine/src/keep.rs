@@ -1,0 +1,294 @@
+//! What the next rollbacks of a stage need is looked at before each deploy and once a day, and marked in S3, so that the
+//! bucket's lifecycle lets it be.
+//!
+//! The row says what is marked before anything is, and forgets what is to be marked no more only after that was done: a
+//! crash anywhere leaves a row, or an effect, that says what to do again.
+
+use domain::{
+    ArtifactLocation, Changes, Effect, GateAnswer, KEPT_TARGETS, Kept, KeptArtifact, KeptChange, KeptTarget,
+    PipelineName, PipelineView, StageIndex, StageName, keep, look_again, worth_keeping,
+};
+use jiff::Timestamp;
+
+use crate::{
+    EngineError, HasMachines, HasObjects, HasStore, commit,
+    commit::until_stored,
+    error::FirstError,
+    outbox::forget,
+    ports::{ObjectAt, Objects, ObjectsError, PageRequest, Row, Store, Write},
+    rollback::{StoredArtifact, look_at_artifacts},
+};
+
+/// The tag of artifacts by which a lifecycle rule knows them: S3's rules choose objects that have a tag, not objects that
+/// lack one, so what is not kept says so.
+pub const KEEP_TAG: &str = "lastgood:keep";
+/// Its value on what a rollback may need.
+pub const KEEP_YES: &str = "true";
+/// Its value on what no rollback needs, or not yet.
+pub const KEEP_NO: &str = "false";
+
+/// Successes that are read to find what is worth keeping; a stage with more that were taken back in a row has none.
+const SUCCESSES_READ_MAX: u32 = 50;
+/// Stages looked at by one run of the reconciler: at some ten requests each a few seconds, and 1,000 pipelines with ten stages
+/// each take 500 of a day's 1,440 runs.
+const DUE_MAX: u32 = 20;
+
+/// What was asked of S3.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Probed {
+    /// Stages that were looked at.
+    pub(crate) stages: usize,
+    /// Requests for that, not counting those that wrote.
+    pub(crate) requests: usize,
+}
+
+/// What a decision at the gate leaves to do about artifacts.
+pub(crate) struct Ahead {
+    entered: Vec<StageName>,
+    effects: Vec<Effect>,
+}
+
+impl Ahead {
+    /// Of `changes`, which are about to be stored.
+    pub(crate) fn of(view: &PipelineView, changes: &Changes) -> Self {
+        // A stage in which nothing succeeded has nothing to go back to.
+        let entered = changes.effects.iter().filter_map(|effect| match effect {
+            Effect::AnswerGate { answer: GateAnswer::RunStage { stage, .. }, .. } => {
+                let (place, index) = view.index.stage(stage)?;
+                let can_go_back = place > 0 && !index.inputs().is_empty() && view.stage(stage).live.is_some();
+                can_go_back.then(|| stage.clone())
+            }
+            _ => None,
+        });
+        let effects = changes.effects.iter().filter(|effect| matches!(effect, Effect::KeepArtifacts { .. }));
+        Self { entered: entered.collect(), effects: effects.cloned().collect() }
+    }
+
+    /// Does it, while those that the gate let in go on. What cannot be done now is the reconciler's.
+    pub(crate) async fn go<W: HasStore + HasMachines + HasObjects>(self, world: &W, pipeline: &PipelineName) {
+        for effect in &self.effects {
+            keep_and_forget(world, effect).await;
+        }
+        for stage in &self.entered {
+            // A deploy does not wait for this, nor fail by it: whoever goes back looks again.
+            drop(probe(world, pipeline, stage).await);
+        }
+    }
+}
+
+/// Performs an effect and takes it out of the outbox, where it stays while services do not answer. What S3 refuses is refused
+/// the next time too: the daily look tries that again. Whether it was performed.
+pub(crate) async fn keep_and_forget<W: HasStore + HasMachines + HasObjects>(world: &W, effect: &Effect) -> bool {
+    let Effect::KeepArtifacts { pipeline, stage, .. } = effect else { return false };
+    let done = Box::pin(keep_artifacts(world, pipeline, stage, &mut Probed::default())).await;
+    if matches!(done, Ok(()) | Err(EngineError::Broken(_))) {
+        forget(world, effect).await;
+    }
+    done.is_ok()
+}
+
+/// Looks at what `stage` can go back to, and marks what is kept for that and what is kept no more.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: do it again; [`EngineError::Broken`]: S3 refuses, which a person has to see to.
+pub(crate) async fn keep_artifacts<W: HasStore + HasMachines + HasObjects>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+    probed: &mut Probed,
+) -> Result<(), EngineError> {
+    let kept = until_stored(async || Box::pin(decide(world, pipeline, stage)).await).await?;
+    let Some(Decided { row, others, requests }) = kept else { return Ok(()) };
+    probed.stages += 1;
+    probed.requests += requests + row.targets.len();
+    let present = row.targets.iter().flat_map(|target| &target.artifacts);
+    for at in present.filter_map(|artifact| artifact.at.as_ref()) {
+        mark(world, at, KEEP_YES).await?;
+    }
+    let_go(world, pipeline, &row.letting_go, &others).await?;
+    if row.targets.is_empty() {
+        // Nothing is kept for a stage that is gone, or that nothing goes back to.
+        let rows = [Row::KeptDue(row.due()), Row::Kept(row)];
+        world.store().commit(rows.map(Write::Delete).to_vec()).await?;
+    }
+    Ok(())
+}
+
+struct Decided {
+    /// As it is stored.
+    row: Kept,
+    /// Of the pipeline's other stages.
+    others: Vec<Kept>,
+    requests: usize,
+}
+
+/// Stores what is to be kept. `None` where nothing is and nothing was.
+async fn decide<W: HasStore + HasMachines + HasObjects>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+) -> Result<Option<Decided>, EngineError> {
+    let view = world.store().load_pipeline(pipeline).await?;
+    let (own, others): (Vec<Kept>, Vec<Kept>) =
+        world.store().kept_of(pipeline).await?.into_iter().partition(|kept| kept.stage == *stage);
+    let before = own.into_iter().next();
+    let index = view.as_ref().and_then(|view| view.index.stage(stage).map(|(_, index)| (view, index)));
+    let targets = match index {
+        Some((view, index)) => look_for_targets(world, view, index).await?,
+        None => Vec::new(),
+    };
+    if targets.is_empty() && before.is_none() {
+        return Ok(None);
+    }
+    let requests = targets.iter().map(|target| target.artifacts.len()).sum();
+    let mut after = keep(before.as_ref(), (pipeline, stage), targets, world.now());
+    if let Some(before) = &before {
+        // Those of the look before this one: that they were let go is known only once it was seen.
+        let still = before.letting_go.iter().filter(|at| !after.places().any(|kept| kept == *at)).cloned();
+        let still: Vec<ArtifactLocation> = still.collect();
+        let_go(world, pipeline, &still, &others).await?;
+    }
+    let is_news = before.as_ref().is_none_or(|before| {
+        (&before.targets, before.due) != (&after.targets, after.due) || before.letting_go != after.letting_go
+    });
+    if is_news {
+        let changes = Changes { kept: vec![KeptChange { before, after: after.clone() }], ..Changes::default() };
+        commit(world, pipeline, changes).await?;
+        after.version += 1;
+    }
+    Ok(Some(Decided { row: after, others, requests }))
+}
+
+/// The executions that are worth keeping, with how their artifacts stand, until enough have all they need.
+async fn look_for_targets<W: HasStore + HasObjects>(
+    world: &W,
+    view: &PipelineView,
+    stage: &StageIndex,
+) -> Result<Vec<KeptTarget>, EngineError> {
+    let page = PageRequest { limit: SUCCESSES_READ_MAX, after: None };
+    let successes = world.store().list_successes(&view.index.name, &stage.name, page).await?.items;
+    let (mut targets, mut ready) = (Vec::new(), 0);
+    for id in worth_keeping(&view.index, stage, &successes) {
+        let Some(execution) = world.store().load_execution(&view.index.name, id).await? else { continue };
+        let found = look_at_artifacts(world, stage, &execution).await?;
+        let now = world.now();
+        let target = KeptTarget { execution: id, artifacts: found.into_iter().map(|one| found_at(one, now)).collect() };
+        ready += usize::from(target.is_ready());
+        targets.push(target);
+        if ready == KEPT_TARGETS {
+            break;
+        }
+    }
+    Ok(targets)
+}
+
+fn found_at(artifact: StoredArtifact, since: Timestamp) -> KeptArtifact {
+    let state = artifact.state();
+    KeptArtifact { name: artifact.name, at: artifact.at, digest: artifact.recorded, state, since }
+}
+
+/// Says of artifacts that no rollback needs them, unless one of another stage does.
+async fn let_go<W: HasStore + HasObjects>(
+    world: &W,
+    pipeline: &PipelineName,
+    places: &[ArtifactLocation],
+    others: &[Kept],
+) -> Result<(), EngineError> {
+    let wanted = |rows: &[Kept], at: &ArtifactLocation| rows.iter().flat_map(Kept::places).any(|kept| kept == at);
+    let gone: Vec<&ArtifactLocation> = places.iter().filter(|at| !wanted(others, at)).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    for at in &gone {
+        mark(world, at, KEEP_NO).await?;
+    }
+    // Meanwhile another stage may have begun to keep one of them. If it begins after this look, it marks it after that.
+    let rows = world.store().kept_of(pipeline).await?;
+    for at in gone.into_iter().filter(|at| wanted(&rows, at)) {
+        mark(world, at, KEEP_YES).await?;
+    }
+    Ok(())
+}
+
+/// Marks an artifact. One that is gone needs no mark.
+async fn mark<W: HasObjects>(world: &W, at: &ArtifactLocation, value: &str) -> Result<(), EngineError> {
+    match world.objects().set_tag(&ObjectAt::new(&at.bucket, &at.key), KEEP_TAG, value).await {
+        Ok(()) | Err(ObjectsError::NotFound(..)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Looks at the artifacts that are kept for `stage`, and tells what was lost. A stage of which nothing is known yet is
+/// looked at as a whole.
+///
+/// # Errors
+/// As [`keep_artifacts`].
+async fn probe<W: HasStore + HasMachines + HasObjects>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+) -> Result<(), EngineError> {
+    let lost = until_stored(async || {
+        let rows = world.store().kept_of(pipeline).await?;
+        let Some(before) = rows.into_iter().find(|kept| kept.stage == *stage) else {
+            // Of a pipeline that is older than this, or a stage that nothing has succeeded in.
+            return Ok(true);
+        };
+        let now = world.now();
+        let mut targets = before.targets.clone();
+        for artifact in targets.iter_mut().flat_map(|target| &mut target.artifacts) {
+            let (state, since) = (state_of(world, artifact).await?, now);
+            *artifact = KeptArtifact { state, since, ..artifact.clone() };
+        }
+        let after = look_again(&before, targets, now);
+        let change = KeptChange { before: Some(before), after };
+        if change.turned().is_empty() {
+            return Ok(false);
+        }
+        commit(world, pipeline, Changes { kept: vec![change], ..Changes::default() }).await?;
+        Ok(true)
+    })
+    .await?;
+    // What is lost has to be kept in another execution.
+    if lost { keep_artifacts(world, pipeline, stage, &mut Probed::default()).await } else { Ok(()) }
+}
+
+async fn state_of<W: HasObjects>(world: &W, artifact: &KeptArtifact) -> Result<domain::ArtifactState, EngineError> {
+    let Some(at) = &artifact.at else { return Ok(domain::ArtifactState::Gone) };
+    let found = match world.objects().head(&ObjectAt::new(&at.bucket, &at.key), None).await {
+        Ok(info) => Some(info),
+        Err(ObjectsError::NotFound(..)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(domain::artifact_state(artifact.digest.as_ref(), found.as_ref().map(|info| info.digest.as_ref())))
+}
+
+/// Looks at the stages that are due, a bounded number of them.
+///
+/// # Errors
+/// The first error, after all were looked at that could be; the others are due again in an hour.
+pub(crate) async fn look_at_due<W: HasStore + HasMachines + HasObjects>(
+    world: &W,
+    now: Timestamp,
+    probed: &mut Probed,
+) -> Result<(), EngineError> {
+    let page = world.store().kept_due(PageRequest { limit: DUE_MAX, after: None }).await?;
+    let mut first = FirstError::default();
+    for due in page.items.into_iter().filter(|due| due.due <= now) {
+        let looked = Box::pin(keep_artifacts(world, &due.pipeline, &due.stage, probed)).await;
+        let failed = looked.is_err();
+        first.keep(looked);
+        let rows = world.store().kept_of(&due.pipeline).await?;
+        match rows.into_iter().find(|row| row.stage == due.stage) {
+            Some(row) if failed && row.due <= now => {
+                let after = row.postponed(now);
+                let changes = Changes { kept: vec![KeptChange { before: Some(row), after }], ..Changes::default() };
+                first.keep(commit(world, &due.pipeline, changes).await);
+            }
+            Some(row) if row.due() == due => {}
+            // A place that no row tells of is left of a row that is gone.
+            _ => world.store().commit(vec![Write::Delete(Row::KeptDue(due))]).await?,
+        }
+    }
+    first.into_result()
+}
