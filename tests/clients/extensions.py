@@ -238,14 +238,27 @@ def story(boto3):
     asked_again = (*words, "--decision-id", decided["decisionId"])
     cli.refused("ResourceNotFoundException", "replay-decision", *asked_again)
 
+    print("== ListKeptArtifacts")
+    kept = until("what is kept is known", lambda: lastgood.list_kept_artifacts(pipelineName="shop")["stages"])
+    is_so("stages", ["Prod"], [one["stageName"] for one in kept])
+    is_so("ready", True, kept[0]["targets"][0]["ready"])
+    is_so("the CLI", plain({"stages": kept}), cli("list-kept-artifacts", "--pipeline-name", "shop"))
+
+    print("== GetShadowScorecard")
+    scorecard = lastgood.get_shadow_scorecard(**stage, releases=10)
+    is_so("releases", 3, scorecard["releases"])
+    is_so("the CLI", plain(scorecard), cli("get-shadow-scorecard", *words, "--releases", "10"))
+    is_so("missed", 2, scorecard["missed"])
+
     print("== ReportCompatibility")
     report = lastgood.report_compatibility(pipeline=pipeline("blog"))
     is_so("the CLI", plain(report), cli("report-compatibility", "--pipeline", json.dumps(pipeline("blog"))))
 
     print("== every operation of the model was asked")
     asked = {
-        "list_holds", "list_incidents", "list_rollback_candidates", "list_rollback_decisions", "preview_rollback",
-        "release_hold", "replay_decision", "report_compatibility", "start_rollback",
+        "get_shadow_scorecard", "list_holds", "list_incidents", "list_kept_artifacts", "list_rollback_candidates",
+        "list_rollback_decisions", "preview_rollback", "release_hold", "replay_decision", "report_compatibility",
+        "start_rollback",
     }
     is_so("operations left", set(), set(lastgood.meta.method_to_api_mapping) - asked)
 

@@ -260,6 +260,27 @@ is 'succeeded in Deploy, by the AWS filter' 'True' \
 # The same by the CLI, once it knows the model.
 export AWS_DATA_PATH=$PWD/infra/clients/botocore
 has 'aws lastgood' "$first" "$(aws lastgood list-rollback-candidates --pipeline-name shop --stage-name Deploy)"
+aws lastgood list-kept-artifacts --pipeline-name shop >"$work/kept"
+is 'kept: what is live, and the one before it' "$fifth $good" \
+  "$(json '" ".join(t["pipelineExecutionId"] for t in d["stages"][0]["targets"])' <"$work/kept")"
+is 'by its SHA-256' 'SHA256' "$(json 'd["stages"][0]["targets"][0]["artifacts"][0]["checksum"]["algorithm"]' <"$work/kept")"
+kept_key() { json "next(a['key'] for t in d['stages'][0]['targets'] if t['pipelineExecutionId'] == '$1' for a in t['artifacts'])" <"$work/kept"; }
+good_key=$(kept_key "$good")
+is 'its mark' 'true' "$(aws s3api get-object-tagging --bucket shop-artifacts --key "$good_key" --query "TagSet[?Key=='lastgood:keep'].Value | [0]" --output text)"
+aws lastgood preview-rollback --pipeline-name shop --stage-name Deploy >"$work/preview"
+is 'the automatic choice' "$good" "$(json 'd["target"]["pipelineExecutionId"]' <"$work/preview")"
+is 'with the checksum that was kept' 'True' \
+  "$(json 'd["target"]["artifacts"][0]["checksum"] == d["target"]["artifacts"][0]["foundChecksum"]' <"$work/preview")"
+aws lastgood get-shadow-scorecard --pipeline-name shop --stage-name Deploy >"$work/scorecard"
+is 'the stage is not in shadow mode' 'False 0' "$(json 'str(d["shadow"]) + " " + str(d["wouldHaveRolledBack"])' <"$work/scorecard")"
+
+step 'Somebody writes over what release 2 left: a rollback to it is refused, until it is as it was'
+aws s3api get-object --bucket shop-artifacts --key "$good_key" "$work/kept.zip" >/dev/null
+aws s3 cp README.md "s3://shop-artifacts/$good_key" --no-progress
+is 'the preview' 'False' "$(aws lastgood preview-rollback --pipeline-name shop --stage-name Deploy --target-pipeline-execution-id "$good" --query eligible --output text)"
+refused UnableToRollbackStageException aws codepipeline rollback-stage --pipeline-name shop --stage-name Deploy --target-pipeline-execution-id "$good"
+aws s3api put-object --bucket shop-artifacts --key "$good_key" --body "$work/kept.zip" --checksum-algorithm SHA256 >/dev/null
+is 'the preview' 'True' "$(aws lastgood preview-rollback --pipeline-name shop --stage-name Deploy --target-pipeline-execution-id "$good" --query eligible --output text)"
 unset AWS_DATA_PATH
 is 'the AWS filter leaves out the failed one' 'False' \
   "$(aws codepipeline list-pipeline-executions --pipeline-name shop --filter succeededInStage={stageName=Deploy} --query "contains(pipelineExecutionSummaries[].pipelineExecutionId, '$failed')" --output text)"
