@@ -14,6 +14,7 @@ use crate::{
     EngineError, HasMachines, HasObjects, HasStore, commit,
     commit::until_stored,
     error::FirstError,
+    loading::load_of,
     outbox::forget,
     ports::{ObjectAt, Objects, ObjectsError, PageRequest, Row, Store, Write},
     rollback::{StoredArtifact, look_at_artifacts},
@@ -169,7 +170,7 @@ async fn look_for_targets<W: HasStore + HasObjects>(
     let successes = world.store().list_successes(&view.index.name, &stage.name, page).await?.items;
     let (mut targets, mut ready) = (Vec::new(), 0);
     for id in worth_keeping(&view.index, stage, &successes) {
-        let Some(execution) = world.store().load_execution(&view.index.name, id).await? else { continue };
+        let Some(execution) = load_of(world, view, id).await? else { continue };
         let found = look_at_artifacts(world, stage, &execution).await?;
         let now = world.now();
         let target = KeptTarget { execution: id, artifacts: found.into_iter().map(|one| found_at(one, now)).collect() };
