@@ -1,8 +1,10 @@
 //! CloudWatch: reads alarms.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::config::{Builder, Region};
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
 use aws_types::SdkConfig;
@@ -16,30 +18,31 @@ use crate::cloud_error::cloud_error;
 const NAMES_PER_CALL_MAX: usize = 100;
 const WHAT: &str = "CloudWatch's alarms";
 
-/// Alarms of the account and region that the client is for.
+/// Alarms of the account, in every region: by a client for each, made when the first alarm of its region is asked for.
 #[derive(Debug, Clone)]
 pub struct CloudWatchAlarms {
-    client: Client,
+    config: SdkConfig,
+    clients: Arc<Mutex<BTreeMap<String, Client>>>,
 }
 
 impl CloudWatchAlarms {
-    /// Over a client made from `config`.
+    /// Over clients made from `config`, whose region alarms without an ARN are in.
     pub fn connect(config: &SdkConfig) -> Self {
-        Self::new(Client::new(config))
+        Self { config: config.clone(), clients: Arc::default() }
     }
 
-    /// Reads through `client`.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    fn client(&self, region: &str) -> Client {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || Client::from_conf(Builder::from(&self.config).region(Region::new(region.to_owned())).build());
+        clients.entry(region.to_owned()).or_insert_with(made).clone()
     }
 
     /// Alarms of at most [`NAMES_PER_CALL_MAX`] names, at least one: without names DescribeAlarms tells of all alarms.
-    async fn describe_chunk(&self, names: &[&str]) -> Result<Vec<AlarmChange>, CloudError> {
+    async fn describe_chunk(&self, client: &Client, names: &[&str]) -> Result<Vec<AlarmChange>, CloudError> {
         let mut found = Vec::new();
         let mut next_token = None;
         loop {
-            let page = self
-                .client
+            let page = client
                 .describe_alarms()
                 .set_alarm_names(Some(names.iter().map(|name| (*name).to_owned()).collect()))
                 .alarm_types(AlarmType::MetricAlarm)
@@ -67,13 +70,21 @@ impl CloudWatchAlarms {
 impl Alarms for CloudWatchAlarms {
     async fn describe(&self, names: &[String]) -> Result<Vec<AlarmChange>, CloudError> {
         // An alarm may be asked for by its name and by its ARN: it is told of once.
-        let wanted: BTreeSet<&str> = names.iter().map(|name| name_of(name)).collect();
-        let wanted: Vec<&str> = wanted.into_iter().collect();
-        let mut found = BTreeMap::new();
-        for chunk in wanted.chunks(NAMES_PER_CALL_MAX) {
-            found.extend(self.describe_chunk(chunk).await?.into_iter().map(|alarm| (alarm.arn.clone(), alarm)));
+        let home = self.config.region().map(Region::as_ref).unwrap_or_default();
+        let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for name in names {
+            wanted.entry(region_of(name).unwrap_or(home)).or_default().insert(name_of(name));
         }
-        // An ARN of another account or region may share its name with an alarm of ours, which nobody asked for.
+        let mut found = BTreeMap::new();
+        for (region, wanted) in wanted {
+            let client = self.client(region);
+            let wanted: Vec<&str> = wanted.into_iter().collect();
+            for chunk in wanted.chunks(NAMES_PER_CALL_MAX) {
+                let alarms = self.describe_chunk(&client, chunk).await?;
+                found.extend(alarms.into_iter().map(|alarm| (alarm.arn.clone(), alarm)));
+            }
+        }
+        // An ARN of another account may share its name with an alarm of ours, which nobody asked for.
         let is_wanted = |alarm: &AlarmChange| {
             let name = name_of(&alarm.arn);
             names.iter().any(|asked| *asked == alarm.arn || asked == name)
@@ -89,6 +100,15 @@ fn name_of(name_or_arn: &str) -> &str {
     match parts.as_slice() {
         ["arn", _, "cloudwatch", _, _, "alarm", name] => name,
         _ => name_or_arn,
+    }
+}
+
+/// The region in an alarm's ARN.
+fn region_of(name_or_arn: &str) -> Option<&str> {
+    let parts: Vec<&str> = name_or_arn.splitn(7, ':').collect();
+    match parts.as_slice() {
+        ["arn", _, "cloudwatch", region, _, "alarm", _] => Some(region),
+        _ => None,
     }
 }
 
@@ -152,7 +172,7 @@ mod tests {
 
     async fn describe(replies: &Replies, names: &[&str]) -> Vec<AlarmChange> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        CloudWatchAlarms::new(Client::new(&replies.config())).describe(&names).await.unwrap()
+        CloudWatchAlarms::connect(&replies.config()).describe(&names).await.unwrap()
     }
 
     #[tokio::test]
@@ -175,6 +195,24 @@ mod tests {
         let answer = || page(vec![alarm("a", "OK", None)], vec![], None);
         assert_eq!(describe(&Replies::of([answer()]), &[&ours]).await.len(), 1);
         assert_eq!(describe(&Replies::of([answer()]), &[foreign]).await, []);
+    }
+
+    #[tokio::test]
+    async fn each_region_is_asked_for_its_own() {
+        let there = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:a";
+        let mut abroad = alarm("a", "ALARM", Some(100));
+        if let Value::Map(members) = &mut abroad {
+            members[1].1 = there.into();
+        }
+        // In the order of their names: eu-west-1, which the client is for, and us-east-1.
+        let replies = Replies::of([page(vec![alarm("a", "OK", None)], vec![], None), page(vec![abroad], vec![], None)]);
+        let found = describe(&replies, &[there, "a"]).await;
+        let seen: Vec<_> = found.iter().map(|alarm| (alarm.arn.as_str(), alarm.state)).collect();
+        assert_eq!(seen, [(format!("{PREFIX}a").as_str(), AlarmState::Ok), (there, AlarmState::Alarm)]);
+        for (request, region) in ["eu-west-1", "us-east-1"].into_iter().enumerate() {
+            let signed = replies.header(request, "authorization");
+            assert!(signed.contains(&format!("/{region}/monitoring/")), "{signed}");
+        }
     }
 
     #[tokio::test]

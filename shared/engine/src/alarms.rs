@@ -17,7 +17,10 @@ pub(crate) async fn snapshot<'a, W: HasAlarms>(
         return BTreeMap::new();
     }
     let arns: Vec<String> = declared.iter().map(|alarm| world.settings().alarm_arn(alarm)).collect();
-    let read = world.alarms().describe(&arns).await.unwrap_or_default();
+    let mut read = Vec::new();
+    for arns in by_region(&arns) {
+        read.extend(world.alarms().describe(&arns).await.unwrap_or_default());
+    }
     declared
         .into_iter()
         .zip(arns)
@@ -26,4 +29,27 @@ pub(crate) async fn snapshot<'a, W: HasAlarms>(
             (name.clone(), AlarmSnapshot { arn, state })
         })
         .collect()
+}
+
+/// Alarms by the region in their ARN: one that cannot be reached keeps nobody from reading those of the others.
+pub(crate) fn by_region(arns: &[String]) -> Vec<Vec<String>> {
+    let mut regions: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for arn in arns {
+        let region = arn.splitn(5, ':').nth(3).unwrap_or_default();
+        regions.entry(region).or_default().push(arn.clone());
+    }
+    regions.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alarms_of_one_region_are_read_together() {
+        let arn = |region: &str, name: &str| format!("arn:aws:cloudwatch:{region}:1:alarm:{name}");
+        let [a, b, c] = [arn("eu-west-1", "a"), arn("us-east-1", "b:c"), arn("eu-west-1", "c")];
+        assert_eq!(by_region(&[a.clone(), b.clone(), c.clone()]), [vec![a, c], vec![b]]);
+        assert!(by_region(&[]).is_empty());
+    }
 }

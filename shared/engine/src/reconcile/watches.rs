@@ -5,7 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{PAGE, Reconciled};
 use crate::{
-    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, commit,
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
+    alarms::by_region,
+    commit,
     error::FirstError,
     ports::{Alarms, PageRequest, Precondition, Row, Store, StoreError, Write},
     rollback::choose_target,
@@ -70,16 +72,16 @@ where
     let mut arns: Vec<String> = open.iter().map(|watch| watch.alarm_arn.clone()).collect();
     arns.sort();
     arns.dedup();
-    if arns.is_empty() {
-        return Ok(());
-    }
     let mut first = FirstError::default();
-    for alarm in world.alarms().describe(&arns).await? {
-        first.keep(end_shadows(world, open, &alarm).await);
-        // A rollback's alarm may clear, or lose its data, without an event that arrives.
-        let proves = open.iter().any(|watch| watch.proves() && watch.alarm_arn == alarm.arn);
-        if proves || alarm.state == AlarmState::Alarm {
-            first.keep(alarm_changed(world, &alarm, &mut done.judged).await);
+    for arns in by_region(&arns) {
+        let alarms = first.keep(world.alarms().describe(&arns).await.map_err(EngineError::from));
+        for alarm in alarms.unwrap_or_default() {
+            first.keep(end_shadows(world, open, &alarm).await);
+            // A rollback's alarm may clear, or lose its data, without an event that arrives.
+            let proves = open.iter().any(|watch| watch.proves() && watch.alarm_arn == alarm.arn);
+            if proves || alarm.state == AlarmState::Alarm {
+                first.keep(alarm_changed(world, &alarm, &mut done.judged).await);
+            }
         }
     }
     first.into_result()
