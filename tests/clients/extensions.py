@@ -250,15 +250,34 @@ def story(boto3):
     is_so("the CLI", plain(scorecard), cli("get-shadow-scorecard", *words, "--releases", "10"))
     is_so("missed", 2, scorecard["missed"])
 
+    print("== ListRevokedRevisions, ReinstateRevision")
+    revoked = lastgood.list_revoked_revisions()["revokedRevisions"]
+    undone = [one["undonePipelineExecutionId"] for one in revoked]
+    is_so("undone", {second, third}, set(undone))
+    is_so("the CLI", plain({"revokedRevisions": revoked}), cli("list-revoked-revisions"))
+    paged = lastgood.get_paginator("list_revoked_revisions").paginate(PaginationConfig={"PageSize": 1})
+    is_so("by the paginator", plain(revoked), plain(paged.build_full_result()["revokedRevisions"]))
+    of_third = revoked[undone.index(third)]
+    is_so("the person's words", "Prices are wrong.", of_third["reason"])
+    words_and = ("--content-id", of_third["contentId"], "--reason", "It was the database.")
+    is_so("reinstated", {"revokedRevision": plain(of_third)}, cli("reinstate-revision", *words_and))
+    cli.refused("ResourceNotFoundException", "reinstate-revision", *words_and)
+    try:
+        lastgood.reinstate_revision(contentId=of_third["contentId"], reason="Twice.")
+        raise SystemExit("NOT SO: a revision was reinstated twice")
+    except lastgood.exceptions.ResourceNotFoundException as refusal:
+        print(f"   boto3 knows the error: {refusal}")
+    is_so("the decision", "RevisionReinstated", cli("list-rollback-decisions", *words)["decisions"][0]["outcome"])
+
     print("== ReportCompatibility")
     report = lastgood.report_compatibility(pipeline=pipeline("blog"))
     is_so("the CLI", plain(report), cli("report-compatibility", "--pipeline", json.dumps(pipeline("blog"))))
 
     print("== every operation of the model was asked")
     asked = {
-        "get_shadow_scorecard", "list_holds", "list_incidents", "list_kept_artifacts", "list_rollback_candidates",
-        "list_rollback_decisions", "preview_rollback", "release_hold", "replay_decision", "report_compatibility",
-        "start_rollback",
+        "get_shadow_scorecard", "list_holds", "list_incidents", "list_kept_artifacts", "list_revoked_revisions",
+        "list_rollback_candidates", "list_rollback_decisions", "preview_rollback", "reinstate_revision", "release_hold",
+        "replay_decision", "report_compatibility", "start_rollback",
     }
     is_so("operations left", set(), set(lastgood.meta.method_to_api_mapping) - asked)
 

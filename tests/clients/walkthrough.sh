@@ -235,10 +235,23 @@ is 'the alarm' 'ALARM' "$(aws cloudwatch describe-alarms --alarm-names shop-erro
 has 'its history' 'to ALARM' \
   "$(aws cloudwatch describe-alarm-history --alarm-name shop-errors --history-item-type StateUpdate --query 'AlarmHistoryItems[].HistorySummary' --output text)"
 
+step 'Release 4 stays away: uploaded again, it is recognised by its content and stopped before the stage'
+pack 4
+aws s3 cp target/shop.zip s3://shop-releases/shop.zip --no-progress
+until_so 'a new execution' executions_are shop 7
+again=$(latest shop pipelineExecutionId)
+until_so "execution $again stopped" execution_is shop "$again" Stopped
+has 'and says why' 'rolled back from in stage Deploy of pipeline shop' "$(execution shop "$again" statusSummary)"
+aws codepipeline list-pipeline-executions --pipeline-name shop --query 'pipelineExecutionSummaries[0].[status, stopTrigger.reason]'
+has 'in the list as well' 'ReinstateRevision' \
+  "$(aws codepipeline list-pipeline-executions --pipeline-name shop --query 'pipelineExecutionSummaries[0].stopTrigger.reason' --output text)"
+curl "$AWS_ENDPOINT_URL/" --header 'X-Amz-Target: Lastgood_20261201.ListRevokedRevisions' --header 'Content-Type: application/x-amz-json-1.1' --data '{}' --silent --show-error --fail >"$work/revoked"
+is 'revoked by' "$rollback" "$(json 'd["revokedRevisions"][0]["rollbackPipelineExecutionId"]' <"$work/revoked")"
+
 step 'Release 5 waits before the held stage, until a person lets it in'
 pack 5
 aws s3 cp target/shop.zip s3://shop-releases/shop.zip --no-progress
-until_so 'a new execution' executions_are shop 7
+until_so 'a new execution' executions_are shop 8
 fifth=$(latest shop pipelineExecutionId)
 until_so 'it waits' stage_is shop Deploy 'inboundExecutions[0].pipelineExecutionId' "$fifth"
 has 'the site is left alone' 'Release 2' "$(page)"
@@ -306,6 +319,12 @@ refused PipelineNameInUseException aws codepipeline create-pipeline --pipeline f
 step 'Closing and opening the way into a stage'
 aws codepipeline disable-stage-transition --pipeline-name shop --stage-name Deploy --transition-type Inbound --reason 'Sale until Monday'
 is 'the reason' 'Sale until Monday' "$(stage shop Deploy inboundTransitionState.disabledReason)"
+# Release 5 was rolled back from by hand: a person takes that back.
+export AWS_DATA_PATH=$PWD/infra/clients/botocore
+fifth_content=$(aws lastgood list-revoked-revisions --query "revokedRevisions[?undonePipelineExecutionId=='$fifth'].contentId | [0]" --output text)
+aws lastgood reinstate-revision --content-id "$fifth_content" --reason 'It was the database' >"$work/reinstated"
+unset AWS_DATA_PATH
+is 'reinstated' "$fifth" "$(json 'd["revokedRevision"]["undonePipelineExecutionId"]' <"$work/reinstated")"
 sale=$(aws codepipeline start-pipeline-execution --name shop --query pipelineExecutionId --output text)
 until_so 'an execution waits' stage_is shop Deploy 'inboundExecutions[0].pipelineExecutionId' "$sale"
 aws codepipeline enable-stage-transition --pipeline-name shop --stage-name Deploy --transition-type Inbound

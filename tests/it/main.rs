@@ -14,6 +14,7 @@ mod look;
 mod overlap;
 mod process;
 mod providers;
+mod revoked;
 mod scenario;
 mod starts;
 mod webhooks;

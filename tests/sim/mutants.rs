@@ -49,11 +49,13 @@ pub enum Mutant {
     JobWithoutPrecondition,
     /// Of the tokens that wait for one answer, the one that came last is remembered.
     OneTokenKept,
+    /// What a rollback goes back from is not remembered.
+    RevokedContentForgotten,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::StageWithoutPrecondition,
         Self::ExecutionWithoutPrecondition,
         Self::FenceForgotten,
@@ -70,6 +72,7 @@ impl Mutant {
         Self::RunWithoutPrecondition,
         Self::JobWithoutPrecondition,
         Self::OneTokenKept,
+        Self::RevokedContentForgotten,
     ];
 
     /// What people have to do for it to matter soon.
@@ -131,6 +134,7 @@ impl Mutant {
                     *token = token.iter().last().map_or_else(Tokens::none, Tokens::of);
                 }
             }),
+            Self::RevokedContentForgotten => writes.retain(|write| !matches!(write, Write::Put(Row::Revoked(_), _))),
             Self::CandidatesReversed => {}
         }
     }

@@ -135,7 +135,13 @@ fn prod(name: &str, mode: &str, chance: &mut Chance) -> Value {
         1 => stage["onSuccess"] = condition(result, &[alarm_rule(name, false)]),
         2 => stage["onSuccess"] = condition(result, &[function_rule()]),
         _ if is_parallel => {}
-        _ => stage["onSuccess"] = condition(result, &[alarm_rule(name, true)]),
+        drawn => {
+            let mut rule = alarm_rule(name, true);
+            if drawn == 5 {
+                rule["configuration"]["HoldUntil"] = "OtherRevision".into();
+            }
+            stage["onSuccess"] = condition(result, &[rule]);
+        }
     }
     stage
 }

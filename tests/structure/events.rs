@@ -192,13 +192,18 @@ fn outcomes() -> Vec<RollbackOutcome> {
         RollbackOutcome::Shadowed { target: None },
         RollbackOutcome::Helped { rollback },
         RollbackOutcome::DidNotHelp { rollback },
+        RollbackOutcome::Reinstated {
+            rollback,
+            content: domain::ContentId::named("etag:9e107d9d372bb6826bd81d3542a419d6"),
+            comment: reason("The database was to blame."),
+        },
         RollbackOutcome::HoldReleased { rollback: Some(rollback), comment: reason("Prices are right again.") },
     ]
 }
 
 fn decision(outcome: RollbackOutcome) -> RollbackDecision {
     let id = |text: &str| domain::ExecutionId(text.parse().expect("a constant"));
-    let released = matches!(outcome, RollbackOutcome::HoldReleased { .. });
+    let released = matches!(outcome, RollbackOutcome::HoldReleased { .. } | RollbackOutcome::Reinstated { .. });
     let cause = if released {
         RollbackCause::by("arn:aws:sts::111122223333:assumed-role/release/ana")
     } else {

@@ -117,6 +117,9 @@ fn decision(decision: domain::RollbackDecision) -> RollbackDecision {
         RollbackOutcome::ShadowEnded { still_red: false } => (DecisionOutcome::ShadowCleared, None, None, reason),
         RollbackOutcome::Helped { rollback } => (DecisionOutcome::RollbackHelped, Some(rollback), None, reason),
         RollbackOutcome::DidNotHelp { rollback } => (DecisionOutcome::RollbackDidNotHelp, Some(rollback), None, reason),
+        RollbackOutcome::Reinstated { rollback, comment, .. } => {
+            (DecisionOutcome::RevisionReinstated, Some(rollback), None, Some(comment))
+        }
         RollbackOutcome::HoldReleased { rollback, comment } => {
             (DecisionOutcome::HoldReleased, rollback, None, Some(comment))
         }

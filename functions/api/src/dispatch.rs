@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::{
     action_types, actions, approvals, catalogue, compatibility, decisions, event::AskingAction, executions,
-    failure::Failure, holds, jobs, kept, paging::Listing, pipelines, preview, revisions, rollback, rules, shadow,
-    state, tags, targets, transitions, webhooks,
+    failure::Failure, holds, jobs, kept, paging::Listing, pipelines, preview, revisions, rollback, rules, shadow, state, tags, targets, transitions, webhooks, revoked,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -92,6 +91,11 @@ where
         O::GetShadowScorecard => write(shadow::scorecard(world, read(input)?).await?),
         O::ListKeptArtifacts => write(kept::list(world, read(input)?).await?),
         O::ReplayDecision => write(decisions::replay(world, read(input)?).await?),
+        O::ListRevokedRevisions => {
+            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
+            write(revoked::list(world, &listing).await?)
+        }
+        O::ReinstateRevision => write(revoked::reinstate(world, read(input)?, caller).await?),
         O::ListHolds => {
             let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
             write(holds::list(world, &listing, read(input)?).await?)

@@ -26,6 +26,7 @@ mod pipelines;
 mod preview;
 mod reference;
 mod revisions;
+mod revoked;
 mod rollback;
 mod rules;
 mod runs;

@@ -143,6 +143,10 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             "CodePipeline has none: whether an artifact is still there shows when it is needed. Executions of versions without \
              checksums have none: of their artifacts only the absence is noticed.",
         ],
+        O::ListRevokedRevisions => &[
+            "CodePipeline has none: the same revision passes as often as it is uploaded. What executions of older versions carried is not recognised.",
+        ],
+        O::ReinstateRevision => &["CodePipeline has none. What is not revoked is a `ResourceNotFoundException`."],
         O::ListIncidents => &["CodePipeline has none: its rollbacks are not checked against what they were for."],
         O::ReplayDecision => &["CodePipeline has none. The newest 1000 decisions of a stage can be taken again."],
         O::StartRollback => &[

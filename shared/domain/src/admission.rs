@@ -7,7 +7,12 @@ use jiff::Timestamp;
 use crate::{
     AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer,
     GateEvent, Occupant, PhaseEvent, PipelineView, Rejected, StageIndex, StageName, StageOutcome, StageState,
-    StageStatus, Tokens, Waiting, action_groups, changes::Board, gate, remaining_groups,
+    StageStatus, Tokens, Waiting, action_groups,
+    changes::Board,
+    gate, remaining_groups,
+    revoked::{
+        Door, Look, awaits_other_content, demand_unrevoked, let_other_content_pass, turn_away, went_in_as_other_content,
+    },
 };
 
 /// Begins a new execution. In QUEUED mode it gets its place before the first stage, or goes into it, at once: its state
@@ -58,13 +63,24 @@ pub(crate) fn admit_into(
         return Ok(());
     };
     let queue = board.waiting(name);
+    let mut door = Door::default();
     for (place, waiting) in queue.iter().enumerate() {
         let locks = board.mode_of(waiting.execution) != Some(ExecutionMode::Parallel);
-        if !is_free(board, name, locks) {
+        if !is_free(board, name, locks) && !awaits_other_content(board, name) {
             continue;
         }
         if place > 0 && !board.was_read(waiting.execution) {
+            door.leave_to_later(board, waiting);
             break;
+        }
+        match door.look(board, waiting)? {
+            Look::TurnedAway => continue,
+            Look::Later => break,
+            Look::Passes => {}
+        }
+        let_other_content_pass(board, waiting.execution, name)?;
+        if !is_free(board, name, locks) {
+            continue;
         }
         let outdated = gate::is_outdated(&view.index, board.execution(waiting.execution)?);
         // Where the next in the queue was not read, nobody would be left to free the stage for it: this one goes in
@@ -87,11 +103,19 @@ pub(crate) fn enter(board: &mut Board<'_>, event: &GateEvent<'_>, index: &StageI
     let id = event.execution;
     // The mode it started in tells what it waits for: an update may have switched the pipeline's.
     let mode = board.execution(id)?.mode;
+    // A rollback was given its stage before its state machine asked.
+    let reserved = board.stage(&index.name).is_occupied_by(id);
+    if !reserved && turn_away(board, id, &index.name)? {
+        let status = board.execution(id)?.phase.status();
+        board.answer(event.token, GateAnswer::End { status });
+        return Ok(());
+    }
+    if awaits_other_content(board, &index.name) && went_in_as_other_content(board, event, index)? {
+        return Ok(());
+    }
     let (own, others): (Vec<Waiting>, Vec<Waiting>) =
         board.waiting(&index.name).into_iter().partition(|waiting| waiting.execution == id);
     let ahead = others.iter().any(|other| own.iter().all(|own| other.arrival < own.arrival));
-    // A rollback was given its stage before its state machine asked.
-    let reserved = board.stage(&index.name).is_occupied_by(id);
     let free =
         is_free(board, &index.name, mode != ExecutionMode::Parallel) && (mode != ExecutionMode::Queued || !ahead);
     if reserved || free {
@@ -118,6 +142,7 @@ fn take(
     index: &StageIndex,
     alarms: &BTreeMap<String, AlarmSnapshot>,
 ) -> Result<(), Rejected> {
+    demand_unrevoked(board, id, &index.name)?;
     let now = board.now;
     let execution = board.execution(id)?;
     let locks = execution.mode != ExecutionMode::Parallel;

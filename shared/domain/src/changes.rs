@@ -7,10 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Event, Evidence, Execution, ExecutionId,
-    ExecutionMode, GateAnswer, Generation, Incident, Job, KeptChange, OpenHold, PipelineIndex, PipelineName,
-    PipelineView, Rejected, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun, Slot, StageName, StageState,
-    Success, Tokens, Watch, derived_uuid,
+    ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Event, Evidence, Execution, ExecutionId, ExecutionMode, GateAnswer, Generation, Incident, Job, KeptChange, OpenHold, PipelineIndex, PipelineName, PipelineView, Rejected, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid, ContentId, RevokedContent,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -28,6 +25,12 @@ pub struct Changes {
     pub waiting_removed: Vec<Waiting>,
     /// Successes, new or revoked.
     pub successes: Vec<Success>,
+    /// Content that is revoked from here on.
+    pub revoked: Vec<RevokedContent>,
+    /// Content whose revocation a person takes back.
+    pub reinstated: Vec<RevokedContent>,
+    /// Content that must not be revoked for the changes to be stored.
+    pub unrevoked: BTreeSet<ContentId>,
     /// Watches that begin.
     pub watches: Vec<Watch>,
     /// Watches that end.
@@ -188,6 +191,15 @@ pub enum Effect {
         /// Its version after the update.
         version: u32,
     },
+    /// Let those in who wait before a stage: so many before them were turned away that one decision could not hold all.
+    AdmitWaiting {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// The stage.
+        stage: StageName,
+        /// The first of them.
+        first: ExecutionId,
+    },
     /// Tell what happened: all events of one decision. Their ids tell a second delivery from the first.
     PublishEvents {
         /// The pipeline they are about.
@@ -234,6 +246,7 @@ impl Effect {
             Self::NotifyApproval { job, .. } => ("NotifyApproval", job.to_string()),
             Self::AbandonRuns { execution, attempt, .. } => ("AbandonRuns", format!("{execution} {attempt}")),
             Self::CancelWaiting { pipeline, version } => ("CancelWaiting", format!("{pipeline} {version}")),
+            Self::AdmitWaiting { pipeline, stage, first } => ("AdmitWaiting", format!("{pipeline} {stage} {first}")),
             Self::PublishEvents { events, .. } => {
                 ("PublishEvents", events.iter().map(|event| event.id().to_string()).collect::<Vec<_>>().join(" "))
             }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Evidence, ExecutionId, PipelineName, RollbackCause, StageName, derived_uuid};
+use crate::{ContentId, Evidence, ExecutionId, PipelineName, RollbackCause, StageName, derived_uuid};
 
 /// A decision about going back in a stage: a rollback, the refusal of one that was due, or the end of its hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,15 @@ pub enum RollbackOutcome {
         /// The rollback.
         rollback: ExecutionId,
     },
+    /// A person took back that content is revoked.
+    Reinstated {
+        /// The rollback that had revoked it.
+        rollback: ExecutionId,
+        /// The content.
+        content: ContentId,
+        /// What the person said.
+        comment: String,
+    },
     /// A hold was lifted.
     HoldReleased {
         /// The rollback; absent where the hold was a question.
@@ -91,6 +100,7 @@ impl RollbackDecision {
             RollbackOutcome::ShadowEnded { .. } => "ShadowEnded",
             RollbackOutcome::Helped { .. } => "Helped",
             RollbackOutcome::DidNotHelp { .. } => "DidNotHelp",
+            RollbackOutcome::Reinstated { .. } => "Reinstated",
             RollbackOutcome::HoldReleased { .. } => "HoldReleased",
         };
         let (stage, execution, at) = (self.stage.as_str(), self.execution.to_string(), self.at.to_string());
@@ -102,7 +112,8 @@ impl RollbackDecision {
         let rollback = match &self.outcome {
             RollbackOutcome::Started { rollback, .. }
             | RollbackOutcome::Helped { rollback }
-            | RollbackOutcome::DidNotHelp { rollback } => Some(*rollback),
+            | RollbackOutcome::DidNotHelp { rollback }
+            | RollbackOutcome::Reinstated { rollback, .. } => Some(*rollback),
             RollbackOutcome::HoldReleased { rollback, .. } => *rollback,
             RollbackOutcome::Declined { .. }
             | RollbackOutcome::Asked { .. }

@@ -336,6 +336,11 @@ impl RuleDeclaration {
         self.configuration.get("Watch").is_some_and(|watch| watch.eq_ignore_ascii_case("true"))
     }
 
+    /// Whether a rollback's hold goes when other content comes than what was rolled back from.
+    pub fn holds_until_other(&self) -> bool {
+        self.configuration.get("HoldUntil").is_some_and(|until| until == "OtherRevision")
+    }
+
     /// Whether what its watch leads to is only told.
     pub fn is_shadow(&self) -> bool {
         self.configuration.get("Shadow").is_some_and(|watch| watch.eq_ignore_ascii_case("true"))

@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ActionTypeUrls, ArtifactDigest, ExecutionId,
-    ExecutionMode, ExecutionType, Generation, JobQueue, Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, Slot,
-    StageName, StageState, StageStatus, TriggerType,
+    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ActionTypeUrls, ArtifactDigest, ExecutionId, ExecutionMode, ExecutionType, Generation, JobQueue, Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, Slot, StageName, StageState, StageStatus, TriggerType, ContentId, RevokedContent,
 };
 
 /// The row of a pipeline execution: the truth about where it is and what it carries.
@@ -51,6 +49,12 @@ pub struct Execution {
     /// What its Source actions took.
     #[serde(default)]
     pub revisions: Vec<SourceRevision>,
+    /// What that can be recognised by in other executions, by Source action; older executions have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contents: BTreeMap<ActionName, ContentId>,
+    /// What of it was revoked when that was last looked up, which it is before every decision about a gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Box<RevokedContent>>,
     /// Output variables by namespace.
     #[serde(default)]
     pub outputs: BTreeMap<String, BTreeMap<String, String>>,

@@ -34,6 +34,7 @@ mod provider_error;
 mod records;
 mod retry;
 mod revision;
+mod revoked;
 mod rollback;
 mod rule;
 mod rule_type;
@@ -116,6 +117,7 @@ pub use provider_error::failure_type;
 pub use records::{OpenHold, Success, Watch, WatchPurpose};
 pub use retry::{NotRetryable, RetryOrder, retry_stage};
 pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pin_sources};
+pub use revoked::{ContentId, RevokedContent, contents_of, culprit, find_revoked, recognised_by, reinstate};
 pub use rollback::{
     Choice, Ineligible, LookedUp, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
 };

@@ -122,6 +122,9 @@ pub struct WatchRule {
     /// Whether what it leads to is only told, and not done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
+    /// Whether a rollback's hold on the stage goes when other content comes, and not only by a person.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hold_until_other: bool,
 }
 
 impl PipelineIndex {
@@ -206,6 +209,7 @@ impl StageIndex {
                     alarm: rule.configuration.get("AlarmName").cloned().unwrap_or_default(),
                     minutes: rule.configuration.get("WaitTime").and_then(|time| time.parse().ok()).unwrap_or(0),
                     shadow: rule.is_shadow(),
+                    hold_until_other: rule.holds_until_other(),
                 })
                 .collect(),
             conditions: CONDITION_KINDS.iter().filter_map(|kind| ConditionIndex::new(stage, *kind)).collect(),

@@ -7,7 +7,11 @@ use jiff::Timestamp;
 use crate::{
     ActionName, AlarmSnapshot, Changes, Effect, Execution, ExecutionId, ExecutionMode, Occupant, PhaseEvent,
     PipelineView, Rejected, RetryMode, StageIndex, StageName, StageOutcome, StageStatus, action_groups,
-    admission::watched_alarms, changes::Board, gate::is_outdated, kept_actions,
+    admission::watched_alarms,
+    changes::Board,
+    gate::is_outdated,
+    kept_actions,
+    revoked::{barred, demand_unrevoked},
 };
 
 /// A retry that was asked for.
@@ -48,6 +52,8 @@ pub enum NotRetryable {
         /// Which.
         latest: ExecutionId,
     },
+    /// What it carries was rolled back from since; why, and what to do.
+    Revoked(String),
     /// A row that is needed was not read: read again.
     Stale,
 }
@@ -66,6 +72,7 @@ impl fmt::Display for NotRetryable {
                  execution."
             ),
             Self::NotLatest { latest } => write!(f, "Execution {latest} has entered the stage since."),
+            Self::Revoked(why) => f.write_str(why),
             Self::Stale => f.write_str("The pipeline is busy with other changes. Try again."),
         }
     }
@@ -97,6 +104,11 @@ pub fn retry_stage(
     };
     let execution = board.execution(id)?;
     check(view, execution, index)?;
+    if let Some(revoked) = barred(&view.index, execution, name) {
+        return Err(NotRetryable::Revoked(revoked.why(name)));
+    }
+    demand_unrevoked(&mut board, id, name)?;
+    let execution = board.execution(id)?;
     execution.advance(&PhaseEvent::Retry(name.clone()), now).map_err(|_| NotRetryable::Busy)?;
     execution.attempt += 1;
     execution.status_summary = None;

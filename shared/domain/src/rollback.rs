@@ -5,10 +5,9 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ArtifactDigest, Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, OpenHold, Phase, PhaseEvent,
-    PipelineIndex, Rejected, RollbackOf, RollbackOutcome, StageIndex, StageName, StageStatus, Success, TransitionState,
-    Trigger, TriggerType,
+    ArtifactDigest, Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, OpenHold, Phase, PhaseEvent, PipelineIndex, Rejected, RollbackOf, RollbackOutcome, StageIndex, StageName, StageStatus, Success, TransitionState, Trigger, TriggerType, PipelineName, RevokedContent,
     changes::{Board, Effect},
+    revoked::{contents_of, revoked_by},
 };
 
 /// Why an execution cannot be what a stage goes back to.
@@ -41,6 +40,15 @@ pub enum Ineligible {
     Revoked {
         /// The rollback that took it back.
         by: ExecutionId,
+    },
+    /// What it carries was rolled back from, in another stage or pipeline. Only a person may choose it.
+    ContentRevoked {
+        /// The rollback.
+        by: ExecutionId,
+        /// Its pipeline.
+        pipeline: PipelineName,
+        /// Its stage.
+        stage: StageName,
     },
     /// Something it needs is gone.
     ArtifactGone {
@@ -88,6 +96,12 @@ impl fmt::Display for Ineligible {
                 }
             }
             Self::Revoked { by } => write!(f, "It was taken back by rollback {by}."),
+            Self::ContentRevoked { by, pipeline, stage } => {
+                write!(
+                    f,
+                    "What it carries was rolled back from in stage {stage} of pipeline {pipeline}, by rollback {by}."
+                )
+            }
             Self::ArtifactGone { artifact, location } => {
                 write!(f, "Artifact {artifact} is gone from {location}.")
             }
@@ -150,6 +164,9 @@ pub fn ineligible_because(
             }
             if let (Some(by), Choice::Automatic) = (outcome.revoked_by, choice) {
                 reasons.push(Ineligible::Revoked { by });
+            } else if let (Some(revoked), Choice::Automatic) = (&candidate.revoked, choice) {
+                let RevokedContent { rollback: by, pipeline, stage, .. } = revoked.as_ref().clone();
+                reasons.push(Ineligible::ContentRevoked { by, pipeline, stage });
             }
         }
         outcome => reasons.push(Ineligible::NotSucceeded { status: outcome.map(|outcome| outcome.status) }),
@@ -254,6 +271,11 @@ pub struct RollbackOrder<'a> {
 pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Rejected> {
     let fenced = fence(board, order)?;
     revoke(board, order)?;
+    let lifts_for_other_content = revoke_content(board, order, fenced)?;
+    if order.cause.choice() == Choice::Automatic {
+        // Nobody but a person goes back to what is revoked, be it only meanwhile.
+        board.changes.unrevoked.extend(contents_of(order.target));
+    }
     let now = board.now;
     let execution = rollback_execution(board, order);
     let stage = board.stage(order.stage);
@@ -276,6 +298,7 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
                 target: Some(order.target.id),
                 suspect: None,
                 cause: order.cause.clone(),
+                lifts_for_other_content,
                 since: now,
             }),
         };
@@ -349,6 +372,24 @@ fn revoke(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Reject
     Ok(())
 }
 
+/// Revokes what the undone execution brought, for all pipelines: that of what was live, or of who is driven out where
+/// what was live stays. Whether other content may pass the hold by itself, since this is recognised.
+fn revoke_content(
+    board: &mut Board<'_>,
+    order: &RollbackOrder<'_>,
+    fenced: Option<ExecutionId>,
+) -> Result<bool, Rejected> {
+    let pipeline = board.view.index.name.clone();
+    let undone = order.undone.or(fenced).filter(|undone| board.was_read(*undone));
+    let undone = undone.map(|undone| board.execution(undone).cloned()).transpose()?;
+    let revoked = revoked_by(&pipeline, order, undone.as_ref(), board.now);
+    let index = board.view.index.stage(order.stage).map(|(_, index)| index);
+    let is_policy = index.is_some_and(|index| index.watches.iter().any(|rule| rule.hold_until_other));
+    let lifts = is_policy && revoked.is_some();
+    board.changes.revoked.extend(revoked);
+    Ok(lifts)
+}
+
 fn rollback_execution(board: &Board<'_>, order: &RollbackOrder<'_>) -> Execution {
     let index = &board.view.index;
     Execution {
@@ -367,6 +408,8 @@ fn rollback_execution(board: &Board<'_>, order: &RollbackOrder<'_>) -> Execution
         variables: order.target.variables.clone(),
         pins: BTreeMap::new(),
         revisions: order.target.revisions.clone(),
+        contents: order.target.contents.clone(),
+        revoked: None,
         outputs: order.target.outputs.clone(),
         artifacts: order.target.artifacts.clone(),
         digests: order.target.digests.clone(),

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AlarmSnapshot, ExecutionId, ExecutionType, Generation, PipelineName, RetryTrigger, RollbackCause, StageName,
-    StageStatus,
+    AlarmSnapshot, ExecutionId, ExecutionType, Generation, PipelineName, RetryTrigger, RollbackCause,
+    StageName, StageStatus,
 };
 
 /// The row of a stage. Its conditional write is the lock: nothing else decides who is inside.
@@ -122,6 +122,9 @@ pub struct Hold {
     pub suspect: Option<ExecutionId>,
     /// Why.
     pub cause: RollbackCause,
+    /// Whether the next execution that carries other content lifts it, by the rule's HoldUntil.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lifts_for_other_content: bool,
     /// Since when.
     pub since: Timestamp,
 }

@@ -134,7 +134,14 @@ pub fn hold_for_question(
                 "Held because of {}: is execution {suspect} to be rolled back? Roll it back or release the hold.",
                 rollback::said(cause)
             ))),
-            hold: Some(Hold { rollback: None, target: None, suspect: Some(suspect), cause: cause.clone(), since: now }),
+            hold: Some(Hold {
+                rollback: None,
+                target: None,
+                suspect: Some(suspect),
+                cause: cause.clone(),
+                lifts_for_other_content: false,
+                since: now,
+            }),
         };
         let held = OpenHold::on(board.stage(stage));
         board.changes.holds.extend(held);
@@ -155,7 +162,8 @@ pub fn disable_transition(view: &PipelineView, stage: &StageName, by: &str, reas
         changed_by: Some(by.to_owned()),
         changed_at: Some(now),
         disabled_reason: Some(reason.to_owned()),
-        hold: inbound.hold.clone(),
+        // Whoever closes the way says so for everything that comes.
+        hold: inbound.hold.clone().map(|hold| Hold { lifts_for_other_content: false, ..hold }),
     };
     board.into_changes()
 }

@@ -67,6 +67,7 @@ pub(crate) fn writes_of(
         writes.push(Write::Put(Row::Watch(watch.clone()), as_read));
         writes.push(Write::Put(Row::OpenWatch(watch.clone()), Precondition::None));
     }
+    writes.extend(revoked_writes(changes));
     writes.extend(changes.incidents.iter().flat_map(incident_writes));
     for watch in &changes.watches_ended {
         // Two who looked at one watch decide once: the second finds it gone, or told of, and looks again.
@@ -140,6 +141,18 @@ fn stage_write(stage: &StageState, pipeline: Option<&PipelineIndex>) -> Write {
 
 fn put_versioned(row: Row, version: u64) -> Write {
     Write::Put(row, Precondition::Version(version))
+}
+
+/// What is revoked, what is not any more, and what must not be: of a rollback and an execution that carries what it goes
+/// back from to another gate, only one is stored.
+fn revoked_writes(changes: &Changes) -> Vec<Write> {
+    let revoked = changes.revoked.iter().cloned();
+    // A later rollback's verdict takes the place of an earlier one's.
+    let mut writes: Vec<Write> = revoked.map(|revoked| Write::Put(Row::Revoked(revoked), Precondition::None)).collect();
+    writes.extend(changes.reinstated.iter().cloned().map(|revoked| Write::Delete(Row::Revoked(revoked))));
+    let unrevoked = changes.unrevoked.iter().cloned();
+    writes.extend(unrevoked.map(|content| Write::Check(Row::Unrevoked(content), Precondition::Absent)));
+    writes
 }
 
 /// An incident and its place among the open ones.
@@ -297,6 +310,7 @@ pub(crate) async fn perform_on_machines<W: HasMachines>(world: &W, effect: &Effe
         Effect::AnswerCondition { token, answer } => machines.answer(token, &json!(answer)).await,
         Effect::ExtendAction { token, .. } => machines.heartbeat(token).await,
         Effect::AbandonRuns { .. }
+        | Effect::AdmitWaiting { .. }
         | Effect::CancelWaiting { .. }
         | Effect::DriveAction { .. }
         | Effect::InvokeJob { .. }

@@ -11,8 +11,7 @@ use domain::{
 use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore, alarms, commit,
     commit::{perform_on_machines, reread, until_stored},
-    keep::Ahead,
-    loading::{load_both, load_of},
+    keep::Ahead, loading::{load_both, load_of}, revoked,
 };
 
 /// Passes the gate: decides, stores the decision, and answers the token now or lets it wait.
@@ -32,6 +31,10 @@ pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms + HasObjects>(
         };
         let entered = stages_concerned(&view, &execution, input);
         let mut executions = load_waiting(world, &view, entered.iter().map(|stage| &stage.name)).await?;
+        let mut execution = execution;
+        if entered.iter().any(|stage| Some(&stage.name) != input.finished.as_ref().map(|finished| &finished.stage)) {
+            revoked::look_up(world, [&mut execution]).await?;
+        }
         executions.insert(execution.id, execution);
         let alarms = alarms::snapshot(world, entered.into_iter()).await;
         let event = GateEvent {
@@ -93,8 +96,16 @@ pub(crate) async fn load_waiting<'a, W: HasStore>(
         // Where there are locks, only the first can be let in by one decision. In SUPERSEDED mode there is one place, but
         // nobody knows before reading who is beside it of those that are left of another mode.
         let most = if view.index.mode == ExecutionMode::Superseded { usize::MAX } else { WAITING_READ_MAX };
-        for waiting in view.waiting_for(stage).take(most) {
+        let mut passing = 0;
+        for waiting in view.waiting_for(stage) {
             load_into(world, view, waiting.execution, &mut executions).await?;
+            let Some(execution) = executions.get_mut(&waiting.execution) else { continue };
+            revoked::look_up(world, [&mut *execution]).await?;
+            // Who carries revoked content is turned away, and the next is looked at.
+            passing += usize::from(execution.revoked.is_none());
+            if passing == most {
+                break;
+            }
         }
     }
     Ok(executions)

@@ -12,6 +12,7 @@ use crate::{
     commit::until_stored,
     loading::load_of,
     ports::{PageRequest, Store},
+    revoked,
     rollback::{find_stage, load_view},
     slots::take_slot,
 };
@@ -35,10 +36,11 @@ pub async fn retry_stage_execution<W: HasStore + HasMachines + HasAlarms>(
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let index = find_stage(&view, stage)?;
-        let Some(execution) = load_of(world, &view, id).await? else {
+        let Some(mut execution) = load_of(world, &view, id).await? else {
             let message = format!("Pipeline '{pipeline}' has no execution '{id}' that could be retried.");
             return Err(EngineError::refused("StageNotRetryableException", message));
         };
+        revoked::look_up(world, [&mut execution]).await?;
         let runs = latest_runs(world, pipeline, stage, id).await?;
         let succeeded = succeeded(&runs);
         let alarms = alarms::snapshot(world, std::iter::once(index)).await;
@@ -91,7 +93,10 @@ pub(crate) fn refuse(stage: &StageName, id: ExecutionId, why: &NotRetryable, can
         NotRetryable::Stale => return EngineError::Contended,
         NotRetryable::Busy => "ConflictException",
         NotRetryable::NotLatest { .. } => "NotLatestPipelineExecutionException",
-        NotRetryable::NeverEntered | NotRetryable::NotFailed(_) | NotRetryable::Outdated { .. } => cannot,
+        NotRetryable::NeverEntered
+        | NotRetryable::NotFailed(_)
+        | NotRetryable::Outdated { .. }
+        | NotRetryable::Revoked(_) => cannot,
     };
     EngineError::refused(exception, format!("Stage '{stage}' cannot be retried in execution '{id}'. {why}"))
 }

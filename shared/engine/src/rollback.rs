@@ -16,6 +16,7 @@ use crate::{
     gate::load_into,
     loading::load_of,
     ports::{ObjectAt, ObjectInfo, Objects, ObjectsError, Page, PageRequest, Store},
+    revoked,
     start::not_found,
 };
 
@@ -34,7 +35,8 @@ pub struct Candidate {
     pub execution: Execution,
     /// Why not; empty means it can.
     pub reasons: Vec<Ineligible>,
-    /// The rollback that took its success back: a person may choose it all the same.
+    /// The rollback that took its success back, or went back from the same content elsewhere: a person may choose it all
+    /// the same.
     pub revoked_by: Option<ExecutionId>,
 }
 
@@ -48,7 +50,8 @@ pub async fn list_candidates<W: HasStore + HasObjects>(
     stage: &StageName,
     page: PageRequest,
 ) -> Result<Page<Candidate>, EngineError> {
-    // One request for the first page, which people look at, whatever the history's length; one more for those after it.
+    // One request for the first page, which people look at, whatever the history's length; one more for those after it,
+    // and one for what of theirs is revoked.
     let (head, mut executions) = world.store().list_executions_with_head(pipeline, page).await?;
     let index = match head {
         Some(head) => head,
@@ -56,6 +59,7 @@ pub async fn list_candidates<W: HasStore + HasObjects>(
     };
     executions.items.retain(|execution| index.owns(execution));
     let (index, stage) = (&index, find_in(&index, stage)?);
+    revoked::look_up(world, &mut executions.items).await?;
     let changed = executions.items.iter().filter(|execution| is_changed(stage, execution));
     let edits = Edits::load(world, index, stage, changed.map(|execution| execution.pipeline_version)).await?;
     let (edits, choice) = (&edits, Choice::Manual);
@@ -91,7 +95,8 @@ async fn candidate<W: HasObjects>(
         known = looked_up(known.changed, &look_at_artifacts(world, stage, &execution).await?);
         reasons = ineligible_because(index, stage, &execution, &known, choice);
     }
-    let revoked_by = execution.stages.get(&stage.name).and_then(|outcome| outcome.revoked_by);
+    let elsewhere = execution.revoked.as_ref().map(|revoked| revoked.rollback);
+    let revoked_by = execution.stages.get(&stage.name).and_then(|outcome| outcome.revoked_by).or(elsewhere);
     Ok(Candidate { execution, reasons, revoked_by })
 }
 
@@ -168,9 +173,10 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
     let successes = world.store().list_successes(&view.index.name, &stage.name, page).await?;
     let mut passed_over = Vec::new();
     for success in choose_automatic(&successes.items, stage, undone) {
-        let Some(execution) = load_of(world, view, success.execution).await? else {
+        let Some(mut execution) = load_of(world, view, success.execution).await? else {
             continue;
         };
+        revoked::look_up(world, [&mut execution]).await?;
         let looked_up = looked_up(Vec::new(), &look_at_artifacts(world, stage, &execution).await?);
         let reasons = ineligible_because(&view.index, stage, &execution, &looked_up, Choice::Automatic);
         match reasons.first() {
@@ -227,7 +233,9 @@ pub(crate) async fn load_target<W: HasStore>(
     view: &PipelineView,
     target: ExecutionId,
 ) -> Result<Execution, EngineError> {
-    load_of(world, view, target).await?.ok_or_else(|| {
+    let mut execution = load_of(world, view, target).await?;
+    revoked::look_up(world, &mut execution).await?;
+    execution.ok_or_else(|| {
         let pipeline = &view.index.name;
         let message = format!("Pipeline '{pipeline}' has no execution '{target}'.");
         EngineError::refused("PipelineExecutionNotFoundException", message)
@@ -261,7 +269,8 @@ pub(crate) async fn prepare<W: HasStore>(
     let newer = newer_successes(world, pipeline, stage, target.id).await?;
     let mut executions = BTreeMap::new();
     let inside = view.stage(stage).occupant.map(|inside| inside.execution);
-    let concerned: BTreeSet<ExecutionId> = newer.iter().map(|success| success.execution).chain(inside).collect();
+    let successes = newer.iter().map(|success| success.execution);
+    let concerned: BTreeSet<ExecutionId> = successes.chain(inside).chain(undone).collect();
     for id in concerned {
         load_into(world, view, id, &mut executions).await?;
     }

@@ -227,6 +227,8 @@ fn new_execution<W: HasStore>(world: &W, index: &PipelineIndex, request: &StartR
         variables: BTreeMap::new(),
         pins: request.pins.clone(),
         revisions: Vec::new(),
+        contents: BTreeMap::new(),
+        revoked: None,
         outputs: BTreeMap::new(),
         artifacts: BTreeMap::new(),
         digests: BTreeMap::new(),

@@ -15,6 +15,9 @@ use crate::{
         holds::{ListHoldsInput, ListHoldsOutput, ReleaseHoldInput, ReleaseHoldOutput},
         kept::{ListKeptArtifactsInput, ListKeptArtifactsOutput},
         preview::{PreviewRollbackInput, PreviewRollbackOutput},
+        revoked::{
+            ListRevokedRevisionsInput, ListRevokedRevisionsOutput, ReinstateRevisionInput, ReinstateRevisionOutput,
+        },
         rollback::{
             ListRollbackCandidatesInput, ListRollbackCandidatesOutput, StartRollbackInput, StartRollbackOutput,
         },
@@ -74,6 +77,15 @@ extensions! {
     ListKeptArtifacts: ListKeptArtifactsInput => ListKeptArtifactsOutput,
         refuses with [ValidationException, PipelineNotFoundException, StageNotFoundException];
 
+    /// Lists the revisions that are revoked: content that a person or an alarm had a stage roll back from.
+    ///
+    /// It is recognised in every pipeline, also when the same content is uploaded anew, and stopped before every stage
+    /// but the first, with the reason. Nothing else is: a fix passes. Where several sources differed, all of them
+    /// together are revoked, since nobody knows which is bad. A stage that failed revokes nothing.
+    ListRevokedRevisions: ListRevokedRevisionsInput => ListRevokedRevisionsOutput,
+        refuses with [ValidationException, InvalidNextTokenException],
+        pages revokedRevisions;
+
     /// Lists the past executions of a pipeline, newest first, and says of each whether a stage can go back to it or why
     /// not.
     ///
@@ -121,6 +133,12 @@ extensions! {
             ValidationException, PipelineNotFoundException, StageNotFoundException, ResourceNotFoundException,
             ConflictException,
         ];
+
+    /// Takes back that a revision is revoked, because it was not to blame. The reason is kept with the decision.
+    ///
+    /// Executions that were stopped stay so: start one, or upload the revision again. What holds a stage still holds it.
+    ReinstateRevision: ReinstateRevisionInput => ReinstateRevisionOutput,
+        refuses with [ValidationException, ResourceNotFoundException, ConflictException];
 
     /// Takes an automatic decision again from what is stored with it, and says whether the answer is the same, byte for
     /// byte. Nothing is started.

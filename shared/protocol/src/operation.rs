@@ -65,8 +65,7 @@ operations! {
         UpdateActionType, UpdatePipeline,
     }
     Lastgood {
-        GetShadowScorecard, ListHolds, ListIncidents, ListKeptArtifacts, ListRollbackCandidates, ListRollbackDecisions, PreviewRollback, ReleaseHold,
-        ReplayDecision, ReportCompatibility, StartRollback,
+    GetShadowScorecard, ListHolds, ListIncidents, ListKeptArtifacts, ListRollbackCandidates, ListRollbackDecisions, PreviewRollback, ReleaseHold, ReplayDecision, ReportCompatibility, StartRollback, ListRevokedRevisions, ReinstateRevision,
     }
 }
 

@@ -16,6 +16,9 @@ pub trait Backend: Send + Sync {
     /// The item under `key`.
     fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Self::Item>, StoreError>> + Send;
 
+    /// The items under `keys`, in no order; one request for up to a hundred.
+    fn get_all(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Self::Item>, StoreError>> + Send;
+
     /// Items of `part` after the sort key `after`, up to `limit` of them.
     fn items(
         &self,
@@ -71,6 +74,7 @@ stored! {
     domain::Success: Row::Success(it) => it;
     domain::Watch: Row::Watch(it) => it, Row::OpenWatch(it) => it;
     domain::Incident: Row::Incident(it) => it, Row::OpenIncident(it) => it;
+    domain::RevokedContent: Row::Revoked(it) => it;
     domain::Job: Row::Job(it) => it;
     domain::ConditionRun: Row::Condition(it) => it, Row::OpenCondition(it) => it;
     domain::RuleRun: Row::RuleRun(it) => it;

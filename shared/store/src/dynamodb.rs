@@ -5,7 +5,8 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Delete, DeleteRequest, Put, ReturnConsumedCapacity, TransactWriteItem, WriteRequest,
+    AttributeValue, ConditionCheck, Delete, DeleteRequest, KeysAndAttributes, Put, ReturnConsumedCapacity,
+    TransactWriteItem, WriteRequest,
 };
 use engine::ports::{Precondition, Row, StoreError, Write};
 
@@ -20,6 +21,8 @@ use crate::usage::{Counters, Operation};
 
 /// DynamoDB's limit for one BatchWriteItem.
 const BATCH_MAX: usize = 25;
+/// DynamoDB's limit for one BatchGetItem.
+const GETS_MAX: usize = 100;
 /// How often what DynamoDB left undone is sent again before the caller has to try later.
 const ATTEMPTS_MAX: usize = 4;
 
@@ -48,6 +51,20 @@ impl Backend for DynamoDb {
             .map_err(store_error)?;
         self.counters.consumed(Operation::GetItem, output.consumed_capacity.as_ref());
         Ok(output.item)
+    }
+
+    async fn get_all(&self, keys: &[Key]) -> Result<Vec<Item>, StoreError> {
+        match keys {
+            [] => return Ok(Vec::new()),
+            // Half the latency of a batch, and no part of it can be left undone.
+            [key] => return Ok(self.get(key).await?.into_iter().collect()),
+            _ => {}
+        }
+        let mut items = Vec::new();
+        for batch in keys.chunks(GETS_MAX) {
+            items.extend(self.get_batch(batch.iter().map(key_item).collect()).await?);
+        }
+        Ok(items)
     }
 
     /// One request for each megabyte.
@@ -241,6 +258,33 @@ impl DynamoDb {
                 item_of.condition_check(check.build().map_err(malformed)?).build()
             }
         })
+    }
+
+    async fn get_batch(&self, mut keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
+        for _ in 0..ATTEMPTS_MAX {
+            let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+            let wanted =
+                wanted.map_err(|error| StoreError::Broken(format!("the request could not be built: {error}")))?;
+            self.counters.request(Operation::BatchGetItem);
+            let output = self
+                .client
+                .batch_get_item()
+                .request_items(self.name.as_str(), wanted)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(store_error)?;
+            self.counters.consumed(Operation::BatchGetItem, output.consumed_capacity());
+            items.extend(output.responses.unwrap_or_default().remove(self.name.as_str()).unwrap_or_default());
+            let left = output.unprocessed_keys.unwrap_or_default().remove(self.name.as_str());
+            keys = left.map(|left| left.keys).unwrap_or_default();
+            if keys.is_empty() {
+                return Ok(items);
+            }
+        }
+        let left = keys.len();
+        Err(StoreError::Unavailable(format!("DynamoDB left {left} reads undone: the table is throttled").into()))
     }
 
     async fn remove_batch(&self, mut requests: Vec<WriteRequest>) -> Result<(), StoreError> {

@@ -47,6 +47,9 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
         Row::OpenExecution(row) => to_item(row),
         Row::Success(row) => to_item(row),
         Row::Watch(row) | Row::OpenWatch(row) => to_item(row),
+        Row::Revoked(row) => to_item(row),
+        // Nothing that an item could hold: a put of it ends as an error.
+        Row::Unrevoked(row) => to_item(row),
         Row::Incident(row) | Row::OpenIncident(row) => to_item(row),
         Row::Job(row) => to_item(row),
         Row::QueuedJob(row) => to_item(row),
@@ -114,6 +117,7 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
         Row::Success(_) => "Success",
         Row::Watch(_) => "Watch",
         Row::OpenWatch(_) => "OpenWatch",
+        Row::Revoked(_) | Row::Unrevoked(_) => "Revoked",
         Row::Incident(_) => "Incident",
         Row::OpenIncident(_) => "OpenIncident",
         Row::ActionRun(_) => "ActionRun",
@@ -168,6 +172,8 @@ macro_rules! version {
             | Row::Record(_)
             | Row::Hold(_)
             | Row::Decision(..)
+            | Row::Revoked(_)
+            | Row::Unrevoked(_)
             | Row::Effect(_)
             | Row::Slot(_)
             | Row::KeptDue(_)
@@ -224,6 +230,8 @@ fn expires_at(row: &Row) -> Option<i64> {
         | Row::Condition(_)
         | Row::OpenCondition(_)
         | Row::Hold(_)
+        | Row::Revoked(_)
+        | Row::Unrevoked(_)
         | Row::Effect(_)
         | Row::Kept(_)
         | Row::KeptDue(_)

@@ -4,8 +4,8 @@
 //! stays unambiguous as long as text of others (ARNs, object keys, rule names) stands last, which it does.
 
 use domain::{
-    ActionRun, ActionTypeId, ConditionKind, Effect, ExecutionId, ExecutionMode, JobQueue, PipelineName, Record,
-    RollbackDecision, RuleRun, Slot, StageName, TaggedResource, Watch, WebhookName,
+    ActionRun, ActionTypeId, ConditionKind, ContentId, Effect, ExecutionId, ExecutionMode, JobQueue, PipelineName,
+    Record, RollbackDecision, RuleRun, Slot, StageName, TaggedResource, Watch, WebhookName,
 };
 use engine::ports::{DecisionList, PendingEffect, QueuedJob, Row, SourceBinding};
 use jiff::Timestamp;
@@ -29,6 +29,7 @@ pub(crate) struct Range {
 const ACTION_TYPES: &str = "ACTIONTYPES";
 const PIPELINES: &str = "PIPELINES";
 const OPEN: &str = "OPEN";
+const REVOKED: &str = "REVOKED";
 const OUTBOX: &str = "OUTBOX";
 const WEBHOOKS: &str = "WEBHOOKS";
 /// Sort key of a pipeline's own row, and of what is about all action types.
@@ -64,6 +65,8 @@ impl Key {
             ),
             Row::Watch(watch) => Self::watch(watch),
             Row::OpenWatch(watch) => Self::open_watch(watch),
+            Row::Revoked(revoked) => Self::revoked(&revoked.content),
+            Row::Unrevoked(content) => Self::revoked(content),
             Row::Incident(incident) => Self::incident(&incident.alarm_arn),
             Row::OpenIncident(incident) => Self::new(OPEN, format!("INCIDENT#{}", digest(&[&incident.alarm_arn]))),
             Row::ActionRun(run) => Self::action_run(run),
@@ -157,6 +160,11 @@ impl Key {
         let Watch { alarm_arn, pipeline, stage, rule, until, .. } = watch;
         let digest = digest(&[alarm_arn, rule]);
         Self::new(OPEN, format!("WATCH#{}#{pipeline}#{stage}#{digest}", instant(*until)))
+    }
+
+    /// Revoked content. What a person names may be longer than a sort key, and then there is no such row.
+    pub(crate) fn revoked(content: &ContentId) -> Self {
+        Self::new(REVOKED, content)
     }
 
     /// The latest incident of an alarm.
@@ -264,6 +272,11 @@ impl Range {
     /// Open incidents of all pipelines.
     pub(crate) fn open_incidents() -> Self {
         Self { partition: OPEN.to_owned(), prefix: "INCIDENT#".to_owned() }
+    }
+
+    /// All revoked content.
+    pub(crate) fn revoked() -> Self {
+        Self::all(REVOKED.to_owned())
     }
 
     /// Open watches of all pipelines, by end.

@@ -84,6 +84,11 @@ impl Backend for Memory {
         Ok(self.lock().row(key).map(|row| Kept(key.clone(), row.clone())))
     }
 
+    async fn get_all(&self, keys: &[Key]) -> Result<Vec<Kept>, StoreError> {
+        let state = self.lock();
+        Ok(keys.iter().filter_map(|key| Some(Kept(key.clone(), state.row(key)?.clone()))).collect())
+    }
+
     async fn items(
         &self,
         part: &Part<'_>,

@@ -7,10 +7,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
-    ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect,
-    Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex, PipelineName,
-    PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook,
-    WebhookName,
+    ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName, ContentId, RevokedContent,
 };
 use engine::ports::{
     DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, Remains,
@@ -211,6 +208,15 @@ impl<B: Backend> Store for Table<B> {
 
     async fn open_incidents(&self, page: PageRequest) -> Result<Page<Incident>, StoreError> {
         self.page(&Range::open_incidents(), Direction::Forward, page).await
+    }
+
+    async fn load_revoked(&self, contents: &[ContentId]) -> Result<Vec<RevokedContent>, StoreError> {
+        let keys: Vec<Key> = contents.iter().map(Key::revoked).collect();
+        Box::pin(self.backend.get_all(&keys)).await?.into_iter().map(B::row).collect()
+    }
+
+    async fn list_revoked(&self, page: PageRequest) -> Result<Page<RevokedContent>, StoreError> {
+        self.page(&Range::revoked(), Direction::Forward, page).await
     }
 
     async fn open_watches(&self, page: PageRequest) -> Result<Page<Watch>, StoreError> {

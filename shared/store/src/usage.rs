@@ -10,6 +10,8 @@ use aws_sdk_dynamodb::types::ConsumedCapacity;
 pub enum Operation {
     /// One row by its key.
     GetItem,
+    /// Several rows by their keys.
+    BatchGetItem,
     /// Rows of one partition.
     Query,
     /// One unconditional write.
@@ -20,6 +22,12 @@ pub enum Operation {
     TransactWriteItems,
     /// Removal of old history.
     BatchWriteItem,
+}
+
+impl Operation {
+    fn is_read(self) -> bool {
+        matches!(self, Self::GetItem | Self::BatchGetItem | Self::Query)
+    }
 }
 
 /// What one operation was used for.
@@ -43,12 +51,12 @@ impl Usage {
 
     /// Read capacity units.
     pub fn read_units(&self) -> f64 {
-        self.units(|operation| matches!(operation, Operation::GetItem | Operation::Query))
+        self.units(Operation::is_read)
     }
 
     /// Write capacity units.
     pub fn write_units(&self) -> f64 {
-        self.units(|operation| !matches!(operation, Operation::GetItem | Operation::Query))
+        self.units(|operation| !operation.is_read())
     }
 
     fn units(&self, wanted: impl Fn(Operation) -> bool) -> f64 {
@@ -56,8 +64,9 @@ impl Usage {
     }
 }
 
-const OPERATIONS: [Operation; 6] = [
+const OPERATIONS: [Operation; 7] = [
     Operation::GetItem,
+    Operation::BatchGetItem,
     Operation::Query,
     Operation::PutItem,
     Operation::DeleteItem,

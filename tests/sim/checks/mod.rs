@@ -6,6 +6,7 @@ mod conditions;
 mod history;
 mod places;
 mod rest;
+mod revoked;
 mod rollbacks;
 mod steps;
 mod told;
@@ -13,8 +14,7 @@ mod told;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionExecutionId, ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, ExecutionId, ExecutionMode,
-    Kept, OpenHold, PipelineIndex, PipelineName, RollbackDecision, Slot, StageName, StageState, Success, Waiting, Watch,
+    ActionExecutionId, ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, ExecutionId, ExecutionMode, Kept, OpenHold, PipelineIndex, PipelineName, RollbackDecision, Slot, StageName, StageState, Success, Waiting, Watch, RevokedContent,
 };
 use engine::ports::{DecisionList, OpenExecution, Row};
 use jiff::Timestamp;
@@ -52,6 +52,10 @@ pub(crate) struct Checker {
     /// Automatic rollbacks by what they undo: execution, stage, run of the stage.
     undone: BTreeMap<(ExecutionId, StageName, u32), ExecutionId>,
     told: Told,
+    /// What was rolled back from, as the checker tells it.
+    banned: Vec<revoked::Banned>,
+    /// What the rows say is revoked, by what it is recognised by.
+    revoked: BTreeMap<String, RevokedContent>,
 }
 
 /// A condition's row is beside its stage; those of PARALLEL executions are beside their execution.
@@ -60,6 +64,7 @@ type ConditionKey = (PipelineName, Option<ExecutionId>, StageName, &'static str)
 impl Checker {
     /// Takes what a step changed in, and checks everything it may have broken.
     pub(crate) fn check(&mut self, changes: &[Change], story: &mut Story, now: Timestamp) -> Result<(), Broken> {
+        self.check_revoked(changes)?;
         for change in changes {
             story_of(change, story, now);
             self.check_step(change)?;
@@ -149,6 +154,7 @@ impl Checker {
             Row::Slot(slot) => drop(self.slots.remove(&slot_key(slot))),
             Row::Condition(run) => drop(self.conditions.remove(&condition_key(run))),
             Row::Success(success) => drop(self.successes.remove(&success_key(success))),
+            Row::Revoked(revoked) => drop(self.revoked.remove(revoked.content.as_str())),
             Row::Hold(held) => drop(self.holds.remove(&(held.pipeline.clone(), held.stage.clone()))),
             Row::Kept(kept) => drop(self.kept.remove(&(kept.pipeline.clone(), kept.stage.clone()))),
             Row::Decision(DecisionList::Pipeline(_), decision) => self.decisions.retain(|known| known != decision),
@@ -185,6 +191,7 @@ impl Checker {
                 self.open_conditions.insert((run.execution, run.stage.clone(), run.kind.as_str()), run);
             }
             Row::Success(success) => drop(self.successes.insert(success_key(&success), success)),
+            Row::Revoked(revoked) => drop(self.revoked.insert(revoked.content.to_string(), revoked)),
             Row::Hold(held) => drop(self.holds.insert((held.pipeline.clone(), held.stage.clone()), held)),
             Row::Kept(kept) => drop(self.kept.insert((kept.pipeline.clone(), kept.stage.clone()), kept)),
             Row::Decision(DecisionList::Pipeline(_), decision) => self.decisions.push(decision),

@@ -39,21 +39,30 @@ impl Checker {
         holds(undone.rollback.is_none(), || format!("rollback {id} undoes a rollback by itself"))?;
         let first = self.undone.get(&key(undone, &of.stage));
         holds(first.is_none(), || format!("{} is undone by {first:?} and by {id}", undone.id))?;
-        let best = self.best_before(undone, stage);
-        holds(best == Some(of.target), || {
+        let best = self.best_before(undone, stage, false);
+        // What was reinstated a moment ago may have been passed over.
+        let is_best = best == Some(of.target)
+            || self.best_before(undone, stage, true) == Some(of.target);
+        holds(is_best, || {
             format!("rollback {id} of {} goes to {}, the newest good one is {best:?}", undone.id, of.target)
         })
     }
 
-    /// The newest success in `stage` that is not taken back and is older than that of `undone`.
-    fn best_before(&self, undone: &Execution, stage: &StageIndex) -> Option<ExecutionId> {
+    /// The newest success in `stage` that is not taken back, carries nothing that is revoked (or `ever` was), and is older
+    /// than that of `undone`.
+    fn best_before(&self, undone: &Execution, stage: &StageIndex, ever: bool) -> Option<ExecutionId> {
         let succeeded_at = |execution: &Execution| {
             let outcome = execution.stages.get(&stage.name)?;
             (outcome.status == StageStatus::Succeeded).then_some(outcome.left_at).flatten()
         };
         let before = succeeded_at(undone);
         let candidates = self.executions.values().filter(|execution| {
-            execution.pipeline == undone.pipeline && execution.id != undone.id && is_candidate(execution, stage, false)
+            let (is_banned, was_banned) = self.ban_of(execution);
+            execution.pipeline == undone.pipeline
+                && execution.id != undone.id
+                && is_candidate(execution, stage, false)
+                && !is_banned
+                && !(ever && was_banned)
         });
         let older = candidates.filter_map(|execution| Some((succeeded_at(execution)?, execution.id)));
         older.filter(|(at, _)| before.is_none_or(|before| *at <= before)).max().map(|(_, id)| id)

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use domain::ArtifactDigest;
+use domain::derived_uuid;
 use engine::ports::{Missing, ObjectAt, ObjectInfo, ObjectsError, PinnedObject, Written};
 
 /// Versions of each object, oldest first; the number of a version is its place.
@@ -25,8 +26,9 @@ impl ObjectsInMemory {
     pub(crate) fn store(&self, at: &ObjectAt, body: impl Into<Bytes>) -> Written {
         let mut objects = self.lock();
         let versions = objects.entry(at.clone()).or_default();
-        versions.push(body.into());
-        written(versions.len())
+        let body = body.into();
+        versions.push(body.clone());
+        written(versions.len(), &body)
     }
 
     /// Stores unless there is one.
@@ -83,12 +85,14 @@ impl ObjectsInMemory {
         };
         let body = number.checked_sub(1).and_then(|place| versions.get(place));
         let body = body.ok_or_else(|| ObjectsError::NotFound(Missing::Version, at.clone()))?;
-        Ok((written(number), body.clone()))
+        Ok((written(number, body), body.clone()))
     }
 }
 
-fn written(number: usize) -> Written {
-    Written { version_id: Some(format!("v{number}")), etag: format!("etag{number}"), digest: None }
+/// Equal content has the same ETag, in every bucket.
+fn written(number: usize, body: &Bytes) -> Written {
+    let etag = derived_uuid(&["etag", &String::from_utf8_lossy(body)]).simple().to_string();
+    Written { version_id: Some(format!("v{number}")), etag, digest: None }
 }
 
 /// As S3 keeps one of every object.

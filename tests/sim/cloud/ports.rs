@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use domain::{
-    ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ApprovalNotice, ConditionKind, ConditionRun, CustomType,
-    CustomTypeCount, Effect, Event, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, OpenHold,
-    PipelineIndex, PipelineName, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success,
-    TaggedResource, Watch, Webhook, WebhookName,
+    ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ApprovalNotice, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect, Event, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName, ContentId, RevokedContent,
 };
 use engine::ports::{
     self, CloudError, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
@@ -92,6 +89,8 @@ impl Store for Rows {
         fn watches_of(&self, alarm_arn: &str) -> Vec<Watch>;
         fn load_incident(&self, alarm_arn: &str) -> Option<Incident>;
         fn open_incidents(&self, page: PageRequest) -> Page<Incident>;
+        fn load_revoked(&self, contents: &[ContentId]) -> Vec<RevokedContent>;
+        fn list_revoked(&self, page: PageRequest) -> Page<RevokedContent>;
         fn open_watches(&self, page: PageRequest) -> Page<Watch>;
         fn open_executions(&self, page: PageRequest) -> Page<OpenExecution>;
         fn slots_of(&self, pipeline: &PipelineName, created_at: Timestamp) -> Vec<Slot>;

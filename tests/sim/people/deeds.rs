@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 enum Deed {
     Upload,
+    UploadAgain,
+    Reinstate,
     Start,
     Stop,
     Retry,
@@ -34,8 +36,10 @@ enum Deed {
 }
 
 /// Each with how often it is done.
-const USUAL: [(Deed, usize); 14] = [
+const USUAL: [(Deed, usize); 16] = [
     (Deed::Upload, 6),
+    (Deed::UploadAgain, 2),
+    (Deed::Reinstate, 1),
     (Deed::Start, 3),
     (Deed::Stop, 2),
     (Deed::Retry, 3),
@@ -89,6 +93,15 @@ impl People {
         let stage = self.chance.one_of(&stages).clone();
         let (operation, input) = match deed {
             Deed::Upload => return self.upload(&pipeline),
+            Deed::UploadAgain => return self.upload_again(&pipeline),
+            Deed::Reinstate => {
+                let revoked = checker.reinstatable();
+                if revoked.is_empty() {
+                    return self.upload_again(&pipeline);
+                }
+                let content = self.chance.one_of(&revoked).clone();
+                ("ReinstateRevision", json!({"contentId": content, "reason": "sim"}))
+            }
             Deed::Start => return self.start(&pipeline),
             Deed::Stop => {
                 let abandon = self.chance.permille(500);
@@ -184,6 +197,16 @@ impl People {
 
     fn upload(&mut self, pipeline: &str) -> Soon {
         let (key, version) = self.release(pipeline);
+        self.tell_upload(&key, &version)
+    }
+
+    /// The same content as one of the last uploads, as another version, maybe of another pipeline.
+    fn upload_again(&mut self, pipeline: &str) -> Soon {
+        let (key, version) = self.release_again(pipeline);
+        self.tell_upload(&key, &version)
+    }
+
+    fn tell_upload(&self, key: &str, version: &str) -> Soon {
         let detail = json!({
             "version": "0", "bucket": {"name": UPLOADS}, "reason": "PutObject",
             "object": {"key": key, "size": 20, "etag": "e", "version-id": version, "sequencer": format!("{:016X}", self.releases)},

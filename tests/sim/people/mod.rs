@@ -23,6 +23,9 @@ use crate::{
 /// Times a start is asked for again while it is not answered.
 const ASKED_AGAIN_MAX: u32 = 3;
 
+/// Latest uploads of which one is uploaded once more.
+const BODIES: usize = 4;
+
 /// What happens at its time.
 pub(crate) enum Later {
     /// The reconciler's schedule.
@@ -72,6 +75,8 @@ pub(crate) struct People {
     are_calm: bool,
     workers_vanish: u32,
     releases: u32,
+    /// What was uploaded, in order.
+    bodies: Vec<String>,
     tokens: u32,
     /// What each token started.
     started: BTreeMap<String, String>,
@@ -102,6 +107,7 @@ impl People {
             are_calm: false,
             workers_vanish: 0,
             releases: 0,
+            bodies: Vec::new(),
             tokens: 0,
             started: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
@@ -275,8 +281,21 @@ impl People {
     /// Stores a release where the pipeline takes it from. Gives the key and the version.
     fn release(&mut self, pipeline: &str) -> (String, String) {
         self.releases += 1;
-        let key = pipelines::upload_key(pipeline);
         let body = format!("release {} of {pipeline}", self.releases);
+        self.bodies.push(body.clone());
+        self.store_release(pipeline, body)
+    }
+
+    /// Stores one of the latest releases once more, as if it were new.
+    fn release_again(&mut self, pipeline: &str) -> (String, String) {
+        self.releases += 1;
+        let latest = &self.bodies[self.bodies.len().saturating_sub(BODIES)..];
+        let body = self.chance.one_of(latest).clone();
+        self.store_release(pipeline, body)
+    }
+
+    fn store_release(&self, pipeline: &str, body: String) -> (String, String) {
+        let key = pipelines::upload_key(pipeline);
         let written = self.cloud.objects.store(&ObjectAt::new(UPLOADS, &key), body);
         (key, written.version_id.unwrap_or_default())
     }

@@ -235,6 +235,9 @@ fn rollback_event(decision: &RollbackDecision) -> Option<Event> {
         RollbackOutcome::Shadowed { .. } => (EventState::Shadowed, None, said),
         RollbackOutcome::Helped { rollback } => (EventState::Helped, Some(*rollback), said),
         RollbackOutcome::DidNotHelp { rollback } => (EventState::DidNotHelp, Some(*rollback), said),
+        RollbackOutcome::Reinstated { rollback, comment, .. } => {
+            (EventState::Reinstated, Some(*rollback), Some(comment.clone()))
+        }
         RollbackOutcome::HoldReleased { rollback, comment } => (EventState::Released, *rollback, Some(comment.clone())),
     };
     Some(Event {

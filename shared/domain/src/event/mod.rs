@@ -76,6 +76,8 @@ wire_enum! {
         Asked = "ASKED",
         /// A rollback would have been started, but the stage is in shadow mode.
         Shadowed = "SHADOWED",
+        /// A person took back that content is revoked.
+        Reinstated = "REINSTATED",
         /// The alarm for which a rollback was started has cleared.
         Helped = "HELPED",
         /// The alarm is still red although the rollback was given its time.

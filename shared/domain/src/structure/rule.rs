@@ -113,6 +113,15 @@ fn check_watch(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclarati
         Some(other) => Err(format!("has '{other}' for '{key}'. Use true, false")),
     };
     let (watches, shadow) = (is_on("Watch")?, is_on("Shadow")?);
+    let is_held = is_given(configuration, "HoldUntil");
+    if is_held {
+        check_one_of(configuration, "HoldUntil", &["Person", "OtherRevision"])?;
+    }
+    if !watches && is_held {
+        return Err(
+            "has HoldUntil without Watch. It says what lifts the hold of a rollback that a watch can lead to".into()
+        );
+    }
     if !watches {
         let alone = "has Shadow without Watch. Only what a watch leads to can be told without being done";
         return if shadow { Err(alone.into()) } else { Ok(()) };
@@ -124,6 +133,9 @@ fn check_watch(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclarati
     }
     if !is_given(configuration, "WaitTime") {
         return Err("has Watch but no WaitTime. Say for how many minutes the alarm is observed".into());
+    }
+    if rule.region.is_some() && !configuration.get("AlarmName").is_some_and(|name| name.starts_with("arn:")) {
+        return Err("has Watch and a region. Name an alarm of another region by its ARN in AlarmName".into());
     }
     // What is watched has to be known when the pipeline is stored.
     if let Some((key, _)) = configuration.iter().find(|(_, value)| has_reference(value)) {

@@ -148,8 +148,14 @@ fn a_report_delivered_twice_changes_nothing_more() {
 fn success_makes_live_a_candidate_and_watches() {
     let mut table = Table::new(SUPERSEDED, 1);
     table.index_of("Deploy").watches = vec![
-        WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5, shadow: false },
-        WatchRule { rule: "unknown".into(), alarm: "nobody told of it".into(), minutes: 5, shadow: false },
+        WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5, shadow: false, hold_until_other: false },
+        WatchRule {
+            rule: "unknown".into(),
+            alarm: "nobody told of it".into(),
+            minutes: 5,
+            shadow: false,
+            hold_until_other: false,
+        },
     ];
     let alarm = |arn: &str, state| AlarmSnapshot { arn: arn.into(), state };
     table.alarms = BTreeMap::from([
@@ -194,8 +200,13 @@ fn a_rollback_is_observed_with_the_alarms_that_it_may_clear() {
         (by_alarm, S::Unreadable, true),
     ] {
         let mut table = Table::new(SUPERSEDED, 2);
-        table.index_of("Deploy").watches =
-            vec![WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5, shadow: false }];
+        table.index_of("Deploy").watches = vec![WatchRule {
+            rule: "errors".into(),
+            alarm: "red".into(),
+            minutes: 5,
+            shadow: false,
+            hold_until_other: false,
+        }];
         (1..=2).for_each(|n| table.release(n, "Deploy"));
         table.alarms = BTreeMap::from([("red".to_owned(), AlarmSnapshot { arn: "arn:red".into(), state })]);
         table.roll_back(100, "Deploy", 1, Some(2), cause.clone());

@@ -8,6 +8,7 @@ mod gate;
 mod kept;
 mod preview;
 mod retry;
+mod revoked;
 mod rollback;
 mod shared;
 mod stop;
@@ -25,11 +26,11 @@ use crate::{
     StageResult, Trigger, TriggerType,
 };
 
-fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn id(n: u128) -> ExecutionId {
+pub(crate) fn id(n: u128) -> ExecutionId {
     ExecutionId(Uuid::from_u128(n))
 }
 
@@ -54,7 +55,7 @@ fn manual() -> RollbackCause {
 }
 
 /// An execution that was recorded and has not asked for anything.
-fn execution(n: u128, mode: ExecutionMode) -> Execution {
+pub(crate) fn execution(n: u128, mode: ExecutionMode) -> Execution {
     Execution {
         id: id(n),
         pipeline: "shop".parse().unwrap(),
@@ -72,6 +73,8 @@ fn execution(n: u128, mode: ExecutionMode) -> Execution {
         pins: Default::default(),
         digests: Default::default(),
         revisions: Vec::new(),
+        contents: Default::default(),
+        revoked: None,
         outputs: Default::default(),
         artifacts: Default::default(),
         stages: Default::default(),

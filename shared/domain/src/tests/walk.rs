@@ -28,7 +28,13 @@ fn pipeline(mode: ExecutionMode, executions: u128, retry: bool) -> Table {
         retry_configuration: retry.then_some(RetryConfiguration { retry_mode: None }),
         conditions: Vec::new(),
     });
-    deploy.watches = vec![WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5, shadow: false }];
+    deploy.watches = vec![WatchRule {
+        rule: "errors".into(),
+        alarm: "red".into(),
+        minutes: 5,
+        shadow: false,
+        hold_until_other: false,
+    }];
     let mut table = Table::with_stages(vec![stage_index("Source", &[("Act", 1)]), deploy], mode, executions);
     let alarm = AlarmSnapshot { arn: ALARM.into(), state: AlarmState::Ok };
     table.alarms = BTreeMap::from([("red".to_owned(), alarm)]);

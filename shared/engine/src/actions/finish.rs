@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionRun, ActionStatus, ArtifactDigest, ArtifactLocation, Changes, Effect, ExecutionId, Generation, Job, JobEvent,
-    PipelineName, SourceRevision, StageName,
+    ActionRun, ActionStatus, ArtifactDigest, ArtifactLocation, Changes, Effect, ExecutionId, Generation, Job, JobEvent, PipelineName, SourceRevision, StageName, ContentId,
 };
 use uuid::Uuid;
 
@@ -218,6 +217,8 @@ fn remember(execution: &mut domain::Execution, run: &ActionRun, finished: &Finis
     if let Some(revision) = run.revision.as_ref().filter(|_| run.action_type.category == "Source") {
         execution.revisions.retain(|known| known.action_name != revision.action_name);
         execution.revisions.push(revision.clone());
+        let content = ContentId::of_source(run, revision);
+        execution.contents.insert(revision.action_name.clone(), content);
     }
 }
 

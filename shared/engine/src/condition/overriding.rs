@@ -12,8 +12,7 @@ use super::{By, changes, load_run, open::renewed_rules};
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::until_stored,
-    loading::load_of,
-    retry,
+    loading::load_of, retry, revoked,
     rollback::{find_stage, load_view},
     slots::take_slot,
 };
@@ -84,7 +83,7 @@ async fn resume<W: HasStore + HasAlarms>(
     world: &W,
     view: &PipelineView,
     index: &StageIndex,
-    execution: Execution,
+    mut execution: Execution,
     mut run: ConditionRun,
     caller: &str,
 ) -> Result<Changes, EngineError> {
@@ -96,6 +95,7 @@ async fn resume<W: HasStore + HasAlarms>(
         }
         ConditionKind::BeforeEntry | ConditionKind::OnFailure => (RetryMode::AllActions, Vec::new()),
     };
+    revoked::look_up(world, [&mut execution]).await?;
     let alarms = alarms::snapshot(world, std::iter::once(index)).await;
     let order =
         RetryOrder { execution: id, stage: &index.name, mode, succeeded: &succeeded, by: caller, alarms: &alarms };

@@ -3,10 +3,7 @@
 use std::future::Future;
 
 use domain::{
-    ActionExecutionId, ActionName, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount,
-    Effect, Execution, ExecutionId, ExecutionMode, Generation, Incident, Job, JobQueue, Kept, KeptDue, OpenHold,
-    PipelineIndex, PipelineName, PipelineType, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName,
-    StageState, Success, TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName,
+    ActionExecutionId, ActionName, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect, Execution, ExecutionId, ExecutionMode, Generation, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex, PipelineName, PipelineType, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, StageState, Success, TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName, ContentId, RevokedContent,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -39,6 +36,10 @@ pub enum Row {
     Watch(Watch),
     /// The same watch in the list of open ones, for the reconciler.
     OpenWatch(Watch),
+    /// Content that was rolled back from; all of it is one query, by what it is recognised by.
+    Revoked(RevokedContent),
+    /// The key of content that must not be revoked. No such row is ever stored: it is demanded to be absent.
+    Unrevoked(ContentId),
     /// What was done about an alarm that is or was red, by its alarm.
     Incident(Incident),
     /// The same in the list of those that are open.
@@ -439,6 +440,15 @@ pub trait Store: Send + Sync {
 
     /// Stages whose artifacts are looked at, of all pipelines, those that are due first first.
     fn kept_due(&self, page: PageRequest) -> impl Future<Output = Result<Page<KeptDue>, StoreError>> + Send;
+
+    /// Those of `contents` that are revoked; one request for up to a hundred.
+    fn load_revoked(
+        &self,
+        contents: &[ContentId],
+    ) -> impl Future<Output = Result<Vec<RevokedContent>, StoreError>> + Send;
+
+    /// Everything that is revoked, by what it is recognised by.
+    fn list_revoked(&self, page: PageRequest) -> impl Future<Output = Result<Page<RevokedContent>, StoreError>> + Send;
 
     /// Places among the executions under way that are taken, of the pipeline that was created at that time.
     fn slots_of(

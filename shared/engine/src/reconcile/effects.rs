@@ -13,6 +13,7 @@ use crate::{
     outbox::{forget, perform_and_forget, publish_what_is_taken},
     pipelines::cancel_and_forget,
     ports::{PageRequest, PendingEffect, Store},
+    revoked::admit_and_forget,
 };
 
 /// Parts of a deleted pipeline's history removed by one run, so that other work is not kept waiting.
@@ -72,6 +73,7 @@ where
     W: HasStore + HasMachines + HasAlarms + HasFunctions + HasNotifications + HasObjects + HasRoles,
 {
     let performed = match effect {
+        Effect::AdmitWaiting { .. } => admit_and_forget(world, effect).await,
         Effect::CancelWaiting { .. } => cancel_and_forget(world, effect).await,
         Effect::InvokeJob { .. } => invoke_and_forget(world, effect).await,
         Effect::NotifyApproval { .. } => notify_and_forget(world, effect).await,

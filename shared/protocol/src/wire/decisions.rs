@@ -49,7 +49,8 @@ extension! {
         forced: bool,
         /// The alarm that led to it.
         alarm_arn: String as AlarmArn,
-        /// Why there was no rollback, what the alarm or the person said, or the comment with which a hold was lifted.
+        /// Why there was no rollback, what the alarm or the person said, or the comment with which a hold was lifted or a
+        /// revision reinstated.
         reason: String as DecisionReason,
         /// The execution that was undone, or would have been.
         undone_pipeline_execution_id: ExecutionId,
@@ -183,6 +184,7 @@ pub enum DecisionOutcome {
     RollbackHelped,
     RollbackDidNotHelp,
     HoldReleased,
+    RevisionReinstated,
 }
 
 /// What led to a decision.
@@ -196,10 +198,10 @@ pub enum DecisionCause {
 shapes! {
     /// A rollback was started, was due but could not be, was asked about while the stage is held, or would have been
     /// started were the stage not in shadow mode, whose alarm was still red or had cleared when the watch ended; one that was
-    /// started helped or did not; or a hold was lifted.
+    /// started helped or did not; a hold was lifted, or a revoked revision reinstated.
     DecisionOutcome for DecisionOutcome: Scalar::one_of(&[
         "RollbackStarted", "RollbackDeclined", "RollbackAsked", "RollbackShadowed", "ShadowConfirmed", "ShadowCleared",
-        "RollbackHelped", "RollbackDidNotHelp", "HoldReleased",
+        "RollbackHelped", "RollbackDidNotHelp", "HoldReleased", "RevisionReinstated",
     ]);
     /// Id of a decision.
     DecisionId: Scalar::text(36, 36);

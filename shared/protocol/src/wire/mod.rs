@@ -49,6 +49,7 @@ pub mod jobs;
 pub mod kept;
 pub mod pipelines;
 pub mod preview;
+pub mod revoked;
 pub mod rollback;
 pub mod rules;
 pub mod shadow;

@@ -2,8 +2,7 @@
 
 use protocol::Operation;
 use protocol::wire::{
-    action_types::*, actions::*, approvals::*, decisions::*, executions::*, holds::*, jobs::*, kept::*, pipelines::*,
-    preview::*, rollback::*, rules::*, shadow::*, state::*, tags::*, targets::*, transitions::*, webhooks::*,
+    action_types::*, actions::*, approvals::*, decisions::*, executions::*, holds::*, jobs::*, kept::*, pipelines::*, preview::*, rollback::*, rules::*, shadow::*, state::*, tags::*, targets::*, transitions::*, webhooks::*, revoked::*,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -86,6 +85,7 @@ fn typed_inputs_and_outputs_lose_nothing() {
         ListKeptArtifacts: ListKeptArtifactsInput => ListKeptArtifactsOutput;
         ListPipelineExecutions: ListPipelineExecutionsInput => ListPipelineExecutionsOutput;
         ListPipelines: ListPipelinesInput => ListPipelinesOutput;
+        ListRevokedRevisions: ListRevokedRevisionsInput => ListRevokedRevisionsOutput;
         ListRollbackCandidates: ListRollbackCandidatesInput => ListRollbackCandidatesOutput;
         ListRollbackDecisions: ListRollbackDecisionsInput => ListRollbackDecisionsOutput;
         ListRuleExecutions: ListRuleExecutionsInput => ListRuleExecutionsOutput;
@@ -100,6 +100,7 @@ fn typed_inputs_and_outputs_lose_nothing() {
         PutJobSuccessResult: PutJobSuccessResultInput;
         PutWebhook: PutWebhookInput => PutWebhookOutput;
         RegisterWebhookWithThirdParty: RegisterWebhookWithThirdPartyInput => RegisterWebhookWithThirdPartyOutput;
+        ReinstateRevision: ReinstateRevisionInput => ReinstateRevisionOutput;
         ReleaseHold: ReleaseHoldInput => ReleaseHoldOutput;
         ReplayDecision: ReplayDecisionInput => ReplayDecisionOutput;
         RetryStageExecution: RetryStageExecutionInput => RetryStageExecutionOutput;

@@ -2,10 +2,12 @@
 
 use anyhow::Result;
 use domain::{
-    ActionRun, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Execution, Incident, Job, Kept, PipelineIndex,
-    StageState, Success, TaggedResource, Watch, Webhook,
+    ActionRun, ConditionKind, ConditionRun, ContentId, CustomType, CustomTypeCount, Execution, Incident, Job, Kept,
+    PipelineIndex, StageState, Success, TaggedResource, Watch, Webhook,
 };
-use engine::ports::{DecisionList, PageRequest, ResourceTags, Row, StartMarker, Store, Write};
+use engine::ports::{
+    DecisionList, PageRequest, Precondition, ResourceTags, Row, StartMarker, Store, StoreError, Write,
+};
 use uuid::Uuid;
 
 use crate::samples::*;
@@ -284,5 +286,30 @@ async fn creating_a_table_that_exists_keeps_it() -> Result<()> {
     world.put([Row::Job(job())]).await?;
     store::create_table(world.client(), crate::world::TABLE).await?;
     assert!(world.table.load_job(job().id).await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn revoked_content_is_found_by_any_of_its_names_and_demanded_to_be_absent() -> Result<()> {
+    let world = World::new().await?;
+    let content = |n: usize| ContentId::named(&format!("etag:{n}"));
+    let names: Vec<ContentId> = (0..3).map(content).collect();
+    assert!(one_request!(world, world.table.load_revoked(&names)).is_empty());
+    assert!(one_request!(world, world.table.load_revoked(&names[..1])).is_empty());
+    world.put([Row::Revoked(revoked("etag:1")), Row::Revoked(revoked("etag:7"))]).await?;
+    assert_eq!(one_request!(world, world.table.load_revoked(&names)), [revoked("etag:1")]);
+    assert_eq!(one_request!(world, world.table.load_revoked(&names[1..2])), [revoked("etag:1")]);
+    let listed = one_request!(world, world.table.list_revoked(page())).items;
+    assert_eq!(listed, [revoked("etag:1"), revoked("etag:7")]);
+
+    let demand = |n: usize| Write::Check(Row::Unrevoked(content(n)), Precondition::Absent);
+    let also = || Write::Put(Row::Stage(stage()), Precondition::None);
+    let refused = world.table.commit(vec![demand(1), also()]).await;
+    assert!(matches!(refused, Err(StoreError::Contended)), "{refused:?}");
+    world.table.commit(vec![demand(2), also()]).await?;
+    world.table.commit(vec![Write::Delete(Row::Revoked(revoked("etag:1")))]).await?;
+    world.table.commit(vec![demand(1), also()]).await?;
+    let stored = world.table.commit(vec![Write::Put(Row::Unrevoked(content(1)), Precondition::None)]).await;
+    assert!(stored.is_err(), "it is no row: {stored:?}");
     Ok(())
 }

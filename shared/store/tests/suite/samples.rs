@@ -4,8 +4,7 @@
 
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionRun, CustomType, Effect, Execution, ExecutionId, Generation,
-    Incident, Job, JobQueue, Kept, OpenHold, PipelineIndex, PipelineName, Record, RollbackDecision, RuleRun, Slot,
-    StageName, StageState, Success, TaggedResource, Tokens, Waiting, Watch, Webhook,
+    Incident, Job, JobQueue, Kept, OpenHold, PipelineIndex, PipelineName, Record, RollbackDecision, RuleRun, Slot, StageName, StageState, Success, TaggedResource, Tokens, Waiting, Watch, Webhook, RevokedContent,
 };
 use engine::ports::{
     Definition, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding, StartMarker,
@@ -156,6 +155,15 @@ pub(crate) fn watch(rule: &str, until: i64) -> Watch {
     from(json!({
         "alarmArn": ALARM, "pipeline": "shop", "stage": "Deploy", "execution": execution_id(1), "rule": rule,
         "from": at(0), "until": at(until), "stateAtEntry": "INSUFFICIENT_DATA", "generation": 4,
+    }))
+}
+
+pub(crate) fn revoked(content: &str) -> RevokedContent {
+    from(json!({
+        "content": content, "pipeline": "shop", "stage": "Deploy", "rollback": execution_id(2),
+        "undone": execution_id(1), "cause": {"cause": "StageFailed"}, "since": at(7), "revisions": [{
+            "actionName": "Upload", "artifactName": "App", "revisionId": "v1", "revisionChangeIdentifier": "e1",
+        }],
     }))
 }
 

@@ -75,7 +75,7 @@ fn rules_are_checked() {
             |p| success(p, alarm(json!({"Alarm": "x"}))),
             INVALID,
             subject(
-                "contains unknown configuration 'Alarm'. It can contain AlarmName, AlarmStates, Shadow, WaitTime, Watch",
+                "contains unknown configuration 'Alarm'. It can contain AlarmName, AlarmStates, HoldUntil, Shadow, WaitTime, Watch",
             ),
         ),
         accepted("longest wait", |p| {
@@ -267,6 +267,34 @@ fn watches_are_checked() {
             INVALID,
             subject("has Shadow without Watch. Only what a watch leads to can be told without being done"),
         ),
+        accepted("hold until a person", |p| watch(p, json!({"HoldUntil": "Person"}))),
+        accepted("hold until other content", |p| watch(p, json!({"HoldUntil": "OtherRevision"}))),
+        refused(
+            "hold until nobody knows what",
+            |p| watch(p, json!({"HoldUntil": "Tomorrow"})),
+            INVALID,
+            subject("has 'Tomorrow' for 'HoldUntil'. Use Person, OtherRevision"),
+        ),
+        refused(
+            "hold of no watch",
+            |p| set(p, "onSuccess", condition("ROLLBACK", alarm(json!({"HoldUntil": "Person"})))),
+            INVALID,
+            subject("has HoldUntil without Watch. It says what lifts the hold of a rollback that a watch can lead to"),
+        ),
+        refused(
+            "watch of another region by name",
+            |p| {
+                watch(p, json!({}));
+                p["stages"][1]["onSuccess"]["conditions"][0]["rules"][0]["region"] = json!("eu-west-2");
+            },
+            INVALID,
+            subject("has Watch and a region. Name an alarm of another region by its ARN in AlarmName"),
+        ),
+        accepted("watch of another region", |p| {
+            let arn = "arn:aws:cloudwatch:eu-west-2:111122223333:alarm:errors";
+            watch(p, json!({"AlarmName": arn}));
+            p["stages"][1]["onSuccess"]["conditions"][0]["rules"][0]["region"] = json!("eu-west-2");
+        }),
         refused(
             "watch that fails",
             |p| {

@@ -1,0 +1,93 @@
+//! Revoked content: whether what an execution carries is, who comes up behind those that are turned away, and taking a
+//! verdict back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{ContentId, Effect, Execution, PipelineName, RevokedContent, StageName, contents_of, find_revoked};
+
+use crate::{
+    EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
+    commit::{reread, until_stored},
+    gate::load_waiting,
+    outbox::forget,
+    ports::Store,
+};
+
+/// Notes of each of `executions` whether what it carries is revoked: one request for all of them, and none where they
+/// carry nothing yet.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: nothing is known, so nothing may be decided.
+pub(crate) async fn look_up<W: HasStore>(
+    world: &W,
+    executions: impl IntoIterator<Item = &mut Execution>,
+) -> Result<(), EngineError> {
+    let executions: Vec<&mut Execution> = executions.into_iter().collect();
+    let contents: BTreeSet<ContentId> = executions.iter().flat_map(|execution| contents_of(execution)).collect();
+    let contents: Vec<ContentId> = contents.into_iter().collect();
+    let found = if contents.is_empty() { Vec::new() } else { world.store().load_revoked(&contents).await? };
+    let found: BTreeMap<ContentId, RevokedContent> =
+        found.into_iter().map(|revoked| (revoked.content.clone(), revoked)).collect();
+    for execution in executions {
+        execution.revoked = find_revoked(execution, &found).cloned().map(Box::new);
+    }
+    Ok(())
+}
+
+/// ReinstateRevision: what was revoked may go through every gate again, from the next upload or start on.
+///
+/// # Errors
+/// Refusal `ResourceNotFoundException` where no such content is revoked.
+pub async fn reinstate<W: HasStore + HasMachines>(
+    world: &W,
+    content: &ContentId,
+    reason: &str,
+    caller: &str,
+) -> Result<RevokedContent, EngineError> {
+    // A key has at most 1024 bytes; what is longer is no content.
+    let known = content.as_str().len() <= CONTENT_BYTES_MAX;
+    let found = if known { world.store().load_revoked(std::slice::from_ref(content)).await? } else { Vec::new() };
+    let Some(revoked) = found.into_iter().next() else {
+        let message = format!("No revision is revoked as '{content}'. ListRevokedRevisions shows those that are.");
+        return Err(EngineError::refused("ResourceNotFoundException", message));
+    };
+    // A pipeline that was deleted keeps no decisions.
+    let is_there = world.store().load_pipeline(&revoked.pipeline).await?.is_some();
+    let changes = domain::reinstate(&revoked, is_there, caller, reason, world.now());
+    commit(world, &revoked.pipeline, changes).await?;
+    Ok(revoked)
+}
+
+/// Longest text that can name content, in bytes.
+const CONTENT_BYTES_MAX: usize = 200;
+
+/// Performs an [`Effect::AdmitWaiting`] and takes it out of the outbox; a failure leaves it there. Whether it was
+/// performed.
+pub(crate) async fn admit_and_forget<W: HasStore + HasMachines + HasAlarms>(world: &W, effect: &Effect) -> bool {
+    let Effect::AdmitWaiting { pipeline, stage, .. } = effect else {
+        return false;
+    };
+    let performed = admit(world, pipeline, stage).await.is_ok();
+    if performed {
+        forget(world, effect).await;
+    }
+    performed
+}
+
+async fn admit<W: HasStore + HasMachines + HasAlarms>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+) -> Result<(), EngineError> {
+    until_stored(async || {
+        let Some(view) = world.store().load_pipeline(pipeline).await? else {
+            return Ok(());
+        };
+        let index = view.index.stage(stage).map(|(_, index)| index);
+        let executions = load_waiting(world, &view, std::iter::once(stage)).await?;
+        let alarms = alarms::snapshot(world, index.into_iter()).await;
+        let changes = domain::admit_waiting(&view, &executions, stage, &alarms, world.now()).map_err(reread)?;
+        commit(world, pipeline, changes).await
+    })
+    .await
+}
