@@ -12,6 +12,7 @@ use crate::{
     StageIndex, StageName, StageStatus, Success, Watch, WatchPurpose,
     admission::{admit_into, enter, run_stage},
     changes::Board,
+    inherited::observed_after,
 };
 
 /// An execution's state machine asks to go on.
@@ -156,10 +157,13 @@ fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) ->
         return Ok(());
     };
     let stage = board.stage(name);
-    stage.live = Some(Live { deployed_by: id, revision_of: execution.revision_of(), since: now });
-    let (generation, pipeline) = (stage.generation, stage.pipeline.clone());
     // A PARALLEL execution in a pipeline that has locks by now passes through stages that others are inside.
     let entered = stage.occupant.clone().filter(|inside| inside.execution == id);
+    let longest = stage_index.watches.iter().map(|rule| rule.minutes).max();
+    let watched = entered.as_ref().filter(|_| longest.is_some());
+    let observed = observed_after(stage.live.as_ref(), &execution, watched, longest.unwrap_or(0), now);
+    stage.live = Some(Live { deployed_by: id, revision_of: execution.revision_of(), since: now, observed });
+    let (generation, pipeline) = (stage.generation, stage.pipeline.clone());
     // A rollback is no target, and is never taken back by itself (design section 6). Whether it helps is observed.
     if execution.execution_type == ExecutionType::Rollback {
         if let Some(entered) = &entered {
@@ -208,6 +212,8 @@ fn observe(
     purpose: WatchPurpose,
     is_watched: impl Fn(&AlarmSnapshot) -> bool,
 ) {
+    let live = board.stage(&index.name).live.clone();
+    let observed = live.map(|live| live.observed).unwrap_or_default();
     for rule in &index.watches {
         let Some(alarm) = entered.alarms.get(&rule.alarm).filter(|alarm| is_watched(alarm)) else {
             continue;
@@ -224,6 +230,7 @@ fn observe(
             purpose,
             shadow: rule.shadow,
             told: false,
+            inherited: observed.iter().filter_map(|one| one.unclear(rule, entered.entered_at)).collect(),
             generation,
             version: 0,
         });

@@ -22,6 +22,7 @@ mod fingerprint;
 mod gate;
 mod ids;
 mod incident;
+mod inherited;
 mod job;
 mod judge;
 mod kept;
@@ -97,6 +98,7 @@ pub use incident::{
     Act, CLEARLY_AHEAD, Case, Incident, IncidentRollback, IncidentStatus, Proof, Proven, ROLLBACKS_MAX, RankedDeploy,
     Ruling, WatchedDeploy, prove, rule_on, settle_proof,
 };
+pub use inherited::{Observed, Unclear};
 pub use job::{Addressee, Job, JobEvent, JobQueue, JobStatus, RuleAnswer, RuleJob, job_table};
 pub use judge::{
     AlarmChange, AlarmSnapshot, AlarmState, Attribution, Direction, Evidence, InvalidMetric, InvalidPolicy,

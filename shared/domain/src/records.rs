@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AlarmState, ExecutionId, Generation, Hold, PipelineName, StageName, StageState};
+use crate::{AlarmState, ExecutionId, Generation, Hold, PipelineName, StageName, StageState, Unclear};
 
 /// A standard execution succeeded in a stage. Newest first, these are the candidates for an automatic rollback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ pub struct Watch {
     /// Whether it was told what it would have led to.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub told: bool,
+    /// Deploys that it superseded while they were watched, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inherited: Vec<Unclear>,
     /// Generation of the stage when it succeeded.
     pub generation: Generation,
     /// Row version, for conditional writes.

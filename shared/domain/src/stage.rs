@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AlarmSnapshot, ExecutionId, ExecutionType, Generation, PipelineName, RetryTrigger, RollbackCause,
+    AlarmSnapshot, ExecutionId, ExecutionType, Generation, Observed, PipelineName, RetryTrigger, RollbackCause,
     StageName, StageStatus,
 };
 
@@ -85,6 +85,9 @@ pub struct Live {
     pub revision_of: ExecutionId,
     /// Since when.
     pub since: Timestamp,
+    /// The deploys that are or were watched, what is live last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<Observed>,
 }
 
 /// Whether executions may come into a stage.

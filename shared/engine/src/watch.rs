@@ -244,9 +244,11 @@ impl<W: HasStore + HasMachines + HasObjects> Deciding<'_, W> {
         let Some(view) = self.views.get(&watch.pipeline) else { return Ok(()) };
         let Some((_, index)) = view.index.stage(&watch.stage) else { return Ok(()) };
         let now = self.world.now();
+        // What the alarm spoke against may be a deploy that this one superseded: then the way back is past that one too.
+        let blamed = watch.inherited_at(self.alarm.since).map_or(watch.execution, |one| one.execution);
         let target = match taken_back_by(self.world, view, &watch).await? {
             Some(rollback) => Err(format!("rollback {rollback} has taken it back already, and has failed.")),
-            None => choose_target(self.world, view, index, watch.execution).await?,
+            None => choose_target(self.world, view, index, blamed).await?,
         };
         if watch.shadow {
             return self.tell_shadow(at, target.ok().map(|target| target.id)).await;

@@ -2,9 +2,13 @@
 
 use domain::{Execution, ExecutionId, ExecutionMode, RollbackCause, RollbackOf, StageIndex, StageName, StageStatus};
 use engine::ports::Row;
+use jiff::SignedDuration;
 use store::Change;
 
 use super::{Broken, Checker, holds};
+
+/// How long a deploy is watched in simulated pipelines.
+const WATCHED: SignedDuration = SignedDuration::from_mins(10);
 
 impl Checker {
     /// The rules of design section 6, worked out from the executions alone.
@@ -42,7 +46,10 @@ impl Checker {
         let best = self.best_before(undone, stage, false);
         // What was reinstated a moment ago may have been passed over.
         let is_best = best == Some(of.target)
-            || self.best_before(undone, stage, true) == Some(of.target);
+            || self.best_before(undone, stage, true) == Some(of.target)
+            || self
+                .superseded_in_watch(undone, stage)
+                .any(|one| self.best_before(one, stage, false) == Some(of.target));
         holds(is_best, || {
             format!("rollback {id} of {} goes to {}, the newest good one is {best:?}", undone.id, of.target)
         })
@@ -66,6 +73,23 @@ impl Checker {
         });
         let older = candidates.filter_map(|execution| Some((succeeded_at(execution)?, execution.id)));
         older.filter(|(at, _)| before.is_none_or(|before| *at <= before)).max().map(|(_, id)| id)
+    }
+
+    /// Deploys whose watch was not over when the next one entered, and so on up to `undone`: any of them may be to blame.
+    fn superseded_in_watch<'a>(
+        &'a self,
+        undone: &'a Execution,
+        stage: &'a StageIndex,
+    ) -> impl Iterator<Item = &'a Execution> {
+        let entered = undone.stages.get(&stage.name).map(|outcome| outcome.entered_at);
+        self.executions.values().filter(move |one| {
+            let outcome = one.stages.get(&stage.name).filter(|outcome| outcome.status == StageStatus::Succeeded);
+            let left_at = outcome.and_then(|outcome| outcome.left_at);
+            let was_watched = left_at
+                .zip(entered)
+                .is_some_and(|(left_at, entered)| left_at <= entered && entered < left_at + WATCHED);
+            one.pipeline == undone.pipeline && one.rollback.is_none() && was_watched
+        })
     }
 
     /// A rollback takes back every success that is newer than what it goes back to, in the transaction that begins it.

@@ -59,6 +59,7 @@ async fn turn_red(bench: &Bench, execution: ExecutionId) {
         purpose: domain::WatchPurpose::Deploy,
         shadow: false,
         told: false,
+        inherited: Vec::new(),
         generation: Generation(1),
         version: 0,
     };

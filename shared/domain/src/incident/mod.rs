@@ -35,6 +35,9 @@ pub struct WatchedDeploy {
 pub struct Case {
     /// The alarm as it was seen.
     pub alarm: AlarmChange,
+    /// When it was ruled on; absent in cases of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// Every deploy that is watched with it, by pipeline and stage.
     pub suspects: Vec<WatchedDeploy>,
     /// Automatic rollbacks of the incident so far.
@@ -95,7 +98,7 @@ pub struct RankedDeploy {
 /// | one suspect, or the first has [`CLEARLY_AHEAD`] times the score of the second | roll the first back |
 /// | otherwise | ask |
 pub fn rule_on(case: &Case) -> Ruling {
-    let mut evidence: Vec<Evidence> = case.suspects.iter().map(|one| judge(one, &case.alarm)).collect();
+    let mut evidence: Vec<Evidence> = case.suspects.iter().map(|one| judge(one, &case.alarm, case.at)).collect();
     clear_earlier_places(case, &mut evidence);
     let ranking = ranking::rank(case, &evidence);
     let act = act_on(case, &ranking);
@@ -153,6 +156,7 @@ impl Case {
         let incident = incident.filter(|incident| incident.goes_on(alarm, now));
         Self {
             alarm: alarm.clone(),
+            at: Some(now),
             suspects,
             rollbacks: incident.map_or(0, |incident| u32::try_from(incident.rollbacks.len()).unwrap_or(u32::MAX)),
             proving: incident.and_then(Incident::proving),

@@ -16,9 +16,10 @@ const SCORE_MAX: u32 = 1000;
 
 /// How much speaks against a watched deploy, of 1000, where the alarm turned red at `onset`.
 fn score(watch: &Watch, onset: Timestamp) -> u32 {
-    let seconds = u64::try_from(onset.duration_since(watch.from).as_secs()).unwrap_or(0);
+    let (from, state_at_entry) = watch.blamed_for(onset);
+    let seconds = u64::try_from(onset.duration_since(from).as_secs()).unwrap_or(0);
     let recency = u64::from(SCORE_MAX) * u64::from(RECENCY_S) / (u64::from(RECENCY_S) + seconds);
-    u32::try_from(recency * u64::from(certainty_percent(watch.state_at_entry)) / 100).unwrap_or(SCORE_MAX)
+    u32::try_from(recency * u64::from(certainty_percent(state_at_entry)) / 100).unwrap_or(SCORE_MAX)
 }
 
 /// How sure it is that the alarm was green when the deploy began. One that was red then has cleared and come back: it

@@ -30,6 +30,7 @@ fn suspect(pipeline: &str, n: u128, from: i64) -> WatchedDeploy {
         purpose: WatchPurpose::Deploy,
         shadow: false,
         told: false,
+        inherited: Vec::new(),
         generation: Generation(1),
         version: 0,
     };

@@ -110,13 +110,25 @@ pub struct Evidence {
 /// what is live in the stage. An alarm that was red before the deploy says nothing about it (design section 6), until it
 /// has cleared and turns red again. Without data an alarm is no reason to go back; one that had no data when the deploy
 /// began and turns red counts, since nothing says that it was red before.
-pub fn judge(suspect: &WatchedDeploy, alarm: &AlarmChange) -> Evidence {
+///
+/// What turned red in the time of a deploy that this one superseded counts too, where that one's watch was not over: the
+/// superseded deploy is part of this one. But this one may be the cure, so it has the time of its own watch to mend it.
+/// `now` is when that is asked; unknown in cases of older versions, which inherit nothing.
+pub fn judge(suspect: &WatchedDeploy, alarm: &AlarmChange, now: Option<Timestamp>) -> Evidence {
     let watch = &suspect.watch;
+    let inherited = watch.inherited_at(alarm.since);
     let (verdict, reason) = match alarm.state {
         AlarmState::Ok => (Verdict::Healthy, "the alarm is OK".to_owned()),
         AlarmState::InsufficientData => (Verdict::NotEnoughData, "the alarm has too little data".to_owned()),
         AlarmState::Unreadable => (Verdict::NotEnoughData, "the alarm could not be read".to_owned()),
-        AlarmState::Alarm if alarm.since < watch.from => (
+        AlarmState::Alarm if inherited.is_some() && now.is_none_or(|now| now < watch.until) => (
+            Verdict::NotEnoughData,
+            format!(
+                "it turned red at {}, in the watch of a deploy that this one superseded; it has until {} to clear",
+                alarm.since, watch.until
+            ),
+        ),
+        AlarmState::Alarm if alarm.since < watch.from && inherited.is_none() => (
             Verdict::NotThisDeploy,
             format!("it has been red since {}, before the deploy began at {}", alarm.since, watch.from),
         ),
@@ -129,6 +141,16 @@ pub fn judge(suspect: &WatchedDeploy, alarm: &AlarmChange) -> Evidence {
         }
         AlarmState::Alarm => match suspect.inside {
             Some(inside) => (Verdict::NotThisDeploy, format!("execution {inside} is in the stage already")),
+            None if inherited.is_some() => (
+                Verdict::Degraded,
+                format!(
+                    "it turned red at {}, in the watch of execution {} that this deploy superseded, and this one did not \
+                     mend it until {}",
+                    alarm.since,
+                    inherited.map(|one| one.execution.to_string()).unwrap_or_default(),
+                    watch.until
+                ),
+            ),
             None => (
                 Verdict::Degraded,
                 format!("it was {} when the deploy began and turned red at {}", watch.state_at_entry, alarm.since),
@@ -181,6 +203,7 @@ mod tests {
             purpose: crate::WatchPurpose::Deploy,
             shadow: false,
             told: false,
+            inherited: Vec::new(),
             generation: Generation(3),
             version: 0,
         };
@@ -209,7 +232,7 @@ mod tests {
                 (S::Unreadable, 150, V::NotEnoughData),
             ] {
                 let alarm = AlarmChange { arn: "arn".into(), state: now, since: at(since), reason: String::new() };
-                let found = judge(&suspect(before), &alarm);
+                let found = judge(&suspect(before), &alarm, None);
                 assert_eq!(found.verdict, expected, "{before} then {now} since {since}");
                 assert!(!found.reason.is_empty());
             }
@@ -221,11 +244,11 @@ mod tests {
         let alarm = AlarmChange { arn: "arn".into(), state: AlarmState::Alarm, since: at(150), reason: String::new() };
         let mut one = suspect(AlarmState::Ok);
         one.live = Some(id(5));
-        assert_eq!(judge(&one, &alarm).verdict, Verdict::NotThisDeploy);
+        assert_eq!(judge(&one, &alarm, None).verdict, Verdict::NotThisDeploy);
         one.live = None;
-        assert_eq!(judge(&one, &alarm).verdict, Verdict::NotThisDeploy);
+        assert_eq!(judge(&one, &alarm, None).verdict, Verdict::NotThisDeploy);
         let mut one = suspect(AlarmState::Ok);
         one.inside = Some(id(5));
-        assert_eq!(judge(&one, &alarm).verdict, Verdict::NotThisDeploy);
+        assert_eq!(judge(&one, &alarm, None).verdict, Verdict::NotThisDeploy);
     }
 }

@@ -332,7 +332,7 @@ impl World {
         let live = state.live.as_ref().map(|live| live.deployed_by);
         let inside = state.occupant.as_ref().map(|inside| inside.execution);
         let suspect = WatchedDeploy { watch: watch.clone(), live, inside };
-        if watch.proves() || judge(&suspect, &alarm).verdict != Verdict::Degraded {
+        if watch.proves() || judge(&suspect, &alarm, Some(self.table.now())).verdict != Verdict::Degraded {
             return None;
         }
         let cause = RollbackCause::Alarm { alarm_arn: ALARM.into(), reason: "red".into() };
