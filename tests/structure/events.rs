@@ -34,7 +34,7 @@ const STATES: [(&str, &str, &[&str]); 5] = [
     (
         "decision",
         "Lastgood Rollback State Change",
-        &["DECLINED", "ASKED", "SHADOWED", "HELPED", "DID_NOT_HELP", "RELEASED"],
+        &["DECLINED", "ASKED", "SHADOWED", "HELPED", "DID_NOT_HELP", "REINSTATED", "RELEASED"],
     ),
     ("artifact", "Lastgood Artifact State Change", &["GONE", "ALTERED", "RESTORED"]),
 ];

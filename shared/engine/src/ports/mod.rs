@@ -2,6 +2,7 @@
 
 mod clock;
 mod cloud;
+mod decision_list;
 pub mod objects;
 mod store;
 
@@ -9,10 +10,10 @@ pub use clock::{Clock, Entropy};
 pub use cloud::{
     Alarms, CloudError, Credentials, Events, Functions, Machine, MachineStatus, Machines, Notifications, Roles,
 };
+pub use decision_list::DecisionList;
 pub use objects::{
     Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject, PutOptions, Upload, Written,
 };
 pub use store::{
-    DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, Precondition,
-    QueuedJob, Remains, ResourceTags, Row, SourceBinding, StartMarker, Store, StoreError, WRITES_MAX, Write,
+    Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, Precondition, QueuedJob, Remains, ResourceTags, Row, SourceBinding, StartMarker, Store, StoreError, WRITES_MAX, Write,
 };

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::DecisionList;
+
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Row {
@@ -223,27 +225,6 @@ pub struct ResourceTags {
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,
-}
-
-/// A list that decisions about going back are kept in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DecisionList {
-    /// All of a pipeline.
-    Pipeline(PipelineName),
-    /// Those of a stage.
-    Stage(PipelineName, StageName),
-    /// Those that concern an execution.
-    Execution(ExecutionId),
-}
-
-impl DecisionList {
-    /// Every list that `decision` belongs to.
-    pub fn all_of(decision: &RollbackDecision) -> Vec<Self> {
-        let pipeline = decision.pipeline.clone();
-        let mut lists = vec![Self::Pipeline(pipeline.clone()), Self::Stage(pipeline, decision.stage.clone())];
-        lists.extend(decision.concerns().into_iter().map(Self::Execution));
-        lists
-    }
 }
 
 /// What must be true of a row for a write to happen.
