@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{
     action_types, actions, approvals, catalogue, compatibility, decisions, event::AskingAction, executions,
-    failure::Failure, holds, jobs, kept, paging::Listing, pipelines, preview, revisions, rollback, rules, shadow, state, tags, targets, transitions, webhooks, revoked,
+    failure::Failure, holds, jobs, kept, paging::Listing, pipelines, preview, revisions, revoked, rollback, rules,
+    shadow, state, tags, targets, transitions, webhooks,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).

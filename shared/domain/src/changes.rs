@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, Event, Evidence, Execution, ExecutionId, ExecutionMode, GateAnswer, Generation, Incident, Job, KeptChange, OpenHold, PipelineIndex, PipelineName, PipelineView, Rejected, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid, ContentId, RevokedContent,
+    ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, ContentId, Event, Evidence, Execution,
+    ExecutionId, ExecutionMode, GateAnswer, Generation, Incident, Job, KeptChange, OpenHold, PipelineIndex,
+    PipelineName, PipelineView, Rejected, RevokedContent, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun,
+    Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.

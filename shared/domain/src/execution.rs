@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ActionTypeUrls, ArtifactDigest, ExecutionId, ExecutionMode, ExecutionType, Generation, JobQueue, Phase, PhaseEvent, PipelineName, Rejected, RollbackCause, Slot, StageName, StageState, StageStatus, TriggerType, ContentId, RevokedContent,
+    ActionExecutionId, ActionName, ActionStatus, ActionTypeId, ActionTypeUrls, ArtifactDigest, ContentId, ExecutionId,
+    ExecutionMode, ExecutionType, Generation, JobQueue, Phase, PhaseEvent, PipelineName, Rejected, RevokedContent,
+    RollbackCause, Slot, StageName, StageState, StageStatus, TriggerType,
 };
 
 /// The row of a pipeline execution: the truth about where it is and what it carries.

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ArtifactDigest, Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, OpenHold, Phase, PhaseEvent, PipelineIndex, Rejected, RollbackOf, RollbackOutcome, StageIndex, StageName, StageStatus, Success, TransitionState, Trigger, TriggerType, PipelineName, RevokedContent,
+    ArtifactDigest, Execution, ExecutionId, ExecutionMode, ExecutionType, Hold, Occupant, OpenHold, Phase, PhaseEvent,
+    PipelineIndex, PipelineName, Rejected, RevokedContent, RollbackOf, RollbackOutcome, StageIndex, StageName,
+    StageStatus, Success, TransitionState, Trigger, TriggerType,
     changes::{Board, Effect},
     revoked::{contents_of, revoked_by},
 };

@@ -11,7 +11,9 @@ use domain::{
 use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore, alarms, commit,
     commit::{perform_on_machines, reread, until_stored},
-    keep::Ahead, loading::{load_both, load_of}, revoked,
+    keep::Ahead,
+    loading::{load_both, load_of},
+    revoked,
 };
 
 /// Passes the gate: decides, stores the decision, and answers the token now or lets it wait.

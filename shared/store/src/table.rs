@@ -7,7 +7,10 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
-    ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName, ContentId, RevokedContent,
+    ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, ContentId, CustomType, CustomTypeCount,
+    Effect, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex, PipelineName,
+    PipelineView, Record, RevokedContent, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch,
+    Webhook, WebhookName,
 };
 use engine::ports::{
     DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, Remains,

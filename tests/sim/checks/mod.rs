@@ -14,7 +14,9 @@ mod told;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionExecutionId, ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, ExecutionId, ExecutionMode, Kept, OpenHold, PipelineIndex, PipelineName, RollbackDecision, Slot, StageName, StageState, Success, Waiting, Watch, RevokedContent,
+    ActionExecutionId, ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, ExecutionId, ExecutionMode,
+    Kept, OpenHold, PipelineIndex, PipelineName, RevokedContent, RollbackDecision, Slot, StageName, StageState,
+    Success, Waiting, Watch,
 };
 use engine::ports::{DecisionList, OpenExecution, Row};
 use jiff::Timestamp;

@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use domain::{
-    ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ApprovalNotice, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect, Event, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName, ContentId, RevokedContent,
+    ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ApprovalNotice, ConditionKind, ConditionRun, ContentId,
+    CustomType, CustomTypeCount, Effect, Event, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue,
+    OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RevokedContent, RollbackDecision, RuleRun, Slot,
+    StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
     self, CloudError, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionRun, ActionStatus, ArtifactDigest, ArtifactLocation, Changes, Effect, ExecutionId, Generation, Job, JobEvent, PipelineName, SourceRevision, StageName, ContentId,
+    ActionRun, ActionStatus, ArtifactDigest, ArtifactLocation, Changes, ContentId, Effect, ExecutionId, Generation,
+    Job, JobEvent, PipelineName, SourceRevision, StageName,
 };
 use uuid::Uuid;
 

@@ -12,7 +12,8 @@ use super::{By, changes, load_run, open::renewed_rules};
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::until_stored,
-    loading::load_of, retry, revoked,
+    loading::load_of,
+    retry, revoked,
     rollback::{find_stage, load_view},
     slots::take_slot,
 };

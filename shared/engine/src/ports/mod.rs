@@ -15,5 +15,6 @@ pub use objects::{
     Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject, PutOptions, Upload, Written,
 };
 pub use store::{
-    Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, Precondition, QueuedJob, Remains, ResourceTags, Row, SourceBinding, StartMarker, Store, StoreError, WRITES_MAX, Write,
+    Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, Precondition, QueuedJob, Remains,
+    ResourceTags, Row, SourceBinding, StartMarker, Store, StoreError, WRITES_MAX, Write,
 };

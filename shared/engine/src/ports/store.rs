@@ -3,7 +3,10 @@
 use std::future::Future;
 
 use domain::{
-    ActionExecutionId, ActionName, ActionRun, ActionTypeId, ConditionKind, ConditionRun, CustomType, CustomTypeCount, Effect, Execution, ExecutionId, ExecutionMode, Generation, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex, PipelineName, PipelineType, PipelineView, Record, RollbackDecision, RuleRun, Slot, StageName, StageState, Success, TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName, ContentId, RevokedContent,
+    ActionExecutionId, ActionName, ActionRun, ActionTypeId, ConditionKind, ConditionRun, ContentId, CustomType,
+    CustomTypeCount, Effect, Execution, ExecutionId, ExecutionMode, Generation, Incident, Job, JobQueue, Kept, KeptDue,
+    OpenHold, PipelineIndex, PipelineName, PipelineType, PipelineView, Record, RevokedContent, RollbackDecision,
+    RuleRun, Slot, StageName, StageState, Success, TaggedResource, Tags, Waiting, Watch, Webhook, WebhookName,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

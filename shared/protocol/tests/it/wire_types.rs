@@ -2,7 +2,9 @@
 
 use protocol::Operation;
 use protocol::wire::{
-    action_types::*, actions::*, approvals::*, decisions::*, executions::*, holds::*, jobs::*, kept::*, pipelines::*, preview::*, rollback::*, rules::*, shadow::*, state::*, tags::*, targets::*, transitions::*, webhooks::*, revoked::*,
+    action_types::*, actions::*, approvals::*, decisions::*, executions::*, holds::*, jobs::*, kept::*, pipelines::*,
+    preview::*, revoked::*, rollback::*, rules::*, shadow::*, state::*, tags::*, targets::*, transitions::*,
+    webhooks::*,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -4,7 +4,8 @@
 
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionRun, CustomType, Effect, Execution, ExecutionId, Generation,
-    Incident, Job, JobQueue, Kept, OpenHold, PipelineIndex, PipelineName, Record, RollbackDecision, RuleRun, Slot, StageName, StageState, Success, TaggedResource, Tokens, Waiting, Watch, Webhook, RevokedContent,
+    Incident, Job, JobQueue, Kept, OpenHold, PipelineIndex, PipelineName, Record, RevokedContent, RollbackDecision,
+    RuleRun, Slot, StageName, StageState, Success, TaggedResource, Tokens, Waiting, Watch, Webhook,
 };
 use engine::ports::{
     Definition, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding, StartMarker,
