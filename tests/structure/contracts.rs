@@ -75,6 +75,7 @@ fn gate_answers() -> Vec<String> {
         generation: serde_json::from_value(json!(1)).expect("a generation is a number"),
         attempt: 1,
         groups: Vec::new(),
+        actions_at_once: 5,
         entry_condition: false,
         success_condition: false,
     };

@@ -51,7 +51,7 @@ const DIRECTIONS: &[Direction] = &[
     Direction {
         of: "domain",
         ours: These(&[]),
-        // Distributions for the judge of metrics; and the last four for what is delivered to webhooks: signatures,
+        // Distributions for the judge of metrics, patterns of VariableCheck rules; and the last four for what is delivered to webhooks: signatures,
         // addresses, filters.
         foreign: Only(&[
             "serde",
@@ -62,6 +62,7 @@ const DIRECTIONS: &[Direction] = &[
             "sha2",
             "hex",
             "statrs",
+            "regex-lite",
             "hmac",
             "sha1",
             "ipnet",

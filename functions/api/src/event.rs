@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::{ActionExecutionId, ExecutionId, PipelineName};
-use engine::EngineError;
+use domain::{ActionExecutionId, ExecutionId, PipelineName, partition_of};
+use engine::{EngineError, Settings};
 use protocol::HttpReply;
 use serde::{Deserialize, Serialize};
 
@@ -141,14 +141,15 @@ impl ApiEvent {
 
     /// ARN of whoever sent the request: what the authoriser says; else the access key that claims to have signed, for
     /// endpoints where nobody checks signatures; else the account itself.
-    pub(crate) fn caller(&self, account: &str) -> String {
+    pub(crate) fn caller(&self, settings: &Settings) -> String {
+        let (account, partition) = (&settings.account, partition_of(&settings.region));
         let iam = self.request_context.authorizer.as_ref().and_then(|authorizer| authorizer.iam.as_ref());
         if let Some(arn) = iam.and_then(|iam| iam.user_arn.as_ref()) {
             return arn.clone();
         }
         match self.headers.get("authorization").and_then(|header| access_key_id(header)) {
-            Some(id) => format!("arn:aws:iam::{account}:user/{id}"),
-            None => format!("arn:aws:iam::{account}:root"),
+            Some(id) => format!("arn:{partition}:iam::{account}:user/{id}"),
+            None => format!("arn:{partition}:iam::{account}:root"),
         }
     }
 }
@@ -196,9 +197,13 @@ fn is_cbor(headers: &BTreeMap<String, String>) -> bool {
 mod tests {
     use super::*;
 
+    fn settings() -> Settings {
+        Settings { account: "111122223333".into(), region: "eu-west-1".into(), bucket: "definitions".into() }
+    }
+
     fn from_header(authorization: &str) -> String {
         let headers = [("authorization".to_owned(), authorization.to_owned())].into();
-        ApiEvent { headers, ..ApiEvent::default() }.caller("111122223333")
+        ApiEvent { headers, ..ApiEvent::default() }.caller(&settings())
     }
 
     #[test]
@@ -215,6 +220,6 @@ mod tests {
             "requestContext": {"authorizer": {"iam": {"userArn": ana, "accessKey": "AKIDEXAMPLE"}}},
         }))
         .unwrap();
-        assert_eq!(event.caller("111122223333"), ana);
+        assert_eq!(event.caller(&settings()), ana);
     }
 }

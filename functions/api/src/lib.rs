@@ -65,7 +65,7 @@ where
         Addressed::Elsewhere => return Ok(ApiReply::not_served(&request_id)),
         Addressed::Refused(reply) => *reply,
         Addressed::Call(call) => {
-            let caller = event.caller(&world.settings().account);
+            let caller = event.caller(world.settings());
             let Call { operation, input, codec } = call;
             // Boxed, since the futures of all operations together nest deeper than the compiler follows.
             let authorizer = event.request_context.authorizer.as_ref();

@@ -7,12 +7,7 @@ use jiff::Timestamp;
 use crate::{
     AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer,
     GateEvent, Occupant, PhaseEvent, PipelineView, Rejected, StageIndex, StageName, StageOutcome, StageState,
-    StageStatus, Tokens, Waiting, action_groups,
-    changes::Board,
-    gate, remaining_groups,
-    revoked::{
-        Door, Look, awaits_other_content, demand_unrevoked, let_other_content_pass, turn_away, went_in_as_other_content,
-    },
+    StageStatus, Tokens, Waiting, action_groups, changes::Board, gate, remaining_groups, revoked::{ Door, Look, awaits_other_content, demand_unrevoked, let_other_content_pass, turn_away, went_in_as_other_content, }, actions_at_once,
 };
 
 /// Begins a new execution. In QUEUED mode it gets its place before the first stage, or goes into it, at once: its state
@@ -282,6 +277,7 @@ pub(crate) fn run_stage(execution: &Execution, stage: &StageState, index: &Stage
         generation: execution.generation_in(stage),
         attempt: outcome.map_or(1, |outcome| outcome.attempt),
         groups: remaining_groups(action_groups(index), kept),
+        actions_at_once: actions_at_once(execution.mode),
         entry_condition: standard && index.has_entry_condition && kept.is_empty(),
         success_condition: standard && index.has_success_condition,
     }

@@ -67,6 +67,9 @@ pub enum GateAnswer {
         attempt: u32,
         /// Its actions: groups one after another, a group's actions in parallel.
         groups: Vec<Vec<ActionStep>>,
+        /// How many actions of a group run at the same time; 0 is all of them.
+        #[serde(default)]
+        actions_at_once: u32,
         /// Whether to evaluate the entry condition first.
         entry_condition: bool,
         /// Whether to evaluate the success condition at the end.

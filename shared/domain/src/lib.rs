@@ -27,6 +27,7 @@ mod job;
 mod judge;
 mod kept;
 mod links;
+mod partition;
 mod phase;
 mod pipeline;
 mod plan;
@@ -53,12 +54,14 @@ mod tests;
 mod tokens;
 mod transition;
 mod trigger;
+mod variable_check;
 mod variables;
 mod webhook;
 mod window;
 
 pub use action_type::{
-    ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind, action_machine, action_machines,
+    ActionKind, ActionProperty, ActionTypeInfo, ActionTypeUrls, Catalogue, action_kind, action_machine,
+    action_machines, runs_in_any_region,
 };
 pub use admission::{admit_waiting, begin};
 pub use approval::{ApprovalNotice, approval_notice};
@@ -109,9 +112,10 @@ pub use kept::{
     KEPT_LOOKED_AT_MAX, KEPT_TARGETS, Kept, KeptArtifact, KeptChange, KeptDue, KeptTarget, keep, look_again,
     worth_keeping,
 };
+pub use partition::partition_of;
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
 pub use pipeline::{ActionIndex, ConditionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
-pub use plan::{ActionStep, action_groups, kept_actions, remaining_groups};
+pub use plan::{ACTIONS_AT_ONCE_MAX, ActionStep, action_groups, actions_at_once, kept_actions, remaining_groups};
 pub use preview::{
     ActionPreview, ConfigurationChange, ExpectedDuration, RollbackPlan, at_fault, expect_duration, preview_actions,
 };
@@ -145,6 +149,7 @@ pub use transition::{
     CLOSED_MAX, disable_transition, enable_transition, end_expired, expired_before, hold_for_question, release_hold,
 };
 pub use trigger::{GIT_CONNECTION, GitEvent, TriggerMiss, judge_git_event};
+pub use variable_check::check_variable;
 pub use variables::{ResolveError, Scope, resolve_configuration};
 pub use webhook::{
     FilterMiss, InvalidWebhook, Secret, Sender, Unauthentic, Webhook, WebhookAuthConfiguration, WebhookAuthentication,

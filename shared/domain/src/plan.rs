@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionIndex, ActionName, StageIndex};
+use crate::{ActionIndex, ActionName, ExecutionMode, StageIndex};
+
+/// Most actions that one PARALLEL execution runs at the same time (spec 1.10); the others wait.
+pub const ACTIONS_AT_ONCE_MAX: u32 = 5;
 
 /// What the stage's state machine needs to know to run one action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +39,14 @@ pub fn action_groups(stage: &StageIndex) -> Vec<Vec<ActionStep>> {
         groups.entry(action.run_order).or_default().push(action.into());
     }
     groups.into_values().collect()
+}
+
+/// How many actions of a group an execution of this mode runs at the same time; 0 is all of them.
+pub fn actions_at_once(mode: ExecutionMode) -> u32 {
+    match mode {
+        ExecutionMode::Parallel => ACTIONS_AT_ONCE_MAX,
+        ExecutionMode::Superseded | ExecutionMode::Queued => 0,
+    }
 }
 
 /// What is left to run of `groups` when `kept` are not run again.

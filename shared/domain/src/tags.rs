@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionTypeId, PipelineName};
+use crate::{ActionTypeId, PipelineName, partition_of};
 
 /// Most tags of one resource (spec 1.10).
 pub const TAGS_MAX: usize = 50;
@@ -150,7 +150,7 @@ pub fn merge_tags(mut tags: Tags, more: Tags, arn: &str) -> Result<Tags, TagErro
 }
 
 fn arn_start(region: &str, account: &str) -> String {
-    format!("arn:aws:codepipeline:{region}:{account}:")
+    format!("arn:{}:codepipeline:{region}:{account}:", partition_of(region))
 }
 
 fn is_resource(name: &str) -> bool {

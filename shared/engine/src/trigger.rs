@@ -59,7 +59,7 @@ fn start_request(
     let object = object(&upload.bucket, &upload.key);
     let version = upload.version_id.as_deref().or(upload.etag.as_deref()).unwrap_or_default();
     let pin = SourcePin { key: None, version_id: upload.version_id.clone() };
-    let rule = format!("arn:aws:events:{}:{}:rule/lastgood-s3-uploads", settings.region, settings.account);
+    let rule = format!("{}:rule/lastgood-s3-uploads", settings.arn_of("events"));
     StartRequest {
         pipeline,
         trigger: Trigger { trigger_type: TriggerType::CloudWatchEvent, trigger_detail: Some(rule), starter: None },

@@ -1,6 +1,6 @@
 //! The outside world as one use case sees it: each names the capabilities it needs in its signature.
 
-use domain::ExecutionId;
+use domain::{ExecutionId, partition_of};
 use jiff::Timestamp;
 use uuid::Builder;
 
@@ -28,17 +28,22 @@ impl Settings {
         if alarm.starts_with("arn:") {
             return alarm.to_owned();
         }
-        format!("arn:aws:cloudwatch:{region}:{}:alarm:{alarm}", self.account)
+        format!("arn:{}:cloudwatch:{region}:{}:alarm:{alarm}", partition_of(region), self.account)
     }
 
     /// ARN of a pipeline (spec 1.1).
     pub fn pipeline_arn(&self, pipeline: &str) -> String {
-        format!("arn:aws:codepipeline:{}:{}:{pipeline}", self.region, self.account)
+        format!("{}:{pipeline}", self.arn_of("codepipeline"))
+    }
+
+    /// What the ARNs of a service begin with, up to the account.
+    pub(crate) fn arn_of(&self, service: &str) -> String {
+        format!("arn:{}:{service}:{}:{}", partition_of(&self.region), self.region, self.account)
     }
 
     /// ARN of a webhook.
     pub fn webhook_arn(&self, webhook: &str) -> String {
-        format!("arn:aws:codepipeline:{}:{}:webhook:{webhook}", self.region, self.account)
+        format!("{}:webhook:{webhook}", self.arn_of("codepipeline"))
     }
 }
 
@@ -242,3 +247,25 @@ provide!(HasFunctions, Functions, functions, F);
 provide!(HasObjects, Objects, objects, O);
 provide!(HasRoles, Roles, roles, R);
 provide!(HasNotifications, Notifications, notifications, N);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arns_are_of_the_partition_of_their_region() {
+        let settings = |region: &str| Settings {
+            account: "111122223333".to_owned(),
+            region: region.to_owned(),
+            bucket: "definitions".to_owned(),
+        };
+        let china = settings("cn-north-1");
+        assert_eq!(china.pipeline_arn("shop"), "arn:aws-cn:codepipeline:cn-north-1:111122223333:shop");
+        assert_eq!(china.webhook_arn("push"), "arn:aws-cn:codepipeline:cn-north-1:111122223333:webhook:push");
+        let alarm = "arn:aws-us-gov:cloudwatch:us-gov-west-1:111122223333:alarm:errors";
+        assert_eq!(settings("us-gov-west-1").alarm_arn("errors"), alarm);
+        assert_eq!(settings("us-gov-east-1").alarm_arn_in("us-gov-west-1", "errors"), alarm);
+        assert_eq!(settings("us-gov-west-1").alarm_arn(alarm), alarm);
+        assert_eq!(settings("eu-west-1").pipeline_arn("shop"), "arn:aws:codepipeline:eu-west-1:111122223333:shop");
+    }
+}

@@ -137,6 +137,12 @@ pub fn action_machines() -> impl Iterator<Item = &'static str> {
     machines.map(|info| info.id.provider.as_str()).collect::<BTreeSet<_>>().into_iter()
 }
 
+/// Whether actions of type `id` can run in another region than their pipeline's. A provider's state machine cannot: Step
+/// Functions reaches no service of another region.
+pub fn runs_in_any_region(id: &ActionTypeId) -> bool {
+    matches!(action_kind(id), Some(ActionKind::Native | ActionKind::Job))
+}
+
 /// Who runs actions of type `id`; absent, nobody does. Every custom action is a job, whichever account declared it.
 pub fn action_kind(id: &ActionTypeId) -> Option<ActionKind> {
     match id.owner.as_str() {

@@ -9,6 +9,7 @@ use super::flow::Referrer;
 use super::{StructureError, StructureErrorKind};
 use crate::{
     DeploymentWindow, RULE_TYPES, RuleDeclaration, RuleTypeId, RuleTypeInfo, check_alarm_states, find_rule_type,
+    variable_check::{OPERATORS, check_pattern},
     wait_minutes,
 };
 
@@ -84,13 +85,25 @@ fn check_configuration(
             check_watch(context, result, rule)?;
         }
         "DeploymentWindow" => check_window(configuration)?,
-        "VariableCheck" => check_one_of(configuration, "Operator", &["EQ", "NE", "CONTAINS", "MATCHES"])?,
+        "VariableCheck" => {
+            check_one_of(configuration, "Operator", OPERATORS)?;
+            check_matches(configuration)?;
+        }
         _ => {}
     }
     context
         .flow
         .check_references(configuration, context.position(), Referrer::Other)
         .map_err(|(key, problem)| format!("has a configuration key '{key}' that {problem}"))
+}
+
+/// What has a reference is not judged before it is resolved.
+fn check_matches(configuration: &BTreeMap<String, String>) -> Result<(), String> {
+    let setting = |key: &str| configuration.get(key).map(String::as_str).unwrap_or_default();
+    if setting("Operator") != "MATCHES" || has_reference(setting("Value")) {
+        return Ok(());
+    }
+    check_pattern(setting("Value")).map_err(|why| format!("has a Value that MATCHES cannot use: {why}"))
 }
 
 /// What has a reference is not judged before it is resolved.

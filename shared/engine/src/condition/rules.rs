@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use domain::{
     ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Consulted, Execution,
-    Finding, Job, PipelineDeclaration, RuleDeclaration, RuleRun, Scope, Script, check_alarm_states, find_rule_type,
-    is_current, judge_alarm, judge_answer, judge_unasked, judge_window, resolve_configuration, wait_minutes,
+    Finding, Job, PipelineDeclaration, RuleDeclaration, RuleRun, Scope, Script, check_alarm_states, check_variable,
+    find_rule_type, is_current, judge_alarm, judge_answer, judge_unasked, judge_window, resolve_configuration,
+    wait_minutes,
 };
 use jiff::Timestamp;
 
@@ -282,24 +283,6 @@ pub(super) fn role_of<'a>(rule: &'a RuleDeclaration, declaration: &'a PipelineDe
     rule.role_arn.as_deref().unwrap_or(&declaration.role_arn)
 }
 
-fn check_variable(operator: &str, variable: &str, value: &str) -> Finding {
-    let holds = match operator {
-        "EQ" => variable == value,
-        "NE" => variable != value,
-        "CONTAINS" => variable.contains(value),
-        // A pattern must match the whole value, as Java's matches() does.
-        "MATCHES" => match regex_lite::Regex::new(&format!("^(?:{value})$")) {
-            Ok(pattern) => pattern.is_match(variable),
-            Err(error) => {
-                return Finding::errored("ConfigurationError", format!("'{value}' is not a pattern: {error}"));
-            }
-        },
-        _ => return Finding::errored("ConfigurationError", format!("'{operator}' is not an operator.")),
-    };
-    let says = format!("'{variable}' {operator} '{value}'");
-    if holds { Finding::succeeded(format!("{says} holds.")) } else { Finding::failed(format!("{says} does not hold.")) }
-}
-
 /// The history of those rules whose state has changed.
 pub(super) fn rule_runs<W: HasBasics>(
     world: &W,
@@ -330,27 +313,4 @@ pub(super) fn rule_runs<W: HasBasics>(
         });
     }
     runs
-}
-
-#[cfg(test)]
-mod tests {
-    use domain::RuleVerdict;
-
-    use super::*;
-
-    #[test]
-    fn variables_compare_as_their_operator_says() {
-        use RuleVerdict::{Errored, Failed, Succeeded};
-        for (operator, variable, value, expected) in [
-            ("EQ", "a", "a", Succeeded),
-            ("NE", "a", "a", Failed),
-            ("CONTAINS", "abc", "b", Succeeded),
-            ("MATCHES", "v12", r"v\d+", Succeeded),
-            ("MATCHES", "v12x", r"v\d+", Failed),
-            ("MATCHES", "x", "(", Errored("ConfigurationError")),
-            ("??", "a", "a", Errored("ConfigurationError")),
-        ] {
-            assert_eq!(check_variable(operator, variable, value).verdict, expected, "{variable} {operator} {value}");
-        }
-    }
 }

@@ -126,6 +126,19 @@ fn rules_are_checked() {
             subject("is missing required configuration 'Value'"),
         ),
         refused(
+            "no pattern",
+            |p| success(p, rule("VariableCheck", json!({"Variable": "x", "Operator": "MATCHES", "Value": "v[0-9"}))),
+            INVALID,
+            subject("has a Value that MATCHES cannot use: 'v[0-9' is not a pattern: found unclosed character class"),
+        ),
+        accepted("no pattern, compared as text", |p| {
+            success(p, rule("VariableCheck", json!({"Variable": "x", "Operator": "EQ", "Value": "v[0-9"})))
+        }),
+        accepted("a pattern that is known later", |p| {
+            let value = "(#{variables.Env}";
+            success(p, rule("VariableCheck", json!({"Variable": "x", "Operator": "MATCHES", "Value": value})))
+        }),
+        refused(
             "undeclared variable",
             |p| success(p, check("#{variables.X}", "EQ")),
             INVALID,
