@@ -51,6 +51,7 @@ impl Guarded {
         let options = Options {
             data: data.path().join("data"),
             port: 0,
+            regions: Vec::new(),
             functions: Vec::new(),
             endpoints: Vec::new(),
             events: EventOptions::default(),
@@ -333,6 +334,7 @@ async fn nobody_else_may_reach_a_system_that_lets_everybody_in() {
         let options = Options {
             data: data.path().join("data"),
             port: 0,
+            regions: Vec::new(),
             functions: Vec::new(),
             endpoints: Vec::new(),
             events: EventOptions::default(),

@@ -81,16 +81,6 @@ async fn the_store_of_the_pipelines_own_region_is_the_one_that_is_used() {
     let keys = world.keys("spread-artifacts").await;
     assert_eq!(keys.len(), 1, "{keys:?}");
     assert_eq!(key_of(&world, "spread-artifacts", &keys[0]).await.1, STORE_KEY);
-
-    // Elsewhere nothing is run yet: the action says so before anything is done.
-    let mut far = publish(name, 1);
-    far["region"] = json!("eu-west-1");
-    spread["stages"][1]["actions"] = json!([far]);
-    world.call("UpdatePipeline", json!({ "pipeline": spread })).await;
-    let failed = world.run(json!({ "name": name })).await;
-    let (code, message) = world.failure(name, &failed, "Publish").await;
-    assert_eq!(code, "ConfigurationError");
-    assert!(message.contains("eu-west-1") && message.contains("us-east-1"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

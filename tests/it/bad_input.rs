@@ -311,6 +311,7 @@ async fn a_port_or_directory_that_cannot_be_used_is_refused_with_what_to_do() {
     let options = |of: &str, port: u16| Options {
         data: directory.path().join(of),
         port,
+        regions: Vec::new(),
         functions: Vec::new(),
         endpoints: Vec::new(),
         events: EventOptions::default(),

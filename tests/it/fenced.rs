@@ -23,6 +23,7 @@ async fn a_running_deployment_that_lost_its_stage_stops_writing() {
     let options = Options {
         data: data.path().join("data"),
         port: 0,
+        regions: Vec::new(),
         functions: Vec::new(),
         endpoints: Vec::new(),
         events: EventOptions::default(),

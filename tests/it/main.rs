@@ -15,6 +15,7 @@ mod overlap;
 mod process;
 mod providers;
 mod revoked;
+mod regions;
 mod scenario;
 mod starts;
 mod webhooks;

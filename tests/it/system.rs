@@ -19,11 +19,13 @@ async fn main() -> anyhow::Result<()> {
                 name: SMOKE_CHECK.to_owned(),
                 command: env::current_exe().context("the path of this program")?,
                 args: vec!["smoke-check".to_owned()],
+                region: None,
             };
             let port = port.parse().context("PORT is not a number")?;
             let mut system = System::start(Options {
                 data: PathBuf::from(data),
                 port,
+                regions: Vec::new(),
                 functions: vec![function],
                 endpoints: Vec::new(),
                 events: EventOptions::default(),

@@ -39,15 +39,25 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        Self::with_endpoints(Vec::new()).await
+        Self::with(Vec::new(), Vec::new()).await
     }
 
     /// A system that finds these services elsewhere.
     pub(crate) async fn with_endpoints(endpoints: Vec<Endpoint>) -> Self {
+        Self::with(endpoints, Vec::new()).await
+    }
+
+    /// A system that serves these regions as well.
+    pub(crate) async fn with_regions(regions: &[&str]) -> Self {
+        Self::with(Vec::new(), regions.iter().map(|region| (*region).to_owned()).collect()).await
+    }
+
+    async fn with(endpoints: Vec<Endpoint>, regions: Vec<String>) -> Self {
         let data = tempdir().expect("a temporary directory");
         let options = Options {
             data: data.path().join("data"),
             port: 0,
+            regions,
             functions: Vec::new(),
             endpoints,
             events: EventOptions::default(),
@@ -149,6 +159,18 @@ impl World {
     where
         F: Future<Output = anyhow::Result<Value>>,
     {
+        self.on_job_in(None, function, answer);
+    }
+
+    /// The same in another region.
+    pub(crate) fn on_job_in<F>(
+        &self,
+        region: Option<&str>,
+        function: &str,
+        answer: impl Fn(Client, Value) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = anyhow::Result<Value>>,
+    {
         let (client, answer) = (self.client.clone(), Arc::new(answer));
         let handler = move |mut event: Value, _: InvocationContext| {
             let (client, answer, job) = (client.clone(), Arc::clone(&answer), event["CodePipeline.job"].take());
@@ -158,7 +180,11 @@ impl World {
                 answered.map_err(|error| FunctionError::new("JobError", format!("{error:#}")))
             }
         };
-        self.system.add_handler(function, Arc::new(handler)).expect("Lambda accepts the name");
+        let added = match region {
+            None => self.system.add_handler(function, Arc::new(handler)),
+            Some(region) => self.system.add_handler_in(region, function, Arc::new(handler)),
+        };
+        added.expect("Lambda accepts the name");
     }
 
     /// All executions, newest first.

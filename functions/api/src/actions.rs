@@ -91,7 +91,7 @@ fn detail(mut run: ActionRun, region: &str) -> ActionExecutionDetail {
             configuration: Some(run.configuration),
             resolved_configuration: Some(run.resolved_configuration),
             role_arn: Some(run.role_arn),
-            region: Some(region.to_owned()),
+            region: Some(run.region.unwrap_or_else(|| region.to_owned())),
             input_artifacts: Some(artifacts(run.inputs)),
             namespace: run.namespace,
         }),

@@ -135,6 +135,7 @@ fn entity_url(run: &ActionRun, region: &str) -> Option<String> {
     if run.queue.is_some() {
         return run.entity_url();
     }
+    let region = run.region.as_deref().unwrap_or(region);
     let setting = |name: &str| run.resolved_configuration.get(name);
     let console = format!("https://{region}.console.aws.amazon.com");
     let url = match (run.action_type.category.as_str(), run.action_type.provider.as_str()) {

@@ -17,6 +17,7 @@ use crate::{
     access::{Caller, Gate},
     dynamodb::DynamoDb,
     event_bus::{EVENTS_PATH, EventBus},
+    regions::Regions,
     topics::{MESSAGES_PATH, Topics},
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Services {
     pub(crate) states: Router,
     pub(crate) cloudwatch: Router,
     pub(crate) lambda: Router,
+    pub(crate) regions: Regions,
     pub(crate) sts: Router,
     pub(crate) events: EventBus,
     pub(crate) topics: Topics,
@@ -64,7 +66,8 @@ pub(crate) fn router(services: Services) -> Router {
 impl Services {
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
         let service = service_of(&request);
-        let (mut request, caller) = match self.gate.admit(service, request).await {
+        let region = self.regions.of(service, signed(&request, REGION_PART));
+        let (mut request, caller) = match self.gate.admit(service, region, request).await {
             Ok(admitted) => admitted,
             Err(refusal) => return refusal,
         };
@@ -77,10 +80,15 @@ impl Services {
             Service::DynamoDb => return self.dynamodb.call(request).await,
             Service::Events => return self.events.call(request).await,
             Service::Sns => return self.topics.call(request).await,
-            Service::S3 => &self.s3,
+            Service::S3 => {
+                if self.regions.are_several() {
+                    request.extensions_mut().insert(local_s3::SignedRegion(region.to_owned()));
+                }
+                &self.s3
+            }
             Service::States => &self.states,
             Service::CloudWatch => &self.cloudwatch,
-            Service::Lambda => &self.lambda,
+            Service::Lambda => self.regions.lambda(region).unwrap_or(&self.lambda),
             Service::Sts => &self.sts,
         };
         match router.clone().oneshot(request).await {
@@ -191,8 +199,7 @@ impl Service {
 /// The service a request is for: by its signature, else by what only that service's requests look like, else S3, so
 /// that a browser can look at a deployed site.
 fn service_of(request: &Request<Body>) -> Service {
-    let signed_for = signing_name(request.headers()).or_else(|| presigned_name(request.uri().query()?));
-    if let Some(service) = signed_for.and_then(Service::named) {
+    if let Some(service) = signed(request, SERVICE_PART).and_then(Service::named) {
         return service;
     }
     if request.uri().path().starts_with("/webhooks/") {
@@ -217,15 +224,24 @@ fn service_of(request: &Request<Body>) -> Service {
     }
 }
 
+/// Parts of a credential scope.
+const REGION_PART: usize = 2;
+const SERVICE_PART: usize = 3;
+
+/// A part of what a request says that it is signed for.
+fn signed(request: &Request<Body>, part: usize) -> Option<&str> {
+    in_header(request.headers(), part).or_else(|| presigned(request.uri().query()?, part))
+}
+
 /// `AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, ...`
-fn signing_name(headers: &HeaderMap) -> Option<&str> {
-    headers.get(AUTHORIZATION)?.to_str().ok()?.split_once("Credential=")?.1.split('/').nth(3)
+fn in_header(headers: &HeaderMap, part: usize) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.split_once("Credential=")?.1.split('/').nth(part)
 }
 
 /// The same in the query of a presigned URL, where the slashes are encoded.
-fn presigned_name(query: &str) -> Option<&str> {
+fn presigned(query: &str, part: usize) -> Option<&str> {
     let credential = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?;
-    if credential.contains('/') { credential.split('/').nth(3) } else { credential.split("%2F").nth(3) }
+    if credential.contains('/') { credential.split('/').nth(part) } else { credential.split("%2F").nth(part) }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod event_bus;
 mod front;
 mod handlers;
 mod machines;
+mod regions;
 mod services;
 mod system;
 mod topics;

@@ -30,6 +30,7 @@ use crate::{
     event_bus::{EventBus, EventOptions},
     front::{self, Services},
     handlers, machines,
+    regions::Regions,
     services::{Endpoint, ServiceClient},
     topics::Topics,
 };
@@ -46,6 +47,8 @@ pub struct Options {
     pub data: PathBuf,
     /// Port; 0 takes a free one.
     pub port: u16,
+    /// Regions that it serves besides its own, such as `eu-west-1`: buckets and functions only.
+    pub regions: Vec<String>,
     /// The user's functions.
     pub functions: Vec<UserFunction>,
     /// Services that state machines ask and that this process is not.
@@ -65,18 +68,23 @@ pub struct UserFunction {
     pub command: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
+    /// The region it is in; absent, the process's own.
+    pub region: Option<String>,
 }
 
 impl std::str::FromStr for UserFunction {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form = || format!("'{text}' is not of the form NAME=PATH, such as smoke-check=./bootstrap");
+        let form =
+            || format!("'{text}' is not of the form NAME=PATH or REGION/NAME=PATH, such as smoke-check=./bootstrap");
         let (name, path) = text.split_once('=').ok_or_else(form)?;
+        let (region, name) = name.split_once('/').map_or((None, name), |(region, name)| (Some(region), name));
         if name.is_empty() || path.is_empty() {
             return Err(form());
         }
-        Ok(Self { name: name.to_owned(), command: PathBuf::from(path), args: Vec::new() })
+        let region = region.map(str::to_owned);
+        Ok(Self { name: name.to_owned(), command: PathBuf::from(path), args: Vec::new(), region })
     }
 }
 
@@ -84,6 +92,7 @@ impl std::str::FromStr for UserFunction {
 pub struct System {
     address: SocketAddr,
     functions: Functions,
+    regions: Regions,
     states: States,
     events: EventBus,
     topics: Topics,
@@ -111,6 +120,7 @@ impl System {
 
         let owner = Owner { account: ACCOUNT.to_owned(), region: REGION.to_owned() };
         let functions = Functions::open(&data.of("lambda"), owner, clock.clone(), entropy.clone())?;
+        let regions = Regions::open(&options.regions, &data.of("lambda"), &clock, &entropy)?;
         let gate = Gate::new(options.access, functions.clone(), clock.clone(), entropy.clone());
         let internal_secret = gate.internal_secret().to_owned();
         let services = ServiceClient::new(&endpoint, &internal_secret, options.endpoints);
@@ -126,6 +136,7 @@ impl System {
             states: states.router(),
             cloudwatch: cloudwatch.router(),
             lambda: functions.router(),
+            regions: regions.clone(),
             sts: functions.sts_router(),
             events: events.clone(),
             topics: topics.clone(),
@@ -140,16 +151,21 @@ impl System {
         let world = Arc::new(handlers::world(&config, &sdk, clock.clone(), entropy));
         handlers::register(&functions, &world, clock.clone())?;
         for function in &options.functions {
+            let of = function.region.as_deref().filter(|region| *region != REGION);
+            let functions = of.map_or(Ok(&functions), |region| regions.functions(region))?;
             functions.add_process(&function.name, process(function, &endpoint, &internal_secret))?;
         }
         machines::install(&states)?;
 
         tasks.spawn(functions.clone().run());
+        for functions in regions.all() {
+            tasks.spawn(functions.clone().run());
+        }
         tasks.spawn(states.clone().run());
         tasks.spawn(s3.deliver(invoker.clone()));
         tasks.spawn(cloudwatch.run(invoker));
         tasks.spawn(reconcile(functions.clone(), clock));
-        Ok(Self { address, functions, states, events, topics, world, tasks, _stop: stop, _data: data })
+        Ok(Self { address, functions, regions, states, events, topics, world, tasks, _stop: stop, _data: data })
     }
 
     /// The one address, for `AWS_ENDPOINT_URL` on this machine.
@@ -193,6 +209,19 @@ impl System {
     /// Lambda would not accept the name.
     pub fn add_handler(&self, name: &str, handler: Arc<dyn local_lambda::Handler>) -> anyhow::Result<()> {
         Ok(self.functions.add_handler(name, handler)?)
+    }
+
+    /// As [`System::add_handler`], in another region that is served.
+    ///
+    /// # Errors
+    /// Nobody serves the region, or Lambda would not accept the name.
+    pub fn add_handler_in(
+        &self,
+        region: &str,
+        name: &str,
+        handler: Arc<dyn local_lambda::Handler>,
+    ) -> anyhow::Result<()> {
+        Ok(self.regions.functions(region)?.add_handler(name, handler)?)
     }
 
     /// Runs until one of the services ends, which none does by itself.
@@ -244,10 +273,11 @@ async fn prepare_stores(sdk: &aws_types::SdkConfig) -> anyhow::Result<()> {
 }
 
 fn process(function: &UserFunction, endpoint: &str, secret: &str) -> Process {
+    let region = function.region.as_deref().unwrap_or(REGION);
     let env = [
         ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_REGION", REGION),
-        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_REGION", region),
+        ("AWS_DEFAULT_REGION", region),
         ("AWS_ACCESS_KEY_ID", INTERNAL_KEY_ID),
         ("AWS_SECRET_ACCESS_KEY", secret),
     ];

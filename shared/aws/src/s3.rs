@@ -4,7 +4,11 @@ mod failure;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use aws_sdk_s3::{
     Client,
@@ -19,7 +23,7 @@ use aws_sdk_s3::{
         MetadataDirective, ObjectCannedAcl, ServerSideEncryption, Tag, Tagging, TaggingDirective,
     },
 };
-use aws_types::{SdkConfig, service_config::ServiceConfigKey};
+use aws_types::{SdkConfig, region::Region, service_config::ServiceConfigKey};
 use bytes::Bytes;
 use domain::ArtifactDigest;
 use engine::ports::objects::{
@@ -78,10 +82,12 @@ macro_rules! digest {
     }};
 }
 
-/// The buckets that a client reaches.
+/// The buckets that a client reaches, and those of other regions.
 #[derive(Debug, Clone)]
 pub struct S3Objects {
     client: Client,
+    /// Made when first asked for: a client keeps its connections.
+    elsewhere: Arc<Mutex<BTreeMap<String, Client>>>,
 }
 
 impl S3Objects {
@@ -92,14 +98,22 @@ impl S3Objects {
 
     /// Objects by way of `client`, as [`client`] makes it.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, elsewhere: Arc::default() }
+    }
+
+    /// The client for the region of `at`. A copy is asked of the region it is written to.
+    fn client_of(&self, at: &ObjectAt) -> Client {
+        let Some(region) = &at.region else { return self.client.clone() };
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || Client::from_conf(self.client.config().to_builder().region(Region::new(region.clone())).build());
+        elsewhere.entry(region.clone()).or_insert_with(make).clone()
     }
 
     async fn read_once(&self, object: &PinnedObject, range: &Range<u64>) -> Result<Bytes, ObjectsError> {
         let asked = Asked::read("GetObject", &object.at);
         let (version_id, etag) = condition(object);
         let output = self
-            .client
+            .client_of(&object.at)
             .get_object()
             .bucket(&object.at.bucket)
             .key(&object.at.key)
@@ -122,7 +136,7 @@ impl S3Objects {
         let asked = Asked::copy("CopyObject", &from.at, to);
         let (_, etag) = condition(from);
         let request = self
-            .client
+            .client_of(to)
             .copy_object()
             .bucket(&to.bucket)
             .key(&to.key)
@@ -156,7 +170,7 @@ impl S3Objects {
         let asked = Asked::copy("UploadPartCopy", &from.at, &upload.at);
         let (_, etag) = condition(from);
         let output = self
-            .client
+            .client_of(&upload.at)
             .upload_part_copy()
             .bucket(&upload.at.bucket)
             .key(&upload.at.key)
@@ -177,7 +191,7 @@ impl Objects for S3Objects {
     async fn head(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<ObjectInfo, ObjectsError> {
         let asked = Asked::head(at, version_id.is_some());
         let output = self
-            .client
+            .client_of(at)
             .head_object()
             .bucket(&at.bucket)
             .key(&at.key)
@@ -218,7 +232,7 @@ impl Objects for S3Objects {
 
     async fn put(&self, at: &ObjectAt, body: Bytes, options: &PutOptions) -> Result<Written, ObjectsError> {
         let asked = Asked::write("PutObject", at);
-        let request = self.client.put_object().bucket(&at.bucket).key(&at.key).body(ByteStream::from(body));
+        let request = self.client_of(at).put_object().bucket(&at.bucket).key(&at.key).body(ByteStream::from(body));
         let output = stored_put(request, options).send().await.map_err(|error| failure(&asked, error))?;
         Ok(written(output.version_id, output.e_tag))
     }
@@ -226,7 +240,7 @@ impl Objects for S3Objects {
     async fn begin_upload(&self, at: &ObjectAt, options: &PutOptions) -> Result<Upload, ObjectsError> {
         let asked = Asked::write("CreateMultipartUpload", at);
         let request = self
-            .client
+            .client_of(at)
             .create_multipart_upload()
             .bucket(&at.bucket)
             .key(&at.key)
@@ -239,7 +253,7 @@ impl Objects for S3Objects {
     async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<Part, ObjectsError> {
         let asked = Asked::write("UploadPart", &upload.at);
         let output = self
-            .client
+            .client_of(&upload.at)
             .upload_part()
             .bucket(&upload.at.bucket)
             .key(&upload.at.key)
@@ -263,7 +277,7 @@ impl Objects for S3Objects {
                 .build()
         });
         let output = self
-            .client
+            .client_of(&upload.at)
             .complete_multipart_upload()
             .bucket(&upload.at.bucket)
             .key(&upload.at.key)
@@ -278,7 +292,7 @@ impl Objects for S3Objects {
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), ObjectsError> {
         let asked = Asked::write("AbortMultipartUpload", &upload.at);
-        self.client
+        self.client_of(&upload.at)
             .abort_multipart_upload()
             .bucket(&upload.at.bucket)
             .key(&upload.at.key)

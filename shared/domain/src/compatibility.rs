@@ -4,7 +4,7 @@ use crate::secrets::MASK;
 use crate::trigger::GitTrigger;
 use crate::{
     ActionDeclaration, Catalogue, Condition, ExecutionMode, PipelineDeclaration, RuleDeclaration, RuleTypeInfo,
-    StageDeclaration, find_rule_type, validate_structure,
+    StageDeclaration, find_rule_type, runs_in_any_region, validate_structure,
 };
 
 /// How much a difference matters, worst first.
@@ -77,23 +77,7 @@ impl Report<'_> {
                            alarm. Use QUEUED or SUPERSEDED where a stage has to go back.";
             self.add(Severity::Different, "pipeline.executionMode", message);
         }
-        let store = declaration.artifact_store_for(self.region);
-        if store.is_some_and(|store| store.encryption_key.is_some()) {
-            let path = match declaration.artifact_store {
-                Some(_) => "pipeline.artifactStore.encryptionKey".to_owned(),
-                None => format!("pipeline.artifactStores.{}.member.encryptionKey", self.region),
-            };
-            let message = "Lastgood's functions use the key, through S3: let it have an alias that starts with the \
-                           installation's PipelineKeyAliasPrefix.";
-            self.add(Severity::Different, path, message);
-        }
-        for other in declaration.artifact_stores.iter().flatten().map(|(region, _)| region) {
-            if other != self.region {
-                let message =
-                    format!("The artifact store of {other} is not used: actions run in {} alone.", self.region);
-                self.add(Severity::Ignored, format!("pipeline.artifactStores.{other}.member"), message);
-            }
-        }
+        self.stores(declaration);
         for (index, trigger) in declaration.triggers.iter().enumerate() {
             let path = format!("pipeline.triggers.{}.member", index + 1);
             let message = "Connections deliver nothing here. Put a webhook for the source action (PutWebhook) and enter its \
@@ -105,6 +89,27 @@ impl Report<'_> {
                                filePaths lets none pass. Leave filePaths out.";
                 self.add(Severity::Unsupported, format!("{path}.gitConfiguration.pullRequest"), message);
             }
+        }
+    }
+
+    fn stores(&mut self, declaration: &PipelineDeclaration) {
+        let one = declaration.artifact_store.iter().map(|store| ("pipeline.artifactStore".to_owned(), store));
+        let many = declaration.artifact_stores.iter().flatten();
+        let many = many.map(|(region, store)| (format!("pipeline.artifactStores.{region}.member"), store));
+        for (path, _) in one.chain(many).filter(|(_, store)| store.encryption_key.is_some()) {
+            let message = "Lastgood's functions use the key, through S3: let it have an alias that starts with the \
+                           installation's PipelineKeyAliasPrefix.";
+            self.add(Severity::Different, format!("{path}.encryptionKey"), message);
+        }
+        let is_used = |region: &String| {
+            let mut actions = declaration.stages.iter().flat_map(|stage| &stage.actions);
+            region == self.region || actions.any(|action| action.region.as_ref() == Some(region))
+        };
+        let stores = declaration.artifact_stores.iter().flatten();
+        let unused: Vec<&String> = stores.map(|(region, _)| region).filter(|region| !is_used(region)).collect();
+        for region in unused {
+            let message = format!("The artifact store of {region} is not used: no action runs there.");
+            self.add(Severity::Ignored, format!("pipeline.artifactStores.{region}.member"), message);
         }
     }
 
@@ -152,12 +157,26 @@ impl Report<'_> {
             self.add(Severity::Unsupported, format!("{path}.actionTypeId"), message);
         }
         if let Some(elsewhere) = action.region.as_ref().filter(|own| *own != self.region) {
-            let message = format!(
-                "Actions run in {} alone: this one, of {elsewhere}, fails when its turn comes. Run it by a Lastgood in \
-                 {elsewhere}.",
-                self.region
-            );
-            self.add(Severity::Unsupported, format!("{path}.region"), message);
+            let provider = provider.as_str();
+            if is_run && !runs_in_any_region(id) {
+                let message = format!(
+                    "{provider} actions run in {} alone, since Step Functions reaches no service of another region: \
+                     this one, of {elsewhere}, fails when its turn comes. Run it by a Lastgood in {elsewhere}, or by a \
+                     Lambda function there.",
+                    self.region
+                );
+                self.add(Severity::Unsupported, format!("{path}.region"), message);
+            } else if provider == "Lambda" {
+                let message = format!(
+                    "The function of {elsewhere} is invoked there, and answers its job to Lastgood in {}: its client \
+                     needs that endpoint, and that region to sign for. The stack's ActionRegions has to name {elsewhere}.",
+                    self.region
+                );
+                self.add(Severity::Different, format!("{path}.region"), message);
+            } else if is_run {
+                let message = format!("The stack's ActionRegions has to name {elsewhere}.");
+                self.add(Severity::Different, format!("{path}.region"), message);
+            }
         }
         if let Some(role) = &action.role_arn {
             self.role(role, &format!("{path}.roleArn"));

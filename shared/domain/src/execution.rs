@@ -149,6 +149,9 @@ pub struct ArtifactLocation {
     pub bucket: String,
     /// Key.
     pub key: String,
+    /// Region of the bucket; absent, the pipeline's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// What became of one stage in one execution.
@@ -250,6 +253,9 @@ pub struct ActionRun {
     pub updated_at: Timestamp,
     /// Role it runs as: its own, or the pipeline's.
     pub role_arn: String,
+    /// Region it runs in; absent, the pipeline's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// As declared.
     #[serde(default)]
     pub configuration: BTreeMap<String, String>,

@@ -14,9 +14,7 @@ use crate::{
     commit::until_stored,
     edits::Edits,
     gate::load_into,
-    loading::load_of,
-    ports::{ObjectAt, ObjectInfo, Objects, ObjectsError, Page, PageRequest, Store},
-    revoked,
+    loading::load_of, revoked, ports::{ObjectInfo, Objects, ObjectsError, Page, PageRequest, Store},
     start::not_found,
 };
 
@@ -150,7 +148,7 @@ pub(crate) async fn look_at_artifacts<W: HasObjects>(
         let at = execution.artifacts.get(name).cloned();
         let object = match &at {
             None => None,
-            Some(at) => match world.objects().head(&ObjectAt::new(&at.bucket, &at.key), None).await {
+            Some(at) => match world.objects().head(&at.into(), None).await {
                 Ok(info) => Some(info),
                 Err(ObjectsError::NotFound(..)) => None,
                 Err(error) => return Err(error.into()),

@@ -118,7 +118,7 @@ impl Checker {
         let Some(release) = self.executions.get(&live.revision_of) else {
             return Err(format!("what is live in {pipeline} comes from nobody knows where"));
         };
-        let artifact = release.artifacts.get("App").map(|at| ObjectAt::new(&at.bucket, &at.key));
+        let artifact = release.artifacts.get("App").map(ObjectAt::from);
         let Some(expected) = artifact.and_then(|at| cloud.objects.newest(&at)) else {
             return Err(format!("what is live in {pipeline} has no artifact"));
         };

@@ -199,7 +199,7 @@ impl ports::Alarms for Alarms {
 }
 
 impl ports::Functions for Functions {
-    async fn invoke(&self, function: &str, payload: &Value) -> Result<(), CloudError> {
+    async fn invoke(&self, _: Option<&str>, function: &str, payload: &Value) -> Result<(), CloudError> {
         let take = async {
             self.0.state().invoked.push_back((function.to_owned(), payload.clone()));
             Ok(())

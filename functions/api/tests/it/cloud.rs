@@ -167,7 +167,7 @@ impl Alarms for SetAlarms {
 pub(crate) struct Invoked(pub(crate) Arc<Mutex<Vec<Value>>>);
 
 impl Functions for Invoked {
-    async fn invoke(&self, _: &str, payload: &Value) -> Result<(), CloudError> {
+    async fn invoke(&self, _: Option<&str>, _: &str, payload: &Value) -> Result<(), CloudError> {
         self.0.lock().unwrap().push(payload.clone());
         Ok(())
     }

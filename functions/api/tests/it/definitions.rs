@@ -162,8 +162,8 @@ async fn differences_are_reported_and_nothing_is_created() {
                 at("IGNORED", "pipeline.version"),
             ],
             "cross-region" => vec![
-                at("UNSUPPORTED", "pipeline.stages.2.member.actions.2.member.region"),
-                at("IGNORED", "pipeline.artifactStores.us-east-1.member"),
+                at("DIFFERENT", "pipeline.stages.2.member.actions.2.member.region"),
+                at("DIFFERENT", "pipeline.artifactStores.us-east-1.member.encryptionKey"),
             ],
             "v2-triggers-variables-conditions" => vec![
                 at("DIFFERENT", "pipeline.triggers.1.member"),

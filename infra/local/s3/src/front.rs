@@ -14,7 +14,8 @@ use s3s::{S3Error, S3ErrorCode, service::S3Service};
 use crate::{
     chunked,
     claimed::{self, Verdict},
-    events::ACCOUNT,
+    events::{ACCOUNT, REGION},
+    store::{Store, buckets::Document},
 };
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
@@ -27,9 +28,15 @@ const REQUEST_ID: &str = "x-amz-request-id";
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
+/// Set on a request, the region that it is signed for: a bucket is then made there, and those of other regions are not
+/// reached. Without it there is one region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedRegion(pub String);
+
 /// What the front hands requests to.
 #[derive(Clone)]
 pub(crate) struct Front {
+    pub(crate) store: Arc<Store>,
     pub(crate) service: S3Service,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
@@ -37,7 +44,9 @@ pub(crate) struct Front {
 /// Answers one request.
 pub(crate) async fn serve(State(front): State<Front>, request: Request) -> Response {
     let id = front.request_id();
+    let elsewhere = front.other_region(asked_of(&request)).await;
     let mut response = match prepare(request, &id) {
+        _ if elsewhere.is_some() => from_error(wrong_region(elsewhere.as_deref())),
         Ok((request, verdict)) => {
             let response = front.call(request).await;
             verdict.refusal().map_or(response, from_error)
@@ -47,6 +56,9 @@ pub(crate) async fn serve(State(front): State<Front>, request: Request) -> Respo
     if response.status() == StatusCode::NOT_MODIFIED {
         *response.body_mut() = Body::empty();
     }
+    if let Some(Ok(region)) = elsewhere.as_deref().map(HeaderValue::from_str) {
+        response.headers_mut().insert("x-amz-bucket-region", region);
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-amz-id-2", id.clone());
         response.headers_mut().insert(REQUEST_ID, id);
@@ -54,7 +66,32 @@ pub(crate) async fn serve(State(front): State<Front>, request: Request) -> Respo
     response
 }
 
+/// The region that a request is signed for, and the bucket it is about. Everybody may ask where a bucket is.
+fn asked_of(request: &Request) -> Option<(String, String)> {
+    let SignedRegion(region) = request.extensions().get()?;
+    let bucket = request.uri().path().trim_start_matches('/').split('/').next().filter(|bucket| !bucket.is_empty())?;
+    (request.uri().query() != Some("location")).then(|| (region.clone(), bucket.to_owned()))
+}
+
+fn wrong_region(expected: Option<&str>) -> S3Error {
+    let message = format!(
+        "The authorization header is malformed; the region is wrong; expecting '{}'",
+        expected.unwrap_or(REGION)
+    );
+    S3Error::with_message(S3ErrorCode::AuthorizationHeaderMalformed, message)
+}
+
 impl Front {
+    /// The region of the bucket that a request is about, where it is signed for another. `asked` is what it is signed for,
+    /// and the bucket.
+    async fn other_region(&self, asked: Option<(String, String)>) -> Option<String> {
+        let (asked, bucket) = asked?;
+        // A bucket that is not there is in no region.
+        let found = self.store.run(move |change| change.document_text(&bucket, Document::Region)).await.ok()?;
+        let region = found.unwrap_or_else(|| REGION.to_owned());
+        (region != asked).then_some(region)
+    }
+
     fn request_id(&self) -> String {
         let mut bytes = [0; 8];
         self.entropy.fill(&mut bytes);

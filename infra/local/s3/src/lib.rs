@@ -26,6 +26,7 @@ use runtime::Timer;
 use s3s::service::S3ServiceBuilder;
 
 pub use deliver::Notify;
+pub use front::SignedRegion;
 
 use crate::{front::Front, service::Service, store::Store};
 
@@ -79,6 +80,7 @@ impl S3 {
     pub fn router(&self) -> Router {
         let front = Front {
             service: S3ServiceBuilder::new(Service(Arc::clone(&self.0))).build(),
+            store: Arc::clone(&self.0),
             entropy: Arc::clone(&self.0.entropy),
         };
         Router::new().fallback(front::serve).with_state(front)

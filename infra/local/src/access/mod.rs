@@ -20,7 +20,7 @@ use protocol::signature::{Claim, Expected, Payload, SignatureError, SignedReques
 
 pub use keys::{Keys, KeysError};
 
-use crate::{ACCOUNT, REGION, front::Service};
+use crate::{ACCOUNT, front::Service};
 use replays::Replays;
 
 /// Id of the key that our functions and the user's sign with. Its secret is made anew at every start.
@@ -105,13 +105,14 @@ impl Gate {
         &self.internal_secret
     }
 
-    /// Lets a request for `service` in, and says who it is from if that was proven.
+    /// Lets a request for `service` of `region` in, and says who it is from if that was proven.
     ///
     /// # Errors
     /// The service's refusal.
     pub(crate) async fn admit(
         &self,
         service: Service,
+        region: &str,
         request: Request<Body>,
     ) -> Result<(Request<Body>, Option<Caller>), Response<Body>> {
         let (parts, body) = request.into_parts();
@@ -140,7 +141,7 @@ impl Gate {
             },
         };
         let payload = held.as_deref().map_or(Payload::Claimed, Payload::Body);
-        match with_signed(&parts, |signed| self.verify(service, signed, payload, &known)) {
+        match with_signed(&parts, |signed| self.verify(service, region, signed, payload, &known)) {
             Ok(access_key_id) => {
                 let body = held.map_or(body, Body::from);
                 Ok((Request::from_parts(parts, body), Some(Caller { access_key_id, arn: known.arn })))
@@ -179,6 +180,7 @@ impl Gate {
     fn verify(
         &self,
         service: Service,
+        region: &str,
         signed: &SignedRequest<'_>,
         payload: Payload<'_>,
         known: &Known,
@@ -192,7 +194,7 @@ impl Gate {
         let expected = Expected {
             secret: &known.secret,
             session_token: known.session_token.as_deref(),
-            region: REGION,
+            region,
             services: service.names(),
         };
         claim.verify(signed, payload, &expected, now)?;

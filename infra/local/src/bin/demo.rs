@@ -41,10 +41,12 @@ async fn main() -> anyhow::Result<()> {
         name: SMOKE_CHECK.to_owned(),
         command: std::env::current_exe().context("the path of this program")?,
         args: vec!["smoke-check".to_owned()],
+        region: None,
     };
     let mut system = System::start(Options {
         data: PathBuf::from(data.path()),
         port: arguments.port.unwrap_or(if arguments.once { 0 } else { PORT }),
+        regions: Vec::new(),
         functions: vec![function],
         endpoints: Vec::new(),
         events: EventOptions::default(),

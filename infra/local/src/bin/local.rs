@@ -24,7 +24,10 @@ struct Arguments {
     /// Refuses requests that are signed by nobody, or by a key that is not in the file.
     #[arg(long)]
     strict: bool,
-    /// A Lambda function of yours: NAME=PATH of a bootstrap program. May be given several times.
+    /// Another region that buckets and functions can be in, such as eu-west-1. May be given several times.
+    #[arg(long = "region", value_name = "REGION")]
+    regions: Vec<String>,
+    /// A Lambda function of yours: NAME=PATH of a bootstrap program, or REGION/NAME=PATH. May be given several times.
     #[arg(long = "function", value_name = "NAME=PATH")]
     functions: Vec<UserFunction>,
     /// Where actions find a service that this process is not: SERVICE=URL of a stand-in, such as
@@ -43,7 +46,7 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if let Some(name) = &arguments.on_event {
-        let known = arguments.functions.iter().any(|function| function.name == *name);
+        let known = arguments.functions.iter().any(|function| function.name == *name && function.region.is_none());
         anyhow::ensure!(
             known,
             "--on-event names the function '{name}', which is not there. Add --function {name}=PATH."
@@ -57,6 +60,7 @@ async fn main() -> anyhow::Result<()> {
     let options = Options {
         data: arguments.data,
         port: arguments.port,
+        regions: arguments.regions,
         functions: arguments.functions,
         endpoints: arguments.endpoints,
         events: EventOptions { print: arguments.events, on_event: arguments.on_event },

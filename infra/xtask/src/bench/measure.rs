@@ -133,6 +133,7 @@ impl Bench {
         let options = Options {
             data: data.to_owned(),
             port: 0,
+            regions: Vec::new(),
             functions: Vec::new(),
             endpoints: Vec::new(),
             events: EventOptions::default(),

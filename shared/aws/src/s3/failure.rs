@@ -51,8 +51,16 @@ where
         SdkError::DispatchFailure(_) => asked.unavailable("no connection"),
         SdkError::ResponseError(_) => asked.unavailable("the answer was cut off"),
         SdkError::ServiceError(service) => {
+            let status = service.raw().status().as_u16();
+            let region = service.raw().headers().get("x-amz-bucket-region");
+            // The codes differ, and an answer to HEAD has none.
+            if let Some(region) = region.filter(|_| matches!(status, 301 | 307 | 400)) {
+                let reason = format!("the bucket is in region {region}, and was asked for in another");
+                let at = asked.to.unwrap_or(asked.at).clone();
+                return ObjectsError::Other { operation: asked.operation, at, reason };
+            }
             let answer = Answer {
-                status: service.raw().status().as_u16(),
+                status,
                 code: service.err().code().unwrap_or_default(),
                 message: service.err().message().unwrap_or_default(),
                 is_delete_marker: service.raw().headers().get("x-amz-delete-marker") == Some("true"),

@@ -282,3 +282,30 @@ async fn a_tag_is_set_beside_the_others_and_only_where_it_is_otherwise() {
     assert!(matches!(gone, Err(ObjectsError::NotFound(Missing::Object, _))), "{gone:?}");
     assert_eq!(http.actual_requests().count(), 4, "what is so already is not written");
 }
+
+#[tokio::test]
+async fn each_region_is_asked_for_its_own_buckets_and_copies_are_asked_of_where_they_go() {
+    let body = "<CopyObjectResult><ETag>\"n\"</ETag></CopyObjectResult>";
+    let (objects, http) =
+        objects(vec![answer(200, &[("content-length", "1")], ""), answer(200, &[], body), answer(200, &[], "")]);
+    let there = ObjectAt::new("artifacts-2", "k").in_region(Some("us-west-2"));
+    objects.head(&there, None).await.expect("found");
+    objects.copy(&pinned(None), 5, &there, &PutOptions::default()).await.expect("copied");
+    objects.put(&at(), Bytes::new(), &PutOptions::default()).await.expect("written");
+    for (number, region) in [(0, "us-west-2"), (1, "us-west-2"), (2, "eu-west-1")] {
+        let request = http.actual_requests().nth(number).expect("sent");
+        let signed = request.headers().get("authorization").unwrap_or_default();
+        assert!(signed.contains(&format!("/{region}/s3/")), "{number}: {signed}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_of_another_region_is_said_to_be_there() {
+    let header = [("x-amz-bucket-region", "us-west-2")];
+    let (objects, _) =
+        objects(vec![answer(301, &header, ""), answer(400, &header, &error_body("AuthorizationHeaderMalformed"))]);
+    for _ in 0..2 {
+        let told = objects.head(&at(), Some("v1")).await.expect_err("it is elsewhere").to_string();
+        assert!(told.contains("the bucket is in region us-west-2"), "{told}");
+    }
+}

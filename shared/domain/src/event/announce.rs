@@ -213,7 +213,7 @@ fn action_event(run: &ActionRun, state: EventState, region: &str, time: Timestam
             output_artifacts: artifacts(&run.outputs),
             execution_result: ended.then(|| result(run)).filter(|result| *result != ExecutionResult::default()),
             state,
-            region: region.to_owned(),
+            region: run.region.as_deref().unwrap_or(region).to_owned(),
             action_type: run.action_type.clone(),
             version: run.pipeline_version,
             pipeline_execution_attempt: run.execution_attempt,
@@ -301,7 +301,9 @@ fn loss(change: &KeptChange, artifact: &KeptArtifact) -> String {
 }
 
 fn artifacts(at: &BTreeMap<String, ArtifactLocation>) -> Vec<EventArtifact> {
-    at.iter().map(|(name, at)| EventArtifact { name: name.clone(), s3location: at.clone() }).collect()
+    // CodePipeline's events tell bucket and key alone.
+    let place = |at: &ArtifactLocation| ArtifactLocation { region: None, ..at.clone() };
+    at.iter().map(|(name, at)| EventArtifact { name: name.clone(), s3location: place(at) }).collect()
 }
 
 fn result(run: &ActionRun) -> ExecutionResult {

@@ -143,7 +143,9 @@ fn a_rollback_carries_what_its_target_carried() {
     let target = table.executions.get_mut(&id(2)).unwrap();
     target.variables.insert("Env".into(), "prod".into());
     target.outputs.insert("Src".into(), [("VersionId".to_owned(), "v2".to_owned())].into());
-    target.artifacts.insert("App".into(), ArtifactLocation { bucket: "artifacts".into(), key: "app/2".into() });
+    target
+        .artifacts
+        .insert("App".into(), ArtifactLocation { bucket: "artifacts".into(), key: "app/2".into(), region: None });
     target.revisions.push(SourceRevision {
         action_name: "App".parse().unwrap(),
         artifact_name: "App".into(),
@@ -324,7 +326,8 @@ fn every_reason_against_a_target_is_told() {
         (
             "artifacts",
             |_, row| {
-                row.artifacts.insert("App".into(), ArtifactLocation { bucket: "b".into(), key: "k".into() });
+                row.artifacts
+                    .insert("App".into(), ArtifactLocation { bucket: "b".into(), key: "k".into(), region: None });
             },
             &["App", "Lost"],
             Choice::Manual,

@@ -5,6 +5,7 @@ mod fence;
 mod finish;
 mod machine;
 mod native;
+mod regions;
 mod start;
 
 use contract::{ActionInput, ActionOperation, ActionOutput};
@@ -71,10 +72,13 @@ async fn go_on<W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifi
     let (status, untold) = match begun {
         start::Begun::Ended(status) => (status, Untold::default()),
         start::Begun::Running(begun) => {
-            if action_kind(&begun.run.action_type) != Some(ActionKind::Native) {
+            if let Some(failed) = regions::bring_inputs(world, &begun).await? {
+                finish::finish_untold(world, &(&begun.run).into(), &failed).await?
+            } else if action_kind(&begun.run.action_type) == Some(ActionKind::Native) {
+                native::run(world, input, *begun, out_of_time).await?
+            } else {
                 return jobs::hand_out(world, token, input.attempt, *begun).await;
             }
-            native::run(world, input, *begun, out_of_time).await?
         }
     };
     // No outbox: until this is done the invocation has not succeeded, so it is repeated, finds the end and answers.

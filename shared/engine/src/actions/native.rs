@@ -50,7 +50,7 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
         let outputs = places_of(&run.outputs, &revision);
         let mut digests = BTreeMap::new();
         for (name, at) in &outputs {
-            let at = ObjectAt::new(&at.bucket, &at.key);
+            let at = at.into();
             let written = s3_source::fetch(objects, &revision, &at, kms_key.as_deref()).await?;
             // One that was copied in parts is told of by itself alone.
             let digest = match written.digest {
@@ -91,11 +91,11 @@ fn places_of(
     outputs: &BTreeMap<String, ArtifactLocation>,
     revision: &S3Revision,
 ) -> BTreeMap<String, ArtifactLocation> {
-    let ObjectAt { bucket, key } = &revision.object.at;
+    let ObjectAt { bucket, key, .. } = &revision.object.at;
     let digest = derived_uuid(&["artifact", bucket, key, revision.revision_id()]).simple().to_string();
     let place = |at: &ArtifactLocation| ArtifactLocation {
-        bucket: at.bucket.clone(),
         key: format!("{}-{}", at.key, &digest[..DIGEST_CHARS]),
+        ..at.clone()
     };
     outputs.iter().map(|(name, at)| (name.clone(), place(at))).collect()
 }
@@ -122,7 +122,8 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
         return Ok(Finished::failed("ConfigurationError", why));
     }
     let request = DeployRequest {
-        artifact: ObjectAt::new(&artifact.bucket, &artifact.key),
+        artifact: artifact.into(),
+        region: run.region.clone(),
         artifact_version: None,
         artifact_digest: execution.digests.get(name).cloned(),
         configuration,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ActionTypeInfo, ActionTypeUrls, ArtifactLocation,
-    Catalogue, Changes, Execution, ExecutionMode, JobQueue, PipelineDeclaration, PipelineView, ResolveError, Scope,
-    Script, action_kind, action_machine, check_queryable_value, derived_uuid, resolve_configuration,
+    ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ActionTypeInfo, ActionTypeUrls, Catalogue, Changes,
+    Execution, ExecutionMode, JobQueue, PipelineDeclaration, PipelineView, ResolveError, Scope, Script, action_kind,
+    action_machine, check_queryable_value, derived_uuid, resolve_configuration, runs_in_any_region,
 };
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ended;
+use super::{ended, regions::Places};
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore,
     commit::{commit_untold, until_stored},
@@ -60,7 +60,7 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
         let Some(action) = action else {
             return Ok(abandoned());
         };
-        let store = declaration.artifact_store_for(&world.settings().region);
+        let store = declaration.artifact_store_for(action.region.as_ref().unwrap_or(&world.settings().region));
         let kms_key = store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone());
         let id = run_id(input);
         let before = match view.actions.iter().find(|run| run.id == id) {
@@ -144,6 +144,9 @@ async fn new_run<W: HasStore>(
 ) -> Result<ActionRun, EngineError> {
     let now = world.now();
     let id = run_id(input);
+    let own = &world.settings().region;
+    let elsewhere = action.region.clone().filter(|region| region != own);
+    let places = Places { declaration, own };
     let mut run = ActionRun {
         id,
         pipeline: input.pipeline.clone(),
@@ -159,12 +162,13 @@ async fn new_run<W: HasStore>(
         started_at: now,
         updated_at: now,
         role_arn: action.role_arn.clone().unwrap_or_else(|| declaration.role_arn.clone()),
+        region: elsewhere.clone(),
         configuration: action.configuration.clone(),
         resolved_configuration: BTreeMap::new(),
         secret_keys: action.secret_keys.clone(),
         urls: ActionTypeUrls::default(),
         inputs: BTreeMap::new(),
-        outputs: outputs(world.settings().region.as_str(), id, declaration, action),
+        outputs: places.of_outputs(id, elsewhere.as_deref(), action),
         namespace: action.namespace.clone(),
         output_variables: BTreeMap::new(),
         job: None,
@@ -185,8 +189,7 @@ async fn new_run<W: HasStore>(
         None
     };
     let info = custom.map(|custom| custom.info);
-    let region = &world.settings().region;
-    if let Err(why) = prepare(&mut run, execution, action, info, region) {
+    if let Err(why) = prepare(&mut run, execution, action, info, &places) {
         run.status = ActionStatus::Failed;
         run.error_code = Some("ConfigurationError".to_owned());
         run.error_message = Some(why);
@@ -200,7 +203,7 @@ fn prepare(
     execution: &Execution,
     action: &ActionDeclaration,
     custom: Option<ActionTypeInfo>,
-    region: &str,
+    places: &Places<'_>,
 ) -> Result<(), String> {
     let id = &action.action_type_id;
     if action_kind(id).is_none() {
@@ -221,10 +224,12 @@ fn prepare(
             id.category, id.provider, id.owner, id.version
         ));
     }
-    if let Some(elsewhere) = action.region.as_ref().filter(|own| *own != region) {
+    if let Some(elsewhere) = run.region.as_ref().filter(|_| !runs_in_any_region(id)) {
+        let (provider, own) = (&id.provider, places.own);
         return Err(format!(
-            "The action is to run in {elsewhere}, and Lastgood runs actions in its own region alone, {region}. Remove \
-             the action's region, or run this stage by a Lastgood in {elsewhere}."
+            "The action is to run in {elsewhere}, and {provider} is reached by Step Functions, in the region of the \
+             pipeline alone, {own}. Remove the action's region, run this stage by a Lastgood in {elsewhere}, or have a \
+             Lambda function of {elsewhere} do it."
         ));
     }
     let execution_id = execution.id.to_string();
@@ -236,7 +241,8 @@ fn prepare(
         let Some(at) = execution.artifacts.get(&artifact.name) else {
             return Err(format!("Input artifact '{}' does not exist in this execution.", artifact.name));
         };
-        run.inputs.insert(artifact.name.clone(), at.clone());
+        let at = places.of_input(&artifact.name, at, run.region.as_deref())?;
+        run.inputs.insert(artifact.name.clone(), at);
     }
     if action_machine(id).is_some() {
         run.urls = Catalogue::default().find(id).map(|info| info.urls.clone()).unwrap_or_default();
@@ -268,24 +274,4 @@ fn enqueue(run: &mut ActionRun, info: ActionTypeInfo) -> Result<(), String> {
     run.queue = Some(JobQueue { action_type: info.id, value });
     run.urls = info.urls;
     Ok(())
-}
-
-/// Where the output artifacts go: `<pipeline, 20>/<artifact, 10>/<12 characters>`, much as CodePipeline does (spec
-/// 1.5). The last part follows from the run, so that running it again writes to the same place.
-fn outputs(
-    region: &str,
-    id: ActionExecutionId,
-    declaration: &PipelineDeclaration,
-    action: &ActionDeclaration,
-) -> BTreeMap<String, ArtifactLocation> {
-    let Some(store) = declaration.artifact_store_for(region) else {
-        return BTreeMap::new();
-    };
-    let cut = |text: &str, length: usize| text.chars().take(length).collect::<String>();
-    let place = |artifact: &str| {
-        let unique = derived_uuid(&["artifact", &id.to_string(), artifact]).simple().to_string();
-        let key = format!("{}/{}/{}", cut(declaration.name.as_str(), 20), cut(artifact, 10), cut(&unique, 12));
-        ArtifactLocation { bucket: store.location.clone(), key }
-    };
-    action.output_artifacts.iter().map(|artifact| (artifact.name.clone(), place(&artifact.name))).collect()
 }

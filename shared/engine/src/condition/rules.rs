@@ -220,6 +220,10 @@ fn question(
     scope: &Scope<'_>,
 ) -> Result<(BTreeMap<String, ArtifactLocation>, Option<Script>), String> {
     let find = |name: &String| match execution.artifacts.get(name) {
+        // Only actions have their artifacts copied.
+        Some(ArtifactLocation { region: Some(region), .. }) => Err(format!(
+            "Input artifact '{name}' is in {region}: rules read what was made in the region of the pipeline."
+        )),
         Some(at) => Ok((name.clone(), at.clone())),
         None => Err(format!("Input artifact '{name}' does not exist in this execution.")),
     };

@@ -49,7 +49,7 @@ async fn invoke<W: HasStore + HasMachines + HasFunctions + HasRoles>(world: &W, 
         return Ok(());
     }
     let failure = match job_event(world, &job, &run).await {
-        Ok(event) => match world.functions().invoke(&function, &event).await {
+        Ok(event) => match world.functions().invoke(run.region.as_deref(), &function, &event).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         },

@@ -92,8 +92,13 @@ pub trait Alarms: Send + Sync {
 
 /// The user's Lambda functions.
 pub trait Functions: Send + Sync {
-    /// Invokes a function asynchronously.
-    fn invoke(&self, function: &str, payload: &Value) -> impl Future<Output = Result<(), CloudError>> + Send;
+    /// Invokes a function of `region` asynchronously; `None` is the installation's own.
+    fn invoke(
+        &self,
+        region: Option<&str>,
+        function: &str,
+        payload: &Value,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
 }
 
 /// Messages to people, by topics of SNS.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, future::Future, ops::Range};
 
 use bytes::Bytes;
 use domain::ArtifactDigest;
+use domain::ArtifactLocation;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -123,12 +124,26 @@ pub struct ObjectAt {
     pub bucket: String,
     /// Object key, not URL-encoded.
     pub key: String,
+    /// Region of the bucket; absent, the installation's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 impl ObjectAt {
     /// The place `key` in `bucket`.
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
-        Self { bucket: bucket.into(), key: key.into() }
+        Self { bucket: bucket.into(), key: key.into(), region: None }
+    }
+
+    /// The same, of a bucket in `region`; `None` is the installation's own.
+    pub fn in_region(self, region: Option<&str>) -> Self {
+        Self { region: region.map(str::to_owned), ..self }
+    }
+}
+
+impl From<&ArtifactLocation> for ObjectAt {
+    fn from(at: &ArtifactLocation) -> Self {
+        Self { bucket: at.bucket.clone(), key: at.key.clone(), region: at.region.clone() }
     }
 }
 

@@ -58,6 +58,8 @@ const _: () = assert!(PART_BYTES as u64 * PARTS_MAX as u64 >= UNPACKED_BYTES_MAX
 pub struct DeployRequest {
     /// The input artifact.
     pub artifact: ObjectAt,
+    /// Region of the bucket it deploys to; absent, the installation's own.
+    pub region: Option<String>,
     /// The artifact's version, where the store keeps versions and one is known.
     pub artifact_version: Option<String>,
     /// The artifact's digest when it was made, where one is known. Anything else is not deployed.
@@ -214,7 +216,7 @@ async fn copy_whole(
     key: String,
 ) -> Result<Outcome, DeployFailed> {
     let options = request.configuration.put_options(&key);
-    let target = ObjectAt::new(&request.configuration.bucket, key);
+    let target = ObjectAt::new(&request.configuration.bucket, key).in_region(request.region.as_deref());
     objects.copy(artifact, size, &target, &options).await.map_err(DeployFailed::Target)?;
     Ok(Outcome::Done(Summary { files: 1, bytes: size, target }))
 }
@@ -235,7 +237,8 @@ async fn deploy_files<O: Objects>(
         return Ok(Outcome::Unfinished(Progress::default()));
     }
     let left = &entries[done..];
-    let target = upload::Target { objects, configuration: &request.configuration, prefix: &prefix };
+    let region = request.region.as_deref();
+    let target = upload::Target { objects, configuration: &request.configuration, region, prefix: &prefix };
     let reached = upload::upload_all(&target, &archive, left, request.progress, out_of_time).await?;
     if reached.files < entries.len() as u64 {
         return Ok(Outcome::Unfinished(reached));
@@ -243,7 +246,7 @@ async fn deploy_files<O: Objects>(
     Ok(Outcome::Done(Summary {
         files: reached.files,
         bytes: reached.bytes,
-        target: ObjectAt::new(&request.configuration.bucket, prefix),
+        target: ObjectAt::new(&request.configuration.bucket, prefix).in_region(request.region.as_deref()),
     }))
 }
 

@@ -27,6 +27,7 @@ fn request(settings: &[(&str, &str)]) -> DeployRequest {
     DeployRequest {
         artifact_digest: None,
         artifact: ObjectAt::new("artifacts", "a.zip"),
+        region: None,
         artifact_version: None,
         configuration: S3DeployConfiguration::parse(&configuration).unwrap(),
         started_at: Timestamp::from_second(1_767_225_600).unwrap(),

@@ -18,6 +18,8 @@ use crate::ports::objects::{ObjectAt, Objects, Part, PutOptions, Upload};
 pub(super) struct Target<'a, O> {
     pub(super) objects: &'a O,
     pub(super) configuration: &'a S3DeployConfiguration,
+    /// Of the bucket; absent, the installation's own.
+    pub(super) region: Option<&'a str>,
     pub(super) prefix: &'a str,
 }
 
@@ -126,6 +128,7 @@ async fn upload<O: Objects, F: Fn() -> bool>(
     stop: &Stop<'_, F>,
 ) -> Result<bool, DeployFailed> {
     let at = ObjectAt::new(&target.configuration.bucket, under(target.prefix, &entry.name));
+    let at = at.in_region(target.region);
     let options = target.configuration.put_options(&at.key);
     let mut reader = EntryReader::open(archive, entry).await.map_err(not_read)?;
     if entry.unpacked_bytes > PART_BYTES as u64 {

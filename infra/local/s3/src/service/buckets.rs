@@ -9,6 +9,7 @@ use crate::{
     acl::{self, Stated},
     events::REGION,
     fault::Fault,
+    front::SignedRegion,
     store::{
         Store,
         buckets::{Document, Versioning},
@@ -30,9 +31,13 @@ pub(super) async fn create(store: &Arc<Store>, request: S3Request<CreateBucketIn
     }
     .to_document()?;
     let location = Some(format!("/{}", input.bucket));
+    let region = request.extensions.get().map(|SignedRegion(region)| region.clone()).filter(|region| region != REGION);
     store
         .run(move |change| {
             change.create_bucket(&input.bucket)?;
+            if let Some(region) = region {
+                change.set_document_text(&input.bucket, Document::Region, Some(&region))?;
+            }
             if let Some(acl) = acl {
                 change.set_document_text(&input.bucket, Document::Acl, Some(&acl))?;
             }
@@ -48,8 +53,8 @@ pub(super) async fn delete(store: &Arc<Store>, request: S3Request<DeleteBucketIn
 }
 
 pub(super) async fn head(store: &Arc<Store>, request: S3Request<HeadBucketInput>) -> Done<HeadBucketOutput> {
-    store.run(move |change| change.versioning(&request.input.bucket)).await?;
-    Ok(HeadBucketOutput { bucket_region: Some(REGION.to_owned()), ..Default::default() })
+    let region = store.run(move |change| change.document_text(&request.input.bucket, Document::Region)).await?;
+    Ok(HeadBucketOutput { bucket_region: Some(region.unwrap_or_else(|| REGION.to_owned())), ..Default::default() })
 }
 
 pub(super) async fn list(store: &Arc<Store>, request: S3Request<ListBucketsInput>) -> Done<ListBucketsOutput> {
@@ -68,7 +73,7 @@ pub(super) async fn list(store: &Arc<Store>, request: S3Request<ListBucketsInput
         buckets: Some(
             page.into_iter()
                 .map(|bucket| Bucket {
-                    bucket_region: Some(REGION.to_owned()),
+                    bucket_region: Some(bucket.region.unwrap_or_else(|| REGION.to_owned())),
                     creation_date: Some(timestamp(bucket.created_ms)),
                     name: Some(bucket.name),
                 })
@@ -83,9 +88,9 @@ pub(super) async fn location(
     store: &Arc<Store>,
     request: S3Request<GetBucketLocationInput>,
 ) -> Done<GetBucketLocationOutput> {
-    store.run(move |change| change.versioning(&request.input.bucket)).await?;
+    let region = store.run(move |change| change.document_text(&request.input.bucket, Document::Region)).await?;
     // S3 names us-east-1 by leaving the constraint out.
-    Ok(GetBucketLocationOutput::default())
+    Ok(GetBucketLocationOutput { location_constraint: region.map(BucketLocationConstraint::from) })
 }
 
 pub(super) async fn get_versioning(

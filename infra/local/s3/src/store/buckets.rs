@@ -49,6 +49,8 @@ impl Versioning {
 pub(crate) struct Bucket {
     pub(crate) name: String,
     pub(crate) created_ms: i64,
+    /// Absent, the stand-in's own.
+    pub(crate) region: Option<String>,
 }
 
 /// The sub-resources that are stored and returned as they came.
@@ -62,6 +64,8 @@ pub(crate) enum Document {
     Ownership,
     Policy,
     PublicAccessBlock,
+    /// The plain name of the bucket's region; absent, the stand-in's own.
+    Region,
     Tagging,
 }
 
@@ -76,6 +80,7 @@ impl Document {
             Self::Ownership => "ownershipControls",
             Self::Policy => "policy",
             Self::PublicAccessBlock => "publicAccessBlock",
+            Self::Region => "region",
             Self::Tagging => "tagging",
         }
     }
@@ -124,8 +129,13 @@ impl Change<'_> {
     }
 
     pub(crate) fn list_buckets(&self) -> Result<Vec<Bucket>, Fault> {
-        let mut statement = self.tx.prepare_cached("SELECT name, created_ms FROM buckets ORDER BY name")?;
-        let rows = statement.query_map([], |row| Ok(Bucket { name: row.get(0)?, created_ms: row.get(1)? }))?;
+        let mut statement = self.tx.prepare_cached(
+            "SELECT name, created_ms, document FROM buckets
+             LEFT JOIN bucket_documents ON bucket = name AND kind = ? ORDER BY name",
+        )?;
+        let read =
+            |row: &rusqlite::Row<'_>| Ok(Bucket { name: row.get(0)?, created_ms: row.get(1)?, region: row.get(2)? });
+        let rows = statement.query_map([Document::Region.kind()], read)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
