@@ -106,6 +106,31 @@ async fn the_input_may_be_a_file_of_the_artifact() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_output_of_an_execution_is_an_artifact_that_others_read() {
+    let world = World::start().await;
+    world.buckets("shop").await;
+    world.upload("shop", release("1")).await;
+    world.put_machine(json!({ "Begin": { "Type": "Succeed", "Output": { "color": "green" } } })).await;
+    let mut give = migrate(json!({}));
+    give["outputArtifacts"] = json!([{ "name": "Given" }]);
+    let mut take = migrate(json!({ "InputType": "FilePath", "Input": "output.json" }));
+    take["name"] = json!("Take");
+    take["namespace"] = json!("Taken");
+    take["runOrder"] = json!(2);
+    take["inputArtifacts"] = json!([{ "name": "Given" }]);
+    let mut publish = publish("shop", 2);
+    publish["inputArtifacts"] = json!([{ "name": "Given" }]);
+    let good = world.create(&pipeline("shop", &[give, take, publish])).await;
+    assert_eq!(good["status"], "Succeeded", "{good}");
+    let output = world.client.page("shop-site/output.json").await.expect("the site answers").expect("it is there");
+    assert_eq!(serde_json::from_slice::<Value>(&output).expect("JSON"), json!({ "color": "green" }));
+    let run = world.runs("shop", &good, "Take").await.remove(0);
+    let arn = text(&run["output"]["executionResult"]["externalExecutionId"]);
+    let taken = world.states("DescribeExecution", &json!({ "executionArn": arn })).await;
+    assert_eq!(serde_json::from_str::<Value>(&text(&taken["input"])).expect("JSON"), json!({ "color": "green" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_is_not_there_is_an_error_of_the_configuration() {
     let world = World::start().await;
     world.buckets("shop").await;

@@ -13,6 +13,6 @@ pub use domain::ConditionKind;
 pub use errors::ErrorName;
 pub use tasks::{
     ActionInput, ActionOperation, ActionOutput, ActionReport, ArtifactAt, ArtifactFile, ConditionInput,
-    ConditionOutput, ExecutionInput, FailureInput, FailureOutput, GateInput, GateOutput, ProviderInput,
+    ConditionOutput, ExecutionInput, FailureInput, FailureOutput, GateInput, GateOutput, OUTPUT_FILE, ProviderInput,
     ProviderOperation, ReportedError,
 };

@@ -115,7 +115,14 @@ pub struct ActionReport {
     /// Output variables; with `Succeeded` alone.
     #[serde(default)]
     pub output_variables: Option<BTreeMap<String, String>>,
+    /// What the work gave, as text: it is put into the output artifact as [`OUTPUT_FILE`]. With `Succeeded` alone, from
+    /// providers that write no artifact themselves.
+    #[serde(default)]
+    pub output: Option<String>,
 }
+
+/// Name of the only file in an artifact that is made of a report.
+pub const OUTPUT_FILE: &str = "output.json";
 
 /// Why the work of a provider failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

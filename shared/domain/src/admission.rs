@@ -7,7 +7,12 @@ use jiff::Timestamp;
 use crate::{
     AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer,
     GateEvent, Occupant, PhaseEvent, PipelineView, Rejected, StageIndex, StageName, StageOutcome, StageState,
-    StageStatus, Tokens, Waiting, action_groups, changes::Board, gate, remaining_groups, revoked::{ Door, Look, awaits_other_content, demand_unrevoked, let_other_content_pass, turn_away, went_in_as_other_content, }, actions_at_once,
+    StageStatus, Tokens, Waiting, action_groups, actions_at_once,
+    changes::Board,
+    gate, remaining_groups,
+    revoked::{
+        Door, Look, awaits_other_content, demand_unrevoked, let_other_content_pass, turn_away, went_in_as_other_content,
+    },
 };
 
 /// Begins a new execution. In QUEUED mode it gets its place before the first stage, or goes into it, at once: its state

@@ -218,9 +218,9 @@ impl Report<'_> {
                 self.add(Severity::Different, format!("{path}.configuration.PipelineName.member"), message);
             }
             ("Invoke", "StepFunctions") if !action.output_artifacts.is_empty() => {
-                let message = "The output of the state machine is not kept as an artifact: the action fails when its \
-                               turn comes. Remove the output artifact.";
-                self.add(Severity::Unsupported, format!("{path}.outputArtifacts"), message);
+                let message = "The artifact is an archive of one file, output.json, with the output of the execution. \
+                               CodePipeline does not document how it packs it.";
+                self.add(Severity::Different, format!("{path}.outputArtifacts"), message);
             }
             _ => {}
         }

@@ -14,7 +14,9 @@ use crate::{
     commit::until_stored,
     edits::Edits,
     gate::load_into,
-    loading::load_of, revoked, ports::{ObjectInfo, Objects, ObjectsError, Page, PageRequest, Store},
+    loading::load_of,
+    ports::{ObjectInfo, Objects, ObjectsError, Page, PageRequest, Store},
+    revoked,
     start::not_found,
 };
 

@@ -129,6 +129,7 @@ pub(crate) fn of_build(status: ActionStatus) -> ActionReport {
         summary: None,
         error: None,
         output_variables: None,
+        output: None,
     }
 }
 

@@ -5,7 +5,10 @@
 //! here: it asks by its first report, and what it is told (`Abandoned`, `Failed`) makes it stop the work it has begun.
 //! So whoever abandons a run before that report has nothing to stop, and whoever does it after knows what to stop.
 
-use contract::{ActionInput, ActionOutput, ActionReport, ArtifactAt, ProviderInput, ProviderOperation, ReportedError};
+use bytes::Bytes;
+use contract::{
+    ActionInput, ActionOutput, ActionReport, ArtifactAt, OUTPUT_FILE, ProviderInput, ProviderOperation, ReportedError,
+};
 use domain::{
     ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes, Job, JobEvent, RuleAnswer, RuleJobId,
     failure_type,
@@ -17,6 +20,7 @@ use uuid::Uuid;
 use super::{
     ended, fence,
     finish::{Finished, RunKey, digests_of, finish},
+    regions::failure_type as failure_of_objects,
     start::run_id,
 };
 use crate::{
@@ -25,8 +29,8 @@ use crate::{
     condition::{give_up_for_rule, report_for_rule},
     jobs::{OUTPUT_VARIABLES_BYTES_MAX, load_run_of, open_job},
     loading::load_both,
-    ports::{CloudError, Machine, MachineStatus, Machines, ObjectAt, Store},
-    s3_deploy::{NotRead, read_file},
+    ports::{CloudError, Machine, MachineStatus, Machines, Objects, PutOptions, Store},
+    s3_deploy::{NotRead, archive_of, read_file},
 };
 
 /// A job that the state machine of a provider does, and its run; for a rule of a condition, what stands for one.
@@ -206,10 +210,44 @@ pub(crate) async fn report<W: HasStore + HasMachines + HasObjects + HasAlarms>(
         return note(world, &run, &job, report).await;
     }
     let mut finished = finished_by(report, &job);
+    if let Some(output) = report.output.as_ref().filter(|_| finished.failure.is_none()) {
+        finished.failure = keep_output(world, &run, job.kms_key.clone(), output).await?;
+        if finished.failure.is_some() {
+            finished = Finished { made_artifacts: false, job: Some((job.id, JobEvent::Fail)), ..finished };
+        }
+    }
     if finished.made_artifacts {
         finished.digests = digests_of(world, &run.outputs).await;
     }
     finish(world, &RunKey::from(&run), &finished).await
+}
+
+/// Puts what the work gave into the output artifacts of its action; failure type and text where that is refused. Said
+/// again, the same is written to the same place.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: say it again.
+async fn keep_output<W: HasObjects>(
+    world: &W,
+    run: &ActionRun,
+    kms_key: Option<String>,
+    output: &str,
+) -> Result<Option<(String, String)>, EngineError> {
+    let archive = Bytes::from(archive_of(OUTPUT_FILE, output.as_bytes()));
+    let content_type = Some("application/zip".to_owned());
+    let options = PutOptions { content_type, kms_key, ..PutOptions::default() };
+    for (name, at) in &run.outputs {
+        match world.objects().put(&at.into(), archive.clone(), &options).await {
+            Ok(_) => {}
+            Err(error) if error.is_retryable() => {
+                return Err(EngineError::Unavailable { what: "S3", source: Box::new(error) });
+            }
+            Err(error) => {
+                return Ok(Some((failure_of_objects(&error).to_owned(), format!("Artifact '{name}': {error}"))));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The text of a file in an input artifact. Why there is none is an output, for the machine to report.
@@ -232,7 +270,7 @@ pub(crate) async fn read<W: HasStore + HasObjects>(
         let message = format!("'{}' is no input artifact of action '{}'.", file.artifact, run.action);
         return Err(EngineError::refused("InvalidInput", message));
     };
-    let code = match read_file(world.objects(), &ObjectAt::new(&at.bucket, &at.key), &file.path).await {
+    let code = match read_file(world.objects(), &at.into(), &file.path).await {
         Ok(content) => return Ok(ActionOutput { content: Some(content), ..ActionStatus::InProgress.into() }),
         Err(NotRead::Artifact(error)) if error.is_retryable() => {
             return Err(EngineError::Unavailable { what: "S3", source: Box::new(error) });

@@ -19,6 +19,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod write;
 
 use std::fmt;
 
@@ -35,6 +36,7 @@ pub use configuration::{
 pub use directory::{ArchiveRefused, DIRECTORY_BYTES_MAX, FILES_MAX, RATIO_FREE_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX};
 use directory::{DirectoryError, Entry, read_directory};
 pub use read::{FILE_BYTES_MAX, NotRead, read_file};
+pub(crate) use write::archive_of;
 
 use crate::ports::objects::{Missing, ObjectAt, Objects, ObjectsError, PARTS_MAX, PinnedObject};
 

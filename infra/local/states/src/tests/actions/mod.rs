@@ -240,7 +240,6 @@ async fn what_cannot_be_done_is_refused_before_anything_begins() {
             "PrimarySource must be",
         ),
         (&STEP_FUNCTIONS, file, vec!["App"], vec![], "Artifact 'App': no file"),
-        (&STEP_FUNCTIONS, machine(), vec![], vec!["Out"], "The output of the state machine"),
         (&CODE_PIPELINE, json!({ "PipelineName": "shop" }), vec![], vec![], "A pipeline that starts itself"),
     ];
     for (provider, configuration, inputs, outputs, message) in cases {
@@ -261,6 +260,20 @@ async fn an_express_execution_is_started_and_not_waited_for() {
         "StateMachineArn": "arn:x", "Name": "release-3f0d7c1e-0d0a-5f1e-8a1b-000000000001", "Input": "{\"a\": 1}",
     });
     assert_eq!(told.asked(STEP_FUNCTIONS.start), [asked]);
+}
+
+#[tokio::test]
+async fn the_output_of_an_execution_is_handed_over_for_the_output_artifact() {
+    let tell = |start: &'static str, outputs: Vec<&'static str>| {
+        let (start, look) = (vec![start], vec!["succeeded"]);
+        STEP_FUNCTIONS.tell(Story { configuration: machine(), outputs, start, look, ..Story::default() })
+    };
+    assert_eq!(tell("started", vec!["Out"]).await.last()["output"], "{\"rows\": 12}");
+    assert_eq!(tell("started", vec![]).await.last()["output"], json!(null), "nobody would keep it");
+    let express = tell("startedExpress", vec!["Out"]).await;
+    let report = express.last();
+    assert_eq!((&report["status"], &report["error"]["code"]), (&json!("Failed"), &json!("ConfigurationError")));
+    assert!(report["error"]["message"].as_str().unwrap().contains("Express"), "{report}");
 }
 
 #[tokio::test]
