@@ -12,7 +12,8 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             "An absent `pipelineType` is `V2`, not `V1`: rollback, conditions and variables need it.",
             "Where a variable has no default, the first execution is recorded as Failed: nobody could give the value.",
             "The pipeline's role is assumed once, as CodePipeline does: its trust policy has to name the function `api`.",
-            "An action in another region than Lastgood's is stored, and fails when it is reached: nothing would run it there.",
+            "Of actions in another region than Lastgood's, Lambda and S3 deploy run there; those of providers with a state \
+             machine are stored, and fail when they are reached.",
             "Actions of providers that Lastgood does not run are stored, and fail when they are reached; \
              `ReportCompatibility` names them beforehand.",
         ],
