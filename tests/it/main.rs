@@ -4,6 +4,7 @@ mod access;
 mod artifacts;
 mod bad_input;
 mod conditions;
+mod connection;
 mod events;
 mod expiry;
 mod fenced;

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::world::{World, pipeline, publish, release, text, type_id};
+use crate::world::{World, pipeline, publish, release, text};
 
 const PUSH: &str = include_str!("../fixtures/github/push.json");
 const SECRET: &str = "winter harbour";
@@ -75,34 +75,4 @@ async fn the_address_of_a_webhook_serves_nothing_else() {
     let (status, answer) = world.post(&path, &[], PUSH).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{answer}");
     world.call("GetPipeline", json!({"name": "closed"})).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_push_to_a_connection_is_told_and_its_source_says_what_can_stand_in_its_place() {
-    let world = World::start().await;
-    let name = "connected";
-    world.buckets(name).await;
-    let mut connected = pipeline(name, &[publish(name, 1)]);
-    let source = &mut connected["stages"][0]["actions"][0];
-    source["actionTypeId"] = type_id("Source", "CodeStarSourceConnection");
-    source["configuration"] = json!({ "BranchName": "main", "FullRepositoryId": "harbour-books/shop",
-        "ConnectionArn": "arn:aws:codeconnections:us-east-1:000000000000:connection/1" });
-    let failed = world.create(&connected).await;
-    let (code, message) = world.failure(name, &failed, "Upload").await;
-    assert_eq!(code, "ConfigurationError");
-    assert!(message.contains("take the source from S3") && !message.contains("Lambda"), "{message}");
-
-    let webhook = json!({ "name": "connected-push", "targetPipeline": name, "targetAction": "Upload", "filters": [],
-        "authentication": "GITHUB_HMAC", "authenticationConfiguration": {"SecretToken": SECRET} });
-    let put = world.call("PutWebhook", json!({ "webhook": webhook })).await;
-    let url = text(&put["webhook"]["url"]);
-    let path = url.strip_prefix(&world.system.endpoint()).expect("it is served here");
-    let (status, answer) = push(&world, path, "d-1", SECRET).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
-    let failed = world.ended(name, &text(&answer["pipelineExecutionId"])).await;
-    assert_eq!(failed["trigger"]["triggerType"], "WebhookV2");
-    let detail: Value = serde_json::from_str(&text(&failed["trigger"]["triggerDetail"])).expect("JSON");
-    assert_eq!(detail["commit-id"], "c41d07e95b8a4f62a3d0e9b1f8c7265430ab19de");
-    assert_eq!(world.failure(name, &failed, "Upload").await.1, message);
-    assert_eq!(failed["sourceRevisions"], json!([]), "nothing was taken");
 }

@@ -86,6 +86,12 @@ const DIRECTIONS: &[Direction] = &[
         foreign: Without(&[LambdaRuntime, Local, Automation]),
     },
     Direction { of: "aws", ours: These(&["engine", "domain"]), foreign: Without(&[LambdaRuntime, Local, Automation]) },
+    // The HTTP connector it is given is the AWS SDK's.
+    Direction {
+        of: "github",
+        ours: These(&["engine"]),
+        foreign: Without(&[AsyncRuntime, LambdaRuntime, Local, Automation]),
+    },
     Direction { of: "runtime", ours: These(&["contract", "engine"]), foreign: Without(&[Local, Automation]) },
     Direction { of: "functions/", ours: Shared, foreign: Without(&[Aws, Local, Automation]) },
     Direction { of: "local", ours: Any, foreign: Without(&[]) },
@@ -100,7 +106,7 @@ const DIRECTIONS: &[Direction] = &[
 ];
 
 /// What a function's handler must not need: the simulator links handlers without it, so it hangs on feature `aws`.
-const EDGE_OF_FUNCTIONS: [&str; 5] = ["aws", "store", "runtime", "lambda_runtime", "tokio"];
+const EDGE_OF_FUNCTIONS: [&str; 6] = ["aws", "github", "store", "runtime", "lambda_runtime", "tokio"];
 
 /// Crates that stay free of these families however deep one looks.
 const PURE: [(&str, &[Family]); 4] = [

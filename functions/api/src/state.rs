@@ -105,9 +105,13 @@ fn current_revision(run: &ActionRun) -> Option<ActionRevision> {
     if run.action_type.category != "Source" {
         return None;
     }
+    // Of an object, or of a repository of code.
+    let variable = |of_object: &str, of_code: &str| {
+        run.output_variables.get(of_object).or_else(|| run.output_variables.get(of_code)).cloned()
+    };
     Some(ActionRevision {
-        revision_id: run.output_variables.get("VersionId")?.clone(),
-        revision_change_id: run.output_variables.get("ETag")?.clone(),
+        revision_id: variable("VersionId", "CommitId")?,
+        revision_change_id: variable("ETag", "CommitId")?,
         created: run.updated_at.into(),
     })
 }

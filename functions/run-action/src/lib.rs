@@ -1,12 +1,15 @@
 //! Starts, performs and finishes one action.
 //!
 //! **May touch**: the table, Step Functions, artifacts and deploy targets in S3, the user's Lambda functions, topics
-//! of SNS, the roles of pipelines, CloudWatch alarms (of conditions that wait for a report).
+//! of SNS, repositories at GitHub, the roles of pipelines, CloudWatch alarms (of conditions that wait for a report).
 //!
 //! **Architecture invariants**: what an action does is in `engine`; this is its door.
 
 use contract::{ActionInput, ActionOutput};
-use engine::{EngineError, HasAlarms, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore};
+use engine::{
+    EngineError, HasAlarms, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRepositories, HasRoles,
+    HasStore,
+};
 
 /// Handles `RunAction` and `ExpireAction` of the `stage-run` machine, and what the machines of providers report and read. `out_of_time` says when the
 /// invocation should begin nothing more.
@@ -20,7 +23,7 @@ pub async fn handle<W>(
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<ActionOutput, EngineError>
 where
-    W: HasStore + HasObjects + HasAlarms + HasMachines + HasFunctions + HasNotifications + HasRoles,
+    W: HasStore + HasObjects + HasAlarms + HasMachines + HasFunctions + HasNotifications + HasRepositories + HasRoles,
 {
     engine::run_action(world, &input, out_of_time).await
 }

@@ -2,6 +2,7 @@
 
 use aws::{CloudWatchAlarms, EventBus, LambdaFunctions, SnsTopics, StepFunctions, StsRoles, s3::S3Objects};
 use engine::{World, ports::Clock};
+use github::GitHub;
 use jiff::Timestamp;
 use runtime::{Config, SystemClock, SystemEntropy};
 use store::Table;
@@ -21,7 +22,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_functions(LambdaFunctions::connect(&sdk))
         .with_objects(S3Objects::connect(&sdk))
         .with_roles(StsRoles::connect(&sdk))
-        .with_notifications(SnsTopics::connect(&sdk));
+        .with_notifications(SnsTopics::connect(&sdk))
+        .with_repositories(GitHub::new(&config.github_api, config.http_connector()));
     runtime::serve("run-action", async |input, deadline: Timestamp| {
         let out_of_time = || SystemClock.now().as_millisecond() + RESERVE_MS > deadline.as_millisecond();
         run_action::handle(&world, input, &out_of_time).await

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use aws::{CloudWatchAlarms, EventBus, LambdaFunctions, SnsTopics, StepFunctions, StsRoles, s3::S3Objects};
 use aws_types::SdkConfig;
 use engine::{EngineError, World};
+use github::GitHub;
 use jiff::Timestamp;
 use local_lambda::{FunctionError, Functions, InvocationContext};
 use runtime::{Config, Timer};
@@ -19,7 +20,7 @@ const RESERVE_MS: i64 = 20_000;
 
 /// Everything a function may touch, over the AWS SDK.
 pub(crate) type LocalWorld =
-    World<Table, StepFunctions, CloudWatchAlarms, LambdaFunctions, S3Objects, StsRoles, EventBus, SnsTopics>;
+    World<Table, StepFunctions, CloudWatchAlarms, LambdaFunctions, S3Objects, StsRoles, EventBus, SnsTopics, GitHub>;
 
 /// The settings a function would find in its environment.
 pub(crate) fn config() -> anyhow::Result<Config> {
@@ -51,6 +52,7 @@ pub(crate) fn world(
         .with_objects(S3Objects::connect(sdk))
         .with_roles(StsRoles::connect(sdk))
         .with_notifications(SnsTopics::connect(sdk))
+        .with_repositories(GitHub::new(&config.github_api, config.http_connector()))
 }
 
 /// Registers the functions under the names they have in AWS.

@@ -55,6 +55,9 @@ const SPOKEN: [Spoken; 3] = [
     },
 ];
 
+/// What a stand-in of GitHub's API is called, which source actions ask.
+pub(crate) const GITHUB: &str = "github";
+
 /// Where a service is that this process is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -71,7 +74,8 @@ impl FromStr for Endpoint {
         let (service, url) = text.split_once('=').ok_or_else(|| {
             format!("'{text}' is not of the form SERVICE=URL, such as codebuild=http://127.0.0.1:5000")
         })?;
-        let known: Vec<&str> = SPOKEN.iter().map(|spoken| spoken.service).collect();
+        let spoken = SPOKEN.iter().map(|spoken| spoken.service);
+        let known: Vec<&str> = spoken.chain([GITHUB]).collect();
         if !known.contains(&service) {
             return Err(format!("'{service}' is not a service that can be asked here: {}", known.join(", ")));
         }

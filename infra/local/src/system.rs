@@ -31,7 +31,7 @@ use crate::{
     front::{self, Services},
     handlers, machines,
     regions::Regions,
-    services::{Endpoint, ServiceClient},
+    services::{Endpoint, GITHUB, ServiceClient},
     topics::Topics,
 };
 
@@ -123,6 +123,7 @@ impl System {
         let regions = Regions::open(&options.regions, &data.of("lambda"), &clock, &entropy)?;
         let gate = Gate::new(options.access, functions.clone(), clock.clone(), entropy.clone());
         let internal_secret = gate.internal_secret().to_owned();
+        let github = options.endpoints.iter().find(|one| one.service == GITHUB).map(|one| one.url.clone());
         let services = ServiceClient::new(&endpoint, &internal_secret, options.endpoints);
         let invoker = Arc::new(Invoker { functions: functions.clone(), services: Arc::new(services) });
         let s3 = S3::open(&data.of("s3"), clock.clone(), entropy.clone())?;
@@ -145,7 +146,8 @@ impl System {
         };
         tasks.spawn(serve(listener, services));
 
-        let config = handlers::config()?;
+        let mut config = handlers::config()?;
+        config.github_api = github.unwrap_or(config.github_api);
         let sdk = with_key(config.sdk_config_at(&endpoint), &internal_secret);
         prepare_stores(&sdk).await?;
         let world = Arc::new(handlers::world(&config, &sdk, clock.clone(), entropy));

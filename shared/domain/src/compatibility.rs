@@ -1,7 +1,7 @@
 //! What a pipeline of CodePipeline's does otherwise in Lastgood, said before it is created.
 
 use crate::secrets::MASK;
-use crate::trigger::GitTrigger;
+use crate::trigger::{GIT_CONNECTION, GitTrigger};
 use crate::{
     ActionDeclaration, Catalogue, Condition, ExecutionMode, PipelineDeclaration, RuleDeclaration, RuleTypeInfo,
     StageDeclaration, find_rule_type, runs_in_any_region, validate_structure,
@@ -197,6 +197,20 @@ impl Report<'_> {
                 let message = "Sources are not polled. Let the bucket send its events (EventBridge or an S3 \
                                notification), then each upload starts the pipeline.";
                 self.add(Severity::Different, format!("{path}.configuration.PollForSourceChanges.member"), message);
+            }
+            ("Source", GIT_CONNECTION) => {
+                let message = "The connection itself is not used: its repository has to be one of GitHub's that everybody \
+                               sees, and a webhook (PutWebhook) tells of changes.";
+                self.add(Severity::Different, format!("{path}.configuration.ConnectionArn.member"), message);
+                if setting("OutputArtifactFormat") == Some("CODEBUILD_CLONE_REF") {
+                    let message = "There is no connection for CodeBuild to clone by: the action fails when its turn comes. \
+                                   Use CODE_ZIP.";
+                    self.add(
+                        Severity::Unsupported,
+                        format!("{path}.configuration.OutputArtifactFormat.member"),
+                        message,
+                    );
+                }
             }
             ("Approval", "Manual") if setting("NotificationArn").is_some() => {
                 let message = "The message to the topic has no consoleLink and no approvalReviewLink. It is published as \

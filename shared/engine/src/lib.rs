@@ -19,6 +19,7 @@ mod edits;
 mod error;
 mod failure;
 mod gate;
+pub mod git_source;
 mod jobs;
 mod keep;
 mod loading;
@@ -75,6 +76,6 @@ pub use trigger::{Upload, object_uploaded};
 pub use watch::{Judged, alarm_changed};
 pub use webhooks::{WEBHOOKS_MAX, delete_webhook, list_webhooks, put_webhook};
 pub use world::{
-    HasAlarms, HasBasics, HasEvents, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
-    Settings, World,
+    HasAlarms, HasBasics, HasEvents, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRepositories,
+    HasRoles, HasStore, Settings, World,
 };

@@ -4,7 +4,9 @@ use domain::{ExecutionId, partition_of};
 use jiff::Timestamp;
 use uuid::Builder;
 
-use crate::ports::{Alarms, Clock, Entropy, Events, Functions, Machines, Notifications, Objects, Roles, Store};
+use crate::ports::{
+    Alarms, Clock, Entropy, Events, Functions, Machines, Notifications, Objects, Repositories, Roles, Store,
+};
 
 /// Facts about the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,9 +118,13 @@ capability! {
     /// May send messages to people.
     HasNotifications: HasBasics, Notifications, notifications
 }
+capability! {
+    /// May read repositories of code.
+    HasRepositories: HasBasics, Repositories, repositories
+}
 
 /// A world put together from adapters. What is left out (`()`) cannot be used: the use case would not compile.
-pub struct World<S = (), M = (), A = (), F = (), O = (), R = (), E = (), N = ()> {
+pub struct World<S = (), M = (), A = (), F = (), O = (), R = (), E = (), N = (), G = ()> {
     clock: Box<dyn Clock>,
     entropy: Box<dyn Entropy>,
     settings: Settings,
@@ -130,6 +136,7 @@ pub struct World<S = (), M = (), A = (), F = (), O = (), R = (), E = (), N = ()>
     roles: R,
     events: E,
     notifications: N,
+    repositories: G,
 }
 
 impl World {
@@ -147,6 +154,7 @@ impl World {
             roles: (),
             events: (),
             notifications: (),
+            repositories: (),
         }
     }
 }
@@ -170,44 +178,49 @@ macro_rules! with {
 
 with! {
     /// Adds the table.
-    with_store, store, S, [], [M, A, F, O, R, E, N], [machines, alarms, functions, objects, roles, events, notifications]
+    with_store, store, S, [], [M, A, F, O, R, E, N, G], [machines, alarms, functions, objects, roles, events, notifications, repositories]
 }
 with! {
     /// Adds state machines.
-    with_machines, machines, M, [S], [A, F, O, R, E, N], [store, alarms, functions, objects, roles, events, notifications]
+    with_machines, machines, M, [S], [A, F, O, R, E, N, G], [store, alarms, functions, objects, roles, events, notifications, repositories]
 }
 with! {
     /// Adds alarms.
-    with_alarms, alarms, A, [S, M], [F, O, R, E, N], [store, machines, functions, objects, roles, events, notifications]
+    with_alarms, alarms, A, [S, M], [F, O, R, E, N, G], [store, machines, functions, objects, roles, events, notifications, repositories]
 }
 with! {
     /// Adds functions.
-    with_functions, functions, F, [S, M, A], [O, R, E, N], [store, machines, alarms, objects, roles, events, notifications]
+    with_functions, functions, F, [S, M, A], [O, R, E, N, G], [store, machines, alarms, objects, roles, events, notifications, repositories]
 }
 with! {
     /// Adds objects.
-    with_objects, objects, O, [S, M, A, F], [R, E, N], [store, machines, alarms, functions, roles, events, notifications]
+    with_objects, objects, O, [S, M, A, F], [R, E, N, G], [store, machines, alarms, functions, roles, events, notifications, repositories]
 }
 with! {
     /// Adds roles.
-    with_roles, roles, R, [S, M, A, F, O], [E, N], [store, machines, alarms, functions, objects, events, notifications]
+    with_roles, roles, R, [S, M, A, F, O], [E, N, G], [store, machines, alarms, functions, objects, events, notifications, repositories]
 }
 
 with! {
     /// Adds the event bus.
-    with_events, events, E, [S, M, A, F, O, R], [N], [store, machines, alarms, functions, objects, roles, notifications]
+    with_events, events, E, [S, M, A, F, O, R], [N, G], [store, machines, alarms, functions, objects, roles, notifications, repositories]
 }
 with! {
     /// Adds messages to people.
-    with_notifications, notifications, N, [S, M, A, F, O, R, E], [], [store, machines, alarms, functions, objects, roles, events]
+    with_notifications, notifications, N, [S, M, A, F, O, R, E], [G], [store, machines, alarms, functions, objects, roles, events, repositories]
+}
+
+with! {
+    /// Adds repositories of code.
+    with_repositories, repositories, G, [S, M, A, F, O, R, E, N], [], [store, machines, alarms, functions, objects, roles, events, notifications]
 }
 
 /// Shorthand for "can be shared between tasks".
 trait Shared: Send + Sync {}
 impl<T: Send + Sync> Shared for T {}
 
-impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared, N: Shared> HasBasics
-    for World<S, M, A, F, O, R, E, N>
+impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared, N: Shared, G: Shared> HasBasics
+    for World<S, M, A, F, O, R, E, N, G>
 {
     fn clock(&self) -> &dyn Clock {
         &*self.clock
@@ -224,8 +237,8 @@ impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared
 
 macro_rules! provide {
     ($has:ident, $port:ident, $method:ident, $param:ident $(, $also:ident: $of:ident)?) => {
-        impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared, N: Shared> $has
-            for World<S, M, A, F, O, R, E, N>
+        impl<S: Shared, M: Shared, A: Shared, F: Shared, O: Shared, R: Shared, E: Shared, N: Shared, G: Shared> $has
+            for World<S, M, A, F, O, R, E, N, G>
         where
             $param: $port,
             $($also: $of,)?
@@ -247,6 +260,7 @@ provide!(HasFunctions, Functions, functions, F);
 provide!(HasObjects, Objects, objects, O);
 provide!(HasRoles, Roles, roles, R);
 provide!(HasNotifications, Notifications, notifications, N);
+provide!(HasRepositories, Repositories, repositories, G);
 
 #[cfg(test)]
 mod tests {

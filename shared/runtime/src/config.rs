@@ -1,14 +1,20 @@
 //! What a function is told by its environment, read once at start.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_http_client::{
-    Builder,
+    Builder, Connector,
     tls::{Provider, rustls_provider::CryptoMode},
 };
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 use aws_types::SdkConfig;
+
+/// Longest time to wait for a connection to another service than AWS's.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time to wait for the beginning of its answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Tries per AWS call, the first included: the SDKs' own default, written down because budgets count requests.
 const ATTEMPTS_MAX: u32 = 3;
@@ -28,6 +34,8 @@ pub struct Config {
     pub pipeline_machine_arn: String,
     /// The EventBridge bus that changes of state are told on (`LASTGOOD_EVENT_BUS`; `default` where that is not set).
     pub event_bus: String,
+    /// GitHub's API (`LASTGOOD_GITHUB_API`; GitHub's own where that is not set).
+    pub github_api: String,
 }
 
 /// The environment does not describe a working function. Lists every problem, so that one deployment mends all.
@@ -81,6 +89,7 @@ impl Config {
             region: read(&REGION),
             pipeline_machine_arn: read(&PIPELINE_MACHINE_ARN),
             event_bus: read(&EVENT_BUS),
+            github_api: read(&GITHUB_API),
         };
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
@@ -106,6 +115,17 @@ impl Config {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
             .load()
             .await
+    }
+
+    /// A connector for other services than AWS's, with and without TLS: the AWS SDK's own, rustls with ring.
+    pub fn http_connector(&self) -> SharedHttpConnector {
+        let connector = Connector::builder()
+            .connector_settings(
+                HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(ANSWER_TIMEOUT).build(),
+            )
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build();
+        SharedHttpConnector::new(connector)
     }
 
     /// The AWS SDK's settings for a stand-in at `endpoint_url` (plain HTTP) which takes any credentials.
@@ -178,7 +198,20 @@ const EVENT_BUS: Setting = Setting {
     default: Some("default"),
 };
 
-const SETTINGS: [&Setting; 6] = [&TABLE, &BUCKET, &ACCOUNT, &REGION, &PIPELINE_MACHINE_ARN, &EVENT_BUS];
+const GITHUB_API: Setting = Setting {
+    name: "LASTGOOD_GITHUB_API",
+    what: "the address of GitHub's API, such as https://github.example.com/api/v3",
+    is_valid: |value| {
+        let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+        // What follows a question mark or a number sign would swallow the paths that are added.
+        rest.is_some_and(|rest| {
+            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:/[]".contains(&b))
+        })
+    },
+    default: Some("https://api.github.com"),
+};
+
+const SETTINGS: [&Setting; 7] = [&TABLE, &BUCKET, &ACCOUNT, &REGION, &PIPELINE_MACHINE_ARN, &EVENT_BUS, &GITHUB_API];
 
 fn is_bucket(value: &str) -> bool {
     let ends_well = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -261,6 +294,8 @@ mod tests {
             ("LASTGOOD_ACCOUNT", "1234"),
             ("AWS_REGION", "Frankfurt"),
             ("LASTGOOD_EVENT_BUS", "my bus"),
+            ("LASTGOOD_GITHUB_API", "github.com"),
+            ("LASTGOOD_GITHUB_API", "https://github.com/?x="),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "pipeline-execution"),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:eu-central-1:123:stateMachine:x"),
         ] {

@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 pub(crate) use builds::Builds;
 pub(crate) use objects::ObjectsInMemory;
-pub(crate) use ports::{Alarms, Events, Functions, Machines, Notifications, Objects, Roles, Rows};
+pub(crate) use ports::{Alarms, Events, Functions, Machines, NoRepositories, Notifications, Objects, Roles, Rows};
 
 use crate::{
     chance::{Chance, Ids},
@@ -44,7 +44,8 @@ const DEFINITIONS: &str = "definitions";
 const BEGIN: &str = "2026-11-23T10:00:00Z";
 
 /// What the functions see.
-pub(crate) type SimWorld = World<Rows, Machines, Alarms, Functions, Objects, Roles, Events, Notifications>;
+pub(crate) type SimWorld =
+    World<Rows, Machines, Alarms, Functions, Objects, Roles, Events, Notifications, NoRepositories>;
 
 /// A service that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +147,7 @@ impl Cloud {
             .with_objects(Objects(self.clone()))
             .with_roles(Roles(self.clone()))
             .with_notifications(Notifications(self.clone()))
+            .with_repositories(NoRepositories)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -10,10 +10,12 @@ use domain::{
     StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
-    self, CloudError, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
+    self, CloudError, Commit, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
     OpenExecution, Page, PageRequest, Part, PendingEffect, PinnedObject, PipelineSummary, PutOptions, QueuedJob,
-    Remains, ResourceTags, SourceBinding, StartMarker, Store, StoreError, Upload, Write, Written,
+    Remains, RepositoryError, RepositoryName, ResourceTags, Revision, SourceBinding, StartMarker, Store, StoreError,
+    Upload, Write, Written,
 };
+use futures::stream::BoxStream;
 use jiff::Timestamp;
 use local_states::Driven;
 use serde_json::Value;
@@ -295,4 +297,21 @@ impl ports::Objects for Objects {
 
 fn not_simulated<T>(operation: &'static str, at: &ObjectAt) -> Result<T, ObjectsError> {
     Err(ObjectsError::Other { operation, at: at.clone(), reason: "it is not simulated".to_owned() })
+}
+
+/// Repositories of code, of which there are none.
+pub(crate) struct NoRepositories;
+
+impl ports::Repositories for NoRepositories {
+    async fn commit(&self, name: &RepositoryName, revision: &Revision) -> Result<Commit, RepositoryError> {
+        Err(RepositoryError::NotFound { repository: name.to_string(), what: revision.to_string() })
+    }
+
+    async fn archive(
+        &self,
+        name: &RepositoryName,
+        id: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, RepositoryError>>, RepositoryError> {
+        Err(RepositoryError::NotFound { repository: name.to_string(), what: id.to_owned() })
+    }
 }

@@ -8,10 +8,13 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use domain::{AlarmChange, AlarmState, ApprovalNotice, Event};
 use engine::ports::{
-    Alarms, Clock, CloudError, Credentials, Events, Functions, Machine, MachineStatus, Machines, Notifications, Roles,
+    Alarms, Clock, CloudError, Commit, Credentials, Events, Functions, Machine, MachineStatus, Machines, Notifications,
+    Repositories, RepositoryError, RepositoryName, Revision, Roles,
 };
+use futures::stream::BoxStream;
 use jiff::{SignedDuration, Timestamp};
 use runtime::ManualClock;
 use serde_json::Value;
@@ -208,5 +211,22 @@ impl Clock for SteadyClock {
     fn now(&self) -> Timestamp {
         self.0.advance_to(self.0.now() + SignedDuration::from_secs(1));
         self.0.now()
+    }
+}
+
+/// Repositories of code, of which there are none.
+pub(crate) struct NoRepositories;
+
+impl Repositories for NoRepositories {
+    async fn commit(&self, name: &RepositoryName, revision: &Revision) -> Result<Commit, RepositoryError> {
+        Err(RepositoryError::NotFound { repository: name.to_string(), what: revision.to_string() })
+    }
+
+    async fn archive(
+        &self,
+        name: &RepositoryName,
+        id: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, RepositoryError>>, RepositoryError> {
+        Err(RepositoryError::NotFound { repository: name.to_string(), what: id.to_owned() })
     }
 }

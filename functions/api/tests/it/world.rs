@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use store::Table;
 
 use crate::{
-    cloud::{AnyRole, Invoked, Notices, Published, SetAlarms, SteadyClock, Told},
+    cloud::{AnyRole, Invoked, NoRepositories, Notices, Published, SetAlarms, SteadyClock, Told},
     objects::MemoryObjects,
 };
 
@@ -24,7 +24,8 @@ pub(crate) const ANA: &str = "arn:aws:iam::111122223333:user/AKIDANA";
 pub(crate) const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
 pub(crate) struct Bench {
-    pub(crate) world: World<Table, Told, SetAlarms, Invoked, MemoryObjects, AnyRole, Published, Notices>,
+    pub(crate) world:
+        World<Table, Told, SetAlarms, Invoked, MemoryObjects, AnyRole, Published, Notices, NoRepositories>,
     pub(crate) objects: MemoryObjects,
     pub(crate) invoked: Invoked,
     pub(crate) alarms: SetAlarms,
@@ -72,6 +73,7 @@ impl Bench {
             .with_machines(Told::default())
             .with_events(published.clone())
             .with_notifications(notices.clone())
+            .with_repositories(NoRepositories)
             .with_alarms(alarms.clone())
             .with_functions(invoked.clone())
             .with_objects(objects.clone())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{StructureError, StructureErrorKind::InvalidActionDeclaration};
-use crate::{ActionDeclaration, ActionTypeInfo, custom_type::check_queryable_value};
+use crate::{ActionDeclaration, ActionTypeInfo, GIT_CONNECTION, custom_type::check_queryable_value};
 
 const BOOLEANS: &[&str] = &["true", "false"];
 
@@ -18,6 +18,9 @@ const CANNED_ACLS: &[&str] = &[
     "public-read",
     "public-read-write",
 ];
+
+/// What a source of code hands on: its files, or a reference to the repository.
+const OUTPUT_FORMATS: &[&str] = &["CODEBUILD_CLONE_REF", "CODE_ZIP"];
 
 /// Where the input of a state machine comes from.
 const INPUT_TYPES: &[&str] = &["FilePath", "Literal"];
@@ -40,6 +43,10 @@ pub(super) fn check_action(action: &ActionDeclaration, info: &ActionTypeInfo) ->
         ("AWS", "Source", "S3") => {
             check_value(action, "PollForSourceChanges", BOOLEANS)?;
             check_value(action, "AllowOverrideForS3ObjectKey", BOOLEANS)
+        }
+        ("AWS", "Source", GIT_CONNECTION) => {
+            check_value(action, "DetectChanges", BOOLEANS)?;
+            check_value(action, "OutputArtifactFormat", OUTPUT_FORMATS)
         }
         ("AWS", "Deploy", "S3") => check_s3_deploy(action),
         ("AWS", "Invoke", "StepFunctions") => check_value(action, "InputType", INPUT_TYPES),

@@ -18,8 +18,8 @@ pub(crate) use machine::{look_after, start as start_machine, stop as stop_machin
 pub(crate) use start::Underway;
 
 use crate::{
-    EngineError, HasAlarms, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRoles, HasStore,
-    commit::perform_on_machines, jobs, loading::load_both, outbox::Untold,
+    EngineError, HasAlarms, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRepositories, HasRoles,
+    HasStore, commit::perform_on_machines, jobs, loading::load_both, outbox::Untold,
 };
 
 /// Does what the stage's state machine asks of one action, and answers its token when the action has ended. Asked
@@ -36,7 +36,7 @@ pub async fn run_action<W>(
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<ActionOutput, EngineError>
 where
-    W: HasStore + HasObjects + HasAlarms + HasMachines + HasFunctions + HasNotifications + HasRoles,
+    W: HasStore + HasObjects + HasAlarms + HasMachines + HasFunctions + HasNotifications + HasRepositories + HasRoles,
 {
     let status = match (input.operation, &input.token) {
         (ActionOperation::Run, Some(token)) => run(world, input, token, out_of_time).await?,
@@ -50,25 +50,31 @@ where
     Ok(status.into())
 }
 
-async fn run<W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifications + HasRoles>(
+async fn run<W>(
     world: &W,
     input: &ActionInput,
     token: &str,
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
-) -> Result<ActionStatus, EngineError> {
+) -> Result<ActionStatus, EngineError>
+where
+    W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifications + HasRepositories + HasRoles,
+{
     let (begun, untold) = start::begin(world, input).await?;
     // Neither the work nor whoever waits for its end waits for the event bus.
     join(untold.tell(world), Box::pin(go_on(world, input, token, begun, out_of_time))).await.1
 }
 
 /// Does the work of an action that has begun, and answers its token when it has ended.
-async fn go_on<W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifications + HasRoles>(
+async fn go_on<W>(
     world: &W,
     input: &ActionInput,
     token: &str,
     begun: start::Begun,
     out_of_time: &(dyn Fn() -> bool + Send + Sync),
-) -> Result<ActionStatus, EngineError> {
+) -> Result<ActionStatus, EngineError>
+where
+    W: HasStore + HasObjects + HasMachines + HasFunctions + HasNotifications + HasRepositories + HasRoles,
+{
     let (status, untold) = match begun {
         start::Begun::Ended(status) => (status, Untold::default()),
         start::Begun::Running(begun) => {

@@ -1,9 +1,9 @@
-//! Actions that run-action performs itself: S3 source and S3 deploy.
+//! Actions that run-action performs itself: S3 source, the source of a connection, and S3 deploy.
 
 use std::collections::BTreeMap;
 
 use contract::ActionInput;
-use domain::{ActionStatus, ArtifactLocation, Changes, SourceRevision, derived_uuid};
+use domain::{ActionStatus, ArtifactLocation, Changes, Execution, GIT_CONNECTION, SourceRevision, derived_uuid};
 
 use super::{
     fence,
@@ -12,15 +12,16 @@ use super::{
     start::Underway,
 };
 use crate::{
-    EngineError, HasMachines, HasObjects, HasStore, commit,
+    EngineError, HasMachines, HasObjects, HasRepositories, HasStore, commit,
+    git_source::{self, GitSource, GitSourceError},
     outbox::Untold,
-    ports::{ObjectAt, Objects},
+    ports::{ObjectAt, Objects, Repositories},
     s3_deploy::{self, DeployRequest, Outcome, S3DeployConfiguration},
-    s3_source::{self, S3Revision},
+    s3_source,
 };
 
 /// Performs the action to its end; with it comes what is to be told of that.
-pub(crate) async fn run<W: HasStore + HasObjects + HasMachines>(
+pub(crate) async fn run<W: HasStore + HasObjects + HasMachines + HasRepositories>(
     world: &W,
     input: &ActionInput,
     underway: Underway,
@@ -29,6 +30,7 @@ pub(crate) async fn run<W: HasStore + HasObjects + HasMachines>(
     let run = &underway.run;
     let finished = match (run.action_type.category.as_str(), run.action_type.provider.as_str()) {
         ("Source", "S3") => source(world, &underway, input).await?,
+        ("Source", GIT_CONNECTION) => git_source(world, &underway, input).await?,
         ("Deploy", "S3") => deploy(world, &underway, out_of_time).await?,
         (category, provider) => {
             Finished::failed("ConfigurationError", format!("{category} by {provider} is not performed here."))
@@ -47,7 +49,8 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
     let objects = world.objects();
     let fetched = async {
         let revision = s3_source::pin(objects, &setting("S3Bucket"), &key, version).await?;
-        let outputs = places_of(&run.outputs, &revision);
+        let ObjectAt { bucket, key, .. } = &revision.object.at;
+        let outputs = places_of(&run.outputs, &[bucket, key, revision.revision_id()]);
         let mut digests = BTreeMap::new();
         for (name, at) in &outputs {
             let at = at.into();
@@ -85,14 +88,73 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
     }
 }
 
+/// The source of a connection: the files of the commit it is pinned to, else of its branch's newest (spec 6.5).
+async fn git_source<W: HasObjects + HasRepositories>(
+    world: &W,
+    underway: &Underway,
+    input: &ActionInput,
+) -> Result<Finished, EngineError> {
+    let Underway { run, execution, kms_key, .. } = underway;
+    let pinned = execution.pins.get(&input.action).and_then(|pin| pin.version_id.as_deref());
+    let fetched = async {
+        let source = GitSource::parse(&run.resolved_configuration, pinned)?;
+        let commit = world.repositories().commit(&source.repository, &source.revision).await?;
+        let outputs = places_of(&run.outputs, &[&source.repository.to_string(), &commit.id]);
+        for at in outputs.values() {
+            let to = ObjectAt::from(at);
+            // Of two calls that are at it, each has its own.
+            let mut random = [0; PASSING_BYTES];
+            world.entropy().fill(&mut random);
+            let passing = ObjectAt { key: format!("{}-{}", to.key, hex::encode(random)), ..to.clone() };
+            let (repositories, objects) = (world.repositories(), world.objects());
+            git_source::fetch(repositories, objects, &source.repository, &commit, &passing, &to, kms_key.as_deref())
+                .await?;
+        }
+        Ok::<_, GitSourceError>((source.repository, commit, outputs))
+    };
+    let (repository, commit, outputs) = match fetched.await {
+        Ok(fetched) => fetched,
+        Err(error) if error.is_retryable() => {
+            return Err(EngineError::Unavailable { what: "what the source is fetched from", source: Box::new(error) });
+        }
+        Err(error) => return Ok(Finished::failed(error.failure_type(), error.to_string())),
+    };
+    let configuration = &run.resolved_configuration;
+    let declared = || configuration.get("BranchName").cloned().unwrap_or_default();
+    let branch = branch_of(execution, &commit.id).unwrap_or_else(declared);
+    Ok(Finished {
+        summary: Some(git_source::summary(&commit)),
+        external_id: Some(commit.id.clone()),
+        external_url: commit.url.clone(),
+        variables: git_source::output_variables(configuration, &repository, &branch, &commit),
+        revision: Some(SourceRevision {
+            action_name: input.action.clone(),
+            artifact_name: run.outputs.keys().next().cloned().unwrap_or_default(),
+            revision_id: commit.id.clone(),
+            revision_change_identifier: None,
+            revision_summary: Some(git_source::summary(&commit)),
+            created: commit.authored_at,
+        }),
+        made_artifacts: true,
+        outputs: Some(outputs),
+        ..Finished::default()
+    })
+}
+
+/// The branch that the push was to which started `execution`, if it was of this commit.
+fn branch_of(execution: &Execution, commit: &str) -> Option<String> {
+    let detail: serde_json::Value = serde_json::from_str(execution.trigger.trigger_detail.as_deref()?).ok()?;
+    let branch = detail["branch-name"].as_str().filter(|_| detail["commit-id"] == commit)?;
+    Some(branch.to_owned())
+}
+
+/// Random bytes in the name of what is only passing through.
+const PASSING_BYTES: usize = 8;
+
 /// Where the artifacts of one revision go. Of two calls that are at it, each may find another revision: neither may
 /// overwrite what the other one's revision is recorded with.
-fn places_of(
-    outputs: &BTreeMap<String, ArtifactLocation>,
-    revision: &S3Revision,
-) -> BTreeMap<String, ArtifactLocation> {
-    let ObjectAt { bucket, key, .. } = &revision.object.at;
-    let digest = derived_uuid(&["artifact", bucket, key, revision.revision_id()]).simple().to_string();
+fn places_of(outputs: &BTreeMap<String, ArtifactLocation>, revision: &[&str]) -> BTreeMap<String, ArtifactLocation> {
+    let digest = derived_uuid(&[&["artifact"], revision].concat()).simple().to_string();
     let place = |at: &ArtifactLocation| ArtifactLocation {
         key: format!("{}-{}", at.key, &digest[..DIGEST_CHARS]),
         ..at.clone()

@@ -60,6 +60,8 @@ pub(super) struct Entry {
     pub(super) raw_name_bytes: u64,
     pub(super) method: Method,
     pub(super) crc32: u32,
+    /// Type and permissions as Unix has them, where the archive tells.
+    pub(super) mode: Option<u32>,
     pub(super) packed_bytes: u64,
     pub(super) unpacked_bytes: u64,
     /// Where the local header begins.
@@ -330,6 +332,7 @@ fn parse_record(bytes: &[u8]) -> Result<(Option<Entry>, &[u8]), ArchiveRefused> 
         raw_name_bytes: raw_name.len() as u64,
         method,
         crc32: long(16)?,
+        mode: unix_mode(short(4)?, long(38)?),
         packed_bytes,
         unpacked_bytes,
         offset,
@@ -340,17 +343,19 @@ fn parse_record(bytes: &[u8]) -> Result<(Option<Entry>, &[u8]), ArchiveRefused> 
 
 /// Whether the entry is a directory; refuses links and special files.
 fn check_kind(name: &str, made_by: u16, attributes: u32) -> Result<bool, ArchiveRefused> {
+    let by_name = name.ends_with('/');
+    match unix_mode(made_by, attributes).map(|mode| mode & 0o170_000) {
+        None | Some(0 | 0o100_000) => Ok(by_name),
+        Some(0o040_000) => Ok(true),
+        Some(_) => Err(ArchiveRefused::NotAFile(cut(name))),
+    }
+}
+
+/// What the archive says of a file's type and permissions, where it was made on a system that has them.
+fn unix_mode(made_by: u16, attributes: u32) -> Option<u32> {
     const UNIX: u16 = 3;
     const MACOS: u16 = 19;
-    let by_name = name.ends_with('/');
-    if !matches!(made_by >> 8, UNIX | MACOS) {
-        return Ok(by_name);
-    }
-    match (attributes >> 16) & 0o170_000 {
-        0 | 0o100_000 => Ok(by_name),
-        0o040_000 => Ok(true),
-        _ => Err(ArchiveRefused::NotAFile(cut(name))),
-    }
+    matches!(made_by >> 8, UNIX | MACOS).then_some(attributes >> 16)
 }
 
 fn decode_name(raw: &[u8], extra: &[u8]) -> Result<String, ArchiveRefused> {

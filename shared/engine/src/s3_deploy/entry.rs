@@ -57,6 +57,11 @@ impl<'a, O: Objects> EntryReader<'a, O> {
         })
     }
 
+    /// Where its packed content is in the archive.
+    pub(super) fn packed(&self) -> std::ops::Range<u64> {
+        self.position..self.end
+    }
+
     /// Gives the next piece of content, `bytes` long but for the last; `None` at the end, with size and CRC checked.
     pub(super) async fn next_piece(&mut self, bytes: usize) -> Result<Option<Vec<u8>>, DirectoryError> {
         let left = self.entry.unpacked_bytes - self.unpacked_bytes;

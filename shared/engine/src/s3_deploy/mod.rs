@@ -36,7 +36,7 @@ pub use configuration::{
 pub use directory::{ArchiveRefused, DIRECTORY_BYTES_MAX, FILES_MAX, RATIO_FREE_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX};
 use directory::{DirectoryError, Entry, read_directory};
 pub use read::{FILE_BYTES_MAX, NotRead, read_file};
-pub(crate) use write::archive_of;
+pub(crate) use write::{Writer, archive_of, repack};
 
 use crate::ports::objects::{Missing, ObjectAt, Objects, ObjectsError, PARTS_MAX, PinnedObject};
 

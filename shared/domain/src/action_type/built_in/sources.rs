@@ -15,6 +15,7 @@ pub(super) fn types() -> Vec<ActionTypeInfo> {
             .seen_at("https://console.aws.amazon.com/codecommit/home#/repository/{Config:RepositoryName}/browse"),
         aws("Source", "ECR", 0..=0, 1..=1).required(&["RepositoryName"]).optional(&["ImageTag"]),
         aws("Source", "CodeStarSourceConnection", 0..=0, 1..=1)
+            .run_as(ActionKind::Native)
             .required(&["ConnectionArn", "FullRepositoryId", "BranchName"])
             .optional(&["DetectChanges", "OutputArtifactFormat"]),
         // GitHub version 1, which authenticates with a token of a person's.
