@@ -16,7 +16,7 @@ use crate::{
     error::FirstError,
     loading::load_of,
     outbox::forget,
-    ports::{ObjectAt, Objects, ObjectsError, PageRequest, Row, Store, Write},
+    ports::{Objects, ObjectsError, PageRequest, Row, Store, Write},
     rollback::{StoredArtifact, look_at_artifacts},
 };
 
@@ -213,7 +213,7 @@ async fn let_go<W: HasStore + HasObjects>(
 
 /// Marks an artifact. One that is gone needs no mark.
 async fn mark<W: HasObjects>(world: &W, at: &ArtifactLocation, value: &str) -> Result<(), EngineError> {
-    match world.objects().set_tag(&ObjectAt::new(&at.bucket, &at.key), KEEP_TAG, value).await {
+    match world.objects().set_tag(&at.into(), KEEP_TAG, value).await {
         Ok(()) | Err(ObjectsError::NotFound(..)) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -256,7 +256,7 @@ async fn probe<W: HasStore + HasMachines + HasObjects>(
 
 async fn state_of<W: HasObjects>(world: &W, artifact: &KeptArtifact) -> Result<domain::ArtifactState, EngineError> {
     let Some(at) = &artifact.at else { return Ok(domain::ArtifactState::Gone) };
-    let found = match world.objects().head(&ObjectAt::new(&at.bucket, &at.key), None).await {
+    let found = match world.objects().head(&at.into(), None).await {
         Ok(info) => Some(info),
         Err(ObjectsError::NotFound(..)) => None,
         Err(error) => return Err(error.into()),

@@ -52,7 +52,7 @@ fn what_a_stage_goes_back_to_by_itself_is_worth_keeping_first() {
 }
 
 fn target(n: u128, state: ArtifactState, since: i64) -> KeptTarget {
-    let place = ArtifactLocation { bucket: "artifacts".into(), key: format!("app/{n}") };
+    let place = ArtifactLocation { bucket: "artifacts".into(), key: format!("app/{n}"), region: None };
     let artifact = KeptArtifact { name: "App".into(), at: Some(place), digest: None, state, since: at(since) };
     KeptTarget { execution: id(n), artifacts: vec![artifact] }
 }
@@ -87,7 +87,7 @@ fn what_is_kept_no_more_is_let_go_and_a_loss_is_told_once() {
     assert_eq!(told(Some(&second), &second), []);
 
     let third = kept(Some(&second), vec![target(3, Present, 30), target(2, Present, 30)], 30);
-    assert_eq!(third.letting_go, [ArtifactLocation { bucket: "artifacts".into(), key: "app/1".into() }]);
+    assert_eq!(third.letting_go, [ArtifactLocation { bucket: "artifacts".into(), key: "app/1".into(), region: None }]);
     assert_eq!(told(Some(&second), &third), [(2, EventState::Restored, 2)]);
 
     let later = look_again(&third, vec![target(3, Altered, 40), target(2, Altered, 40)], at(40));

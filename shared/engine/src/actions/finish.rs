@@ -18,7 +18,7 @@ use crate::{
     commit::{commit_untold, until_stored},
     loading::load_both,
     outbox::Untold,
-    ports::{ObjectAt, Objects, Store},
+    ports::{Objects, Store},
 };
 
 /// How an action ended, and what it made.
@@ -192,7 +192,7 @@ pub(crate) async fn digests_of<W: HasObjects>(
 ) -> BTreeMap<String, ArtifactDigest> {
     let mut digests = BTreeMap::new();
     for (name, at) in outputs {
-        let found = world.objects().head(&ObjectAt::new(&at.bucket, &at.key), None).await;
+        let found = world.objects().head(&at.into(), None).await;
         if let Some(digest) = found.ok().and_then(|info| info.digest) {
             digests.insert(name.clone(), digest);
         }

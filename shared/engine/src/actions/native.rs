@@ -8,7 +8,7 @@ use domain::{ActionStatus, ArtifactLocation, Changes, Execution, GIT_CONNECTION,
 use super::{
     fence,
     fence::FencedObjects,
-    finish::{Finished, RunKey, finish_untold},
+    finish::{Finished, RunKey, digests_of, finish_untold},
     start::Underway,
 };
 use crate::{
@@ -120,6 +120,7 @@ async fn git_source<W: HasObjects + HasRepositories>(
         Err(error) => return Ok(Finished::failed(error.failure_type(), error.to_string())),
     };
     let configuration = &run.resolved_configuration;
+    let digests = digests_of(world, &outputs).await;
     let declared = || configuration.get("BranchName").cloned().unwrap_or_default();
     let branch = branch_of(execution, &commit.id).unwrap_or_else(declared);
     Ok(Finished {
@@ -137,6 +138,7 @@ async fn git_source<W: HasObjects + HasRepositories>(
         }),
         made_artifacts: true,
         outputs: Some(outputs),
+        digests,
         ..Finished::default()
     })
 }
@@ -187,7 +189,12 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
         artifact: artifact.into(),
         region: run.region.clone(),
         artifact_version: None,
-        artifact_digest: execution.digests.get(name).cloned(),
+        // A copy for another region may have been made in parts, whose checksum is another one.
+        artifact_digest: execution
+            .digests
+            .get(name)
+            .filter(|_| execution.artifacts.get(name) == Some(artifact))
+            .cloned(),
         configuration,
         started_at: run.started_at,
         uuid: derived_uuid(&["deploy", &run.id.to_string()]),
