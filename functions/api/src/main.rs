@@ -17,6 +17,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_alarms(CloudWatchAlarms::connect(&sdk))
         .with_functions(LambdaFunctions::connect(&sdk))
         .with_objects(S3Objects::connect(&sdk))
-        .with_roles(StsRoles::connect(&sdk));
+        .with_roles(StsRoles::connect(&sdk, &config.pipeline_machine_arn));
     runtime::serve("api", |event: ApiEvent, _| api::handle(&world, event)).await
 }

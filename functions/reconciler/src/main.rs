@@ -16,7 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_alarms(CloudWatchAlarms::connect(&sdk))
         .with_functions(LambdaFunctions::connect(&sdk))
         .with_objects(S3Objects::connect(&sdk))
-        .with_roles(StsRoles::connect(&sdk))
+        .with_roles(StsRoles::connect(&sdk, &config.pipeline_machine_arn))
         .with_notifications(SnsTopics::connect(&sdk));
     runtime::serve("reconciler", |tick, _| reconciler::handle(&world, tick)).await
 }

@@ -21,7 +21,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_alarms(CloudWatchAlarms::connect(&sdk))
         .with_functions(LambdaFunctions::connect(&sdk))
         .with_objects(S3Objects::connect(&sdk))
-        .with_roles(StsRoles::connect(&sdk))
+        .with_roles(StsRoles::connect(&sdk, &config.pipeline_machine_arn))
         .with_notifications(SnsTopics::connect(&sdk))
         .with_repositories(GitHub::new(&config.github_api, config.http_connector()));
     runtime::serve("run-action", async |input, deadline: Timestamp| {

@@ -18,17 +18,21 @@ const SESSION_CHARS_MIN: usize = 2;
 #[derive(Debug, Clone)]
 pub struct StsRoles {
     client: Client,
+    external_id: String,
 }
 
 impl StsRoles {
     /// Over a client made from `config`.
-    pub fn connect(config: &SdkConfig) -> Self {
-        Self::new(Client::new(config))
+    ///
+    /// Every role is told `installation`, the ARN of the state machine that drives pipeline executions, as external id, so
+    /// that its trust policy can ask who is there. Step Functions sends its machine's ARN in the same place.
+    pub fn connect(config: &SdkConfig, installation: &str) -> Self {
+        Self::new(Client::new(config), installation)
     }
 
-    /// Assumes through `client`.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// Assumes through `client`; `installation` as in [`StsRoles::connect`].
+    pub fn new(client: Client, installation: &str) -> Self {
+        Self { client, external_id: installation.to_owned() }
     }
 }
 
@@ -40,6 +44,7 @@ impl Roles for StsRoles {
             .assume_role()
             .role_arn(role_arn)
             .role_session_name(session_name(session))
+            .external_id(&self.external_id)
             .duration_seconds(DURATION_S);
         let assumed = request.send().await.map_err(|error| cloud_error(error, &what, &[]))?;
         let keys =
@@ -68,7 +73,7 @@ mod tests {
     use crate::replies::{Replies, reply};
 
     fn roles(replies: &Replies) -> StsRoles {
-        StsRoles::new(Client::new(&replies.config()))
+        StsRoles::new(Client::new(&replies.config()), "arn:machine")
     }
 
     #[test]
@@ -90,6 +95,7 @@ mod tests {
         assert_eq!(keys.expires_at.to_string(), "2026-11-23T07:00:00Z");
         let sent = String::from_utf8(replies.body(0)).unwrap();
         assert!(sent.contains("RoleSessionName=a-b&DurationSeconds=3600"), "{sent}");
+        assert!(sent.contains("ExternalId=arn%3Amachine"), "{sent}");
     }
 
     #[tokio::test]
