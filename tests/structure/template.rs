@@ -33,13 +33,13 @@ const POLICIES_OF_WRITERS: [&str; 4] =
 const ASYNCHRONOUS: [&str; 3] = ["alarm-handler", "reconciler", "source-trigger"];
 
 /// The template. Tags such as `!Ref` are gone: `!Ref Table` reads `Table`.
-fn template() -> Yaml {
+pub(crate) fn template() -> Yaml {
     let documents = YamlLoader::load_from_str(&workspace::read(TEMPLATE)).expect("the template is YAML");
     documents.into_iter().next().expect("the template is a document")
 }
 
 /// Resources of a type, by logical id.
-fn resources<'a>(template: &'a Yaml, kind: &str) -> BTreeMap<&'a str, &'a Yaml> {
+pub(crate) fn resources<'a>(template: &'a Yaml, kind: &str) -> BTreeMap<&'a str, &'a Yaml> {
     let all = template["Resources"].as_hash().expect("a template has resources");
     let of_kind = all.iter().filter(|(_, resource)| resource["Type"].as_str() == Some(kind));
     of_kind.map(|(id, resource)| (id.as_str().expect("ids are text"), &resource["Properties"])).collect()
@@ -65,7 +65,7 @@ fn keys(mapping: &Yaml) -> BTreeSet<String> {
     mapping.as_hash().into_iter().flatten().filter_map(|(key, _)| Some(key.as_str()?.to_owned())).collect()
 }
 
-fn texts(list: &Yaml) -> BTreeSet<&str> {
+pub(crate) fn texts(list: &Yaml) -> BTreeSet<&str> {
     list.as_vec().into_iter().flatten().filter_map(Yaml::as_str).collect()
 }
 
@@ -133,7 +133,7 @@ fn adapters(member: &Member) -> BTreeSet<&str> {
 }
 
 /// Statements of a policy with this effect.
-fn statements<'a>(template: &'a Yaml, policy: &str, effect: &str) -> Vec<&'a Yaml> {
+pub(crate) fn statements<'a>(template: &'a Yaml, policy: &str, effect: &str) -> Vec<&'a Yaml> {
     let document = &resources(template, "AWS::IAM::ManagedPolicy")[policy]["PolicyDocument"];
     let all = document["Statement"].as_vec().into_iter().flatten();
     all.filter(|one| one["Effect"].as_str() == Some(effect)).collect()
@@ -171,25 +171,30 @@ fn no_partition_is_written_out() {
 #[test]
 fn only_webhooks_are_reached_unsigned() {
     let template = template();
-    let apis = resources(&template, "AWS::Serverless::HttpApi");
-    assert!(!apis.is_empty());
-    for (id, properties) in &apis {
-        assert_eq!(properties["Auth"]["DefaultAuthorizer"].as_str(), Some("AWS_IAM"), "{id}");
-        let limits = &properties["RouteSettings"][api::WEBHOOK_ROUTE]["ThrottlingRateLimit"];
-        assert!(limits.as_i64().is_some(), "{id}: whoever is not authorised needs a limit");
+    let routes = resources(&template, "AWS::ApiGatewayV2::Route");
+    let open: Vec<&str> = routes
+        .values()
+        .filter(|route| route["AuthorizationType"].as_str() != Some("AWS_IAM"))
+        .filter_map(|route| route["RouteKey"].as_str())
+        .collect();
+    assert_eq!(open, [api::WEBHOOK_ROUTE]);
+    let stages = resources(&template, "AWS::ApiGatewayV2::Stage");
+    let limits: Vec<Option<i64>> = stages
+        .values()
+        .map(|stage| stage["RouteSettings"][api::WEBHOOK_ROUTE]["ThrottlingRateLimit"].as_i64())
+        .collect();
+    assert!(matches!(limits[..], [Some(_)]), "whoever is not authorised needs a limit: {limits:?}");
+    for (id, properties) in resources(&template, "AWS::Serverless::Function") {
+        assert!(properties["FunctionUrlConfig"].is_badvalue(), "{id}: an address of its own");
+        let events = properties["Events"].as_hash().into_iter().flatten();
+        let kinds: Vec<&str> = events.filter_map(|(_, event)| event["Type"].as_str()).collect();
+        assert!(kinds.iter().all(|kind| ["EventBridgeRule", "Schedule"].contains(kind)), "{id}: {kinds:?}");
     }
-    let mut open = Vec::new();
-    for (name, properties) in functions(&template) {
-        assert!(properties["FunctionUrlConfig"].is_badvalue(), "{name}: an address of its own");
-        for (_, event) in properties["Events"].as_hash().into_iter().flatten() {
-            let route = &event["Properties"];
-            if event["Type"].as_str() == Some("HttpApi") && !route["Auth"].is_badvalue() {
-                let text = |member: &str| route[member].as_str().unwrap_or_default().to_owned();
-                open.push((name.clone(), format!("{} {}", text("Method"), text("Path"))));
-            }
-        }
+    let callers = resources(&template, "AWS::Lambda::Permission");
+    for (id, properties) in callers {
+        assert_eq!(properties["FunctionName"].as_str(), Some("ApiFunction"), "{id}");
+        assert!(properties["SourceArn"].as_str().is_some_and(|arn| arn.ends_with(":${Api}/*")), "{id}: of this API");
     }
-    assert_eq!(open, [("api".to_owned(), api::WEBHOOK_ROUTE.to_owned())]);
 }
 
 #[test]

@@ -1,0 +1,166 @@
+//! Policies and code say the same: an adapter may make every call that it makes, and nothing is allowed that none makes.
+
+use std::collections::BTreeSet;
+
+use yaml_rust2::Yaml;
+
+use crate::{
+    template::{resources, statements, template, texts},
+    workspace::{self, assert_none},
+};
+
+/// Sources of an adapter, and the policies that let it do its work.
+const ADAPTERS: [(&[&str], &[&str]); 7] = [
+    (&["shared/store/src/dynamodb.rs"], &["ReadTablePolicy", "WriteTablePolicy"]),
+    (&["shared/aws/src/sfn.rs"], &["MachinesPolicy"]),
+    (&["shared/aws/src/eventbridge.rs"], &["EventsPolicy"]),
+    (&["shared/aws/src/cloudwatch.rs"], &["AlarmsPolicy"]),
+    (&["shared/aws/src/s3.rs"], &["ReadObjectsPolicy", "WriteDefinitionsPolicy", "WriteObjectsPolicy"]),
+    (&["shared/aws/src/lambda.rs"], &["ActionFunctionsPolicy"]),
+    (&["shared/aws/src/sts.rs"], &["RolesPolicy"]),
+];
+
+/// What IAM asks for a call, as AWS's service authorization reference has it. Of one that is not here a test complains.
+const CALLS: [(&str, &[&str]); 26] = [
+    ("get_item", &["dynamodb:GetItem"]),
+    ("query", &["dynamodb:Query"]),
+    ("put_item", &["dynamodb:PutItem"]),
+    ("delete_item", &["dynamodb:DeleteItem"]),
+    ("batch_write_item", &["dynamodb:BatchWriteItem"]),
+    ("transact_write_items", &["dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]),
+    ("start_execution", &["states:StartExecution"]),
+    ("stop_execution", &["states:StopExecution"]),
+    ("describe_execution", &["states:DescribeExecution"]),
+    ("send_task_success", &["states:SendTaskSuccess"]),
+    ("send_task_heartbeat", &["states:SendTaskHeartbeat"]),
+    ("put_events", &["events:PutEvents"]),
+    ("describe_alarms", &["cloudwatch:DescribeAlarms"]),
+    ("invoke", &["lambda:InvokeFunction"]),
+    ("assume_role", &["sts:AssumeRole"]),
+    ("get_bucket_versioning", &["s3:GetBucketVersioning"]),
+    // Without ListBucket, S3 answers 403 for what is not there.
+    ("get_object", &["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"]),
+    ("head_object", &["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"]),
+    ("put_object", &["s3:PutObject", "s3:PutObjectAcl"]),
+    (
+        "copy_object",
+        &["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:GetObjectTagging", "s3:PutObjectTagging"],
+    ),
+    ("create_multipart_upload", &["s3:PutObject", "s3:PutObjectAcl"]),
+    ("upload_part", &["s3:PutObject"]),
+    ("upload_part_copy", &["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"]),
+    ("complete_multipart_upload", &["s3:PutObject"]),
+    ("abort_multipart_upload", &["s3:AbortMultipartUpload"]),
+    // SNS is told as a pipeline's role, which brings its own permission.
+    ("publish", &[]),
+];
+
+/// The calls that a source makes on its SDK client, outside its tests.
+fn calls(file: &str) -> BTreeSet<String> {
+    let text = workspace::read(file);
+    let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let code: String = shipped.split_whitespace().collect();
+    let after = code.split("self.client.").skip(1);
+    after.filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())).collect()
+}
+
+fn actions(template: &Yaml, policy: &str) -> BTreeSet<String> {
+    let allowed = statements(template, policy, "Allow");
+    let all = allowed.iter().flat_map(|one| texts(&one["Action"]));
+    // Of a key comes below.
+    all.filter(|action| !action.starts_with("kms:")).map(str::to_owned).collect()
+}
+
+#[test]
+fn policies_allow_what_adapters_call_and_nothing_else() {
+    let template = template();
+    let mut complaints = Vec::new();
+    for (sources, policies) in ADAPTERS {
+        let made: BTreeSet<String> = sources.iter().flat_map(|file| calls(file)).collect();
+        assert!(!made.is_empty(), "{sources:?}: no call was found, so the test looks for the wrong thing");
+        let mut wanted: BTreeSet<String> = BTreeSet::new();
+        for call in &made {
+            match CALLS.iter().find(|(name, _)| name == call) {
+                Some((_, asked)) => wanted.extend(asked.iter().map(|action| (*action).to_owned())),
+                None => complaints.push(format!("{sources:?}: add what IAM asks for {call} to CALLS")),
+            }
+        }
+        let given: BTreeSet<String> = policies.iter().flat_map(|policy| actions(&template, policy)).collect();
+        complaints.extend(wanted.difference(&given).map(|action| format!("{policies:?}: {action} is not allowed")));
+        complaints.extend(given.difference(&wanted).map(|action| format!("{policies:?}: nobody calls {action}")));
+    }
+    assert_none("permissions", &complaints);
+}
+
+/// Every statement of the template, with what it is in.
+fn all_statements(template: &Yaml) -> Vec<(String, Yaml)> {
+    let mut found = Vec::new();
+    for (id, resource) in template["Resources"].as_hash().into_iter().flatten() {
+        collect(id.as_str().unwrap_or_default(), &resource["Properties"], &mut found);
+    }
+    found
+}
+
+fn collect(id: &str, value: &Yaml, found: &mut Vec<(String, Yaml)>) {
+    match value {
+        Yaml::Hash(hash) => {
+            if !value["Effect"].is_badvalue() && !value["Action"].is_badvalue() {
+                found.push((id.to_owned(), value.clone()));
+            }
+            hash.values().for_each(|value| collect(id, value, found));
+        }
+        Yaml::Array(values) => values.iter().for_each(|value| collect(id, value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn only_task_tokens_are_allowed_on_everything() {
+    let template = template();
+    let mut everywhere = BTreeSet::new();
+    for (id, statement) in all_statements(&template) {
+        let resources = &statement["Resource"];
+        let is_all = resources.as_str() == Some("*") || texts(resources).contains("*");
+        if is_all && statement["Effect"].as_str() == Some("Allow") {
+            everywhere.extend(texts(&statement["Action"]).into_iter().map(|action| format!("{id}: {action}")));
+        }
+    }
+    let tokens = ["MachinesPolicy: states:SendTaskHeartbeat", "MachinesPolicy: states:SendTaskSuccess"];
+    assert_eq!(everywhere, tokens.map(str::to_owned).into());
+}
+
+#[test]
+fn roles_and_keys_are_those_of_pipelines() {
+    let template = template();
+    let mut seen = (0, 0);
+    for (id, statement) in all_statements(&template) {
+        let actions = texts(&statement["Action"]);
+        let condition = &statement["Condition"];
+        if actions.contains("sts:AssumeRole") && statement["Principal"].is_badvalue() {
+            seen.0 += 1;
+            let roles = statement["Resource"].as_str().unwrap_or_default();
+            assert!(roles.ends_with(":role/${PipelineRolePrefix}*"), "{id}: roles of pipelines alone, not {roles}");
+        }
+        if actions.iter().any(|action| action.starts_with("kms:")) {
+            seen.1 += 1;
+            let via = condition["StringEquals"]["kms:ViaService"].as_str().unwrap_or_default();
+            assert!(via.ends_with(".${AWS::Region}.amazonaws.com"), "{id}: a key is used by a service alone");
+        }
+    }
+    assert_eq!(seen.0, 1, "statements that assume roles");
+    assert!(seen.1 >= 4, "statements about keys: {}", seen.1);
+}
+
+#[test]
+fn everyone_has_a_role_of_its_own() {
+    let template = template();
+    for kind in ["AWS::Serverless::Function", "AWS::Serverless::StateMachine"] {
+        let of_kind = resources(&template, kind);
+        assert!(!of_kind.is_empty());
+        for (id, properties) in of_kind {
+            // Without Role, the SAM transform makes one for it alone.
+            assert!(properties["Role"].is_badvalue(), "{id}: a role that others may share");
+            assert!(properties["Policies"].as_vec().is_some_and(|policies| !policies.is_empty()), "{id}: Policies");
+        }
+    }
+}
