@@ -1,6 +1,7 @@
 //! Automation of this repository, as `cargo xtask`.
 
 mod bench;
+mod deploy;
 mod import;
 mod judge;
 mod lint;
@@ -28,6 +29,8 @@ enum Command {
     Lint,
     /// Build the functions and zip each for Lambda, into target/lambda/FUNCTION.zip
     Package(package::Options),
+    /// Package, and deploy the template to an account; asks before it changes anything
+    Deploy(deploy::Options),
     /// Rewrite the table of CodePipeline's operations and shapes from botocore's service model
     Model {
         /// botocore's codepipeline/2015-07-09/service-2.json, unpacked
@@ -60,6 +63,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Lint => lint::run(),
         Command::Package(options) => package::run(&options),
+        Command::Deploy(options) => deploy::run(&options),
         Command::Model { service_model } => model::run(&service_model),
         Command::Import(options) => import::run(&options),
         Command::Simulate(options) => simulate::run(&options),

@@ -16,14 +16,27 @@ use crate::workspace::{self, Metadata, cargo};
 /// Largest zip of a function (design, section 10): it is fetched at every cold start.
 const ZIP_BYTES_MAX: usize = 5_000_000;
 
+/// Profile of what goes into an account; the budget is for it alone.
+const PROFILE: &str = "lambda";
+
 /// Which functions, for which machine.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Target triple, such as aarch64-unknown-linux-musl; this machine's without it
     #[arg(long)]
-    target: Option<String>,
+    pub(crate) target: Option<String>,
+    /// Cargo profile; another than `lambda` is quicker to build and larger, for tests of a deployment
+    #[arg(long, default_value = PROFILE)]
+    profile: String,
     /// Only these functions
     functions: Vec<String>,
+}
+
+impl Options {
+    /// All functions as they go into an account, for machines of `target`.
+    pub(crate) fn for_target(target: Option<String>) -> Self {
+        Self { target, profile: PROFILE.to_owned(), functions: Vec::new() }
+    }
 }
 
 /// Builds, zips, and prints what came out.
@@ -37,10 +50,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(unknown.is_empty(), "there is no function {unknown:?}; there are {}", all.join(", "));
     let chosen = if options.functions.is_empty() { &all } else { &options.functions };
 
-    build(chosen, options.target.as_deref())?;
+    build(chosen, options)?;
     let mut built = metadata.target_directory;
     built.extend(options.target.as_deref());
-    built.push("lambda");
+    // Cargo's own profile is the one whose folder has another name.
+    built.push(if options.profile == "dev" { "debug" } else { &options.profile });
     let zips = workspace::root().join("target/lambda");
     fs::create_dir_all(&zips).with_context(|| format!("create {}", zips.display()))?;
 
@@ -52,7 +66,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         let file = zips.join(name).with_extension("zip");
         write_whole(&file, &zip)?;
         println!("{name:<20} {:>12} {:>12}  {}", binary.len(), zip.len(), hex::encode(Sha256::digest(&zip)));
-        if zip.len() > ZIP_BYTES_MAX {
+        if options.profile == PROFILE && zip.len() > ZIP_BYTES_MAX {
             large.push(name.as_str());
         }
     }
@@ -60,11 +74,20 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build(functions: &[String], target: Option<&str>) -> anyhow::Result<()> {
-    let mut command = cargo(&["build", "--profile", "lambda", "--locked"]);
-    for name in functions {
-        command.args(["--package", name, "--bin", name]);
+fn build(functions: &[String], options: &Options) -> anyhow::Result<()> {
+    let mut command = cargo(&["build", "--profile", &options.profile, "--locked"]);
+    if options.profile == PROFILE {
+        for name in functions {
+            command.args(["--package", name]);
+        }
+    } else {
+        // With the features of the whole workspace, as its tests are built, so that nothing is built twice.
+        command.arg("--workspace");
     }
+    for name in functions {
+        command.args(["--bin", name]);
+    }
+    let target = options.target.as_deref();
     command.args(target.into_iter().flat_map(|target| ["--target", target]));
     ensure!(command.status().context("run cargo build")?.success(), "the build failed");
     Ok(())
