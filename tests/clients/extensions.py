@@ -256,11 +256,11 @@ def story(boto3):
     is_so("undone", {second, third}, set(undone))
     is_so("the CLI", plain({"revokedRevisions": revoked}), cli("list-revoked-revisions"))
     paged = lastgood.get_paginator("list_revoked_revisions").paginate(PaginationConfig={"PageSize": 1})
-    is_so("by the paginator", plain(revoked), plain(paged.build_full_result()["revokedRevisions"]))
+    is_so("by the paginator", plain({"revokedRevisions": revoked}), plain(paged.build_full_result()))
     of_third = revoked[undone.index(third)]
     is_so("the person's words", "Prices are wrong.", of_third["reason"])
     words_and = ("--content-id", of_third["contentId"], "--reason", "It was the database.")
-    is_so("reinstated", {"revokedRevision": plain(of_third)}, cli("reinstate-revision", *words_and))
+    is_so("reinstated", plain({"revokedRevision": of_third}), cli("reinstate-revision", *words_and))
     cli.refused("ResourceNotFoundException", "reinstate-revision", *words_and)
     try:
         lastgood.reinstate_revision(contentId=of_third["contentId"], reason="Twice.")

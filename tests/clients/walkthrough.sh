@@ -429,7 +429,7 @@ step 'The services behind it, by the same CLI'
 has 'objects' 'index.html' "$(aws s3 ls s3://shop-site)"
 aws s3 sync s3://shop-site "$work/site" --no-progress
 has 'synchronised' 'Release 2' "$(cat "$work/site/index.html")"
-is 'versions of shop.zip' '5' "$(aws s3api list-object-versions --bucket shop-releases --prefix shop.zip --query 'length(Versions)' --output text)"
+is 'versions of shop.zip' '6' "$(aws s3api list-object-versions --bucket shop-releases --prefix shop.zip --query 'length(Versions)' --output text)"
 aws s3api put-bucket-notification-configuration --bucket shop-releases --notification-configuration '{"EventBridgeConfiguration": {}}'
 has 'notifications' 'EventBridgeConfiguration' "$(aws s3api get-bucket-notification-configuration --bucket shop-releases)"
 is 'pipelines in the table' '3' "$(aws dynamodb query --table-name lastgood --key-condition-expression 'PK = :pipelines' --expression-attribute-values '{":pipelines": {"S": "PIPELINES"}}' --query Count --output text)"
