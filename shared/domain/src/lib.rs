@@ -15,6 +15,7 @@ mod condition;
 mod custom_type;
 mod decision;
 mod declaration;
+mod eligibility;
 mod event;
 mod execution;
 mod failure;
@@ -80,6 +81,7 @@ pub use declaration::{
     FailureConditions, InputArtifact, OutputArtifact, PipelineDeclaration, PipelineVariable, RetryConfiguration,
     RuleDeclaration, RuleTypeId, StageConditions, StageDeclaration,
 };
+pub use eligibility::{Choice, Ineligible, LookedUp, choose_automatic, ineligible_because};
 pub use event::{
     ActionChange, AnnouncedCause, ArtifactChange, EVENT_SOURCE, Event, EventArtifact, EventState, ExecutionResult,
     ExecutionTrigger, PipelineChange, RollbackChange, StageChange, StateChange, Unread, events_of,
@@ -124,9 +126,7 @@ pub use records::{OpenHold, Success, Watch, WatchPurpose};
 pub use retry::{NotRetryable, RetryOrder, retry_stage};
 pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pin_sources};
 pub use revoked::{ContentId, RevokedContent, contents_of, culprit, find_revoked, recognised_by, reinstate};
-pub use rollback::{
-    Choice, Ineligible, LookedUp, RollbackCause, RollbackOrder, choose_automatic, ineligible_because, start_rollback,
-};
+pub use rollback::{RollbackCause, RollbackOrder, start_rollback};
 pub use rule::{
     AlarmDemand, Consulted, Finding, RuleVerdict, check_alarm_states, is_current, judge_alarm, judge_answer,
     judge_unasked, judge_window, wait_minutes,

@@ -5,6 +5,7 @@ mod cloud;
 mod decision_list;
 pub mod objects;
 mod repositories;
+mod rows;
 mod store;
 
 pub use clock::{Clock, Entropy};
@@ -16,7 +17,8 @@ pub use objects::{
     Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject, PutOptions, Upload, Written,
 };
 pub use repositories::{Commit, Repositories, RepositoryError, RepositoryName, Revision};
-pub use store::{
-    Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, Precondition, QueuedJob, Remains,
-    ResourceTags, Row, SourceBinding, StartMarker, Store, StoreError, WRITES_MAX, Write,
+pub use rows::{
+    Definition, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, Remains, ResourceTags, SourceBinding,
+    StartMarker,
 };
+pub use store::{Page, PageRequest, Precondition, Row, Store, StoreError, WRITES_MAX, Write};
