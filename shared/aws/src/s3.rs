@@ -336,7 +336,7 @@ impl Objects for S3Objects {
         }
         tags.retain(|tag| tag.key != name);
         let asked = Asked::write("PutObjectTagging", at);
-        let tag = |error: aws_sdk_s3::error::BuildError| asked.unavailable(&error.to_string());
+        let tag = |error: aws_sdk_s3::error::BuildError| asked.unavailable(error.to_string());
         tags.push(Tag::builder().key(name).value(value).build().map_err(tag)?);
         let tagging = Tagging::builder().set_tag_set(Some(tags)).build().map_err(tag)?;
         let request = self.client.put_object_tagging().bucket(&at.bucket).key(&at.key).tagging(tagging);

@@ -35,7 +35,7 @@ pub(crate) async fn snapshot<'a, W: HasAlarms>(
 pub(crate) fn by_region(arns: &[String]) -> Vec<Vec<String>> {
     let mut regions: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for arn in arns {
-        let region = arn.splitn(5, ':').nth(3).unwrap_or_default();
+        let region = arn.split(':').nth(3).unwrap_or_default();
         regions.entry(region).or_default().push(arn.clone());
     }
     regions.into_values().collect()
