@@ -3,12 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{ContentId, Effect, Execution, PipelineName, RevokedContent, StageName, contents_of, find_revoked};
+use domain::{
+    Changes, ContentId, Effect, Execution, Hold, PipelineName, PipelineView, RevokedContent, RollbackCause, StageName,
+    contents_of, find_revoked,
+};
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::{reread, until_stored},
     gate::load_waiting,
+    loading::load_of,
     outbox::forget,
     ports::Store,
 };
@@ -56,6 +60,34 @@ pub async fn reinstate<W: HasStore + HasMachines>(
     let changes = domain::reinstate(&revoked, is_there, caller, reason, world.now());
     commit(world, &revoked.pipeline, changes).await?;
     Ok(revoked)
+}
+
+/// Reinstates what was revoked by the rollback that holds `stage`, where a person went back by hand: the hold and the ban are
+/// one word of theirs, and who lifts the hold takes it back. What an alarm had taken back stays revoked.
+///
+/// It is stored before the hold is lifted, so that who waits behind it is let in by the same call.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: ask again.
+pub(crate) async fn reinstate_with_hold<W: HasStore + HasMachines>(
+    world: &W,
+    view: &PipelineView,
+    stage: &StageName,
+) -> Result<(), EngineError> {
+    let hold = view.stage(stage).inbound.hold;
+    let Some(Hold { rollback: Some(rollback), cause: RollbackCause::Manual { .. }, .. }) = hold else {
+        return Ok(());
+    };
+    let undone = load_of(world, view, rollback).await?.and_then(|execution| execution.rollback?.undone);
+    let Some(undone) = undone else { return Ok(()) };
+    let Some(undone) = load_of(world, view, undone).await? else { return Ok(()) };
+    let contents: Vec<ContentId> = contents_of(&undone).into_iter().collect();
+    let mut revoked = if contents.is_empty() { Vec::new() } else { world.store().load_revoked(&contents).await? };
+    revoked.retain(|one| one.rollback == rollback);
+    if revoked.is_empty() {
+        return Ok(());
+    }
+    commit(world, &view.index.name, Changes { reinstated: revoked, ..Changes::default() }).await
 }
 
 /// Longest text that can name content, in bytes.

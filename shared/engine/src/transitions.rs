@@ -8,6 +8,7 @@ use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::{reread, until_stored},
     gate::{load_into, load_waiting},
+    revoked::reinstate_with_hold,
     rollback::{find_stage, load_view},
 };
 
@@ -34,6 +35,7 @@ pub async fn enable<W: HasStore + HasMachines + HasAlarms>(
     let view = load_view(world, pipeline).await?;
     if let Some(stage) = guarded(&view, stage, side)? {
         end_expired(world, &view, &stage).await?;
+        reinstate_with_hold(world, &view, &stage).await?;
     }
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
@@ -62,7 +64,9 @@ pub async fn release_hold<W: HasStore + HasMachines + HasAlarms>(
     comment: &str,
     caller: &str,
 ) -> Result<OpenHold, EngineError> {
-    end_expired(world, &load_view(world, pipeline).await?, stage).await?;
+    let view = load_view(world, pipeline).await?;
+    end_expired(world, &view, stage).await?;
+    reinstate_with_hold(world, &view, stage).await?;
     until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let Some(held) = OpenHold::on(&view.stage(stage)) else {
