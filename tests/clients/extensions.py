@@ -253,7 +253,8 @@ def story(boto3):
     print("== ListRevokedRevisions, ReinstateRevision")
     revoked = lastgood.list_revoked_revisions()["revokedRevisions"]
     undone = [one["undonePipelineExecutionId"] for one in revoked]
-    is_so("undone", {second, third}, set(undone))
+    # What was taken back from before that passes again since the hold was released.
+    is_so("undone", [third], undone)
     is_so("the CLI", plain({"revokedRevisions": revoked}), cli("list-revoked-revisions"))
     paged = lastgood.get_paginator("list_revoked_revisions").paginate(PaginationConfig={"PageSize": 1})
     is_so("by the paginator", plain({"revokedRevisions": revoked}), plain(paged.build_full_result()))
