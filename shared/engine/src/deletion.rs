@@ -93,9 +93,7 @@ impl Deleted {
         }
         Ok(false)
     }
-}
 
-impl Deleted {
     /// Has its artifacts marked as kept no more. The rows that tell of them go with that, so this may be asked for twice.
     async fn keep_nothing<W: HasStore>(&self, world: &W) -> Result<(), EngineError> {
         let kept = world.store().kept_of(&self.pipeline).await?;
