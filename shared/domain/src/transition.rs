@@ -165,5 +165,7 @@ pub fn disable_transition(view: &PipelineView, stage: &StageName, by: &str, reas
         // Whoever closes the way says so for everything that comes.
         hold: inbound.hold.clone().map(|hold| Hold { lifts_for_other_content: false, ..hold }),
     };
+    let held = OpenHold::on(board.stage(stage));
+    board.changes.holds.extend(held);
     board.into_changes()
 }
