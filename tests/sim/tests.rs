@@ -3,8 +3,21 @@
 use sim::{Mutant, Options, shrink, simulate};
 
 /// Seeds that found a mistake each, and how many of the first are simulated beside them.
-const FOUND_MISTAKES: [u64; 9] =
-    [25, 40, 158, 227, 369, 373_151_457_427, 643_969_897_951, 670_774_979_737, 976_323_363_314];
+const FOUND_MISTAKES: [u64; 13] = [
+    25,
+    40,
+    158,
+    227,
+    369,
+    373_151_457_427,
+    643_969_897_951,
+    670_774_979_737,
+    976_323_363_314,
+    5035,
+    757_174_424_486,
+    85_439_363_547,
+    966_637_612_212,
+];
 const FIRST: u64 = 36;
 
 #[test]
