@@ -17,6 +17,9 @@ use crate::{
 
 /// Begins a new execution. In QUEUED mode it gets its place before the first stage, or goes into it, at once: its state
 /// machine may ask later than that of a release which was started after it, and must not fall behind it (spec 2.3).
+///
+/// # Errors
+/// [`Rejected::Illegal`] for an execution that has begun before.
 pub fn begin(view: &PipelineView, execution: Execution, now: Timestamp) -> Result<Changes, Rejected> {
     let none = BTreeMap::new();
     let mut board = Board::new(view, &none, now);
@@ -264,9 +267,7 @@ fn supersede(board: &mut Board<'_>, id: ExecutionId, by: ExecutionId, name: &Sta
     let execution = board.execution(id)?;
     execution.advance(&PhaseEvent::Supersede, now)?;
     execution.status_summary = Some(format!("Execution {by} took its place before stage {name}."));
-    for waiting in board.remove_waiting(id) {
-        board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Superseded });
-    }
+    board.dismiss(id, ExecutionStatus::Superseded);
     board.record(id, "ExecutionSuperseded", Some(name), format!("Superseded by {by}."));
     Ok(())
 }

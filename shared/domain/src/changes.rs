@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     ActionExecutionId, ActionRun, ActionStatus, ConditionAnswer, ConditionRun, ContentId, Event, Evidence, Execution,
-    ExecutionId, ExecutionMode, GateAnswer, Generation, Incident, Job, KeptChange, OpenHold, PipelineIndex,
-    PipelineName, PipelineView, Rejected, RevokedContent, RollbackCause, RollbackDecision, RollbackOutcome, RuleRun,
-    Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid,
+    ExecutionId, ExecutionMode, ExecutionStatus, GateAnswer, Generation, Incident, Job, KeptChange, OpenHold,
+    PipelineIndex, PipelineName, PipelineView, Rejected, RevokedContent, RollbackCause, RollbackDecision,
+    RollbackOutcome, RuleRun, Slot, StageName, StageState, Success, Tokens, Watch, derived_uuid,
 };
 
 /// Everything one decision changes. Rows carry the version they were read at, so storing them is conditional.
@@ -315,13 +315,16 @@ impl<'a> Board<'a> {
         self.executions.get(&id).map(|execution| execution.mode)
     }
 
-    /// The execution waits nowhere any more. Returns where it did, with the tokens to answer.
-    pub(crate) fn remove_waiting(&mut self, id: ExecutionId) -> Vec<Waiting> {
+    /// The execution, which has ended, waits nowhere any more, and its state machine is told under all tokens that it
+    /// waits with: who asks now may be a late call whose own token nobody waits for any more.
+    pub(crate) fn dismiss(&mut self, id: ExecutionId, status: ExecutionStatus) {
         let removed = &self.changes.waiting_removed;
         let own = |row: &&Waiting| row.execution == id && !removed.contains(row);
         let own: Vec<Waiting> = self.view.waiting.iter().filter(own).cloned().collect();
-        self.changes.waiting_removed.extend(own.iter().cloned());
-        own
+        for waiting in &own {
+            self.answer_all(&waiting.token, &GateAnswer::End { status });
+        }
+        self.changes.waiting_removed.extend(own);
     }
 
     pub(crate) fn record(&mut self, execution: ExecutionId, event: &str, stage: Option<&StageName>, detail: String) {

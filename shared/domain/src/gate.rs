@@ -368,10 +368,7 @@ pub(crate) fn cancel_because(board: &mut Board<'_>, id: ExecutionId, why: String
     let execution = board.execution(id)?;
     execution.advance(&PhaseEvent::Cancel, now)?;
     execution.status_summary = Some(why.clone());
-    // Under all its tokens: who asks now may be a late call whose own token nobody waits for any more.
-    for waiting in board.remove_waiting(id) {
-        board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Cancelled });
-    }
+    board.dismiss(id, ExecutionStatus::Cancelled);
     board.record(id, "ExecutionCancelled", None, why);
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, GateAnswer, Phase, PhaseEvent,
-    PipelineView, Rejected, StageName, StageStatus, StopTrigger, admission::admit_into, changes::Board,
+    AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus, Phase, PhaseEvent, PipelineView,
+    Rejected, StageName, StageStatus, StopTrigger, admission::admit_into, changes::Board,
 };
 
 /// A stop that was asked for.
@@ -84,9 +84,7 @@ pub fn stop_execution(
 /// It waits, or has not asked for anything: nobody has to be waited for.
 fn stop_outside(board: &mut Board<'_>, order: &StopOrder<'_>) -> Result<(), Rejected> {
     let (id, view) = (order.execution, board.view);
-    for waiting in board.remove_waiting(id) {
-        board.answer_all(&waiting.token, &GateAnswer::End { status: ExecutionStatus::Stopped });
-    }
+    board.dismiss(id, ExecutionStatus::Stopped);
     board.record(id, "ExecutionStopped", None, String::new());
     // A rollback holds its stage before its state machine has asked.
     let reserved = board.execution(id)?.rollback.as_ref().map(|rollback| rollback.stage.clone());

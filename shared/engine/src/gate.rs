@@ -27,13 +27,11 @@ pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms + HasObjects>(
     input: &GateInput,
 ) -> Result<(), EngineError> {
     let ahead = until_stored(async || {
-        let both = load_both(world, &input.pipeline, input.execution_id).await?;
-        let Some((view, execution)) = both else {
+        let Some((view, mut execution)) = load_both(world, &input.pipeline, input.execution_id).await? else {
             return turn_away(world, input).await.map(|()| None);
         };
         let entered = stages_concerned(&view, &execution, input);
         let mut executions = load_waiting(world, &view, entered.iter().map(|stage| &stage.name)).await?;
-        let mut execution = execution;
         if entered.iter().any(|stage| Some(&stage.name) != input.finished.as_ref().map(|finished| &finished.stage)) {
             revoked::look_up(world, [&mut execution]).await?;
         }

@@ -1,7 +1,9 @@
 //! At the gate: who carries revoked content is stopped, and whoever is behind comes up.
 
 use super::barred;
-use crate::{Effect, ExecutionId, GateAnswer, PhaseEvent, Rejected, StageName, StopTrigger, Waiting, changes::Board};
+use crate::{
+    Effect, ExecutionId, ExecutionStatus, PhaseEvent, Rejected, StageName, StopTrigger, Waiting, changes::Board,
+};
 
 /// Most that wait and are turned away by one decision: each takes about seven of the hundred writes of a transaction.
 const TURNED_AWAY_MAX: usize = 8;
@@ -20,7 +22,7 @@ pub(crate) fn turn_away(board: &mut Board<'_>, id: ExecutionId, name: &StageName
     let why = revoked.why(name);
     execution.status_summary = Some(why.clone());
     execution.stop = Some(StopTrigger { by: "lastgood".to_owned(), reason: Some(revoked.why_in_short()) });
-    board.remove_waiting(id);
+    board.dismiss(id, ExecutionStatus::Stopped);
     board.record(id, "RevokedContentStopped", Some(name), why);
     Ok(true)
 }
@@ -54,8 +56,6 @@ impl Door {
         }
         self.turned_away += 1;
         turn_away(board, id, name)?;
-        let status = board.execution(id)?.phase.status();
-        board.answer_all(&waiting.token, &GateAnswer::End { status });
         Ok(Look::TurnedAway)
     }
 

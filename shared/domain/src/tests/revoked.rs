@@ -207,6 +207,22 @@ fn who_waits_is_turned_away_when_the_hold_is_lifted_and_the_next_goes_in() {
     }
 }
 
+#[test]
+fn who_waits_and_is_ended_by_a_late_call_is_told_under_the_token_it_waits_with() {
+    let mut table = rolled_back(3, false);
+    fix(&mut table, 3);
+    table.release(3, "Source");
+    assert_eq!(table.queue("Deploy"), vec![id(3)]);
+    // Meanwhile its content is revoked, here or by another pipeline.
+    let revoked = RevokedContent { content: content("x"), ..revoked_row() };
+    table.executions.get_mut(&id(3)).unwrap().revoked = Some(Box::new(revoked.clone()));
+    let told = table.finish(3, "Source", StageResult::Succeeded, "late");
+    for token in ["Source 3", "late"] {
+        assert_eq!(told.get(token), Some(&ended(ExecutionStatus::Stopped)), "{token}: {told:?}");
+    }
+    assert_eq!((table.phase(3), table.queue("Deploy")), (&Phase::Stopped, vec![]));
+}
+
 fn revoked_row() -> RevokedContent {
     RevokedContent {
         content: content("a2"),
