@@ -268,6 +268,9 @@ fn by_policy_the_next_other_content_lifts_the_hold_and_nothing_else_does() {
 fn a_person_who_closes_the_way_means_everything() {
     let mut table = rolled_back(3, true);
     let changes = crate::disable_transition(&table.view(), &stage("Deploy"), "ana", "freeze", at(9));
+    // The list of holds says what the stage says.
+    let listed: Vec<bool> = changes.holds.iter().map(|held| held.hold.lifts_for_other_content).collect();
+    assert_eq!(listed, [false]);
     table.store(changes).unwrap();
     fix(&mut table, 3);
     table.release(3, "Source");
