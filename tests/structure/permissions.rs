@@ -14,7 +14,7 @@ const ADAPTERS: [(&[&str], &[&str]); 7] = [
     (&["shared/store/src/dynamodb.rs"], &["ReadTablePolicy", "WriteTablePolicy"]),
     (&["shared/aws/src/sfn.rs"], &["MachinesPolicy"]),
     (&["shared/aws/src/eventbridge.rs"], &["EventsPolicy"]),
-    (&["shared/aws/src/cloudwatch.rs"], &["AlarmsPolicy"]),
+    (&["shared/aws/src/cloudwatch.rs", "shared/aws/src/data_points.rs"], &["AlarmsPolicy"]),
     (
         &["shared/aws/src/s3.rs"],
         &["ReadObjectsPolicy", "WriteDefinitionsPolicy", "WriteObjectsPolicy", "KeepArtifactsPolicy"],
@@ -24,7 +24,7 @@ const ADAPTERS: [(&[&str], &[&str]); 7] = [
 ];
 
 /// What IAM asks for a call, as AWS's service authorization reference has it. Of one that is not here a test complains.
-const CALLS: [(&str, &[&str]); 29] = [
+const CALLS: [(&str, &[&str]); 30] = [
     ("get_item", &["dynamodb:GetItem"]),
     ("query", &["dynamodb:Query"]),
     ("batch_get_item", &["dynamodb:BatchGetItem"]),
@@ -39,6 +39,7 @@ const CALLS: [(&str, &[&str]); 29] = [
     ("send_task_heartbeat", &["states:SendTaskHeartbeat"]),
     ("put_events", &["events:PutEvents"]),
     ("describe_alarms", &["cloudwatch:DescribeAlarms"]),
+    ("get_metric_data", &["cloudwatch:GetMetricData"]),
     ("invoke", &["lambda:InvokeFunction"]),
     ("assume_role", &["sts:AssumeRole"]),
     ("get_bucket_versioning", &["s3:GetBucketVersioning"]),

@@ -44,6 +44,7 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         ],
         O::GetPipelineState => &[
             "PARALLEL pipelines show no executions of conditions.",
+            "A rule that watches shows how its watch stands, though its condition was evaluated by nobody: `InProgress` until              its time is over, `Failed` where its alarm turned red.",
             "`created` of a revision is when the action took it: one request answers the whole state.",
         ],
         O::ListPipelineExecutions => &[

@@ -5,6 +5,7 @@ use domain::{
     PipelineView, StageIndex, StageStatus,
 };
 use engine::HasStore;
+use jiff::Timestamp;
 use protocol::wire::state::{
     ActionExecution, ActionRevision, ActionState, ErrorDetails, GetPipelineStateInput, GetPipelineStateOutput,
     RetryStageMetadata, StageExecution, StageState, TransitionState,
@@ -19,7 +20,8 @@ pub(crate) async fn get<W: HasStore>(
 ) -> Result<GetPipelineStateOutput, Failure> {
     let view = engine::load_view(world, &input.name).await?;
     let region = &world.settings().region;
-    let stages = view.index.stages.iter().map(|stage| stage_state(&view, stage, region));
+    let now = world.now();
+    let stages = view.index.stages.iter().map(|stage| stage_state(&view, stage, region, now));
     Ok(GetPipelineStateOutput {
         stage_states: stages.collect(),
         pipeline_version: view.index.pipeline_version,
@@ -29,7 +31,7 @@ pub(crate) async fn get<W: HasStore>(
     })
 }
 
-fn stage_state(view: &PipelineView, index: &StageIndex, region: &str) -> StageState {
+fn stage_state(view: &PipelineView, index: &StageIndex, region: &str, now: Timestamp) -> StageState {
     let stage = view.stage(&index.name);
     let shows_executions = view.index.mode != ExecutionMode::Parallel;
     let latest = stage.latest.filter(|_| shows_executions);
@@ -52,9 +54,9 @@ fn stage_state(view: &PipelineView, index: &StageIndex, region: &str) -> StageSt
         action_states: Some(actions.collect()),
         retry_stage_metadata: latest.as_ref().and_then(retries),
         latest_execution: latest.map(|latest| stage_execution(latest.execution, latest.status, latest.execution_type)),
-        before_entry_condition_state: condition_state(view, index, ConditionKind::BeforeEntry),
-        on_success_condition_state: condition_state(view, index, ConditionKind::OnSuccess),
-        on_failure_condition_state: condition_state(view, index, ConditionKind::OnFailure),
+        before_entry_condition_state: condition_state(view, index, ConditionKind::BeforeEntry, now),
+        on_success_condition_state: condition_state(view, index, ConditionKind::OnSuccess, now),
+        on_failure_condition_state: condition_state(view, index, ConditionKind::OnFailure, now),
     }
 }
 

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::config::{Builder, Region};
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
+use aws_sdk_cloudwatch::types::{AlarmType, CompositeAlarm, MetricAlarm, StateValue};
 use aws_types::SdkConfig;
 use domain::{AlarmChange, AlarmState};
 use engine::ports::{Alarms, CloudError};
 use jiff::Timestamp;
 
 use crate::cloud_error::cloud_error;
+use crate::data_points;
 
 /// Most names in one DescribeAlarms.
 const NAMES_PER_CALL_MAX: usize = 100;
@@ -36,33 +37,30 @@ impl CloudWatchAlarms {
         let made = || Client::from_conf(Builder::from(&self.config).region(Region::new(region.to_owned())).build());
         clients.entry(region.to_owned()).or_insert_with(made).clone()
     }
+}
 
-    /// Alarms of at most [`NAMES_PER_CALL_MAX`] names, at least one: without names DescribeAlarms tells of all alarms.
-    async fn describe_chunk(&self, client: &Client, names: &[&str]) -> Result<Vec<AlarmChange>, CloudError> {
-        let mut found = Vec::new();
-        let mut next_token = None;
-        loop {
-            let page = client
-                .describe_alarms()
-                .set_alarm_names(Some(names.iter().map(|name| (*name).to_owned()).collect()))
-                .alarm_types(AlarmType::MetricAlarm)
-                .alarm_types(AlarmType::CompositeAlarm)
-                .set_next_token(next_token)
-                .send()
-                .await
-                .map_err(|error| cloud_error(error, WHAT, &[]))?;
-            for alarm in page.metric_alarms() {
-                let since = alarm.state_transitioned_timestamp().or(alarm.state_updated_timestamp());
-                found.push(change(alarm.alarm_arn(), alarm.state_value(), since, alarm.state_reason())?);
-            }
-            for alarm in page.composite_alarms() {
-                let since = alarm.state_transitioned_timestamp().or(alarm.state_updated_timestamp());
-                found.push(change(alarm.alarm_arn(), alarm.state_value(), since, alarm.state_reason())?);
-            }
-            next_token = page.next_token;
-            if next_token.is_none() {
-                return Ok(found);
-            }
+/// Alarms of at most [`NAMES_PER_CALL_MAX`] names, at least one: without names DescribeAlarms tells of all alarms.
+pub(crate) async fn describe_chunk(
+    client: &Client,
+    names: &[&str],
+) -> Result<(Vec<MetricAlarm>, Vec<CompositeAlarm>), CloudError> {
+    let (mut metric, mut composite) = (Vec::new(), Vec::new());
+    let mut next_token = None;
+    loop {
+        let page = client
+            .describe_alarms()
+            .set_alarm_names(Some(names.iter().map(|name| (*name).to_owned()).collect()))
+            .alarm_types(AlarmType::MetricAlarm)
+            .alarm_types(AlarmType::CompositeAlarm)
+            .set_next_token(next_token)
+            .send()
+            .await
+            .map_err(|error| cloud_error(error, WHAT, &[]))?;
+        metric.extend(page.metric_alarms.unwrap_or_default());
+        composite.extend(page.composite_alarms.unwrap_or_default());
+        next_token = page.next_token;
+        if next_token.is_none() {
+            return Ok((metric, composite));
         }
     }
 }
@@ -80,8 +78,17 @@ impl Alarms for CloudWatchAlarms {
             let client = self.client(region);
             let wanted: Vec<&str> = wanted.into_iter().collect();
             for chunk in wanted.chunks(NAMES_PER_CALL_MAX) {
-                let alarms = self.describe_chunk(&client, chunk).await?;
-                found.extend(alarms.into_iter().map(|alarm| (alarm.arn.clone(), alarm)));
+                let (metric, composite) = describe_chunk(&client, chunk).await?;
+                for alarm in &metric {
+                    let since = alarm.state_transitioned_timestamp().or(alarm.state_updated_timestamp());
+                    let alarm = change(alarm.alarm_arn(), alarm.state_value(), since, alarm.state_reason())?;
+                    found.insert(alarm.arn.clone(), alarm);
+                }
+                for alarm in &composite {
+                    let since = alarm.state_transitioned_timestamp().or(alarm.state_updated_timestamp());
+                    let alarm = change(alarm.alarm_arn(), alarm.state_value(), since, alarm.state_reason())?;
+                    found.insert(alarm.arn.clone(), alarm);
+                }
             }
         }
         // An ARN of another account may share its name with an alarm of ours, which nobody asked for.
@@ -91,10 +98,16 @@ impl Alarms for CloudWatchAlarms {
         };
         Ok(found.into_values().filter(is_wanted).collect())
     }
+
+    async fn data_points(&self, arn: &str, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {
+        let home = self.config.region().map(Region::as_ref).unwrap_or_default();
+        let client = self.client(region_of(arn).unwrap_or(home));
+        data_points::fewest(&client, name_of(arn), since, until).await
+    }
 }
 
 /// The name in an alarm's ARN (`arn:aws:cloudwatch:region:account:alarm:name`), or a name as it is.
-fn name_of(name_or_arn: &str) -> &str {
+pub(crate) fn name_of(name_or_arn: &str) -> &str {
     // A name may hold colons.
     let parts: Vec<&str> = name_or_arn.splitn(7, ':').collect();
     match parts.as_slice() {
@@ -165,6 +178,10 @@ mod tests {
     ) -> aws_smithy_http_client::test_util::ReplayEvent {
         let mut members = vec![("MetricAlarms", Value::Array(metric)), ("CompositeAlarms", Value::Array(composite))];
         members.extend(next.map(|next| ("NextToken", next.into())));
+        answer(members)
+    }
+
+    fn answer(members: Vec<(&str, Value)>) -> aws_smithy_http_client::test_util::ReplayEvent {
         let mut body = Vec::new();
         ciborium::into_writer(&map(members), &mut body).unwrap();
         reply(200, &[("smithy-protocol", "rpc-v2-cbor"), ("content-type", "application/cbor")], body)
@@ -213,6 +230,64 @@ mod tests {
             let signed = replies.header(request, "authorization");
             assert!(signed.contains(&format!("/{region}/monitoring/")), "{signed}");
         }
+    }
+
+    fn data(seconds: &[i64], next: Option<&str>) -> aws_smithy_http_client::test_util::ReplayEvent {
+        let times = seconds.iter().map(|second| Value::Tag(1, Box::new((*second).into()))).collect();
+        let values = seconds.iter().map(|_| 1.0.into()).collect();
+        let result = vec![("Id", "m".into()), ("Timestamps", Value::Array(times)), ("Values", Value::Array(values))];
+        let mut members = vec![("MetricDataResults", Value::Array(vec![map(result)]))];
+        members.extend(next.map(|next| ("NextToken", next.into())));
+        answer(members)
+    }
+
+    fn with(mut alarm: Value, more: Vec<(&str, Value)>) -> Value {
+        if let (Value::Map(members), Value::Map(more)) = (&mut alarm, map(more)) {
+            members.extend(more);
+        }
+        alarm
+    }
+
+    fn of_metric(name: &str) -> Value {
+        let metric = vec![
+            ("Namespace", "Shop".into()),
+            ("MetricName", "Errors".into()),
+            ("Statistic", "Sum".into()),
+            ("Period", 60.into()),
+        ];
+        with(alarm(name, "OK", None), metric)
+    }
+
+    async fn data_points(replies: &Replies, name: &str) -> Result<u32, CloudError> {
+        let [since, until] = [90, 400].map(|second| Timestamp::from_second(second).unwrap());
+        CloudWatchAlarms::connect(&replies.config()).data_points(&format!("{PREFIX}{name}"), since, until).await
+    }
+
+    #[tokio::test]
+    async fn data_points_are_counted_over_all_pages_from_the_first_whole_period() {
+        let described = page(vec![of_metric("a")], vec![], None);
+        let replies = Replies::of([described, data(&[60, 120, 180], Some("more")), data(&[240], None)]);
+        assert_eq!(data_points(&replies, "a").await.unwrap(), 3);
+        let asked: Value = ciborium::from_reader(replies.body(1).as_slice()).unwrap();
+        let asked = format!("{asked:?}");
+        assert!(["Shop", "Errors", "Sum"].iter().all(|part| asked.contains(part)), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_composite_alarm_has_as_many_as_the_poorest_that_it_is_of() {
+        let of = |name: &str, rule: &str| with(alarm(name, "OK", None), vec![("AlarmRule", rule.into())]);
+        let replies = Replies::of([
+            page(vec![], vec![of("all", "ALARM(a) OR ALARM(inner)")], None),
+            // One that is of itself ends nothing.
+            page(vec![of_metric("a")], vec![of("inner", "ALARM(b) AND NOT OK(all)")], None),
+            data(&[120, 180], None),
+            page(vec![of_metric("b")], vec![], None),
+            data(&[120], None),
+        ]);
+        assert_eq!(data_points(&replies, "all").await.unwrap(), 1);
+
+        let replies = Replies::of([page(vec![], vec![of("all", "ALARM(gone)")], None), page(vec![], vec![], None)]);
+        assert!(matches!(data_points(&replies, "all").await, Err(CloudError::NotFound(_))));
     }
 
     #[tokio::test]

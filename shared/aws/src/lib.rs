@@ -17,6 +17,8 @@
 mod cloud_error;
 #[cfg(feature = "cloudwatch")]
 mod cloudwatch;
+#[cfg(feature = "cloudwatch")]
+mod data_points;
 #[cfg(feature = "eventbridge")]
 mod eventbridge;
 #[cfg(feature = "lambda")]

@@ -36,6 +36,8 @@ pub struct Changes {
     pub unrevoked: BTreeSet<ContentId>,
     /// Watches that begin.
     pub watches: Vec<Watch>,
+    /// Watches whose end is another.
+    pub watches_changed: Vec<WatchChange>,
     /// Watches that end.
     pub watches_ended: Vec<Watch>,
     /// Incidents that begin or change.
@@ -73,6 +75,15 @@ pub struct Changes {
     pub kept: Vec<KeptChange>,
     /// What to do afterwards.
     pub effects: Vec<Effect>,
+}
+
+/// A watch as it was read, and as it is to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WatchChange {
+    /// As it was read.
+    pub before: Watch,
+    /// As it is to be.
+    pub after: Watch,
 }
 
 /// An execution that waits before a stage.

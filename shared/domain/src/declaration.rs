@@ -341,6 +341,11 @@ impl RuleDeclaration {
         self.configuration.get("HoldUntil").is_some_and(|until| until == "OtherRevision")
     }
 
+    /// Data points of its alarm's metric that its watch waits for; 0 where it waits for none.
+    pub fn data_points(&self) -> u32 {
+        self.configuration.get("MinimumDataPoints").and_then(|points| points.parse().ok()).unwrap_or(0)
+    }
+
     /// Whether what its watch leads to is only told.
     pub fn is_shadow(&self) -> bool {
         self.configuration.get("Shadow").is_some_and(|watch| watch.eq_ignore_ascii_case("true"))

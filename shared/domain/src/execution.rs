@@ -54,6 +54,9 @@ pub struct Execution {
     /// What that can be recognised by in other executions, by Source action; older executions have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub contents: BTreeMap<ActionName, ContentId>,
+    /// By what else it is recognised, where that is something: what executions of an earlier version have in `contents`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub earlier_contents: BTreeMap<ActionName, ContentId>,
     /// What of it was revoked when that was last looked up, which it is before every decision about a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Box<RevokedContent>>,

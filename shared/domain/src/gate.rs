@@ -162,9 +162,8 @@ fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) ->
     let stage = board.stage(name);
     // A PARALLEL execution in a pipeline that has locks by now passes through stages that others are inside.
     let entered = stage.occupant.clone().filter(|inside| inside.execution == id);
-    let longest = stage_index.watches.iter().map(|rule| rule.minutes).max();
-    let watched = entered.as_ref().filter(|_| longest.is_some());
-    let observed = observed_after(stage.live.as_ref(), &execution, watched, longest.unwrap_or(0), now);
+    let watched = entered.as_ref().filter(|_| !stage_index.watches.is_empty());
+    let observed = observed_after(stage.live.as_ref(), &execution, watched, &stage_index.watches, now);
     stage.live = Some(Live { deployed_by: id, revision_of: execution.revision_of(), since: now, observed });
     let (generation, pipeline) = (stage.generation, stage.pipeline.clone());
     // A rollback is no target, and is never taken back by itself (design section 6). Whether it helps is observed.
@@ -221,6 +220,11 @@ fn observe(
         let Some(alarm) = entered.alarms.get(&rule.alarm).filter(|alarm| is_watched(alarm)) else {
             continue;
         };
+        // Whether a rollback helped shows as its time is over, with whatever data there is.
+        let (until, data_points) = match purpose {
+            WatchPurpose::Deploy => (rule.over_at(board.now), rule.wants(board.now)),
+            WatchPurpose::Proof => (rule.time_over_at(board.now), None),
+        };
         board.changes.watches.push(Watch {
             alarm_arn: alarm.arn.clone(),
             pipeline: board.view.index.name.clone(),
@@ -228,7 +232,8 @@ fn observe(
             execution: id,
             rule: rule.rule.clone(),
             from: entered.entered_at,
-            until: board.now + jiff::SignedDuration::from_mins(i64::from(rule.minutes)),
+            until,
+            data_points,
             state_at_entry: alarm.state,
             purpose,
             shadow: rule.shadow,

@@ -1,6 +1,8 @@
 //! What a deploy's watch takes over from the watches of the deploys that it supersedes: whether one of them made things
 //! worse may not be known yet.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,9 @@ pub struct Observed {
     pub entered: Occupant,
     /// When it had succeeded: its watches last from here.
     pub succeeded_at: Timestamp,
+    /// When watches end that waited for data points and have seen them, by rule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub saw_data: BTreeMap<String, Timestamp>,
     /// When the next deploy entered; absent while it is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_at: Option<Timestamp>,
@@ -42,7 +47,7 @@ pub(crate) fn observed_after(
     before: Option<&Live>,
     execution: &Execution,
     entered: Option<&Occupant>,
-    longest_watch_minutes: u32,
+    watches: &[WatchRule],
     now: Timestamp,
 ) -> Vec<Observed> {
     let Some(entered) = entered.filter(|_| execution.execution_type == ExecutionType::Standard) else {
@@ -50,19 +55,25 @@ pub(crate) fn observed_after(
     };
     let superseded =
         |one: &Observed| Observed { superseded_at: one.superseded_at.or(Some(entered.entered_at)), ..one.clone() };
-    let was_watched = |one: &Observed| one.lasts_until(longest_watch_minutes) > entered.entered_at;
+    let was_watched = |one: &Observed| watches.iter().any(|rule| one.over_at(rule) > entered.entered_at);
     let others = |one: &&Observed| one.entered.execution != execution.id && was_watched(one);
     let before = before.map(|before| before.observed.as_slice()).unwrap_or_default();
     let mut observed: Vec<Observed> = before.iter().filter(others).map(superseded).collect();
     let excess = observed.len().saturating_sub(OBSERVED_MAX);
     observed.drain(..excess);
-    observed.push(Observed { entered: entered.clone(), succeeded_at: now, superseded_at: None });
+    observed.push(Observed {
+        entered: entered.clone(),
+        succeeded_at: now,
+        saw_data: BTreeMap::new(),
+        superseded_at: None,
+    });
     observed
 }
 
 impl Observed {
-    fn lasts_until(&self, minutes: u32) -> Timestamp {
-        self.succeeded_at + jiff::SignedDuration::from_mins(i64::from(minutes))
+    /// When its watch of `rule` is over, at the latest.
+    pub(crate) fn over_at(&self, rule: &WatchRule) -> Timestamp {
+        self.saw_data.get(&rule.rule).copied().unwrap_or_else(|| rule.over_at(self.succeeded_at))
     }
 
     /// What is unclear of it for the watch of `rule` of a deploy that began at `next`; nothing where its own watch was over
@@ -70,7 +81,7 @@ impl Observed {
     pub(crate) fn unclear(&self, rule: &WatchRule, next: Timestamp) -> Option<Unclear> {
         let until = self.superseded_at?;
         let alarm = self.entered.alarms.get(&rule.alarm)?;
-        let is_unclear = self.lasts_until(rule.minutes) > next && alarm.state != AlarmState::Alarm;
+        let is_unclear = self.over_at(rule) > next && alarm.state != AlarmState::Alarm;
         is_unclear.then_some(Unclear {
             execution: self.entered.execution,
             from: self.entered.entered_at,
@@ -96,8 +107,6 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::{
         AlarmChange, AlarmSnapshot, ExecutionMode, Generation, Verdict, WatchPurpose, WatchedDeploy, judge,
@@ -119,7 +128,7 @@ mod tests {
 
     fn rule() -> WatchRule {
         let (rule, alarm) = ("errors".to_owned(), "errors".to_owned());
-        WatchRule { rule, alarm, minutes: 10, shadow: false, hold_until_other: false }
+        WatchRule { rule, alarm, minutes: 10, data_points: 0, shadow: false, hold_until_other: false }
     }
 
     fn live(observed: Vec<Observed>) -> Live {
@@ -131,11 +140,16 @@ mod tests {
         for state in STATES {
             // The first deploy entered at 0, succeeded at 60 and is watched until 660.
             for (next, is_over) in [(100, false), (659, false), (660, true), (9_000, true)] {
-                let first =
-                    observed_after(None, &execution(1, ExecutionMode::Queued), Some(&entered(1, 0, state)), 10, at(60));
+                let first = observed_after(
+                    None,
+                    &execution(1, ExecutionMode::Queued),
+                    Some(&entered(1, 0, state)),
+                    &[rule()],
+                    at(60),
+                );
                 let of_second = entered(2, next, AlarmState::Alarm);
                 let second = execution(2, ExecutionMode::Queued);
-                let observed = observed_after(Some(&live(first)), &second, Some(&of_second), 10, at(next + 5));
+                let observed = observed_after(Some(&live(first)), &second, Some(&of_second), &[rule()], at(next + 5));
                 let unclear: Vec<Unclear> = observed.iter().filter_map(|one| one.unclear(&rule(), at(next))).collect();
                 let expected = Unclear { execution: id(1), from: at(0), until: at(next), state_at_entry: state };
                 let is_unclear = !is_over && state != AlarmState::Alarm;
@@ -151,7 +165,7 @@ mod tests {
             let second = i64::try_from(n).unwrap() * 20;
             let of = execution(n, ExecutionMode::Queued);
             let entered = entered(n, second, AlarmState::Ok);
-            observed = observed_after(Some(&live(observed)), &of, Some(&entered), 10, at(second + 5));
+            observed = observed_after(Some(&live(observed)), &of, Some(&entered), &[rule()], at(second + 5));
         }
         let unclear: Vec<_> = observed.iter().filter_map(|one| one.unclear(&rule(), at(180))).collect();
         let executions: Vec<_> = unclear.iter().map(|one| one.execution).collect();
@@ -163,7 +177,7 @@ mod tests {
         let mut back = execution(10, ExecutionMode::Queued);
         back.execution_type = ExecutionType::Rollback;
         let entered = entered(10, 200, AlarmState::Alarm);
-        assert_eq!(observed_after(Some(&live(observed)), &back, Some(&entered), 10, at(205)), []);
+        assert_eq!(observed_after(Some(&live(observed)), &back, Some(&entered), &[rule()], at(205)), []);
     }
 
     #[test]
@@ -182,6 +196,7 @@ mod tests {
             rule: "errors".into(),
             from: at(100),
             until: at(200),
+            data_points: None,
             state_at_entry: AlarmState::Alarm,
             purpose: WatchPurpose::Deploy,
             shadow: false,

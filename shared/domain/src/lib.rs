@@ -57,6 +57,7 @@ mod transition;
 mod trigger;
 mod variable_check;
 mod variables;
+mod watch;
 mod webhook;
 mod window;
 
@@ -67,7 +68,7 @@ pub use action_type::{
 pub use admission::{admit_waiting, begin};
 pub use approval::{ApprovalNotice, approval_notice};
 pub use artifact::{ArtifactDigest, ArtifactState, artifact_state};
-pub use changes::{Changes, Effect, Record, Waiting};
+pub use changes::{Changes, Effect, Record, Waiting, WatchChange};
 pub use compatibility::{Deviation, Severity, differences};
 pub use condition::{
     ConditionAnswer, ConditionKind, ConditionOrder, ConditionRun, LOST, Override, RuleRun, RuleState, check_overridable,
@@ -122,7 +123,7 @@ pub use preview::{
     ActionPreview, ConfigurationChange, ExpectedDuration, RollbackPlan, at_fault, expect_duration, preview_actions,
 };
 pub use provider_error::failure_type;
-pub use records::{OpenHold, Success, Watch, WatchPurpose};
+pub use records::{OpenHold, Success};
 pub use retry::{NotRetryable, RetryOrder, retry_stage};
 pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pin_sources};
 pub use revoked::{ContentId, RevokedContent, contents_of, culprit, find_revoked, recognised_by, reinstate};
@@ -151,6 +152,7 @@ pub use transition::{
 pub use trigger::{GIT_CONNECTION, GitEvent, TriggerMiss, judge_git_event};
 pub use variable_check::check_variable;
 pub use variables::{ResolveError, Scope, resolve_configuration};
+pub use watch::{DataPoints, Watch, WatchPurpose, WatchState, saw_data, watch_state};
 pub use webhook::{
     FilterMiss, InvalidWebhook, Secret, Sender, Unauthentic, Webhook, WebhookAuthConfiguration, WebhookAuthentication,
     WebhookDefinition, WebhookFilter, WebhookProblem, authenticate, has_placeholders, judge_filters, put_webhook,

@@ -119,12 +119,19 @@ pub struct WatchRule {
     pub alarm: String,
     /// For how long, in minutes.
     pub minutes: u32,
+    /// Data points of its metric that it waits for as well; 0 where it waits for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub data_points: u32,
     /// Whether what it leads to is only told, and not done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
     /// Whether a rollback's hold on the stage goes when other content comes, and not only by a person.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold_until_other: bool,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl PipelineIndex {
@@ -208,6 +215,7 @@ impl StageIndex {
                     rule: rule.name.clone(),
                     alarm: rule.configuration.get("AlarmName").cloned().unwrap_or_default(),
                     minutes: rule.configuration.get("WaitTime").and_then(|time| time.parse().ok()).unwrap_or(0),
+                    data_points: rule.data_points(),
                     shadow: rule.is_shadow(),
                     hold_until_other: rule.holds_until_other(),
                 })

@@ -89,13 +89,36 @@ pub fn recognised_by(execution: &Execution) -> Vec<ContentId> {
 
 /// As [`recognised_by`], of rollbacks too.
 pub fn contents_of(execution: &Execution) -> Vec<ContentId> {
-    let mut contents: Vec<ContentId> = execution.contents.values().cloned().collect();
+    let mut contents = with_all(execution.contents.values());
+    if !execution.earlier_contents.is_empty() {
+        let earlier = |(action, content)| execution.earlier_contents.get(action).unwrap_or(content);
+        contents.extend(with_all(execution.contents.iter().map(earlier)));
+    }
+    contents
+}
+
+/// What a rollback may revoke at any moment of what `execution` carries. By its earlier contents only those of executions
+/// are revoked that an earlier version has begun: these are looked up, and cost no condition in every transaction.
+pub(crate) fn revocable(execution: &Execution) -> Vec<ContentId> {
+    with_all(execution.contents.values())
+}
+
+/// Each of `contents`, and as the last one all of them together where they are several.
+fn with_all<'a>(contents: impl Iterator<Item = &'a ContentId>) -> Vec<ContentId> {
+    let mut contents: Vec<ContentId> = contents.cloned().collect();
     contents.sort();
     contents.dedup();
     if contents.len() > 1 {
         contents.push(ContentId::of_all(&contents));
     }
     contents
+}
+
+/// Whether both took the same at `action`, as far as anything they are recognised by tells.
+fn took_the_same(one: &Execution, other: &Execution, action: &ActionName) -> bool {
+    let known = |of: &Execution| [of.contents.get(action).cloned(), of.earlier_contents.get(action).cloned()];
+    let others = known(other);
+    known(one).into_iter().flatten().any(|content| others.contains(&Some(content)))
 }
 
 /// What `undone` is to blame for beside `target`: its sources that the target has otherwise, and what they are
@@ -107,13 +130,13 @@ pub fn contents_of(execution: &Execution) -> Vec<ContentId> {
 /// | several | all content of the execution together: nobody knows which is bad, and a fix of one must pass |
 /// | none | nothing: the same content was good before |
 pub fn culprit(undone: &Execution, target: &Execution) -> Option<(ContentId, Vec<ActionName>)> {
-    let differs = |(action, content): &(&ActionName, &ContentId)| target.contents.get(*action) != Some(content);
+    let differs = |(action, _): &(&ActionName, &ContentId)| !took_the_same(undone, target, action);
     let differing: Vec<(&ActionName, &ContentId)> = undone.contents.iter().filter(differs).collect();
     let names = || differing.iter().map(|(action, _)| (*action).clone()).collect();
     match differing.as_slice() {
         [] => None,
         [(_, content)] => Some(((*content).clone(), names())),
-        _ => Some((contents_of(undone).pop()?, names())),
+        _ => Some((revocable(undone).pop()?, names())),
     }
 }
 
@@ -157,7 +180,10 @@ pub(crate) fn barred<'a>(
 pub(crate) fn demand_unrevoked(board: &mut Board<'_>, id: ExecutionId, name: &StageName) -> Result<(), Rejected> {
     let is_first = board.view.index.stages.first().is_some_and(|first| first.name == *name);
     if !is_first {
-        let contents = recognised_by(board.execution(id)?);
+        let execution = board.execution(id)?;
+        // A rollback is a cure.
+        let is_cure = execution.execution_type == ExecutionType::Rollback;
+        let contents = if is_cure { Vec::new() } else { revocable(execution) };
         board.changes.unrevoked.extend(contents);
     }
     Ok(())

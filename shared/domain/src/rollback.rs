@@ -8,7 +8,7 @@ use crate::{
     Choice, Execution, ExecutionId, ExecutionType, Hold, Occupant, OpenHold, Phase, PhaseEvent, Rejected, RollbackOf,
     RollbackOutcome, StageName, StageStatus, Success, TransitionState, Trigger, TriggerType,
     changes::{Board, Effect},
-    revoked::{contents_of, revoked_by},
+    revoked::{revocable, revoked_by},
 };
 
 /// Why a rollback is started.
@@ -82,7 +82,7 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
     let lifts_for_other_content = revoke_content(board, order, fenced)?;
     if order.cause.choice() == Choice::Automatic {
         // Nobody but a person goes back to what is revoked, be it only meanwhile.
-        board.changes.unrevoked.extend(contents_of(order.target));
+        board.changes.unrevoked.extend(revocable(order.target));
     }
     let now = board.now;
     let execution = rollback_execution(board, order);
@@ -217,6 +217,7 @@ fn rollback_execution(board: &Board<'_>, order: &RollbackOrder<'_>) -> Execution
         pins: BTreeMap::new(),
         revisions: order.target.revisions.clone(),
         contents: order.target.contents.clone(),
+        earlier_contents: order.target.earlier_contents.clone(),
         revoked: None,
         outputs: order.target.outputs.clone(),
         artifacts: order.target.artifacts.clone(),

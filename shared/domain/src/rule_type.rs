@@ -37,9 +37,10 @@ pub const RULE_TYPES: &[RuleTypeInfo] = &[
     RuleTypeInfo {
         provider: "CloudWatchAlarm",
         required_keys: &["AlarmName"],
-        // Lastgood's own: with Watch the alarm is observed after the stage was left; with Shadow beside it, what follows is
-        // told and not done; HoldUntil says what lifts the hold of a rollback.
-        optional_keys: &["AlarmStates", "HoldUntil", "Shadow", "WaitTime", "Watch"],
+        // Lastgood's own: with Watch the alarm is observed after the stage was left, and with MinimumDataPoints until its metric
+        // has had so many; with Shadow beside it, what follows is told and not done; HoldUntil says what lifts the hold of a
+        // rollback.
+        optional_keys: &["AlarmStates", "HoldUntil", "MinimumDataPoints", "Shadow", "WaitTime", "Watch"],
         inputs: 0..=0,
         may_skip: false,
         finds: Finds::Look,

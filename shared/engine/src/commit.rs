@@ -3,7 +3,7 @@
 use contract::{ActionOutput, ExecutionInput};
 use domain::{
     ActionExecutionId, ActionRun, Changes, ConditionRun, Effect, Execution, ExecutionMode, GateAnswer, Incident, Job,
-    Kept, KeptChange, PipelineIndex, PipelineName, Rejected, StageState, events_of,
+    Kept, KeptChange, PipelineIndex, PipelineName, Rejected, StageState, WatchChange, events_of,
 };
 use serde_json::json;
 
@@ -66,6 +66,12 @@ pub(crate) fn writes_of(
         let as_read = if watch.version == 0 { Precondition::None } else { Precondition::Version(watch.version) };
         writes.push(Write::Put(Row::Watch(watch.clone()), as_read));
         writes.push(Write::Put(Row::OpenWatch(watch.clone()), Precondition::None));
+    }
+    for WatchChange { before, after } in &changes.watches_changed {
+        // The place in the list is by the end.
+        writes.push(put_versioned(Row::Watch(after.clone()), before.version));
+        writes.push(Write::Delete(Row::OpenWatch(before.clone())));
+        writes.push(Write::Put(Row::OpenWatch(after.clone()), Precondition::None));
     }
     writes.extend(revoked_writes(changes));
     writes.extend(changes.incidents.iter().flat_map(incident_writes));

@@ -228,6 +228,7 @@ fn new_execution<W: HasStore>(world: &W, index: &PipelineIndex, request: &StartR
         pins: request.pins.clone(),
         revisions: Vec::new(),
         contents: BTreeMap::new(),
+        earlier_contents: BTreeMap::new(),
         revoked: None,
         outputs: BTreeMap::new(),
         artifacts: BTreeMap::new(),

@@ -198,6 +198,16 @@ impl ports::Alarms for Alarms {
         };
         self.0.request(Service::CloudWatch, look, no_service).await
     }
+
+    /// One for each minute, as of a metric with traffic.
+    async fn data_points(&self, arn: &str, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {
+        let count = async {
+            let is_there = self.0.state().alarms.contains_key(arn);
+            let minutes = u32::try_from(until.duration_since(since).as_mins()).unwrap_or(0);
+            if is_there { Ok(minutes) } else { Err(CloudError::NotFound(arn.to_owned())) }
+        };
+        self.0.request(Service::CloudWatch, count, no_service).await
+    }
 }
 
 impl ports::Functions for Functions {

@@ -128,7 +128,9 @@ impl Notifications for Notices {
 /// Alarms that stand as a test sets them, and that may be read unless it says otherwise.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SetAlarms {
-    states: Arc<Mutex<BTreeMap<String, AlarmState>>>,
+    states: Arc<Mutex<BTreeMap<String, (AlarmState, Timestamp)>>>,
+    /// Data points, by the alarm's ARN.
+    pub(crate) data: Arc<Mutex<BTreeMap<String, u32>>>,
     pub(crate) denied: Arc<AtomicBool>,
     /// Names of those that CloudWatch does not answer for.
     pub(crate) away: Arc<Mutex<Vec<String>>>,
@@ -136,7 +138,12 @@ pub(crate) struct SetAlarms {
 
 impl SetAlarms {
     pub(crate) fn set(&self, name: &str, state: AlarmState) {
-        self.states.lock().unwrap().insert(alarm_arn(name), state);
+        self.turn(name, state, Timestamp::UNIX_EPOCH);
+    }
+
+    /// The alarm has been in this state since then.
+    pub(crate) fn turn(&self, name: &str, state: AlarmState, since: Timestamp) {
+        self.states.lock().unwrap().insert(alarm_arn(name), (state, since));
     }
 }
 
@@ -155,13 +162,18 @@ impl Alarms for SetAlarms {
         let states = self.states.lock().unwrap();
         let known = states.iter().filter(|(arn, _)| names.contains(arn));
         Ok(known
-            .map(|(arn, state)| AlarmChange {
+            .map(|(arn, (state, since))| AlarmChange {
                 arn: arn.clone(),
                 state: *state,
-                since: Timestamp::UNIX_EPOCH,
+                since: *since,
                 reason: String::new(),
             })
             .collect())
+    }
+
+    async fn data_points(&self, arn: &str, _: Timestamp, _: Timestamp) -> Result<u32, CloudError> {
+        let seen = self.data.lock().unwrap().get(arn).copied();
+        seen.ok_or_else(|| CloudError::NotFound(arn.to_owned()))
     }
 }
 

@@ -55,6 +55,7 @@ async fn turn_red(bench: &Bench, execution: ExecutionId) {
         rule: "errors".to_owned(),
         from: now,
         until: now + jiff::SignedDuration::from_mins(10),
+        data_points: None,
         state_at_entry: AlarmState::Ok,
         purpose: domain::WatchPurpose::Deploy,
         shadow: false,

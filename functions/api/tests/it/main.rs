@@ -39,6 +39,7 @@ mod targets;
 mod told;
 mod transitions;
 mod triggers;
+mod watches;
 mod webhooks;
 mod workers;
 mod world;

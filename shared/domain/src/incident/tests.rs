@@ -26,6 +26,7 @@ fn suspect(pipeline: &str, n: u128, from: i64) -> WatchedDeploy {
         rule: "errors".into(),
         from: at(from),
         until: at(from + 3600),
+        data_points: None,
         state_at_entry: AlarmState::Ok,
         purpose: WatchPurpose::Deploy,
         shadow: false,

@@ -199,6 +199,7 @@ mod tests {
             rule: "errors".into(),
             from: at(100),
             until: at(200),
+            data_points: None,
             state_at_entry,
             purpose: crate::WatchPurpose::Deploy,
             shadow: false,

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{ActionRun, SourceRevision};
+use crate::{ActionRun, ArtifactDigest, SourceRevision};
 
 /// What a source took, by what can be recognised of it in any pipeline.
 ///
@@ -13,7 +14,8 @@ use crate::{ActionRun, SourceRevision};
 ///
 /// | form | of | recognised |
 /// | --- | --- | --- |
-/// | `etag:…` | an object in S3 | the same bytes, however often they are uploaded in one part; what came in several parts only where they were cut alike, and what is encrypted with a KMS key only as that version: S3 gives both no digest of the content |
+/// | `sha256:…` | an object in S3 | the same bytes, however they were uploaded and encrypted: the digest is that of the copy in the artifact store |
+/// | `etag:…` | an object in S3 of more than 5 GB, or that an earlier version took | the same bytes in one part; what came in several parts only where they were cut alike, and what is encrypted with a KMS key only as that version |
 /// | `digest:…` | a revision whose id is a digest: a commit, an image | the same revision, in any repository |
 /// | `revision:…` | any other | the same id, by an action of the same type and configuration |
 /// | `all:…` | all content of an execution | the same in all of it |
@@ -22,7 +24,13 @@ use crate::{ActionRun, SourceRevision};
 pub struct ContentId(String);
 
 impl ContentId {
-    /// What `run`, of a Source action, took.
+    /// The bytes of which S3 says `digest`; `None` where that is not the digest of all of them.
+    pub fn of_bytes(digest: &ArtifactDigest) -> Option<Self> {
+        let bytes = BASE64_STANDARD.decode(&digest.value).ok().filter(|bytes| bytes.len() == 32)?;
+        (digest.algorithm == "SHA256").then(|| Self(format!("sha256:{}", hex::encode(bytes))))
+    }
+
+    /// What `run`, of a Source action, took, by what the source says of it.
     pub fn of_source(run: &ActionRun, revision: &SourceRevision) -> Self {
         let etag = revision.revision_change_identifier.as_deref().filter(|_| run.action_type.provider == "S3");
         if let Some(etag) = etag.filter(|etag| is_etag(etag)) {

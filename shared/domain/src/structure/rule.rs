@@ -1,6 +1,7 @@
 //! One rule of a condition (spec 4.3). All texts are our wording.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::action::{TIMEOUT_MINUTES, range};
 use super::condition::{Context, Kind};
@@ -117,6 +118,9 @@ fn check_window(configuration: &BTreeMap<String, String>) -> Result<(), String> 
         .map_err(|why| format!("has {why}"))
 }
 
+/// More than a day of the shortest usual period has, which is as long as they are waited for.
+const DATA_POINTS: RangeInclusive<u32> = 1..=1440;
+
 /// Our extension (design section 6): the alarm is observed after the stage was left.
 fn check_watch(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclaration) -> Result<(), String> {
     let configuration = &rule.configuration;
@@ -134,6 +138,17 @@ fn check_watch(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclarati
         return Err(
             "has HoldUntil without Watch. It says what lifts the hold of a rollback that a watch can lead to".into()
         );
+    }
+    let points = configuration.get("MinimumDataPoints").map(String::as_str);
+    if let Some(points) = points.filter(|points| watches && !has_reference(points)) {
+        let number: Option<u32> = points.parse().ok().filter(|_| points.bytes().all(|byte| byte.is_ascii_digit()));
+        number.filter(|number| DATA_POINTS.contains(number)).ok_or_else(|| {
+            let (least, most) = (DATA_POINTS.start(), DATA_POINTS.end());
+            format!("has '{points}' for 'MinimumDataPoints'. Use {least} to {most}")
+        })?;
+    }
+    if !watches && points.is_some() {
+        return Err("has MinimumDataPoints without Watch. It says what a watch waits for beside its time".into());
     }
     if !watches {
         let alone = "has Shadow without Watch. Only what a watch leads to can be told without being done";

@@ -148,11 +148,19 @@ fn a_report_delivered_twice_changes_nothing_more() {
 fn success_makes_live_a_candidate_and_watches() {
     let mut table = Table::new(SUPERSEDED, 1);
     table.index_of("Deploy").watches = vec![
-        WatchRule { rule: "errors".into(), alarm: "red".into(), minutes: 5, shadow: false, hold_until_other: false },
+        WatchRule {
+            rule: "errors".into(),
+            alarm: "red".into(),
+            minutes: 5,
+            data_points: 0,
+            shadow: false,
+            hold_until_other: false,
+        },
         WatchRule {
             rule: "unknown".into(),
             alarm: "nobody told of it".into(),
             minutes: 5,
+            data_points: 0,
             shadow: false,
             hold_until_other: false,
         },
@@ -204,6 +212,7 @@ fn a_rollback_is_observed_with_the_alarms_that_it_may_clear() {
             rule: "errors".into(),
             alarm: "red".into(),
             minutes: 5,
+            data_points: 0,
             shadow: false,
             hold_until_other: false,
         }];

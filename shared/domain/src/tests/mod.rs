@@ -16,6 +16,7 @@ mod table;
 mod told;
 mod transition;
 mod walk;
+mod watch;
 mod world;
 
 use jiff::Timestamp;
@@ -74,6 +75,7 @@ pub(crate) fn execution(n: u128, mode: ExecutionMode) -> Execution {
         digests: Default::default(),
         revisions: Vec::new(),
         contents: Default::default(),
+        earlier_contents: Default::default(),
         revoked: None,
         outputs: Default::default(),
         artifacts: Default::default(),

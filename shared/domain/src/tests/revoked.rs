@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::{at, id, manual, stage, table::Table};
 use crate::{
-    ContentId, Effect, ExecutionMode, ExecutionStatus, GateAnswer, Phase, RevokedContent, RollbackCause,
-    RollbackOutcome, SourceRevision, StageResult, WatchRule, culprit, enable_transition, recognised_by, release_hold,
+    ArtifactDigest, ContentId, Effect, ExecutionMode, ExecutionStatus, GateAnswer, Phase, RevokedContent,
+    RollbackCause, RollbackOutcome, SourceRevision, StageResult, WatchRule, culprit, enable_transition, recognised_by,
+    release_hold,
 };
 
 const QUEUED: ExecutionMode = ExecutionMode::Queued;
@@ -62,6 +63,42 @@ fn what_differs_is_to_blame_unless_the_stage_failed() {
     }
 }
 
+#[test]
+fn the_same_bytes_are_the_same_however_they_came() {
+    let digest = |algorithm: &str, value: &str| ArtifactDigest { algorithm: algorithm.into(), value: value.into() };
+    let of_bytes = |algorithm, value| ContentId::of_bytes(&digest(algorithm, value)).map(|id| id.to_string());
+    let empty = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!(of_bytes("SHA256", empty), Some(format!("sha256:{hex}")));
+    // Checksums of parts, other algorithms, and what is no checksum.
+    for (algorithm, value) in
+        [("SHA256", &*format!("{empty}-2")), ("CRC64NVME", empty), ("SHA256", ""), ("SHA256", "AAAA"), ("SHA256", "?")]
+    {
+        assert_eq!(of_bytes(algorithm, value), None, "{algorithm} {value}");
+    }
+}
+
+#[test]
+fn what_an_earlier_version_took_is_recognised_beside_what_this_one_takes() {
+    let mut table = Table::new(QUEUED, 3);
+    carry(&mut table, 1, &[("App", "etag 1"), ("Config", "etag c")]);
+    carry(&mut table, 2, &[("App", "bytes 2"), ("Config", "bytes c")]);
+    carry(&mut table, 3, &[("App", "bytes 1"), ("Config", "bytes c")]);
+    for (n, etag) in [(2, "etag 2"), (3, "etag 1")] {
+        let earlier = [("App", etag), ("Config", "etag c")];
+        table.executions.get_mut(&id(n)).unwrap().earlier_contents =
+            earlier.map(|(action, text)| (action.parse().unwrap(), content(text))).into();
+    }
+    let [old, bad, same] = [1, 2, 3].map(|n| table.executions[&id(n)].clone());
+    let (revoked, actions) = culprit(&bad, &old).unwrap();
+    assert_eq!((revoked.as_str(), actions), ("bytes 2", vec!["App".parse().unwrap()]), "the configuration is the same");
+    assert_eq!(culprit(&same, &old), None, "taken before and after an upgrade");
+    let all_of = |one: &str, other: &str| contents_text(&[one, other]);
+    for known in ["etag 1".to_owned(), all_of("etag 1", "etag c"), "bytes 1".into(), all_of("bytes 1", "bytes c")] {
+        assert!(recognised_by(&same).contains(&content(&known)), "{known}");
+    }
+}
+
 fn contents_text(contents: &[&str]) -> String {
     let contents: Vec<ContentId> = contents.iter().map(|text| content(text)).collect();
     ContentId::of_all(&contents).to_string()
@@ -91,6 +128,7 @@ fn rolled_back(executions: u128, policy: bool) -> Table {
         rule: "errors".into(),
         alarm: "errors".into(),
         minutes: 5,
+        data_points: 0,
         shadow: false,
         hold_until_other: policy,
     };

@@ -53,6 +53,8 @@ pub(super) struct Budget {
     pub(super) source_fails: bool,
     /// Whether executions arrive in the order they were started in.
     pub(super) in_order: bool,
+    /// Whether what was asked once and answered never comes again.
+    pub(super) once: bool,
 }
 
 /// Something that can happen.
@@ -395,10 +397,9 @@ impl World {
     }
 
     fn ask(&mut self, id: Machine, stage: StageName, generation: Generation, status: StageResult) {
-        let asked = self.answered.get(&id).map_or(0, Vec::len);
-        let last = self.answered.get(&id).and_then(|requests| requests.last());
-        let number = last.and_then(|request| request.token.split(['.', '+']).nth(1)?.parse::<usize>().ok());
-        let token = format!("{}-{}.{}", id.0.0.as_u128(), id.1, number.unwrap_or(asked) + 1);
+        // A machine asks when it starts, and once after each stage.
+        let number = self.table.index.stage(&stage).map_or(0, |(position, _)| position + 1);
+        let token = format!("{}-{}.{number}", id.0.0.as_u128(), id.1);
         let finished = Some(StageReport { stage, generation, status });
         self.drivers.insert(id, Driver::Asking(Request { token, finished }));
     }
@@ -448,6 +449,9 @@ impl World {
 
     /// `request` may come late.
     fn remember(&mut self, id: Machine, request: Request) {
+        if self.budget.once {
+            return;
+        }
         let late = self.answered.entry(id).or_default();
         late.push(request);
         if late.len() > LATE_MAX {

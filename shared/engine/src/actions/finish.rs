@@ -218,9 +218,22 @@ fn remember(execution: &mut domain::Execution, run: &ActionRun, finished: &Finis
     if let Some(revision) = run.revision.as_ref().filter(|_| run.action_type.category == "Source") {
         execution.revisions.retain(|known| known.action_name != revision.action_name);
         execution.revisions.push(revision.clone());
-        let content = ContentId::of_source(run, revision);
-        execution.contents.insert(revision.action_name.clone(), content);
+        recognise(execution, run, revision);
     }
+}
+
+/// Notes by what `revision`, which `run` took, is recognised when it comes again.
+fn recognise(execution: &mut domain::Execution, run: &ActionRun, revision: &SourceRevision) {
+    let action = &revision.action_name;
+    let by_source = ContentId::of_source(run, revision);
+    // Elsewhere the artifact is made of what was taken, and need not be the same bytes each time.
+    let copy = run.outputs.keys().next().filter(|_| run.action_type.provider == "S3");
+    let by_bytes = copy.and_then(|name| execution.digests.get(name)).and_then(ContentId::of_bytes);
+    match &by_bytes {
+        Some(_) => execution.earlier_contents.insert(action.clone(), by_source.clone()),
+        None => execution.earlier_contents.remove(action),
+    };
+    execution.contents.insert(action.clone(), by_bytes.unwrap_or(by_source));
 }
 
 /// Nobody finished the action in time, or its function failed again and again. Where no call came so far as to record

@@ -88,6 +88,15 @@ pub trait Events: Send + Sync {
 pub trait Alarms: Send + Sync {
     /// Metric and composite alarms by name or ARN; those that are not there are left out. Any number of names.
     fn describe(&self, names: &[String]) -> impl Future<Output = Result<Vec<AlarmChange>, CloudError>> + Send;
+
+    /// How many data points of `period`s that began at `since` or later the metric of an alarm has by `until`; of a composite
+    /// alarm, that of its alarms with the fewest. [`CloudError::NotFound`] where the alarm, or one that it is of, is gone.
+    fn data_points(
+        &self,
+        arn: &str,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<u32, CloudError>> + Send;
 }
 
 /// The user's Lambda functions.

@@ -8,8 +8,9 @@ use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
     alarms::by_region,
     commit,
+    commit::until_stored,
     error::FirstError,
-    ports::{Alarms, PageRequest, Precondition, Row, Store, StoreError, Write},
+    ports::{Alarms, CloudError, PageRequest, Precondition, Row, Store, StoreError, Write},
     rollback::choose_target,
     watch::alarm_changed,
 };
@@ -42,6 +43,9 @@ where
         }
     }
     first.keep(look_at_alarms(world, &open, done).await);
+    for watch in open.iter().filter(|watch| watch.awaits_data(now).is_some()) {
+        first.keep(look_for_data(world, watch, now).await);
+    }
     for watch in open.iter().filter(|watch| !watch.proves()) {
         if let Some(Some(gone)) = first.keep(look_for_artifacts(world, watch).await) {
             done.artifacts_gone.push(gone);
@@ -114,6 +118,30 @@ async fn end_shadows<W: HasStore + HasMachines>(
         }
     }
     Ok(())
+}
+
+/// Lets a watch end that waits for data points, once its alarm's metric has had them. Where nobody can say how many there
+/// are, it goes on to its latest end.
+async fn look_for_data<W>(world: &W, watch: &Watch, now: Timestamp) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms,
+{
+    let Some(points) = watch.awaits_data(now) else { return Ok(()) };
+    let seen = match world.alarms().data_points(&watch.alarm_arn, points.since, now).await {
+        Err(CloudError::NotFound(_)) => return Ok(()),
+        other => other?,
+    };
+    until_stored(async || {
+        // Decided about, or replaced by the next deploy's, it is not this one's any more.
+        let current = world.store().watches_of(&watch.alarm_arn).await?;
+        let view = world.store().load_pipeline(&watch.pipeline).await?.filter(|_| current.contains(watch));
+        let ended = view.and_then(|view| domain::saw_data(&view, watch, seen, now));
+        match ended {
+            Some(changes) => commit(world, &watch.pipeline, changes).await,
+            None => Ok(()),
+        }
+    })
+    .await
 }
 
 /// While a deploy is watched, its way back has to be open: what stands in it, if anything does.

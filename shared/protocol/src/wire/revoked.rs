@@ -30,7 +30,7 @@ extension! {
 
     /// Content that was rolled back from. It is stopped before every stage but the first, in every pipeline.
     RevokedRevision {
-        /// What it is recognised by: `etag:` and S3's ETag, `digest:` and a commit or image, `revision:` and a digest of its id and source, or `all:` and a digest of several together.
+        /// What it is recognised by: `sha256:` and the digest of an object, `etag:` and S3's ETag of one over 5 GB, `digest:` and a commit or image, `revision:` and a digest of its id and source, or `all:` and a digest of several together.
         content_id: String as ContentId,
         /// The pipeline it was rolled back from in.
         pipeline_name: PipelineName,

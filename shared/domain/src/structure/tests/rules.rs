@@ -75,7 +75,7 @@ fn rules_are_checked() {
             |p| success(p, alarm(json!({"Alarm": "x"}))),
             INVALID,
             subject(
-                "contains unknown configuration 'Alarm'. It can contain AlarmName, AlarmStates, HoldUntil, Shadow, WaitTime, Watch",
+                "contains unknown configuration 'Alarm'. It can contain AlarmName, AlarmStates, HoldUntil, MinimumDataPoints, Shadow, WaitTime, Watch",
             ),
         ),
         accepted("longest wait", |p| {
@@ -279,6 +279,31 @@ fn watches_are_checked() {
             |p| set(p, "onSuccess", condition("ROLLBACK", alarm(json!({"Shadow": "true"})))),
             INVALID,
             subject("has Shadow without Watch. Only what a watch leads to can be told without being done"),
+        ),
+        accepted("watch with data points", |p| watch(p, json!({"MinimumDataPoints": "1440"}))),
+        refused(
+            "watch with no data points",
+            |p| watch(p, json!({"MinimumDataPoints": "0"})),
+            INVALID,
+            subject("has '0' for 'MinimumDataPoints'. Use 1 to 1440"),
+        ),
+        refused(
+            "watch with too many data points",
+            |p| watch(p, json!({"MinimumDataPoints": "1441"})),
+            INVALID,
+            subject("has '1441' for 'MinimumDataPoints'. Use 1 to 1440"),
+        ),
+        refused(
+            "watch with signed data points",
+            |p| watch(p, json!({"MinimumDataPoints": "+3"})),
+            INVALID,
+            subject("has '+3' for 'MinimumDataPoints'. Use 1 to 1440"),
+        ),
+        refused(
+            "data points of no watch",
+            |p| set(p, "onSuccess", condition("ROLLBACK", alarm(json!({"MinimumDataPoints": "3"})))),
+            INVALID,
+            subject("has MinimumDataPoints without Watch. It says what a watch waits for beside its time"),
         ),
         accepted("hold until a person", |p| watch(p, json!({"HoldUntil": "Person"}))),
         accepted("hold until other content", |p| watch(p, json!({"HoldUntil": "OtherRevision"}))),

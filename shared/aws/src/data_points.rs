@@ -1,0 +1,125 @@
+//! CloudWatch: how many data points the metric of an alarm has.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{Metric, MetricAlarm, MetricDataQuery, MetricStat};
+use engine::ports::CloudError;
+use jiff::Timestamp;
+
+use crate::cloud_error::cloud_error;
+use crate::cloudwatch::describe_chunk;
+
+/// Most alarms that a composite alarm may be of here, its children's children included: each is a request.
+const ALARMS_MAX: usize = 50;
+const WHAT: &str = "CloudWatch's metrics";
+
+/// The fewest data points that any metric has which the alarm called `name` depends on.
+pub(crate) async fn fewest(client: &Client, name: &str, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {
+    let (mut known, mut wanted) = (BTreeSet::new(), vec![name.to_owned()]);
+    let mut fewest = None;
+    while !wanted.is_empty() {
+        known.extend(wanted.iter().cloned());
+        if known.len() > ALARMS_MAX {
+            return Err(CloudError::NotFound(format!("an alarm of at most {ALARMS_MAX} others called {name}")));
+        }
+        let names: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let (metric, composite) = describe_chunk(client, &names).await?;
+        if metric.len() + composite.len() < wanted.len() {
+            return Err(CloudError::NotFound(format!("one of the alarms {}", wanted.join(", "))));
+        }
+        for alarm in &metric {
+            let seen = count(client, alarm, since, until).await?;
+            fewest = Some(fewest.map_or(seen, |fewest: u32| fewest.min(seen)));
+        }
+        let children = composite.iter().flat_map(|alarm| alarms_in(alarm.alarm_rule().unwrap_or_default()));
+        wanted = children.collect::<BTreeSet<_>>().difference(&known).cloned().collect();
+    }
+    fewest.ok_or_else(|| CloudError::NotFound(format!("a metric of the alarm {name}")))
+}
+
+async fn count(client: &Client, alarm: &MetricAlarm, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {
+    let Some(queries) = queries(alarm) else {
+        return Err(CloudError::NotFound("the metric of an alarm".to_owned()));
+    };
+    let (mut seen, mut next_token) = (0, None);
+    loop {
+        let page = client
+            .get_metric_data()
+            .set_metric_data_queries(Some(queries.clone()))
+            .start_time(DateTime::from_secs(since.as_second()))
+            .end_time(DateTime::from_secs(until.as_second()))
+            .set_next_token(next_token)
+            .send()
+            .await
+            .map_err(|error| cloud_error(error, WHAT, &[]))?;
+        let times = page.metric_data_results().iter().flat_map(|result| result.timestamps());
+        // CloudWatch begins with the period that `since` is in.
+        seen += times.filter(|at| at.secs() >= since.as_second()).count();
+        next_token = page.next_token;
+        if next_token.is_none() {
+            return Ok(u32::try_from(seen).unwrap_or(u32::MAX));
+        }
+    }
+}
+
+/// What asks for the data that an alarm looks at: of metric math, its result.
+fn queries(alarm: &MetricAlarm) -> Option<Vec<MetricDataQuery>> {
+    if !alarm.metrics().is_empty() {
+        return Some(alarm.metrics().to_vec());
+    }
+    let statistic = alarm.statistic().map(|statistic| statistic.as_str()).or(alarm.extended_statistic())?;
+    let metric = Metric::builder()
+        .namespace(alarm.namespace()?)
+        .metric_name(alarm.metric_name()?)
+        .set_dimensions(Some(alarm.dimensions().to_vec()));
+    let stat = MetricStat::builder()
+        .metric(metric.build())
+        .period(alarm.period()?)
+        .stat(statistic)
+        .set_unit(alarm.unit().cloned());
+    Some(vec![MetricDataQuery::builder().id("m").metric_stat(stat.build()).build()])
+}
+
+/// Names of the alarms in a composite alarm's rule, such as `ALARM("a") OR (ALARM(b) AND NOT OK(arn:…:alarm:c))` or
+/// `AT_LEAST(2, ALARM, ("a", "b", "c"))`.
+fn alarms_in(rule: &str) -> Vec<String> {
+    const WORDS: [&str; 9] = ["ALARM", "OK", "INSUFFICIENT_DATA", "AT_LEAST", "AND", "OR", "NOT", "TRUE", "FALSE"];
+    let (mut names, mut chars) = (Vec::new(), rule.chars().peekable());
+    while let Some(char) = chars.next() {
+        if char == '"' {
+            let mut name = String::new();
+            while let Some(char) = chars.next().filter(|char| *char != '"') {
+                name.push(if char == '\\' { chars.next().unwrap_or('\\') } else { char });
+            }
+            names.push(name);
+        } else if !char.is_whitespace() && !matches!(char, '(' | ')' | ',') {
+            let mut word = String::from(char);
+            while let Some(char) = chars.next_if(|char| !char.is_whitespace() && !matches!(char, '(' | ')' | ',')) {
+                word.push(char);
+            }
+            // How many of AT_LEAST, or what part of them.
+            let is_number = word.trim_end_matches('%').bytes().all(|byte| byte.is_ascii_digit());
+            if !is_number && !WORDS.contains(&word.as_str()) {
+                names.push(word);
+            }
+        }
+    }
+    // An ARN names its alarm.
+    names.into_iter().map(|name| crate::cloudwatch::name_of(&name).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_names_its_alarms() {
+        let arn = "arn:aws:cloudwatch:eu-west-1:1:alarm:by arn";
+        let rule = format!(r#"ALARM("with \"marks\" (and more)") OR (OK(plain-1) AND NOT INSUFFICIENT_DATA("{arn}"))"#);
+        assert_eq!(alarms_in(&rule), [r#"with "marks" (and more)"#, "plain-1", "by arn"]);
+        assert_eq!(alarms_in(r#"AT_LEAST(50%, ALARM, ("a", b,"c"))"#), ["a", "b", "c"]);
+        assert_eq!(alarms_in("TRUE"), [""; 0]);
+    }
+}
