@@ -24,7 +24,7 @@ const ADAPTERS: [(&[&str], &[&str]); 7] = [
 ];
 
 /// What IAM asks for a call, as AWS's service authorization reference has it. Of one that is not here a test complains.
-const CALLS: [(&str, &[&str]); 30] = [
+const CALLS: [(&str, &[&str]); 31] = [
     ("get_item", &["dynamodb:GetItem"]),
     ("query", &["dynamodb:Query"]),
     ("batch_get_item", &["dynamodb:BatchGetItem"]),
@@ -41,6 +41,7 @@ const CALLS: [(&str, &[&str]); 30] = [
     ("describe_alarms", &["cloudwatch:DescribeAlarms"]),
     ("get_metric_data", &["cloudwatch:GetMetricData"]),
     ("invoke", &["lambda:InvokeFunction"]),
+    ("get_function_configuration", &["lambda:GetFunctionConfiguration"]),
     ("assume_role", &["sts:AssumeRole"]),
     ("get_bucket_versioning", &["s3:GetBucketVersioning"]),
     ("get_object_tagging", &["s3:GetObjectTagging"]),

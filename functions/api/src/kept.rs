@@ -49,6 +49,7 @@ fn artifact(artifact: domain::KeptArtifact) -> KeptArtifact {
         since: artifact.since.into(),
         bucket,
         key,
+        function_name: artifact.function.map(|of| of.function),
         checksum: artifact.digest.map(checksum),
     }
 }

@@ -54,6 +54,16 @@ impl Functions for LambdaFunctions {
         request.send().await.map_err(|error| cloud_error(error, &what, &["ResourceNotFoundException"]))?;
         Ok(())
     }
+
+    async fn is_there(&self, region: Option<&str>, function: &str) -> Result<bool, CloudError> {
+        let request = self.client_in(region).get_function_configuration().function_name(function);
+        let what = format!("the function {function}");
+        match request.send().await.map_err(|error| cloud_error(error, &what, &["ResourceNotFoundException"])) {
+            Ok(_) => Ok(true),
+            Err(CloudError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +84,24 @@ mod tests {
         assert_eq!(replies.header(0, "x-amz-invocation-type"), "Event");
         let error = functions.invoke(None, "smoke", &json!({})).await.unwrap_err();
         assert_eq!(error.to_string(), "the function smoke is not there");
+    }
+
+    #[tokio::test]
+    async fn a_version_is_there_or_not_or_nobody_can_say() {
+        let error = |name: &str| [("x-amzn-errortype", name.to_owned())];
+        let say = |status: u16, name: &str| {
+            let headers = error(name);
+            reply(status, &headers.each_ref().map(|(key, value)| (*key, value.as_str())), r#"{"Message":"no"}"#)
+        };
+        let replies = Replies::of([
+            reply(200, &[], r#"{"FunctionName":"smoke"}"#),
+            say(404, "ResourceNotFoundException"),
+            say(403, "AccessDeniedException"),
+        ]);
+        let functions = LambdaFunctions::new(Client::new(&replies.config()));
+        assert!(functions.is_there(None, "smoke:7").await.unwrap());
+        assert!(!functions.is_there(None, "smoke:7").await.unwrap());
+        assert!(matches!(functions.is_there(None, "smoke:7").await, Err(CloudError::Denied(_))));
     }
 
     #[tokio::test]

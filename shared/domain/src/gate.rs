@@ -195,7 +195,7 @@ fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) ->
         revoked_by: None,
         version: 0,
     });
-    if !stage_index.inputs().is_empty() && execution.mode != ExecutionMode::Parallel {
+    if stage_index.has_needs() && execution.mode != ExecutionMode::Parallel {
         board.keep_artifacts(name, id);
     }
     if let Some(entered) = &entered {

@@ -53,12 +53,15 @@ pub struct KeptTarget {
     pub artifacts: Vec<KeptArtifact>,
 }
 
-/// An artifact that a rollback would need.
+/// An artifact that a rollback would need, or a function that it would invoke.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptArtifact {
-    /// Its name.
+    /// Its name; of a function, that of the action which invokes it.
     pub name: String,
+    /// The function. There is nothing to mark or to compare of it: it is there or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<KeptFunction>,
     /// Where it was put; absent if the execution never had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<ArtifactLocation>,
@@ -69,6 +72,17 @@ pub struct KeptArtifact {
     pub state: ArtifactState,
     /// Since when it is known to be so.
     pub since: Timestamp,
+}
+
+/// A Lambda function as an execution invoked it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptFunction {
+    /// Its name or ARN, with the version or alias where the configuration names one.
+    pub function: String,
+    /// Its region, if not Lastgood's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// A place in the order in which stages are looked at.
@@ -151,7 +165,7 @@ pub fn keep(
     targets: Vec<KeptTarget>,
     now: Timestamp,
 ) -> Kept {
-    let targets = since_before(before, targets);
+    let targets = since_before(before, functions_as_before(before, targets));
     let stays = |at: &&ArtifactLocation| !targets.iter().flat_map(KeptTarget::places).any(|kept| kept == *at);
     let mut letting_go: Vec<ArtifactLocation> =
         before.into_iter().flat_map(Kept::places).filter(stays).cloned().collect();
@@ -172,11 +186,23 @@ pub fn look_again(before: &Kept, targets: Vec<KeptTarget>, now: Timestamp) -> Ke
     Kept { targets: since_before(Some(before), targets), checked_at: now, ..before.clone() }
 }
 
+/// `targets` with their functions in the state that is known of them: whoever looks at artifacts does not look at those.
+fn functions_as_before(before: Option<&Kept>, mut targets: Vec<KeptTarget>) -> Vec<KeptTarget> {
+    for target in &mut targets {
+        for artifact in target.artifacts.iter_mut().filter(|artifact| artifact.function.is_some()) {
+            if let Some(known) = before.and_then(|before| find(before, target.execution, artifact)) {
+                artifact.state = known.state;
+            }
+        }
+    }
+    targets
+}
+
 /// `targets` with the times since when their artifacts are known to be as they are.
 fn since_before(before: Option<&Kept>, mut targets: Vec<KeptTarget>) -> Vec<KeptTarget> {
     for target in &mut targets {
         for artifact in &mut target.artifacts {
-            if let Some(known) = before.and_then(|before| find(before, target.execution, &artifact.name))
+            if let Some(known) = before.and_then(|before| find(before, target.execution, artifact))
                 && known.state == artifact.state
             {
                 artifact.since = known.since;
@@ -186,9 +212,9 @@ fn since_before(before: Option<&Kept>, mut targets: Vec<KeptTarget>) -> Vec<Kept
     targets
 }
 
-fn find<'a>(kept: &'a Kept, execution: ExecutionId, name: &str) -> Option<&'a KeptArtifact> {
+fn find<'a>(kept: &'a Kept, execution: ExecutionId, same: &KeptArtifact) -> Option<&'a KeptArtifact> {
     let target = kept.targets.iter().find(|target| target.execution == execution)?;
-    target.artifacts.iter().find(|artifact| artifact.name == name)
+    target.artifacts.iter().find(|artifact| artifact.name == same.name && artifact.function == same.function)
 }
 
 impl KeptChange {
@@ -198,7 +224,7 @@ impl KeptChange {
         let mut turned = Vec::new();
         for target in &self.after.targets {
             for artifact in &target.artifacts {
-                let before = self.before.as_ref().and_then(|before| find(before, target.execution, &artifact.name));
+                let before = self.before.as_ref().and_then(|before| find(before, target.execution, artifact));
                 let was = before.map_or(ArtifactState::Present, |before| before.state);
                 if was != artifact.state {
                     turned.push((target.execution, artifact));

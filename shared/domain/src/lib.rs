@@ -112,8 +112,8 @@ pub use judge::{
     RequestSeries, Standing, Suspect, Verdict, judge, judge_metrics, rank_suspects, watch_metrics,
 };
 pub use kept::{
-    KEPT_LOOKED_AT_MAX, KEPT_TARGETS, Kept, KeptArtifact, KeptChange, KeptDue, KeptTarget, keep, look_again,
-    worth_keeping,
+    KEPT_LOOKED_AT_MAX, KEPT_TARGETS, Kept, KeptArtifact, KeptChange, KeptDue, KeptFunction, KeptTarget, keep,
+    look_again, worth_keeping,
 };
 pub use partition::partition_of;
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};

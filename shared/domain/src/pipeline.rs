@@ -240,6 +240,20 @@ impl StageIndex {
         let read = self.actions.iter().flat_map(|action| &action.inputs);
         read.filter(|artifact| !made.contains(artifact)).map(String::as_str).collect()
     }
+
+    /// The actions that invoke Lambda functions.
+    pub fn invoking(&self) -> impl Iterator<Item = &ActionIndex> {
+        let invokes = |action: &&ActionIndex| {
+            let of = &action.action_type;
+            (of.category.as_str(), of.owner.as_str(), of.provider.as_str()) == ("Invoke", "AWS", "Lambda")
+        };
+        self.actions.iter().filter(invokes)
+    }
+
+    /// Whether a rollback of it needs anything that can be lost.
+    pub fn has_needs(&self) -> bool {
+        !self.inputs().is_empty() || self.invoking().next().is_some()
+    }
 }
 
 impl ActionIndex {

@@ -4,19 +4,22 @@
 //! The row says what is marked before anything is, and forgets what is to be marked no more only after that was done: a
 //! crash anywhere leaves a row, or an effect, that says what to do again.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::{
-    ArtifactLocation, Changes, Effect, GateAnswer, KEPT_TARGETS, Kept, KeptArtifact, KeptChange, KeptTarget,
-    PipelineName, PipelineView, StageIndex, StageName, keep, look_again, worth_keeping,
+    ActionName, ArtifactLocation, ArtifactState, Changes, Effect, ExecutionId, GateAnswer, KEPT_TARGETS, Kept,
+    KeptArtifact, KeptChange, KeptFunction, KeptTarget, PipelineName, PipelineView, StageIndex, StageName, keep,
+    look_again, worth_keeping,
 };
 use jiff::Timestamp;
 
 use crate::{
-    EngineError, HasMachines, HasObjects, HasStore, commit,
+    EngineError, HasFunctions, HasMachines, HasObjects, HasStore, commit,
     commit::until_stored,
     error::FirstError,
     loading::load_of,
     outbox::forget,
-    ports::{Objects, ObjectsError, PageRequest, Row, Store, Write},
+    ports::{Functions, Objects, ObjectsError, PageRequest, Row, Store, Write},
     rollback::{StoredArtifact, look_at_artifacts},
 };
 
@@ -30,6 +33,8 @@ pub const KEEP_NO: &str = "false";
 
 /// Successes that are read to find what is worth keeping; a stage with more that were taken back in a row has none.
 const SUCCESSES_READ_MAX: u32 = 50;
+/// Runs of an execution that are read to find the functions it invoked; one with more is looked at as far as that.
+const RUNS_READ_MAX: u32 = 100;
 /// Stages looked at by one run of the reconciler: at some ten requests each a few seconds, and 1,000 pipelines with ten stages
 /// each take 500 of a day's 1,440 runs.
 const DUE_MAX: u32 = 20;
@@ -56,7 +61,7 @@ impl Ahead {
         let entered = changes.effects.iter().filter_map(|effect| match effect {
             Effect::AnswerGate { answer: GateAnswer::RunStage { stage, .. }, .. } => {
                 let (place, index) = view.index.stage(stage)?;
-                let can_go_back = place > 0 && !index.inputs().is_empty() && view.stage(stage).live.is_some();
+                let can_go_back = place > 0 && index.has_needs() && view.stage(stage).live.is_some();
                 can_go_back.then(|| stage.clone())
             }
             _ => None,
@@ -173,7 +178,9 @@ async fn look_for_targets<W: HasStore + HasObjects>(
         let Some(execution) = load_of(world, view, id).await? else { continue };
         let found = look_at_artifacts(world, stage, &execution).await?;
         let now = world.now();
-        let target = KeptTarget { execution: id, artifacts: found.into_iter().map(|one| found_at(one, now)).collect() };
+        let mut artifacts: Vec<KeptArtifact> = found.into_iter().map(|one| found_at(one, now)).collect();
+        artifacts.extend(functions_of(world, view, stage, id).await?);
+        let target = KeptTarget { execution: id, artifacts };
         ready += usize::from(target.is_ready());
         targets.push(target);
         if ready == KEPT_TARGETS {
@@ -185,7 +192,76 @@ async fn look_for_targets<W: HasStore + HasObjects>(
 
 fn found_at(artifact: StoredArtifact, since: Timestamp) -> KeptArtifact {
     let state = artifact.state();
-    KeptArtifact { name: artifact.name, at: artifact.at, digest: artifact.recorded, state, since }
+    KeptArtifact { name: artifact.name, function: None, at: artifact.at, digest: artifact.recorded, state, since }
+}
+
+/// The functions that `execution` invoked in the stage, taken to be there: it has invoked them.
+async fn functions_of<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    stage: &StageIndex,
+    execution: ExecutionId,
+) -> Result<Vec<KeptArtifact>, EngineError> {
+    let invoking: BTreeSet<&ActionName> = stage.invoking().map(|action| &action.name).collect();
+    if invoking.is_empty() {
+        return Ok(Vec::new());
+    }
+    let page = PageRequest { limit: RUNS_READ_MAX, after: None };
+    let runs = world.store().list_action_runs(&view.index.name, Some(execution), page).await?.items;
+    let mut found = BTreeMap::new();
+    // The newest first: of one that was retried, the function that succeeded.
+    for run in runs.into_iter().filter(|run| run.stage == stage.name && invoking.contains(&run.action)) {
+        let Some(function) = run.resolved_configuration.get("FunctionName") else { continue };
+        found.entry(run.action.clone()).or_insert_with(|| KeptArtifact {
+            name: run.action.to_string(),
+            function: Some(KeptFunction { function: function.clone(), region: run.region.clone() }),
+            at: None,
+            digest: None,
+            state: ArtifactState::Present,
+            since: run.updated_at,
+        });
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Looks whether the functions are there that rollbacks of `stage` would invoke, and tells of those that were lost. What
+/// Lambda does not answer for is as it was.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: nothing is known that was not before.
+pub(crate) async fn probe_functions<W: HasStore + HasMachines + HasFunctions>(
+    world: &W,
+    pipeline: &PipelineName,
+    stage: &StageName,
+) -> Result<(), EngineError> {
+    until_stored(async || {
+        let rows = world.store().kept_of(pipeline).await?;
+        let Some(before) = rows.into_iter().find(|kept| kept.stage == *stage) else { return Ok(()) };
+        let mut targets = before.targets.clone();
+        // Targets mostly invoke the same.
+        let mut seen: Vec<(KeptFunction, ArtifactState)> = Vec::new();
+        for artifact in targets.iter_mut().flat_map(|target| &mut target.artifacts) {
+            let Some(of) = &artifact.function else { continue };
+            let known = seen.iter().find(|(function, _)| function == of).map(|(_, state)| *state);
+            let state = match known {
+                Some(state) => state,
+                None => match world.functions().is_there(of.region.as_deref(), &of.function).await {
+                    Ok(true) => ArtifactState::Present,
+                    Ok(false) => ArtifactState::Gone,
+                    Err(_) => artifact.state,
+                },
+            };
+            seen.push((of.clone(), state));
+            (artifact.state, artifact.since) = (state, world.now());
+        }
+        let after = look_again(&before, targets, world.now());
+        let change = KeptChange { before: Some(before), after };
+        if change.turned().is_empty() {
+            return Ok(());
+        }
+        commit(world, pipeline, Changes { kept: vec![change], ..Changes::default() }).await
+    })
+    .await
 }
 
 /// Says of artifacts that no rollback needs them, unless one of another stage does.
@@ -254,8 +330,11 @@ async fn probe<W: HasStore + HasMachines + HasObjects>(
     if lost { keep_artifacts(world, pipeline, stage, &mut Probed::default()).await } else { Ok(()) }
 }
 
-async fn state_of<W: HasObjects>(world: &W, artifact: &KeptArtifact) -> Result<domain::ArtifactState, EngineError> {
-    let Some(at) = &artifact.at else { return Ok(domain::ArtifactState::Gone) };
+async fn state_of<W: HasObjects>(world: &W, artifact: &KeptArtifact) -> Result<ArtifactState, EngineError> {
+    if artifact.function.is_some() {
+        return Ok(artifact.state);
+    }
+    let Some(at) = &artifact.at else { return Ok(ArtifactState::Gone) };
     let found = match world.objects().head(&at.into(), None).await {
         Ok(info) => Some(info),
         Err(ObjectsError::NotFound(..)) => None,
@@ -268,7 +347,7 @@ async fn state_of<W: HasObjects>(world: &W, artifact: &KeptArtifact) -> Result<d
 ///
 /// # Errors
 /// The first error, after all were looked at that could be; the others are due again in an hour.
-pub(crate) async fn look_at_due<W: HasStore + HasMachines + HasObjects>(
+pub(crate) async fn look_at_due<W: HasStore + HasMachines + HasObjects + HasFunctions>(
     world: &W,
     now: Timestamp,
     probed: &mut Probed,
@@ -279,6 +358,7 @@ pub(crate) async fn look_at_due<W: HasStore + HasMachines + HasObjects>(
         let looked = Box::pin(keep_artifacts(world, &due.pipeline, &due.stage, probed)).await;
         let failed = looked.is_err();
         first.keep(looked);
+        first.keep(probe_functions(world, &due.pipeline, &due.stage).await);
         let rows = world.store().kept_of(&due.pipeline).await?;
         match rows.into_iter().find(|row| row.stage == due.stage) {
             Some(row) if failed && row.due <= now => {

@@ -218,6 +218,10 @@ impl ports::Functions for Functions {
         };
         self.0.request(Service::Lambda, take, no_service).await
     }
+
+    async fn is_there(&self, _: Option<&str>, _: &str) -> Result<bool, CloudError> {
+        self.0.request(Service::Lambda, async { Ok(true) }, no_service).await
+    }
 }
 
 impl ports::Roles for Roles {

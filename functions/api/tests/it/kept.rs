@@ -186,6 +186,35 @@ async fn each_stage_is_looked_at_once_a_day() {
 }
 
 #[tokio::test]
+async fn a_function_version_that_is_gone_is_missed_at_the_next_deploy_and_at_the_daily_look() {
+    let clock = Arc::new(SteadyClock::new());
+    let bench = Bench::with_clock(Arc::clone(&clock)).await;
+    let mut pipeline = shop();
+    pipeline["stages"][1]["actions"][0]["configuration"]["FunctionName"] = json!("check:7");
+    bench.ok("CreatePipeline", json!({"pipeline": pipeline})).await;
+    bench.pass(bench.newest().await).await;
+    let function = async || {
+        let kept = kept(&bench).await;
+        let artifacts = kept["targets"][0]["artifacts"].as_array().unwrap().clone();
+        artifacts.into_iter().find(|one| one["name"] == "Check").unwrap()
+    };
+    let known = function().await;
+    assert_eq!((&known["functionName"], &known["state"]), (&json!("check:7"), &json!("PRESENT")));
+    bench.pass(bench.start().await).await;
+    assert_eq!(told(&bench), [], "nothing is lost");
+
+    bench.invoked.1.lock().unwrap().push(":7");
+    bench.pass(bench.start().await).await;
+    assert_eq!(told(&bench), [("GONE", 0), ("GONE", 0)], "of both that the stage can go back to");
+    assert_eq!(function().await["state"], "GONE");
+    bench.invoked.1.lock().unwrap().clear();
+    clock.pass(SignedDuration::from_hours(25));
+    assert_eq!(bench.reconcile().await.stages_probed, 1);
+    assert_eq!(function().await["state"], "PRESENT");
+    assert!(told(&bench).contains(&("RESTORED", 2)), "{:?}", told(&bench));
+}
+
+#[tokio::test]
 async fn many_stages_are_looked_at_in_turns() {
     let clock = Arc::new(SteadyClock::new());
     let bench = Bench::with_clock(Arc::clone(&clock)).await;

@@ -274,7 +274,11 @@ fn artifact_events(change: &KeptChange, time: Timestamp) -> Vec<Event> {
                 pipeline: row.pipeline.clone(),
                 stage: row.stage.clone(),
                 execution_id: execution,
-                artifact: LostArtifact { name: artifact.name.clone(), s3location: artifact.at.clone() },
+                artifact: LostArtifact {
+                    name: artifact.name.clone(),
+                    s3location: artifact.at.clone(),
+                    function: artifact.function.as_ref().map(|of| of.function.clone()),
+                },
                 state,
                 reason: loss(change, artifact),
                 ready_targets: u32::try_from(row.ready()).unwrap_or(u32::MAX),
@@ -287,10 +291,14 @@ fn artifact_events(change: &KeptChange, time: Timestamp) -> Vec<Event> {
 
 fn loss(change: &KeptChange, artifact: &KeptArtifact) -> String {
     let (stage, ready) = (&change.after.stage, change.after.ready());
+    let name = match &artifact.function {
+        Some(of) => format!("Function {}, which action {} invokes,", of.function, artifact.name),
+        None => format!("Artifact {}", artifact.name),
+    };
     let what = match artifact.state {
-        ArtifactState::Present => format!("Artifact {} is there again as it was.", artifact.name),
-        ArtifactState::Gone => format!("Artifact {} is gone.", artifact.name),
-        ArtifactState::Altered => format!("Artifact {} was altered: its checksum is another.", artifact.name),
+        ArtifactState::Present => format!("{name} is there again as it was."),
+        ArtifactState::Gone => format!("{name} is gone."),
+        ArtifactState::Altered => format!("{name} was altered: its checksum is another."),
     };
     let left = match ready {
         0 => format!("Stage {stage} has nothing to go back to: restore it, or release again."),

@@ -279,15 +279,18 @@ pub struct ArtifactChange {
     pub event_id: Uuid,
 }
 
-/// An artifact, and where it is or was.
+/// An artifact, and where it is or was; or a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LostArtifact {
-    /// Its name.
+    /// Its name; of a function, that of the action which invokes it.
     pub name: String,
     /// Where it was put; absent if the execution never had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3location: Option<ArtifactLocation>,
+    /// The Lambda function, with the version or alias that was invoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
 }
 
 /// An artifact, and where it is.

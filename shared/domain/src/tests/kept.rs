@@ -53,7 +53,8 @@ fn what_a_stage_goes_back_to_by_itself_is_worth_keeping_first() {
 
 fn target(n: u128, state: ArtifactState, since: i64) -> KeptTarget {
     let place = ArtifactLocation { bucket: "artifacts".into(), key: format!("app/{n}"), region: None };
-    let artifact = KeptArtifact { name: "App".into(), at: Some(place), digest: None, state, since: at(since) };
+    let artifact =
+        KeptArtifact { name: "App".into(), function: None, at: Some(place), digest: None, state, since: at(since) };
     KeptTarget { execution: id(n), artifacts: vec![artifact] }
 }
 

@@ -19,7 +19,7 @@ pub(crate) use start::Underway;
 
 use crate::{
     EngineError, HasAlarms, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRepositories, HasRoles,
-    HasStore, commit::perform_on_machines, jobs, loading::load_both, outbox::Untold,
+    HasStore, commit::perform_on_machines, jobs, keep::probe_functions, loading::load_both, outbox::Untold,
 };
 
 /// Does what the stage's state machine asks of one action, and answers its token when the action has ended. Asked
@@ -78,6 +78,10 @@ where
     let (status, untold) = match begun {
         start::Begun::Ended(status) => (status, Untold::default()),
         start::Begun::Running(begun) => {
+            if begun.is_first {
+                // What a rollback would need is looked at before each deploy, and none waits for more than the answer.
+                drop(probe_functions(world, &input.pipeline, &input.stage).await);
+            }
             if let Some(failed) = regions::bring_inputs(world, &begun).await? {
                 finish::finish_untold(world, &(&begun.run).into(), &failed).await?
             } else if action_kind(&begun.run.action_type) == Some(ActionKind::Native) {

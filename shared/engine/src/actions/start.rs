@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionDeclaration, ActionExecutionId, ActionRun, ActionStatus, ActionTypeInfo, ActionTypeUrls, Catalogue, Changes,
-    Execution, ExecutionMode, JobQueue, PipelineDeclaration, PipelineView, ResolveError, Scope, Script, action_kind,
-    action_machine, check_queryable_value, derived_uuid, resolve_configuration, runs_in_any_region,
+    ActionDeclaration, ActionExecutionId, ActionName, ActionRun, ActionStatus, ActionTypeInfo, ActionTypeUrls,
+    Catalogue, Changes, Execution, ExecutionMode, ExecutionType, JobQueue, PipelineDeclaration, PipelineView,
+    ResolveError, Scope, Script, StageIndex, action_kind, action_machine, check_queryable_value, derived_uuid,
+    resolve_configuration, runs_in_any_region,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -31,6 +32,8 @@ pub(crate) struct Underway {
     pub(crate) script: Option<Script>,
     /// When it fails if nobody has finished it.
     pub(crate) expires: Timestamp,
+    /// Whether a deploy begins with it, in a stage that invokes functions and can go back.
+    pub(crate) is_first: bool,
 }
 
 /// What beginning an action came to.
@@ -85,17 +88,27 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
         let begun = match ended(&run) {
             Some(status) => Begun::Ended(status),
             None => {
-                let index = view.index.stage(&input.stage).and_then(|(_, stage)| stage.action(&input.action));
+                let stage = view.index.stage(&input.stage);
+                let index = stage.and_then(|(_, stage)| stage.action(&input.action));
+                let is_first = execution.execution_type == ExecutionType::Standard
+                    && view.stage(&input.stage).live.is_some()
+                    && stage
+                        .is_some_and(|(_, stage)| stage.invoking().next().is_some() && begins(stage, &input.action));
                 let patience = SignedDuration::from_secs(index.map_or(0, |index| index.timeout_seconds.into()));
                 let expires = run.started_at + patience;
                 // Its run was prepared with the same values, so what could be resolved then can be now.
                 let script = script_of(action, &execution).map_err(|error| EngineError::Broken(error.to_string()))?;
-                Begun::Running(Box::new(Underway { run, execution, kms_key, script, expires }))
+                Begun::Running(Box::new(Underway { run, execution, kms_key, script, expires, is_first }))
             }
         };
         Ok((begun, untold))
     })
     .await
+}
+
+/// Whether the stage begins with this action; of several at once, with the first that is declared.
+fn begins(stage: &StageIndex, action: &ActionName) -> bool {
+    stage.actions.iter().min_by_key(|one| one.run_order).is_some_and(|first| first.name == *action)
 }
 
 /// A run is known by what it runs, so that beginning it twice is beginning it once.

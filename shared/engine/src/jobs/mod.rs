@@ -35,7 +35,7 @@ pub(crate) async fn hand_out<W: HasStore + HasMachines + HasFunctions + HasNotif
     attempt: u32,
     underway: Underway,
 ) -> Result<ActionStatus, EngineError> {
-    let Underway { run, execution, kms_key, script, expires } = underway;
+    let Underway { run, execution, kms_key, script, expires, .. } = underway;
     let effect = until_stored(async || {
         let first = job_id(&run, 0);
         let before = world.store().load_job(run.job.unwrap_or(first)).await?;

@@ -108,6 +108,9 @@ pub trait Functions: Send + Sync {
         function: &str,
         payload: &Value,
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Whether the function, with the version or alias that its name or ARN has, is there.
+    fn is_there(&self, region: Option<&str>, function: &str) -> impl Future<Output = Result<bool, CloudError>> + Send;
 }
 
 /// Messages to people, by topics of SNS.

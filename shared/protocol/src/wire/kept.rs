@@ -45,13 +45,13 @@ extension! {
         pipeline_execution_id: ExecutionId,
         /// Whether everything is there as it was.
         ready: bool,
-        /// The artifacts that the stage reads.
+        /// The artifacts that the stage reads, and the functions that it invokes.
         artifacts: Vec<KeptArtifact>;
     }
 
-    /// An artifact that is kept.
+    /// An artifact that is kept, or a Lambda function that has to be there.
     KeptArtifact {
-        /// Its name.
+        /// Its name; of a function, that of the action which invokes it.
         name: String as ArtifactName,
         /// How it was found.
         state: ArtifactState,
@@ -61,6 +61,8 @@ extension! {
         bucket: String as S3BucketName,
         /// Its key.
         key: String as S3ObjectKey,
+        /// The function, with the version or alias that was invoked; absent of an artifact.
+        function_name: String as FunctionName,
         /// Its checksum when it was made; absent where the execution is older than checksums, or S3 knew none.
         checksum: ArtifactChecksum,
     }
@@ -69,6 +71,8 @@ extension! {
 shapes! {
     /// The artifact is there as it was, is not there, or something else is.
     ArtifactState for ArtifactState: Scalar::one_of(&["PRESENT", "GONE", "ALTERED"]);
+    /// Name or ARN of a Lambda function, with a version or alias where there is one.
+    FunctionName: Scalar::TEXT;
     /// How many targets.
     TargetCount: Scalar { min: Some(0), ..Scalar::NUMBER };
 }
