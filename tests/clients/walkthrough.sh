@@ -221,6 +221,10 @@ until_so 'a new execution' executions_are shop 5
 worse=$(latest shop pipelineExecutionId)
 until_so "execution $worse succeeded" execution_is shop "$worse" Succeeded
 until_so 'the site serves release 4' page_shows 4
+aws codepipeline get-pipeline-state --name shop --query 'stageStates[1].onSuccessConditionState.conditionStates[].ruleStates[].latestExecution.summary'
+watch='onSuccessConditionState.conditionStates[0].ruleStates[0].latestExecution'
+is 'the watch' 'InProgress' "$(stage shop Deploy "$watch.status")"
+has 'what it says' 'Alarm shop-errors is watched until' "$(stage shop Deploy "$watch.summary")"
 aws cloudwatch set-alarm-state --alarm-name shop-errors --state-value ALARM --state-reason 'Customers see errors'
 until_so 'a rollback' executions_are shop 6
 rollback=$(latest shop pipelineExecutionId)
@@ -230,6 +234,7 @@ detail=$(execution shop "$rollback" trigger.triggerDetail)
 is 'undoes' "$worse" "$(json 'd["FailedPipelineExecutionId"]' <<<"$detail")"
 has 'because of' 'alarm:shop-errors' "$(json 'd["AlarmArn"]' <<<"$detail")"
 is 'brings back' "$good" "$(execution shop "$rollback" rollbackMetadata.rollbackTargetPipelineExecutionId)"
+is 'the watch' 'Failed' "$(stage shop Deploy "$watch.status")"
 is 'the way in' 'False' "$(stage shop Deploy inboundTransitionState.enabled)"
 has 'the reason' "Held by rollback $rollback" "$(stage shop Deploy inboundTransitionState.disabledReason)"
 is 'the alarm' 'ALARM' "$(aws cloudwatch describe-alarms --alarm-names shop-errors --query 'MetricAlarms[0].StateValue' --output text)"

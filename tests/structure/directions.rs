@@ -60,6 +60,7 @@ const DIRECTIONS: &[Direction] = &[
             "jiff",
             "uuid",
             "sha2",
+            "base64",
             "hex",
             "statrs",
             "regex-lite",

@@ -33,6 +33,8 @@ pub const KEEP_NO: &str = "false";
 
 /// Successes that are read to find what is worth keeping; a stage with more that were taken back in a row has none.
 const SUCCESSES_READ_MAX: u32 = 50;
+/// How often marks are looked at again where others change what is kept at the same time.
+const ROUNDS_MAX: usize = 5;
 /// Runs of an execution that are read to find the functions it invoked; one with more is looked at as far as that.
 const RUNS_READ_MAX: u32 = 100;
 /// Stages looked at by one run of the reconciler: at some ten requests each a few seconds, and 1,000 pipelines with ten stages
@@ -107,11 +109,9 @@ pub(crate) async fn keep_artifacts<W: HasStore + HasMachines + HasObjects>(
     let Some(Decided { row, others, requests }) = kept else { return Ok(()) };
     probed.stages += 1;
     probed.requests += requests + row.targets.len();
-    let present = row.targets.iter().flat_map(|target| &target.artifacts);
-    for at in present.filter_map(|artifact| artifact.at.as_ref()) {
-        mark(world, at, KEEP_YES).await?;
-    }
-    let_go(world, pipeline, &row.letting_go, &others).await?;
+    let mut marks: Vec<(ArtifactLocation, bool)> = row.places().map(|at| (at.clone(), true)).collect();
+    marks.extend(let_go(&row.letting_go, &others));
+    settle(world, pipeline, marks).await?;
     if row.targets.is_empty() {
         // Nothing is kept for a stage that is gone, or that nothing goes back to.
         let rows = [Row::KeptDue(row.due()), Row::Kept(row)];
@@ -152,7 +152,7 @@ async fn decide<W: HasStore + HasMachines + HasObjects>(
         // Those of the look before this one: that they were let go is known only once it was seen.
         let still = before.letting_go.iter().filter(|at| !after.places().any(|kept| kept == *at)).cloned();
         let still: Vec<ArtifactLocation> = still.collect();
-        let_go(world, pipeline, &still, &others).await?;
+        settle(world, pipeline, let_go(&still, &others).collect()).await?;
     }
     let is_news = before.as_ref().is_none_or(|before| {
         (&before.targets, before.due) != (&after.targets, after.due) || before.letting_go != after.letting_go
@@ -264,27 +264,42 @@ pub(crate) async fn probe_functions<W: HasStore + HasMachines + HasFunctions>(
     .await
 }
 
-/// Says of artifacts that no rollback needs them, unless one of another stage does.
-async fn let_go<W: HasStore + HasObjects>(
+/// Marks artifacts as kept or not, and looks afterwards whether the rows still say so: meanwhile another look, at this stage or
+/// another, may have begun to keep one of them or let it go. If it does after the last look here, it marks it after that.
+///
+/// # Errors
+/// [`EngineError::Contended`] where others are always faster: do it again.
+async fn settle<W: HasStore + HasObjects>(
     world: &W,
     pipeline: &PipelineName,
-    places: &[ArtifactLocation],
-    others: &[Kept],
+    mut marks: Vec<(ArtifactLocation, bool)>,
 ) -> Result<(), EngineError> {
-    let wanted = |rows: &[Kept], at: &ArtifactLocation| rows.iter().flat_map(Kept::places).any(|kept| kept == at);
-    let gone: Vec<&ArtifactLocation> = places.iter().filter(|at| !wanted(others, at)).collect();
-    if gone.is_empty() {
-        return Ok(());
+    for _ in 0..ROUNDS_MAX {
+        for (at, is_kept) in &marks {
+            mark(world, at, if *is_kept { KEEP_YES } else { KEEP_NO }).await?;
+        }
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let rows = world.store().kept_of(pipeline).await?;
+        marks.retain_mut(|(at, is_kept)| {
+            let was = std::mem::replace(is_kept, is_wanted(&rows, at));
+            was != *is_kept
+        });
     }
-    for at in &gone {
-        mark(world, at, KEEP_NO).await?;
-    }
-    // Meanwhile another stage may have begun to keep one of them. If it begins after this look, it marks it after that.
-    let rows = world.store().kept_of(pipeline).await?;
-    for at in gone.into_iter().filter(|at| wanted(&rows, at)) {
-        mark(world, at, KEEP_YES).await?;
-    }
-    Ok(())
+    if marks.is_empty() { Ok(()) } else { Err(EngineError::Contended) }
+}
+
+/// Of `places`, those that no other stage keeps.
+fn let_go<'a>(
+    places: &'a [ArtifactLocation],
+    others: &'a [Kept],
+) -> impl Iterator<Item = (ArtifactLocation, bool)> + 'a {
+    places.iter().filter(|at| !is_wanted(others, at)).map(|at| (at.clone(), false))
+}
+
+fn is_wanted(rows: &[Kept], at: &ArtifactLocation) -> bool {
+    rows.iter().flat_map(Kept::places).any(|kept| kept == at)
 }
 
 /// Marks an artifact. One that is gone needs no mark.

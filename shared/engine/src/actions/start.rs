@@ -80,6 +80,11 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
             Some(run) => (run, Untold::default()),
             // Whoever was asked to stop begins nothing more, and the machine takes it for an action that did not succeed.
             None if !view.lets_begin(&execution) => return Ok(abandoned()),
+            // A retry of the stage does not change hands: a call of the attempt before it that wakes late finds neither its
+            // run, which is not the latest any more, nor a generation that refuses it.
+            None if execution.stages.get(&input.stage).is_some_and(|of| of.attempt > input.attempt) => {
+                return Ok(abandoned());
+            }
             None => {
                 let run = new_run(world, input, &execution, &declaration, action).await?;
                 record(world, &view, &execution, run).await?
