@@ -18,11 +18,14 @@ mod machines;
 mod mutants;
 mod people;
 mod pipelines;
+pub mod reference;
+mod release;
 mod run;
 mod shrink;
 mod story;
 
 pub use faults::Dial;
 pub use mutants::Mutant;
+pub use release::{Counts, Release, count_release};
 pub use run::{Options, Outcome, simulate};
 pub use shrink::{Small, shrink};

@@ -1,6 +1,6 @@
 //! The simulator: the seeds that every run tells, and every broken rule.
 
-use sim::{Mutant, Options, shrink, simulate};
+use sim::{Mutant, Options, Release, count_release, shrink, simulate};
 
 /// Seeds that found a mistake each, and how many of the first are simulated beside them.
 const FOUND_MISTAKES: [u64; 13] = [
@@ -58,4 +58,22 @@ fn every_rule_that_is_broken_on_purpose_is_found() {
         let (seed, broken) = found.unwrap_or_else(|| panic!("nobody notices {mutant}"));
         println!("{mutant}: seed {seed}: {broken}");
     }
+}
+
+/// What a release took when somebody last looked.
+const COUNTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/release.json");
+
+#[test]
+fn a_release_takes_what_it_took_before() {
+    let counted = count_release().unwrap();
+    assert_eq!(counted, count_release().unwrap(), "the same code has to count the same");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(COUNTED, serde_json::to_string_pretty(&counted).unwrap() + "\n").unwrap();
+    }
+    let before: Release = serde_json::from_str(&std::fs::read_to_string(COUNTED).unwrap()).unwrap();
+    assert_eq!(
+        counted, before,
+        "a release takes more or less of what AWS bills than infra/release.json says. Look at `cargo xtask bench cost`; \
+         if this is meant, run UPDATE=1 cargo test -p tests --test sim a_release and say why in the commit"
+    );
 }

@@ -53,6 +53,8 @@ enum Command {
 enum Bench {
     /// Run the reference pipeline (3 stages, 5 actions) many times: what a release costs on AWS, and how long our own work takes
     Release(bench::Options),
+    /// What a month costs for so many releases a day, beside CodePipeline: exact counts of a release, and list prices
+    Cost,
     /// Call the API with a short and a long history: times, throughput and requests to the table of each operation
     Api(bench::api::Options),
     /// How often the judge of metrics is right, beside simpler rules, and how long it takes
@@ -70,6 +72,7 @@ fn main() -> anyhow::Result<()> {
         Command::Walk => walk::run(),
         Command::Judge(options) => judge::run(&options),
         Command::Bench(Bench::Release(options)) => bench::run(&options),
+        Command::Bench(Bench::Cost) => bench::cost::run(),
         Command::Bench(Bench::Api(options)) => bench::api::run(&options),
         Command::Bench(Bench::Judge(options)) => bench::judge::run(&options),
     }

@@ -14,6 +14,8 @@ mod items;
 mod keys;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "memory")]
+mod metered;
 mod precondition;
 mod purge;
 mod query;

@@ -8,9 +8,11 @@ use engine::ports::{Precondition, Row, StoreError, Write};
 use crate::backend::{Backend, Stored};
 use crate::items::{row_type, version_of, version_of_mut};
 use crate::keys::{Key, Range};
+use crate::metered::{Meter, stored_bytes};
 use crate::precondition::check_sense;
 use crate::query::{Direction, Filter, Part};
 use crate::table::Table;
+use crate::usage::Usage;
 
 type Partition = BTreeMap<String, Row>;
 
@@ -18,6 +20,8 @@ type Partition = BTreeMap<String, Row>;
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
+    /// Counts as DynamoDB would bill. Working out how large items are takes most of the time, so simulations go without.
+    meter: Option<Arc<Meter>>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +46,30 @@ impl Table<Memory> {
     /// An empty table.
     pub fn in_memory() -> Self {
         Self { backend: Memory::default() }
+    }
+
+    /// An empty table that counts what DynamoDB would bill.
+    pub fn metered() -> Self {
+        Self { backend: Memory { meter: Some(Arc::default()), ..Memory::default() } }
+    }
+
+    /// What was asked of a metered table since it was made; nothing of any other.
+    pub fn usage(&self) -> Usage {
+        self.backend.meter.as_ref().map(|meter| meter.usage()).unwrap_or_default()
+    }
+
+    /// Bytes that DynamoDB would bill for storing every row.
+    ///
+    /// # Errors
+    /// A row that has no item, which is a defect.
+    pub fn stored_bytes(&self) -> Result<u64, StoreError> {
+        let state = self.backend.lock();
+        let rows = state.partitions.iter().flat_map(|(partition, rows)| rows.iter().map(move |row| (partition, row)));
+        rows.map(|(partition, (sort, row))| {
+            let key = Key { partition: partition.clone(), sort: sort.clone() };
+            stored_bytes(row, &key)
+        })
+        .sum()
     }
 
     /// Every row, by key: what a scan would find.
@@ -75,18 +103,26 @@ impl Memory {
         // All writes of a transaction are checked before the first is made, so a panic leaves none half-done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn meter(&self, count: impl FnOnce(&Meter) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.meter.as_deref().map_or(Ok(()), count)
+    }
 }
 
 impl Backend for Memory {
     type Item = Kept;
 
     async fn get(&self, key: &Key) -> Result<Option<Kept>, StoreError> {
-        Ok(self.lock().row(key).map(|row| Kept(key.clone(), row.clone())))
+        let found = self.lock().row(key).map(|row| Kept(key.clone(), row.clone()));
+        self.meter(|meter| meter.get(found.iter().map(|Kept(key, row)| (key, row))))?;
+        Ok(found)
     }
 
     async fn get_all(&self, keys: &[Key]) -> Result<Vec<Kept>, StoreError> {
         let state = self.lock();
-        Ok(keys.iter().filter_map(|key| Some(Kept(key.clone(), state.row(key)?.clone()))).collect())
+        let found: Vec<Kept> = keys.iter().filter_map(|key| Some(Kept(key.clone(), state.row(key)?.clone()))).collect();
+        self.meter(|meter| meter.get_all(keys.len(), found.iter().map(|Kept(key, row)| (key, row))))?;
+        Ok(found)
     }
 
     async fn items(
@@ -96,8 +132,12 @@ impl Backend for Memory {
         after: Option<String>,
     ) -> Result<Vec<Kept>, StoreError> {
         let state = self.lock();
-        let Some(partition) = state.partitions.get(&part.range.partition) else { return Ok(Vec::new()) };
+        let Some(partition) = state.partitions.get(&part.range.partition) else {
+            self.meter(|meter| meter.query([]))?;
+            return Ok(Vec::new());
+        };
         let Range { partition: name, prefix } = part.range;
+        let key = |sort: &String| Key { partition: name.clone(), sort: sort.clone() };
         let is_beyond = |sort: &str| match (&after, part.direction) {
             (None, _) => true,
             (Some(after), Direction::Forward) => sort > after.as_str(),
@@ -106,13 +146,17 @@ impl Backend for Memory {
         let mut wanted: Vec<(&String, &Row)> = partition
             .range(prefix.clone()..)
             .take_while(|(sort, _)| sort.starts_with(prefix))
-            .filter(|(sort, row)| is_beyond(sort) && part.filter.as_ref().is_none_or(|filter| passes(row, filter)))
+            .filter(|(sort, _)| is_beyond(sort))
             .collect();
         if part.direction == Direction::Backward {
             wanted.reverse();
         }
+        // DynamoDB bills what it looks at, and filters afterwards.
+        let looked_at = limit.filter(|_| part.filter.is_none()).unwrap_or(usize::MAX);
+        let read: Vec<_> = wanted.iter().take(looked_at).map(|(sort, row)| (key(sort), *row)).collect();
+        self.meter(|meter| meter.query(read.iter().map(|(key, row)| (key, *row))))?;
+        wanted.retain(|(_, row)| part.filter.as_ref().is_none_or(|filter| passes(row, filter)));
         wanted.truncate(limit.unwrap_or(usize::MAX));
-        let key = |sort: &String| Key { partition: name.clone(), sort: sort.clone() };
         Ok(wanted.into_iter().map(|(sort, row)| Kept(key(sort), row.clone())).collect())
     }
 
@@ -129,6 +173,7 @@ impl Backend for Memory {
                 return Err(StoreError::Contended);
             }
         }
+        self.meter(|meter| meter.write(&planned, |key| state.row(key)))?;
         for (write, key) in planned {
             match write {
                 Write::Put(row, _) => state.set(key, Some(at_the_next_version(row))),
@@ -141,6 +186,7 @@ impl Backend for Memory {
 
     async fn remove(&self, keys: Vec<Key>) -> Result<(), StoreError> {
         let mut state = self.lock();
+        self.meter(|meter| meter.remove(&keys, |key| state.row(key)))?;
         for key in keys {
             state.set(key, None);
         }

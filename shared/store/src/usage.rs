@@ -93,7 +93,10 @@ impl Counters {
     }
 
     pub(crate) fn consumed<'a>(&self, operation: Operation, capacity: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-        let units: f64 = capacity.into_iter().filter_map(|consumed| consumed.capacity_units).sum();
+        self.units(operation, capacity.into_iter().filter_map(|consumed| consumed.capacity_units).sum());
+    }
+
+    pub(crate) fn units(&self, operation: Operation, units: f64) {
         let half_units = (units * STEPS_PER_UNIT).round().max(0.0) as u64;
         self.0[operation as usize].half_units.fetch_add(half_units, Ordering::Relaxed);
     }

@@ -101,6 +101,8 @@ pub(crate) struct State {
     pub(crate) alarms: BTreeMap<String, (AlarmState, Timestamp)>,
     /// Requests so far.
     pub(crate) requests: u64,
+    /// Those to S3, by operation.
+    pub(crate) to_objects: BTreeMap<&'static str, u64>,
     /// Faults so far.
     pub(crate) faults: u64,
 }
@@ -122,6 +124,7 @@ impl Cloud {
             builds: Builds::default(),
             alarms: BTreeMap::new(),
             requests: 0,
+            to_objects: BTreeMap::new(),
             faults: 0,
         };
         Ok(Self {

@@ -251,6 +251,7 @@ impl Objects {
         at: &ObjectAt,
         work: impl Future<Output = Result<T, ObjectsError>>,
     ) -> Result<T, ObjectsError> {
+        *self.0.state().to_objects.entry(operation).or_default() += 1;
         let no_objects = || ObjectsError::Unavailable { operation, at: at.clone(), reason: "simulated".to_owned() };
         self.0.request(Service::S3, work, no_objects).await
     }

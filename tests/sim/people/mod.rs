@@ -322,9 +322,14 @@ fn until_done(operation: &'static str, input: Value) -> Later {
 
 /// A request to the API by AWS JSON 1.1.
 fn ask(asked: Asked, operation: &str, input: Value) -> Later {
+    Later::Begin(By::Person(asked), "api".to_owned(), api_event(operation, &input))
+}
+
+/// What API Gateway makes of a request by AWS JSON 1.1.
+pub(crate) fn api_event(operation: &str, input: &Value) -> Value {
     let ours = protocol::Operation::find(protocol::Service::Lastgood, operation).is_some();
     let service = if ours { protocol::Service::Lastgood } else { protocol::Service::CodePipeline }.target();
-    let event = json!({
+    json!({
         "rawPath": "/",
         "headers": {
             "x-amz-target": format!("{service}.{operation}"),
@@ -334,6 +339,5 @@ fn ask(asked: Asked, operation: &str, input: Value) -> Later {
         "requestContext": {"http": {"method": "POST", "sourceIp": "192.0.2.1"}, "domainName": "api.example.com", "authorizer": {"iam": {"userArn": format!("arn:aws:iam::{ACCOUNT}:user/ana")}}},
         "body": input.to_string(),
         "isBase64Encoded": false,
-    });
-    Later::Begin(By::Person(asked), "api".to_owned(), event)
+    })
 }

@@ -2,7 +2,7 @@
 
 use super::{
     measure::Measured,
-    price::{BILLED_S, MEMORY_GB, Price, RUN_ACTION_MEMORY_GB, codepipeline},
+    price::{BILLED_S, LIST, MEMORY_GB, RUN_ACTION_MEMORY_GB, Taken, codepipeline},
     reference,
 };
 
@@ -15,10 +15,15 @@ const ROLLBACK_MS_MAX: i64 = 1000;
 pub(super) fn print(measured: &Measured) {
     let releases = f64::from(measured.releases);
     let counts = &measured.counts;
-    let price = Price::per_release(counts, releases);
-    let invocations: u64 = counts.invocations.values().sum();
-    let api = counts.invocations.get("lastgood-api").copied().unwrap_or(0);
     let per = |count: u64| count as f64 / releases;
+    let taken = Taken {
+        transitions: per(counts.transitions),
+        read_units: counts.read_units / releases,
+        write_units: counts.write_units / releases,
+        events: per(counts.events),
+        ..Taken::default()
+    };
+    let taken = taken.invoked(counts.invocations.iter().map(|(name, count)| (name.as_str(), per(*count))));
 
     println!(
         "Reference pipeline: 3 stages, {} actions; mean of {} releases\n",
@@ -26,32 +31,31 @@ pub(super) fn print(measured: &Measured) {
         measured.releases
     );
     println!("{:<34} {:>12} {:>14}", "per release", "count", "US dollars");
-    line("state transitions", per(counts.transitions), Some(price.transitions));
-    line("Lambda invocations", per(invocations), Some(price.invocations));
-    for (name, count) in &counts.invocations {
-        if *count > 0 {
-            line(&format!("  {}", name.trim_start_matches("lastgood-")), per(*count), None);
+    for one in taken.lines().iter().filter(|line| line.quantity > 0.0) {
+        line(&format!("{}: {}", one.service, one.what), one.quantity, Some(one.dollars()));
+        if one.what == "invocations" {
+            for (name, count) in counts.invocations.iter().filter(|(_, count)| **count > 0) {
+                line(&format!("  {}", name.trim_start_matches("lastgood-")), per(*count), None);
+            }
         }
     }
-    line("Lambda GB-seconds (assumed)", price.gb_seconds, Some(price.compute));
-    line("DynamoDB requests", per(counts.requests), None);
-    line("  read units", counts.read_units / releases, Some(price.reads));
-    line("  write units", counts.write_units / releases, Some(price.writes));
-    line("EventBridge events", per(counts.events), Some(price.events));
-    line("API Gateway requests", per(api), Some(price.api_requests));
-    println!("{:<34} {:>12} {:>14.6}", "Lastgood", "", price.total());
+    line("DynamoDB: requests", per(counts.requests), None);
+    println!("{:<34} {:>12} {:>14.6}", "Lastgood", "", taken.dollars());
     let theirs = codepipeline(reference::actions());
     println!("{:<34} {:>12} {:>14.6}", "CodePipeline V2", "", theirs);
-    println!("{:<34} {:>12} {:>14.3}  (target {PRICE_RATIO_MAX})\n", "ratio", "", price.total() / theirs);
+    println!("{:<34} {:>12} {:>14.3}  (target {PRICE_RATIO_MAX})\n", "ratio", "", taken.dollars() / theirs);
 
     println!("{:<34} {:>12} {:>14}", "milliseconds, on this machine", "median", "95 of 100");
     times("from one action to the next", &measured.between_actions, "");
     times("failing result to rollback", &measured.after_failure, &format!("  (target {ROLLBACK_MS_MAX})"));
     times("alarm to rollback", &measured.after_alarm, &format!("  (target {ROLLBACK_MS_MAX})"));
 
-    println!("\nPrices of us-east-1, 2026-11. CodePipeline: every action ends within its first minute.");
+    println!("\nList prices of {}, {} (infra/prices.json).", LIST.region, LIST.as_of);
+    println!("CodePipeline: every action ends within its first minute.");
     println!("Assumed: {BILLED_S} s billed per invocation at {MEMORY_GB} GB, run-action {RUN_ACTION_MEMORY_GB} GB.");
-    println!("Not counted: S3 requests, the user's own functions, logs, and the reconciler, which runs once a minute.");
+    println!(
+        "Not counted: S3 requests, logs, the reconciler, which runs once a minute: see `cargo xtask bench cost`; the user's own functions."
+    );
     println!("The local S3 announces objects of every bucket; in AWS, source-trigger is called for uploads alone.");
     if cfg!(debug_assertions) {
         println!("This is a build for development; `cargo run --release -p xtask -- bench release` is faster.");
