@@ -289,9 +289,17 @@ impl<B: Backend> Store for Table<B> {
         let range = Range::outbox();
         let items =
             Box::pin(self.backend.items(&Part::all(&range, Direction::Forward), Some(OUTBOX_READ_MAX), None)).await?;
-        let effects = items.into_iter().map(B::row).collect::<Result<Vec<PendingEffect>, _>>()?;
-        let ordered: BTreeMap<String, PendingEffect> =
-            effects.into_iter().map(|effect| (effect_order(&effect), effect)).collect();
+        let (mut ordered, mut unread) = (BTreeMap::new(), None);
+        for item in items {
+            match B::row::<PendingEffect>(item) {
+                Ok(effect) => drop(ordered.insert(effect_order(&effect), effect)),
+                Err(error) => unread = Some(error),
+            }
+        }
+        // One that only a newer release understands must not keep the others from being performed.
+        if let Some(error) = unread.filter(|_| ordered.is_empty()) {
+            return Err(error);
+        }
         let from = page.after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = ordered.range((from, Bound::Unbounded)).peekable();
         let (mut items, mut last) = (Vec::new(), None);

@@ -25,6 +25,7 @@ mod overtaken;
 mod pipelines;
 mod preview;
 mod previewed;
+mod previous;
 mod protocol;
 mod reconcile;
 mod reference;

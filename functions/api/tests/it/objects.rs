@@ -27,6 +27,11 @@ impl MemoryObjects {
         written(versions.len())
     }
 
+    /// All of them, with their versions.
+    pub(crate) fn all(&self) -> Vec<(ObjectAt, Vec<Bytes>)> {
+        self.0.lock().unwrap().iter().map(|(at, versions)| (at.clone(), versions.clone())).collect()
+    }
+
     /// Loses an object, versions and all.
     pub(crate) fn lose_one(&self, at: &ObjectAt) {
         self.0.lock().unwrap().remove(at);

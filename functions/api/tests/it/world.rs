@@ -31,6 +31,8 @@ pub(crate) struct Bench {
     pub(crate) alarms: SetAlarms,
     pub(crate) published: Published,
     pub(crate) notices: Notices,
+    /// The table, past all that the system makes of it.
+    pub(crate) table: aws_sdk_dynamodb::Client,
     tokens: AtomicUsize,
 }
 
@@ -50,6 +52,13 @@ impl Bench {
     }
 
     pub(crate) async fn with_clock(clock: impl Clock + 'static) -> Self {
+        let bench = Self::empty(clock, 7).await;
+        bench.objects.store("uploads", "app.zip", "release 1");
+        bench
+    }
+
+    /// Without an upload; ids are what `seed` makes of them.
+    pub(crate) async fn empty(clock: impl Clock + 'static, seed: u64) -> Self {
         let variables = [
             ("LASTGOOD_TABLE", "lastgood"),
             ("LASTGOOD_BUCKET", "definitions"),
@@ -67,9 +76,8 @@ impl Bench {
         let settings = Settings { account: config.account, region: config.region, bucket: config.bucket };
         let (objects, invoked, alarms) = (MemoryObjects::default(), Invoked::default(), SetAlarms::default());
         let (published, notices) = (Published::default(), Notices::default());
-        objects.store("uploads", "app.zip", "release 1");
-        let world = World::new(clock, SeededEntropy::new(7), settings)
-            .with_store(Table::new(client, config.table))
+        let world = World::new(clock, SeededEntropy::new(seed), settings)
+            .with_store(Table::new(client.clone(), config.table))
             .with_machines(Told::default())
             .with_events(published.clone())
             .with_notifications(notices.clone())
@@ -78,7 +86,9 @@ impl Bench {
             .with_functions(invoked.clone())
             .with_objects(objects.clone())
             .with_roles(AnyRole);
-        Self { world, objects, invoked, alarms, published, notices, tokens: AtomicUsize::new(0) }
+        // No two benches make equal tokens.
+        let tokens = AtomicUsize::new(usize::try_from(seed).unwrap() * 1000 - 7000);
+        Self { world, objects, invoked, alarms, published, notices, table: client, tokens }
     }
 
     /// A bench with the pipeline `shop`, whose first execution has passed it.
