@@ -50,7 +50,8 @@ start_local() {
   work=$(mktemp -d target/clients.XXXXXX)
   port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   export AWS_ENDPOINT_URL=http://127.0.0.1:$port
-  "$local_binary" --data "$work/data" --port "$port" "$@" >"$work/local.log" 2>&1 &
+  # In as much detail as anybody may ask for: what is secret must not be there.
+  RUST_LOG=trace "$local_binary" --data "$work/data" --port "$port" "$@" >"$work/local.log" 2>&1 &
   server=$!
   for ((look = 1; look <= LOOKS_MAX; look++)); do
     if curl --silent --output /dev/null "$AWS_ENDPOINT_URL/"; then return; fi
@@ -64,6 +65,12 @@ stop_local() {
   [[ -z $server ]] || kill "$server" 2>/dev/null || true
   wait 2>/dev/null || true
   server=
+}
+
+# What the walks give to webhooks and custom actions as secrets has this in it.
+nothing_secret() {
+  grep --quiet 'CreatePipeline' "$work/local.log" || fail "nothing was logged"
+  if grep --fixed-strings 'hush' "$work/local.log"; then fail "a secret is in the log"; fi
 }
 
 install_python() {
@@ -139,6 +146,7 @@ boto3() {
   install_python
   start_local
   "$PYTHON/bin/python" tests/clients/walk.py
+  nothing_secret
   stop_local
 }
 
@@ -152,6 +160,7 @@ js() {
   start_local
   pack
   node --no-warnings "$JS/walk.mjs"
+  nothing_secret
   stop_local
 }
 
@@ -159,6 +168,7 @@ rust_sdk() {
   start_local
   pack
   rust walk
+  nothing_secret
   stop_local
 }
 

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 local_binary=${1:-target/debug/local}
-readonly PUSH=tests/fixtures/github/push.json SECRET='winter harbour'
+readonly PUSH=tests/fixtures/github/push.json SECRET='winter harbour, never logged'
 
 mkdir -p target
 work=$(mktemp -d target/webhook.XXXXXX)
@@ -20,7 +20,8 @@ export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_EC2_METADATA_DISABLED
 export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_REGION
 
-"$local_binary" --data "$work/data" --port "$port" >"$work/local.log" 2>&1 &
+# In as much detail as anybody may ask for: what is secret must not be there.
+RUST_LOG=trace "$local_binary" --data "$work/data" --port "$port" >"$work/local.log" 2>&1 &
 server=$!
 
 finish() {
@@ -110,3 +111,7 @@ is 'delivered to nobody' 404 "$(deliver "$SECRET" d-4 | status_of)"
 refused WebhookNotFoundException aws codepipeline deregister-webhook-with-third-party --webhook-name handbook-push
 is 'executions' 2 "$(aws codepipeline list-pipeline-executions --pipeline-name handbook \
   --query 'length(pipelineExecutionSummaries)' --output text)"
+
+echo '== What was logged'
+if grep --fixed-strings -- "$SECRET" "$work/local.log"; then fail 'the secret is in the log'; fi
+is 'lines about the webhook' yes "$(grep --quiet handbook-push "$work/local.log" && echo yes)"

@@ -77,6 +77,7 @@ class Checks:
     def after(self):
         self.reconciled()
         self.machines()
+        self.nothing_secret()
         self.nobody_was_refused()
 
     def reconciled(self):
@@ -98,6 +99,20 @@ class Checks:
         stepfunctions = self.system.root["stepfunctions"]
         for machine in stepfunctions.list_state_machines()["stateMachines"]:
             yield from stepfunctions.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+
+    def nothing_secret(self):
+        """No token that the table holds, and no key, is in what the functions logged."""
+        table = clients(self.system.server.endpoint, self.system.root_keys, ("dynamodb",))["dynamodb"]
+        found = table.get_paginator("scan").paginate(TableName=self.system.output("TableName")).build_full_result()["Items"]
+        tokens = {token for item in found for token in tokens_in(item)}
+        same("the table holds tokens", True, len(tokens) > 3)
+        secrets = tokens | {self.system.keys[1], self.system.webhook_secret()}
+        leaks = []
+        for resource in self.resources("AWS::Logs::LogGroup"):
+            for message in self.log(resource["PhysicalResourceId"]):
+                leaks += [f"{resource['LogicalResourceId']}: {message}" for secret in secrets if secret in message]
+        same("secrets that the functions logged", [], leaks)
+        self.tell(f"none of {len(secrets)} tokens and keys is in what the functions logged")
 
     def nobody_was_refused(self):
         """No function asked for what its policies do not give, and nobody's events were lost."""
@@ -141,6 +156,16 @@ class Checks:
     def log(self, group):
         pages = self.system.root["logs"].get_paginator("filter_log_events").paginate(logGroupName=group)
         return [event["message"] for event in pages.build_full_result()["events"]]
+
+
+def tokens_in(value):
+    """Texts under members that are called after a token or a nonce."""
+    if isinstance(value, list):
+        return [token for one in value for token in tokens_in(one)]
+    if not isinstance(value, dict):
+        return []
+    named = [one["S"] for name, one in value.items() if isinstance(one, dict) and "S" in one and name.lower().endswith(("token", "nonce"))]
+    return [token for token in named if len(token) > 8] + [token for one in value.values() for token in tokens_in(one)]
 
 
 def status(request):

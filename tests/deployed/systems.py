@@ -12,6 +12,8 @@ import pathlib
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import zipfile
 
 import boto3
@@ -170,6 +172,21 @@ class OnMinistack:
             FunctionName=SMOKE_CHECK, Runtime="provided.al2023", Handler="bootstrap", Role=role("smoke-check"), Timeout=60,
             Code={"ZipFile": packed.getvalue()}, Environment={"Variables": variables})
         self.notify_of_uploads()
+
+    def webhook_secret(self):
+        """Puts a webhook, has it delivered to with a wrong signature, and gives its secret."""
+        secret = "winter harbour, never logged"
+        hook = {"name": "notes-push", "targetPipeline": "notes", "targetAction": "Notes", "filters": [{"jsonPath": "$.ref"}],
+                "authentication": "GITHUB_HMAC", "authenticationConfiguration": {"SecretToken": secret}}
+        url = self.codepipeline.put_webhook(webhook=hook)["webhook"]["url"]
+        path = url.split("/webhooks/")[1]
+        headers = {"Content-Type": "application/json", "X-GitHub-Event": "push", "X-Hub-Signature-256": f"sha256={64 * '0'}"}
+        delivery = urllib.request.Request(f"{self.api}webhooks/{path}", b"{}", headers)
+        try:
+            urllib.request.urlopen(delivery).close()
+        except urllib.error.HTTPError as error:
+            assert error.code == 403, error.code
+        return secret
 
     def make_role(self, name, trust, *statements):
         self.root["iam"].create_role(RoleName=name, AssumeRolePolicyDocument=trust)

@@ -18,6 +18,7 @@ mod providers;
 mod regions;
 mod revoked;
 mod scenario;
+mod secrets;
 mod starts;
 mod webhooks;
 mod workers;

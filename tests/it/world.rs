@@ -24,6 +24,8 @@ use tempfile::{TempDir, tempdir};
 use tokio::runtime::Handle;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
+use crate::secrets;
+
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Longest time to wait for something to be seen, on a machine that is busy with other tests.
@@ -35,6 +37,15 @@ pub(crate) struct World {
     pub(crate) client: Client,
     http: Http<HttpConnector, String>,
     _data: TempDir,
+}
+
+/// Whatever a test is about, nothing secret may be in what was logged meanwhile.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            secrets::assert_none_logged();
+        }
+    }
 }
 
 impl World {
@@ -53,6 +64,7 @@ impl World {
     }
 
     async fn with(endpoints: Vec<Endpoint>, regions: Vec<String>) -> Self {
+        secrets::listen();
         let data = tempdir().expect("a temporary directory");
         let options = Options {
             data: data.path().join("data"),

@@ -10,12 +10,10 @@ mod diagnostic;
 mod entropy;
 mod lambda;
 mod logs;
-mod metrics;
 
 pub use clock::{ManualClock, SystemClock, Timer};
 pub use config::{Config, ConfigError};
 pub use diagnostic::{INVALID_INPUT, NamedError, diagnostic, parse_event};
 pub use entropy::{SeededEntropy, SystemEntropy};
 pub use lambda::serve;
-pub use logs::init_logs;
-pub use metrics::{Metrics, MetricsError, Unit};
+pub use logs::{init_logs, log_to};

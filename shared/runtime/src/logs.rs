@@ -3,7 +3,7 @@
 use std::{fmt, io::Write, sync::Arc};
 
 use engine::ports::Clock;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -19,6 +19,33 @@ use crate::SystemClock;
 
 /// Longest value of one text field, in bytes. Keys, ids and reasons fit; a payload that slipped in does not.
 const FIELD_BYTES_MAX: usize = 8 * 1024;
+/// How fields begin that are metrics as well.
+const METRIC: &str = "metric.";
+/// Where metrics are in CloudWatch.
+const NAMESPACE: &str = "Lastgood";
+
+/// Ours, by the names under which crates log. In detail they say what they decide; what others say in detail holds requests
+/// and events whole, and with them tokens and payloads. A name stands for all that begin with it, so our `aws`, which says
+/// nothing, is not among them: the SDK's crates would be too.
+const OURS: [&str; 17] = [
+    "alarm_handler",
+    "api",
+    "engine",
+    "evaluate_condition",
+    "evaluate_rollback",
+    "github",
+    "local",
+    "local_cloudwatch",
+    "local_lambda",
+    "local_s3",
+    "local_states",
+    "reconciler",
+    "run_action",
+    "runtime",
+    "source_trigger",
+    "stage_gate",
+    "store",
+];
 
 /// Writes the process's logs to stdout as JSON lines with the key `service`.
 ///
@@ -28,17 +55,31 @@ const FIELD_BYTES_MAX: usize = 8 * 1024;
 pub fn init_logs(service: &str, quieted: &str) {
     let level = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok());
     let level = level.unwrap_or_else(|| format!("info,{quieted}"));
-    let lines = JsonLines::new(service, Arc::new(SystemClock), std::io::stdout);
-    let subscriber = tracing_subscriber::registry().with(filter(&level)).with(lines);
+    log_to(service, &level, std::io::stdout);
+}
+
+/// As [`init_logs`], at `level` and to whatever `writer` opens for each line: for tests that read what was logged.
+pub fn log_to<W, O>(service: &str, level: &str, writer: W)
+where
+    W: Fn() -> O + Send + Sync + 'static,
+    O: Write,
+{
+    let lines = JsonLines::new(service, Arc::new(SystemClock), writer);
+    let subscriber = tracing_subscriber::registry().with(filter(level)).with(lines);
     // Err means that a subscriber is installed already, by an earlier call or by the process we are embedded in.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// What is logged at `level` (an `EnvFilter` expression; unreadable ones count as `info`).
+/// What is logged at `level` (an `EnvFilter` expression; unreadable ones count as `info`). A bare `debug` or `trace` is for
+/// us alone.
 fn filter(level: &str) -> EnvFilter {
     let level = if level.trim().is_empty() { "info" } else { level.trim() };
     // Lambda says FATAL where tracing has nothing above ERROR.
     let level = if level.eq_ignore_ascii_case("fatal") { "error" } else { level };
+    let detailed = ["debug", "trace"].into_iter().find(|detailed| level.eq_ignore_ascii_case(detailed));
+    let of_ours =
+        detailed.map(|level| OURS.iter().fold("info".to_owned(), |all, ours| format!("{all},{ours}={level}")));
+    let level = of_ours.as_deref().unwrap_or(level);
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     // The runtime repeats each failure in Rust's debug form; `lambda::serve` has already logged it with its name.
     match "lambda_runtime::layers::panic=off".parse() {
@@ -112,6 +153,7 @@ where
         event.record(&mut own);
         let message = own.0.remove("message").unwrap_or_else(|| Value::from(""));
         line.append(&mut own.0);
+        line.append(&mut metrics(&line, self.clock.now()));
         let metadata = event.metadata();
         line.insert("level".into(), metadata.level().as_str().into());
         line.insert("timestamp".into(), format!("{:.3}", self.clock.now()).into());
@@ -120,6 +162,21 @@ where
         line.insert("message".into(), message);
         self.write(&line);
     }
+}
+
+/// What makes a line a metric too, in CloudWatch's embedded format: each field `metric.NAME` that is not zero becomes the
+/// metric NAME of this service. Nothing where there is none: a metric costs by the hour in which it is sent.
+fn metrics(line: &Map<String, Value>, now: jiff::Timestamp) -> Map<String, Value> {
+    let named = line.iter().filter_map(|(name, value)| Some((name.strip_prefix(METRIC)?, value)));
+    let counted: Vec<(&str, &Value)> = named.filter(|(_, value)| value.as_f64().is_some_and(|is| is > 0.0)).collect();
+    let mut added: Map<String, Value> =
+        counted.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone())).collect();
+    if !counted.is_empty() {
+        let metrics: Vec<Value> = counted.iter().map(|(name, _)| json!({"Name": name, "Unit": "Count"})).collect();
+        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["service"]], "Metrics": metrics});
+        added.insert("_aws".into(), json!({"Timestamp": now.as_millisecond(), "CloudWatchMetrics": [directive]}));
+    }
+    added
 }
 
 /// Collects fields as JSON values.
@@ -243,6 +300,32 @@ mod tests {
         assert_eq!(line["level"], "WARN");
         assert_eq!(line["service"], "stage-gate");
         assert_eq!(line["message"], "one\ntwo");
+    }
+
+    #[test]
+    fn a_field_that_is_a_metric_makes_the_line_one() {
+        let logged = lines("", || {
+            tracing::info!(metric.Rollbacks = 2_u64, metric.EventsLost = 0_u64, "decided");
+            tracing::info!(metric.Rollbacks = 0_u64, "decided");
+        });
+        let logged: Vec<Value> = logged.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let metrics = json!([{"Name": "Rollbacks", "Unit": "Count"}]);
+        let directive = json!({"Namespace": "Lastgood", "Dimensions": [["service"]], "Metrics": metrics});
+        assert_eq!(logged[0]["_aws"], json!({"Timestamp": 1_796_083_200_000_u64, "CloudWatchMetrics": [directive]}));
+        assert_eq!((&logged[0]["Rollbacks"], &logged[0]["service"]), (&json!(2), &json!("stage-gate")));
+        assert!(logged[1].get("_aws").is_none() && logged[1].get("Rollbacks").is_none(), "{}", logged[1]);
+    }
+
+    #[test]
+    fn details_are_ours_alone_unless_others_are_named() {
+        let log = || {
+            tracing::debug!(target: "lambda_runtime::layers::trace", "a payload");
+            tracing::debug!(target: "aws_smithy_runtime::client::orchestrator", "an answer");
+            tracing::debug!(target: "engine::commit", "a decision");
+        };
+        assert_eq!(lines("DEBUG", log).len(), 1);
+        assert_eq!(lines("info,lambda_runtime=debug", log).len(), 1);
+        assert_eq!(lines("", log).len(), 0);
     }
 
     #[test]

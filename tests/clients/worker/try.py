@@ -18,6 +18,8 @@ import time
 import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+# A property of the action that its type declares to be secret.
+SECRET = "let me in, never logged"
 ROOT = HERE.parents[2]
 # Longest time to wait for something to be seen; a worker asks once a second.
 PATIENCE_S = 60
@@ -129,7 +131,7 @@ class Story:
             "queryParam": {"Project": "pages"},
         }
         lost = until("a worker gets it", lambda: self.codepipeline.poll_for_jobs(**poll)["jobs"])[0]
-        assert lost["data"]["actionConfiguration"]["configuration"]["Token"] == "let me in"
+        assert lost["data"]["actionConfiguration"]["configuration"]["Token"] == SECRET
         same("jobs for another one meanwhile", [], self.codepipeline.poll_for_jobs(**poll)["jobs"])
         return version, lost
 
@@ -161,13 +163,15 @@ def main():
 
     started = []
 
-    def start(log, *command):
-        process = subprocess.Popen(command, stdout=(work / log).open("ab"), stderr=subprocess.STDOUT)
+    def start(log, *command, env=None):
+        process = subprocess.Popen(command, env=env, stdout=(work / log).open("ab"), stderr=subprocess.STDOUT)
         started.append(process)
         return process
 
     def start_system():
-        process = start("local.log", str(binary), "--data", str(work / "data"), "--port", str(port))
+        # In as much detail as anybody may ask for: what is secret must not be there.
+        log = {**os.environ, "RUST_LOG": "trace"}
+        process = start("local.log", str(binary), "--data", str(work / "data"), "--port", str(port), env=log)
         until("the local process answers", answers)
         return process
 
@@ -200,6 +204,9 @@ def main():
         execution = until("the release ends all the same", lambda: story.ended(version))
         same("its status", "Succeeded", execution["status"])
         story.late_worker(lost)
+        logged = (work / "local.log").read_text(errors="replace")
+        same("secrets in the log", [], [secret for secret in (SECRET, lost["nonce"]) if secret in logged])
+        same("jobs in the log", True, "PollForJobs" in logged)
     except BaseException:
         for log in sorted(work.glob("*.log")):
             print(f"--- the end of {log}:\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
