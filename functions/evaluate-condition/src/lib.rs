@@ -7,6 +7,7 @@
 
 use contract::{ConditionInput, ConditionOutput};
 use engine::{EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
+use tracing::Instrument;
 
 /// Handles `EvaluateCondition` and `WaitForCondition` of the `stage-run` machine.
 ///
@@ -16,5 +17,11 @@ pub async fn handle<W>(world: &W, input: ConditionInput) -> Result<ConditionOutp
 where
     W: HasStore + HasObjects + HasAlarms + HasMachines + HasFunctions + HasRoles,
 {
-    engine::evaluate_condition(world, &input).await
+    let span = tracing::info_span!(
+        "condition",
+        pipeline.name = %input.pipeline,
+        execution.id = %input.execution_id,
+        stage.name = %input.stage
+    );
+    engine::evaluate_condition(world, &input).instrument(span).await
 }

@@ -7,6 +7,7 @@
 
 use contract::{FailureInput, FailureOutput};
 use engine::{EngineError, HasAlarms, HasMachines, HasObjects, HasStore};
+use tracing::Instrument;
 
 /// Handles `SettleFailure` of the `stage-run` machine.
 ///
@@ -16,5 +17,11 @@ pub async fn handle<W: HasStore + HasMachines + HasAlarms + HasObjects>(
     world: &W,
     input: FailureInput,
 ) -> Result<FailureOutput, EngineError> {
-    engine::evaluate_failure(world, &input).await
+    let span = tracing::info_span!(
+        "failure",
+        pipeline.name = %input.pipeline,
+        execution.id = %input.execution_id,
+        stage.name = %input.stage
+    );
+    engine::evaluate_failure(world, &input).instrument(span).await
 }

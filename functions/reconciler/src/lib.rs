@@ -34,7 +34,7 @@ where
 
 fn log(done: &Reconciled) {
     for missing in &done.artifacts_gone {
-        tracing::warn!(missing, "a rollback would find nothing to go back to");
+        tracing::warn!(missing, metric.ArtifactsGone = 1_u64, "a rollback would find nothing to go back to");
     }
     if done.stages_probed > 0 {
         let Reconciled { stages_probed, probe_requests, .. } = done;
@@ -42,11 +42,19 @@ fn log(done: &Reconciled) {
     }
     if done.events_lost > 0 {
         let events_lost = done.events_lost;
-        tracing::error!(events_lost, "events were given up: the event bus refuses them, or was away for a day");
+        tracing::error!(
+            events_lost,
+            metric.EventsLost = events_lost as u64,
+            "events were given up: the event bus refuses them, or was away for a day"
+        );
     }
     if done.effects_failed > 0 {
         let effects_failed = done.effects_failed;
-        tracing::warn!(effects_failed, "effects could not be performed and are tried again at the next tick");
+        tracing::warn!(
+            effects_failed,
+            metric.EffectsLate = effects_failed as u64,
+            "effects could not be performed and are tried again at the next tick"
+        );
     }
     for judged in &done.judged {
         tracing::info!(

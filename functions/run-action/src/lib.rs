@@ -10,6 +10,7 @@ use engine::{
     EngineError, HasAlarms, HasFunctions, HasMachines, HasNotifications, HasObjects, HasRepositories, HasRoles,
     HasStore,
 };
+use tracing::Instrument;
 
 /// Handles `RunAction` and `ExpireAction` of the `stage-run` machine, and what the machines of providers report and read. `out_of_time` says when the
 /// invocation should begin nothing more.
@@ -25,5 +26,12 @@ pub async fn handle<W>(
 where
     W: HasStore + HasObjects + HasAlarms + HasMachines + HasFunctions + HasNotifications + HasRepositories + HasRoles,
 {
-    engine::run_action(world, &input, out_of_time).await
+    let span = tracing::info_span!(
+        "action",
+        pipeline.name = %input.pipeline,
+        execution.id = %input.execution_id,
+        stage.name = %input.stage,
+        action.name = %input.action
+    );
+    engine::run_action(world, &input, out_of_time).instrument(span).await
 }

@@ -7,6 +7,7 @@
 
 use contract::GateInput;
 use engine::{EngineError, HasAlarms, HasMachines, HasObjects, HasStore};
+use tracing::Instrument;
 
 /// Handles `PassGate` of the `pipeline-execution` machine. The answer goes to the task token, not to the caller.
 ///
@@ -16,5 +17,6 @@ pub async fn handle<W: HasStore + HasMachines + HasAlarms + HasObjects>(
     world: &W,
     input: GateInput,
 ) -> Result<(), EngineError> {
-    engine::pass_gate(world, &input).await
+    let span = tracing::info_span!("gate", pipeline.name = %input.pipeline, execution.id = %input.execution_id);
+    engine::pass_gate(world, &input).instrument(span).await
 }

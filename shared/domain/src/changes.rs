@@ -246,28 +246,49 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// What it is called, in ids and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::StartMachine { .. } => "StartMachine",
+            Self::AnswerGate { .. } => "AnswerGate",
+            Self::AnswerAction { .. } => "AnswerAction",
+            Self::AnswerCondition { .. } => "AnswerCondition",
+            Self::ExtendAction { .. } => "ExtendAction",
+            Self::InvokeJob { .. } => "InvokeJob",
+            Self::DriveAction { .. } => "DriveAction",
+            Self::StopAction { .. } => "StopAction",
+            Self::NotifyApproval { .. } => "NotifyApproval",
+            Self::AbandonRuns { .. } => "AbandonRuns",
+            Self::CancelWaiting { .. } => "CancelWaiting",
+            Self::AdmitWaiting { .. } => "AdmitWaiting",
+            Self::PublishEvents { .. } => "PublishEvents",
+            Self::KeepArtifacts { .. } => "KeepArtifacts",
+            Self::PurgeHistory { .. } => "PurgeHistory",
+        }
+    }
+
     /// Identity of the effect: equal effects are one.
     pub fn id(&self) -> Uuid {
-        let (kind, key) = match self {
-            Self::StartMachine { name, .. } => ("StartMachine", name.clone()),
-            Self::AnswerGate { token, .. } => ("AnswerGate", token.clone()),
-            Self::AnswerAction { token, .. } => ("AnswerAction", token.clone()),
-            Self::AnswerCondition { token, .. } => ("AnswerCondition", token.clone()),
-            Self::ExtendAction { job, .. } => ("ExtendAction", job.to_string()),
-            Self::InvokeJob { job } => ("InvokeJob", job.to_string()),
-            Self::DriveAction { job } => ("DriveAction", job.to_string()),
-            Self::StopAction { job } => ("StopAction", job.to_string()),
-            Self::NotifyApproval { job, .. } => ("NotifyApproval", job.to_string()),
-            Self::AbandonRuns { execution, attempt, .. } => ("AbandonRuns", format!("{execution} {attempt}")),
-            Self::CancelWaiting { pipeline, version } => ("CancelWaiting", format!("{pipeline} {version}")),
-            Self::AdmitWaiting { pipeline, stage, first } => ("AdmitWaiting", format!("{pipeline} {stage} {first}")),
+        let key = match self {
+            Self::StartMachine { name, .. } => name.clone(),
+            Self::AnswerGate { token, .. } => token.clone(),
+            Self::AnswerAction { token, .. } => token.clone(),
+            Self::AnswerCondition { token, .. } => token.clone(),
+            Self::ExtendAction { job, .. } => job.to_string(),
+            Self::InvokeJob { job } => job.to_string(),
+            Self::DriveAction { job } => job.to_string(),
+            Self::StopAction { job } => job.to_string(),
+            Self::NotifyApproval { job, .. } => job.to_string(),
+            Self::AbandonRuns { execution, attempt, .. } => format!("{execution} {attempt}"),
+            Self::CancelWaiting { pipeline, version } => format!("{pipeline} {version}"),
+            Self::AdmitWaiting { pipeline, stage, first } => format!("{pipeline} {stage} {first}"),
             Self::PublishEvents { events, .. } => {
-                ("PublishEvents", events.iter().map(|event| event.id().to_string()).collect::<Vec<_>>().join(" "))
+                events.iter().map(|event| event.id().to_string()).collect::<Vec<_>>().join(" ")
             }
-            Self::KeepArtifacts { pipeline, stage, after } => ("KeepArtifacts", format!("{pipeline} {stage} {after}")),
-            Self::PurgeHistory { pipeline, before, .. } => ("PurgeHistory", format!("{pipeline} {before}")),
+            Self::KeepArtifacts { pipeline, stage, after } => format!("{pipeline} {stage} {after}"),
+            Self::PurgeHistory { pipeline, before, .. } => format!("{pipeline} {before}"),
         };
-        derived_uuid(&[kind, &key])
+        derived_uuid(&[self.kind(), &key])
     }
 }
 

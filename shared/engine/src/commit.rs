@@ -14,6 +14,7 @@ use crate::{
         CloudError, DecisionList, Machine, Machines, OpenExecution, PendingEffect, Precondition, QueuedJob, Row, Store,
         WRITES_MAX, Write,
     },
+    sight,
 };
 
 /// How often a decision is taken again when another writer was faster. Each try reads afresh; more tries than writers
@@ -300,6 +301,7 @@ pub(crate) async fn store<W: HasStore>(
         )));
     }
     world.store().commit(writes).await?;
+    sight::decided(pipeline, changes);
     Ok(effects)
 }
 

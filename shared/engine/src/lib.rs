@@ -34,6 +34,7 @@ mod revoked;
 mod rollback;
 pub mod s3_deploy;
 pub mod s3_source;
+mod sight;
 mod slots;
 mod start;
 mod stop;

@@ -9,6 +9,7 @@ use crate::{
     actions::{abandon_runs, start_machine, stop_machine},
     commit::perform_on_machines,
     ports::{CloudError, Events, Store},
+    sight,
 };
 
 /// Performs those of `effects` that need no more than the table, the state machines and the bus, and takes them out of
@@ -67,6 +68,8 @@ async fn perform_each<W: HasStore + HasMachines>(world: &W, effects: &[&Effect])
     for effect in effects {
         if perform(world, effect).await {
             done.push((*effect).clone());
+        } else {
+            sight::left(effect);
         }
     }
     done
@@ -126,6 +129,7 @@ async fn forget_all<W: HasStore>(world: &W, effects: &[Effect]) {
     if effects.is_empty() {
         return;
     }
+    effects.iter().for_each(sight::performed);
     if let Err(error) = world.store().forget_effects(effects).await {
         drop(error);
     }
