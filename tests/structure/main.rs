@@ -15,5 +15,6 @@ mod permissions;
 mod phases;
 mod sight;
 mod template;
+mod threats;
 mod tidy;
 mod workspace;
