@@ -244,6 +244,12 @@ def story(boto3):
     is_so("ready", True, kept[0]["targets"][0]["ready"])
     is_so("the CLI", plain({"stages": kept}), cli("list-kept-artifacts", "--pipeline-name", "shop"))
 
+    print("== DescribeHealth")
+    health = until("nothing is under way", lambda: (found := lastgood.describe_health())["executionsOpen"] == 0 and found)
+    is_so("the CLI", plain({**health, "checkedAt": 0}).keys(), cli("describe-health").keys())
+    is_so("late", [], [concern for concern in health["concerns"] if concern.endswith("Late")])
+    is_so("artifacts lost", 0, health["artifactsLost"])
+
     print("== GetShadowScorecard")
     scorecard = lastgood.get_shadow_scorecard(**stage, releases=10)
     is_so("releases", 3, scorecard["releases"])

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::{
     action_types, actions, approvals, catalogue, compatibility, decisions, event::AskingAction, executions,
-    failure::Failure, holds, jobs, kept, paging::Listing, pipelines, preview, revisions, revoked, rollback, rules,
-    shadow, state, tags, targets, transitions, webhooks,
+    failure::Failure, health, holds, jobs, kept, paging::Listing, pipelines, preview, revisions, revoked, rollback,
+    rules, shadow, state, tags, targets, transitions, webhooks,
 };
 
 /// Pages hold this many items unless the caller says otherwise (spec 7).
@@ -89,6 +89,7 @@ where
             let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
             write(decisions::list_incidents(world, &listing).await?)
         }
+        O::DescribeHealth => write(health::describe(world).await?),
         O::GetShadowScorecard => write(shadow::scorecard(world, read(input)?).await?),
         O::ListKeptArtifacts => write(kept::list(world, read(input)?).await?),
         O::ReplayDecision => write(decisions::replay(world, read(input)?).await?),

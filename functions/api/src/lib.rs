@@ -18,6 +18,7 @@ mod dispatch;
 mod event;
 mod executions;
 mod failure;
+mod health;
 mod holds;
 mod jobs;
 mod kept;

@@ -138,6 +138,10 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::ReleaseHold => &[
             "CodePipeline has none: its queue brings the bad revision back. Where nothing is held the answer is a `ResourceNotFoundException`.",
         ],
+        O::DescribeHealth => &[
+            "CodePipeline has none: AWS looks after it. Events that no function could handle are in the queue `DeadLetters`, which is not \
+             looked at.",
+        ],
         O::GetShadowScorecard => &[
             "CodePipeline has none. Releases that nobody complained about and that shadow mode would have let be are in no entry.",
         ],

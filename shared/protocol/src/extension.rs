@@ -12,6 +12,7 @@ use crate::{
             ReplayDecisionInput, ReplayDecisionOutput,
         },
         described::{Described, OperationDescription, doc},
+        health::{DescribeHealthInput, DescribeHealthOutput},
         holds::{ListHoldsInput, ListHoldsOutput, ReleaseHoldInput, ReleaseHoldOutput},
         kept::{ListKeptArtifactsInput, ListKeptArtifactsOutput},
         preview::{PreviewRollbackInput, PreviewRollbackOutput},
@@ -48,6 +49,13 @@ macro_rules! extensions {
 }
 
 extensions! {
+    /// Says whether Lastgood itself is well: what is decided and not done, what is due and not looked at, what was lost, and
+    /// what waits for a person. It reads what the table says, in a bounded number of requests.
+    ///
+    /// Work that is late says that the reconciler does not run or that a service does not answer; its runbook says what to do.
+    DescribeHealth: DescribeHealthInput => DescribeHealthOutput,
+        refuses with [ValidationException];
+
     /// Says how good the decisions of a stage in shadow mode were: over its newest releases, how often it would have rolled
     /// back, how many of those were confirmed afterwards, and what it missed.
     ///

@@ -65,7 +65,7 @@ operations! {
         UpdateActionType, UpdatePipeline,
     }
     Lastgood {
-    GetShadowScorecard, ListHolds, ListIncidents, ListKeptArtifacts, ListRollbackCandidates, ListRollbackDecisions, PreviewRollback, ReleaseHold, ReplayDecision, ReportCompatibility, StartRollback, ListRevokedRevisions, ReinstateRevision,
+    DescribeHealth, GetShadowScorecard, ListHolds, ListIncidents, ListKeptArtifacts, ListRollbackCandidates, ListRollbackDecisions, PreviewRollback, ReleaseHold, ReplayDecision, ReportCompatibility, StartRollback, ListRevokedRevisions, ReinstateRevision,
     }
 }
 

@@ -13,6 +13,7 @@ mod definitions;
 mod deliveries;
 mod executions;
 mod fuzz;
+mod health;
 mod holds;
 mod jobs;
 mod kept;

@@ -348,7 +348,8 @@ pub trait Store: Send + Sync {
         page: PageRequest,
     ) -> impl Future<Output = Result<Page<OpenHold>, StoreError>> + Send;
 
-    /// Effects that are still to be performed, oldest first.
+    /// Effects that are still to be performed, oldest first. What only a newer release can read is passed over, and an error
+    /// once nothing else is left.
     fn pending_effects(
         &self,
         page: PageRequest,

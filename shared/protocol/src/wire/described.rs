@@ -201,6 +201,7 @@ macro_rules! extension {
 
         impl $crate::wire::described::Described for $name {
             fn describe() -> $crate::wire::described::Description {
+                #[allow(unused_imports, reason = "an input may have no members")]
                 use $crate::wire::described::{Described, Description, Form, Member, doc};
                 let members = vec![
                     $(Member {

@@ -44,6 +44,7 @@ pub mod compatibility;
 pub mod decisions;
 mod epoch;
 pub mod executions;
+pub mod health;
 pub mod holds;
 pub mod jobs;
 pub mod kept;

@@ -2,9 +2,9 @@
 
 use protocol::Operation;
 use protocol::wire::{
-    action_types::*, actions::*, approvals::*, decisions::*, executions::*, holds::*, jobs::*, kept::*, pipelines::*,
-    preview::*, revoked::*, rollback::*, rules::*, shadow::*, state::*, tags::*, targets::*, transitions::*,
-    webhooks::*,
+    action_types::*, actions::*, approvals::*, decisions::*, executions::*, health::*, holds::*, jobs::*, kept::*,
+    pipelines::*, preview::*, revoked::*, rollback::*, rules::*, shadow::*, state::*, tags::*, targets::*,
+    transitions::*, webhooks::*,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,6 +70,7 @@ fn typed_inputs_and_outputs_lose_nothing() {
         DeletePipeline: DeletePipelineInput;
         DeleteWebhook: DeleteWebhookInput => DeleteWebhookOutput;
         DeregisterWebhookWithThirdParty: DeregisterWebhookWithThirdPartyInput => DeregisterWebhookWithThirdPartyOutput;
+        DescribeHealth: DescribeHealthInput => DescribeHealthOutput;
         DisableStageTransition: DisableStageTransitionInput;
         EnableStageTransition: EnableStageTransitionInput;
         GetActionType: GetActionTypeInput => GetActionTypeOutput;
