@@ -156,13 +156,18 @@ fn only_what_has_no_arn_is_allowed_on_everything() {
             everywhere.extend(texts(&statement["Action"]).into_iter().map(|action| format!("{id}: {action}")));
         }
     }
-    // Task tokens and metrics.
-    let nameless = [
+    let known = [
+        // Metrics, task tokens and traces.
         "AlarmsPolicy: cloudwatch:GetMetricData",
         "MachinesPolicy: states:SendTaskHeartbeat",
         "MachinesPolicy: states:SendTaskSuccess",
+        // Only with the parameter Tracing.
+        "TracesPolicy: xray:GetSamplingRules",
+        "TracesPolicy: xray:GetSamplingTargets",
+        "TracesPolicy: xray:PutTelemetryRecords",
+        "TracesPolicy: xray:PutTraceSegments",
     ];
-    assert_eq!(everywhere, nameless.map(str::to_owned).into());
+    assert_eq!(everywhere, known.map(str::to_owned).into());
 }
 
 #[test]

@@ -38,6 +38,49 @@ fn idle_alarms_cost_nobody_who_did_not_ask() {
 }
 
 #[test]
+fn the_data_is_kept_as_the_runbook_says() {
+    let template = template();
+    let runbook = workspace::read(RUNBOOK);
+    let says = |words: &str| assert!(runbook.contains(words), "{RUNBOOK} does not say '{words}'");
+    let table = &template["Resources"]["Table"]["Properties"];
+    says("Point-in-time recovery of 35 days is on, and it refuses to be deleted");
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"].as_bool(), Some(true));
+    assert!(table["PointInTimeRecoverySpecification"]["RecoveryPeriodInDays"].is_badvalue(), "35 days unless said");
+    assert_eq!(table["DeletionProtectionEnabled"].as_bool(), Some(true));
+    let expires = table["TimeToLiveSpecification"]["AttributeName"].as_str().unwrap_or_default();
+    says(&format!("Enabled=true,AttributeName={expires}"));
+    let bucket = &template["Resources"]["Bucket"]["Properties"];
+    assert_eq!(bucket["VersioningConfiguration"]["Status"].as_str(), Some("Enabled"));
+    let undone = bucket["LifecycleConfiguration"]["Rules"][0]["NoncurrentVersionExpiration"]["NoncurrentDays"].as_i64();
+    says("can be undone for thirty days");
+    assert_eq!(undone, Some(30));
+    let kept = template["Resources"]["DeadLetters"]["Properties"]["MessageRetentionPeriod"].as_i64();
+    says("for fourteen days");
+    assert_eq!(kept, Some(14 * 86_400));
+    let outputs = template["Outputs"].as_hash().into_iter().flatten().filter_map(|(name, _)| name.as_str());
+    let outputs: BTreeSet<&str> = outputs.collect();
+    for named in ["TableName", "BucketName", "DeadLettersUrl"] {
+        says(&format!("output `{named}`"));
+        assert!(outputs.contains(named), "{named}");
+    }
+}
+
+#[test]
+fn everything_is_traced_where_it_is_asked_for_and_nothing_else() {
+    let template = template();
+    assert_eq!(template["Parameters"]["Tracing"]["Default"].as_str(), Some("Disabled"));
+    assert_eq!(template["Globals"]["Function"]["Tracing"].as_str(), Some("Tracing"));
+    assert_eq!(template["Resources"]["TracesPolicy"]["Condition"].as_str(), Some("HasTracing"));
+    for (id, properties) in resources(&template, "AWS::Serverless::StateMachine") {
+        assert_eq!(properties["Tracing"]["Enabled"][0].as_str(), Some("HasTracing"), "{id}");
+        let policies = properties["Policies"].as_vec().into_iter().flatten();
+        let traces = policies
+            .filter(|policy| policy[0].as_str() == Some("HasTracing") && policy[1].as_str() == Some("TracesPolicy"));
+        assert_eq!(traces.count(), 1, "{id}");
+    }
+}
+
+#[test]
 fn logs_end_and_are_encrypted_as_the_rest() {
     let template = template();
     let groups = resources(&template, "AWS::Logs::LogGroup");
