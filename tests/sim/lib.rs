@@ -26,6 +26,7 @@ mod story;
 
 pub use faults::Dial;
 pub use mutants::Mutant;
+pub use people::api_event;
 pub use release::{Counts, Release, count_release};
 pub use run::{Options, Outcome, simulate};
 pub use shrink::{Small, shrink};

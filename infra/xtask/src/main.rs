@@ -55,6 +55,8 @@ enum Bench {
     Release(bench::Options),
     /// What a month costs for so many releases a day, beside CodePipeline: exact counts of a release, and list prices
     Cost,
+    /// Size of the packaged functions, time to their first answer and memory, beside a handler in Python and one in Node
+    Functions(bench::functions::Options),
     /// Call the API with a short and a long history: times, throughput and requests to the table of each operation
     Api(bench::api::Options),
     /// How often the judge of metrics is right, beside simpler rules, and how long it takes
@@ -73,6 +75,7 @@ fn main() -> anyhow::Result<()> {
         Command::Judge(options) => judge::run(&options),
         Command::Bench(Bench::Release(options)) => bench::run(&options),
         Command::Bench(Bench::Cost) => bench::cost::run(),
+        Command::Bench(Bench::Functions(options)) => bench::functions::run(&options),
         Command::Bench(Bench::Api(options)) => bench::api::run(&options),
         Command::Bench(Bench::Judge(options)) => bench::judge::run(&options),
     }

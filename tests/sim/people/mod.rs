@@ -326,7 +326,7 @@ fn ask(asked: Asked, operation: &str, input: Value) -> Later {
 }
 
 /// What API Gateway makes of a request by AWS JSON 1.1.
-pub(crate) fn api_event(operation: &str, input: &Value) -> Value {
+pub fn api_event(operation: &str, input: &Value) -> Value {
     let ours = protocol::Operation::find(protocol::Service::Lastgood, operation).is_some();
     let service = if ours { protocol::Service::Lastgood } else { protocol::Service::CodePipeline }.target();
     json!({

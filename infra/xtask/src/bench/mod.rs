@@ -1,4 +1,4 @@
-//! Benchmarks. `release` and `cost` are here, `api` and `judge` have folders.
+//! Benchmarks. `release` and `cost` are here, `api`, `functions` and `judge` have folders.
 //!
 //! `cargo xtask bench release`: the reference pipeline in one process, counted and timed.
 //!
@@ -8,6 +8,7 @@
 pub(crate) mod api;
 mod client;
 pub(crate) mod cost;
+pub(crate) mod functions;
 pub(crate) mod judge;
 mod measure;
 mod price;
