@@ -1,6 +1,7 @@
 //! The store suite: the real SDK client over HTTP against a DynamoDB stand-in in this process.
 
 mod lists;
+mod metered;
 mod preconditions;
 mod purge;
 mod rows;
