@@ -130,7 +130,7 @@ fn event(function: &str) -> anyhow::Result<Value> {
             "bucket": { "name": "nobodys" }, "object": { "key": "nothing", "size": 1, "etag": "e", "version-id": "v", "sequencer": "01" },
         } }),
         "stage-gate" => json!({ "pipeline": "nobody", "executionId": NOBODY, "token": "of-nobody" }),
-        "run-action" => with(json!({ "operation": "Run", "action": "Nothing" })),
+        "run-action" => with(json!({ "operation": "Run", "action": "Nothing", "token": "of-nobody" })),
         "evaluate-condition" => with(json!({ "condition": "BeforeEntry" })),
         "evaluate-rollback" => with(json!({})),
         "alarm-handler" => json!({ "source": "aws.cloudwatch", "detail-type": "CloudWatch Alarm State Change",
@@ -189,6 +189,8 @@ fn variables(endpoint: &str) -> Vec<(&'static str, String)> {
         ("AWS_DEFAULT_REGION", local::REGION),
         ("AWS_ACCESS_KEY_ID", "bench"),
         ("AWS_SECRET_ACCESS_KEY", "bench"),
+        // Its SDK warns of old versions of Node.
+        ("NODE_NO_WARNINGS", "1"),
         ("AWS_LAMBDA_FUNCTION_NAME", "bench"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
