@@ -282,7 +282,7 @@ def story(boto3):
 
     print("== every operation of the model was asked")
     asked = {
-        "get_shadow_scorecard", "list_holds", "list_incidents", "list_kept_artifacts", "list_revoked_revisions",
+        "describe_health", "get_shadow_scorecard", "list_holds", "list_incidents", "list_kept_artifacts", "list_revoked_revisions",
         "list_rollback_candidates", "list_rollback_decisions", "preview_rollback", "reinstate_revision", "release_hold",
         "replay_decision", "report_compatibility", "start_rollback",
     }
