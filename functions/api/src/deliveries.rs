@@ -107,6 +107,7 @@ fn reply(status_code: u16, request_id: &str, message: &str, execution: Option<St
     ApiReply {
         status_code,
         headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        cookies: Vec::new(),
         body: body.to_string(),
         is_base64_encoded: false,
     }

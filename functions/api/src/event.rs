@@ -26,6 +26,15 @@ pub struct ApiEvent {
     pub route_key: String,
     /// Path without the query.
     pub raw_path: String,
+    /// The query, as it was sent.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub raw_query_string: String,
+    /// Cookies, each `name=value`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<String>,
+    /// Variables of the API's stage.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stage_variables: BTreeMap<String, String>,
     /// Headers; names in lower case, values of equal names joined by commas.
     pub headers: BTreeMap<String, String>,
     /// What API Gateway knows of the request.
@@ -73,6 +82,21 @@ pub struct Authorizer {
     /// looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<AskingAction>,
+    /// Of the JWT authoriser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<Jwt>,
+    /// Whether the request comes from a page of the process on a laptop, whose users may do everything. API Gateway never
+    /// sets it.
+    #[serde(rename = "localConsole", skip_serializing_if = "std::ops::Not::not")]
+    pub local_console: bool,
+}
+
+/// What the JWT authoriser found in a token whose signature, issuer, audience and time are right.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Jwt {
+    /// The token's claims.
+    pub claims: BTreeMap<String, serde_json::Value>,
 }
 
 /// An action that asks for something.
@@ -104,6 +128,9 @@ pub struct ApiReply {
     pub status_code: u16,
     /// Headers; names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// Cookies to set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<String>,
     /// The body, as text or in base64.
     pub body: String,
     /// Whether [`body`](Self::body) is base64.
@@ -124,6 +151,13 @@ impl ApiEvent {
             let message = "The event's body is not base64, although isBase64Encoded says so.";
             EngineError::refused("SerializationException", message)
         })
+    }
+
+    /// The value of a cookie. API Gateway sends them apart from the headers; others do not.
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        let in_header = self.headers.get("cookie").map(String::as_str).unwrap_or_default();
+        let all = self.cookies.iter().flat_map(|cookie| cookie.split(';')).chain(in_header.split([';', ',']));
+        all.filter_map(|cookie| cookie.trim().split_once('=')).find(|(given, _)| *given == name).map(|(_, value)| value)
     }
 
     /// The address at which the client reached the endpoint, such as
@@ -170,6 +204,7 @@ impl ApiReply {
         Self {
             status_code: 404,
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            cookies: Vec::new(),
             body: serde_json::json!({ "message": NOT_SERVED }).to_string(),
             is_base64_encoded: false,
         }
@@ -185,7 +220,7 @@ impl From<HttpReply> for ApiReply {
             Ok(text) => (STANDARD.encode(text), true),
             Err(binary) => (STANDARD.encode(binary.as_bytes()), true),
         };
-        Self { status_code: reply.status, headers, body, is_base64_encoded }
+        Self { status_code: reply.status, headers, cookies: Vec::new(), body, is_base64_encoded }
     }
 }
 

@@ -12,6 +12,7 @@ mod approvals;
 mod catalogue;
 mod compatibility;
 mod conditions;
+mod console;
 mod decisions;
 mod deliveries;
 mod dispatch;
@@ -45,7 +46,7 @@ use uuid::Builder;
 use dispatch::Origin;
 
 pub use deliveries::WEBHOOK_ROUTE;
-pub use event::{ApiEvent, ApiReply, AskingAction, Authorizer, Http, Iam, RequestContext};
+pub use event::{ApiEvent, ApiReply, AskingAction, Authorizer, Http, Iam, Jwt, RequestContext};
 pub use reference::differences;
 
 /// Answers one request.
@@ -63,6 +64,9 @@ where
         return deliveries::receive(world, &event, &request_id).await;
     }
     let reply = match decode(&event, &request_id)? {
+        Addressed::Elsewhere if console::is_console(&event.raw_path) => {
+            return Box::pin(console::serve(world, &event, &request_id)).await;
+        }
         Addressed::Elsewhere => return Ok(ApiReply::not_served(&request_id)),
         Addressed::Refused(reply) => *reply,
         Addressed::Call(call) => {

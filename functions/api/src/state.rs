@@ -137,7 +137,7 @@ fn latest_execution(run: &ActionRun) -> ActionExecution {
 }
 
 /// Where a person sees what the action works on.
-fn entity_url(run: &ActionRun, region: &str) -> Option<String> {
+pub(crate) fn entity_url(run: &ActionRun, region: &str) -> Option<String> {
     if run.queue.is_some() {
         return run.entity_url();
     }

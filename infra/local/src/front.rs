@@ -1,20 +1,23 @@
 //! One address for every service: a request goes to the service its signature names.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
+use http::{
+    HeaderMap, Request, Response, StatusCode,
+    header::{AUTHORIZATION, HOST, SET_COOKIE},
+};
 use http_body_util::{BodyExt, Limited};
 use local_lambda::Functions;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::{
-    access::{Caller, Gate},
+    access::{self, Caller, Gate},
     dynamodb::DynamoDb,
     event_bus::{EVENTS_PATH, EventBus},
     regions::Regions,
@@ -66,6 +69,7 @@ pub(crate) fn router(services: Services) -> Router {
 impl Services {
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
         let service = service_of(&request);
+        let page = access::is_page(&request).then(|| is_local(&request));
         let region = self.regions.of(service, signed(&request, REGION_PART));
         let (mut request, caller) = match self.gate.admit(service, region, request).await {
             Ok(admitted) => admitted,
@@ -75,8 +79,8 @@ impl Services {
             request.extensions_mut().insert(local_lambda::CallerArn(caller.arn.clone()));
         }
         let router = match service {
-            Service::Api => return self.call_api(request, "$default", caller).await,
-            Service::Webhooks => return self.call_api(request, api::WEBHOOK_ROUTE, None).await,
+            Service::Api => return self.call_api(request, "$default", self.authorizer(caller, page)).await,
+            Service::Webhooks => return self.call_api(request, api::WEBHOOK_ROUTE, Value::Null).await,
             Service::DynamoDb => return self.dynamodb.call(request).await,
             Service::Events => return self.events.call(request).await,
             Service::Sns => return self.topics.call(request).await,
@@ -97,26 +101,38 @@ impl Services {
         }
     }
 
+    /// What API Gateway's authoriser would say. Pages of the console are for whoever is at this machine; where every
+    /// request has to be signed, which browsers cannot do, they are for nobody.
+    fn authorizer(&self, caller: Option<Caller>, page: Option<bool>) -> Value {
+        if let Some(is_local) = page {
+            let is_open = !self.gate.is_strict() && is_local;
+            return if is_open { json!({ "localConsole": true }) } else { Value::Null };
+        }
+        caller.map_or(Value::Null, |caller| {
+            json!({ "iam": { "accessKey": caller.access_key_id, "accountId": crate::ACCOUNT, "userArn": caller.arn } })
+        })
+    }
+
     /// Does API Gateway's part: payload format 2.0 in, the function's answer out (spec 10.3).
-    async fn call_api(&self, request: Request<Body>, route: &str, caller: Option<Caller>) -> Response<Body> {
+    async fn call_api(&self, request: Request<Body>, route: &str, authorizer: Value) -> Response<Body> {
         let (head, body) = request.into_parts();
         let Ok(body) = Limited::new(body, API_BODY_BYTES_MAX).collect().await else {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, r#"{"message":"Request Entity Too Large"}"#);
         };
         let mut headers = joined(&head.headers);
         headers.insert("x-forwarded-proto".to_owned(), json!("http"));
+        let cookies = headers.remove("cookie").unwrap_or_default();
+        let cookies: Vec<&str> = cookies.as_str().unwrap_or_default().split(';').map(str::trim).collect();
         let host = headers.get("host").and_then(Value::as_str).unwrap_or_default().to_owned();
         let peer = head.extensions.get::<ConnectInfo<SocketAddr>>();
         let source = peer.map_or(Ipv4Addr::LOCALHOST.into(), |ConnectInfo(peer)| peer.ip().to_canonical());
-        let authorizer = caller.map(|caller| {
-            json!({ "iam": { "accessKey": caller.access_key_id, "accountId": crate::ACCOUNT, "userArn": caller.arn } })
-        });
         let event = json!({
             "version": "2.0",
             "routeKey": route,
             "rawPath": head.uri.path(),
             "rawQueryString": head.uri.query().unwrap_or_default(),
             "headers": headers,
+            "cookies": cookies,
             "requestContext": {
                 "accountId": crate::ACCOUNT,
                 "stage": "$default",
@@ -132,6 +148,16 @@ impl Services {
             Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"Internal Server Error"}"#),
         }
     }
+}
+
+/// Whether a browser was sent to this machine by its address or as localhost. Another name may be somebody else's that
+/// only leads here, and its pages would count as ours.
+fn is_local(request: &Request<Body>) -> bool {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = name.map_or(host, |(name, _)| name);
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.ends_with(".localhost") || address.parse::<IpAddr>().is_ok()
 }
 
 /// Headers as API Gateway passes them on: values of equal names joined by commas.
@@ -150,6 +176,9 @@ fn from_reply(reply: &Value) -> Response<Body> {
     let mut response = Response::builder().status(status);
     for (name, value) in reply["headers"].as_object().into_iter().flatten() {
         response = response.header(name, value.as_str().unwrap_or_default());
+    }
+    for cookie in reply["cookies"].as_array().into_iter().flatten() {
+        response = response.header(SET_COOKIE, cookie.as_str().unwrap_or_default());
     }
     response.body(Body::from(body)).unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY, r#"{"message":"Bad Gateway"}"#))
 }
@@ -254,6 +283,22 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn pages_are_for_this_machine_by_its_own_names() {
+        for (host, expected) in [
+            ("127.0.0.1:4180", true),
+            ("localhost:4180", true),
+            ("shop.localhost", true),
+            ("[::1]:4180", true),
+            ("192.0.2.7", true),
+            ("evil.example:4180", false),
+            ("localhost.evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(is_local(&request(&[("host", host)], "/console")), expected, "{host}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod approvals;
 mod catalogue;
 mod cloud;
 mod conditions;
+mod console;
 mod decisions;
 mod definitions;
 mod deliveries;

@@ -9,7 +9,7 @@ use crate::world::{ANA, Bench, NOBODY, event, id, json_call, shop};
 #[tokio::test]
 async fn whatever_is_not_the_protocol_is_told_what_lives_here() {
     let bench = Bench::new().await;
-    for (method, path) in [("GET", "/"), ("GET", "/console"), ("POST", "/"), ("OPTIONS", "/x")] {
+    for (method, path) in [("GET", "/"), ("GET", "/consoles"), ("POST", "/"), ("OPTIONS", "/x")] {
         let reply = bench.send(ApiEvent { raw_path: path.to_owned(), ..event(method) }).await;
         assert_eq!((reply.status_code, reply.is_base64_encoded), (404, false));
         let message = serde_json::from_str::<Value>(&reply.body).unwrap()["message"].to_string();

@@ -12,7 +12,7 @@ use std::{
 use anyhow::ensure;
 use axum::body::Body;
 use engine::ports::{Clock, Entropy};
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use local_lambda::Functions;
@@ -98,6 +98,11 @@ impl Gate {
         entropy.fill(&mut random);
         let internal_secret = random.iter().map(|byte| format!("{byte:02x}")).collect();
         Self { access, internal_secret, functions, clock, entropy, replays: Replays::default() }
+    }
+
+    /// Whether everybody has to prove who they are.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.access.strict
     }
 
     /// Secret of the key that functions sign with.
@@ -223,10 +228,18 @@ impl Gate {
 /// What has no signature by its nature: webhooks, which bring their own proof, and pages for browsers. The API answers
 /// operations on any path, so a request that names one is no page.
 fn is_open(service: Service, parts: &Parts) -> bool {
-    let path = parts.uri.path();
-    let is_operation = ["x-amz-target", "smithy-protocol"].iter().any(|name| parts.headers.contains_key(*name));
-    let is_page = !is_operation && (path == "/console" || path.starts_with("/console/"));
-    service == Service::Webhooks || (service == Service::Api && is_page)
+    service == Service::Webhooks || (service == Service::Api && is_page_of(&parts.uri, &parts.headers))
+}
+
+/// Whether a request is for a page of the console.
+pub(crate) fn is_page(request: &Request<Body>) -> bool {
+    is_page_of(request.uri(), request.headers())
+}
+
+fn is_page_of(uri: &Uri, headers: &HeaderMap) -> bool {
+    let path = uri.path();
+    let is_operation = ["x-amz-target", "smithy-protocol"].iter().any(|name| headers.contains_key(*name));
+    !is_operation && (path == "/console" || path.starts_with("/console/"))
 }
 
 /// The head of a request as its signature covers it.

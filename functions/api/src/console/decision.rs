@@ -1,0 +1,146 @@
+//! A decision about going back, with what it rests on.
+
+use domain::{AlarmState, Evidence, ExecutionId, RollbackDecision, RollbackOutcome, Verdict};
+
+use super::{
+    parts::{Badge, ExecutionLink, When, alarm_name, words},
+    plot::Plot,
+    stage::cause_words,
+};
+
+/// A decision.
+pub(super) struct DecisionCard {
+    pub(super) badge: Badge,
+    pub(super) stage: String,
+    pub(super) at: When,
+    pub(super) cause: String,
+    pub(super) text: String,
+    pub(super) undone: Option<ExecutionLink>,
+    pub(super) target: Option<ExecutionLink>,
+    pub(super) rollback: Option<ExecutionLink>,
+    pub(super) evidence: Option<EvidenceCard>,
+}
+
+/// What the judgement of an alarm rests on.
+pub(super) struct EvidenceCard {
+    pub(super) verdict: Badge,
+    pub(super) reason: String,
+    pub(super) alarm: String,
+    pub(super) state: String,
+    pub(super) since: When,
+    pub(super) words: String,
+    pub(super) at_entry: String,
+    pub(super) entered: When,
+    pub(super) until: When,
+    pub(super) score: u32,
+    pub(super) ranking: Vec<Suspect>,
+    pub(super) otherwise: String,
+    pub(super) plot: Plot,
+}
+
+/// A deploy that may be to blame.
+pub(super) struct Suspect {
+    pub(super) pipeline: String,
+    pub(super) stage: String,
+    pub(super) link: ExecutionLink,
+    pub(super) score: u32,
+    pub(super) verdict: Badge,
+}
+
+impl DecisionCard {
+    pub(super) fn of(decision: RollbackDecision) -> Self {
+        let link = |id: ExecutionId| ExecutionLink::new(&decision.pipeline, id);
+        let (badge, text, rollback, target) = outcome(&decision.outcome);
+        Self {
+            stage: decision.stage.to_string(),
+            at: decision.at.into(),
+            cause: cause_words(&decision.cause),
+            undone: decision.undone.map(link),
+            rollback: rollback.map(link),
+            target: target.map(link),
+            evidence: decision.evidence.as_ref().map(|evidence| EvidenceCard::of(evidence, &decision)),
+            badge,
+            text,
+        }
+    }
+}
+
+type Outcome = (Badge, String, Option<ExecutionId>, Option<ExecutionId>);
+
+fn outcome(outcome: &RollbackOutcome) -> Outcome {
+    use RollbackOutcome as O;
+    let plain = |look, word: &str| (Badge::new(look, word), String::new(), None, None);
+    match outcome {
+        O::Started { rollback, target } => {
+            (Badge::new("back", "Rolled back"), String::new(), Some(*rollback), Some(*target))
+        }
+        O::Declined { reason } => (Badge::new("off", "Did not roll back"), reason.clone(), None, None),
+        O::Asked { reason } => (Badge::new("hold", "Asked a person"), reason.clone(), None, None),
+        O::Shadowed { target } => {
+            (Badge::new("watch", "Would have rolled back"), "The stage is in shadow mode.".into(), None, *target)
+        }
+        O::ShadowEnded { still_red: true } => plain("bad", "Shadow confirmed: still red at the watch's end"),
+        O::ShadowEnded { still_red: false } => plain("off", "Shadow cleared: green at the watch's end"),
+        O::Helped { rollback } => (Badge::new("good", "Rollback helped"), String::new(), Some(*rollback), None),
+        O::DidNotHelp { rollback } => {
+            (Badge::new("bad", "Rollback did not help"), String::new(), Some(*rollback), None)
+        }
+        O::Reinstated { rollback, comment, .. } => {
+            (Badge::new("good", "Revision reinstated"), comment.clone(), Some(*rollback), None)
+        }
+        O::HoldReleased { rollback, comment } => (Badge::new("good", "Hold lifted"), comment.clone(), *rollback, None),
+    }
+}
+
+impl EvidenceCard {
+    fn of(evidence: &Evidence, decision: &RollbackDecision) -> Self {
+        let ranking = evidence.ranking.iter().map(|one| Suspect {
+            pipeline: one.pipeline.to_string(),
+            stage: one.stage.to_string(),
+            link: ExecutionLink::new(&one.pipeline, one.execution),
+            score: one.score,
+            verdict: verdict(one.verdict),
+        });
+        Self {
+            verdict: verdict(evidence.verdict),
+            reason: sentence(&evidence.reason),
+            alarm: alarm_name(&evidence.alarm.arn).to_owned(),
+            state: evidence.alarm.state.to_string(),
+            since: evidence.alarm.since.into(),
+            words: evidence.alarm.reason.clone(),
+            at_entry: evidence.state_at_entry.to_string(),
+            entered: evidence.from.into(),
+            until: evidence.until.into(),
+            score: evidence.score,
+            ranking: ranking.collect(),
+            otherwise: sentence(&evidence.otherwise),
+            plot: Plot::of(evidence, decision.at),
+        }
+    }
+}
+
+fn verdict(verdict: Verdict) -> Badge {
+    let look = match verdict {
+        Verdict::Degraded => "bad",
+        Verdict::Healthy => "good",
+        Verdict::NotEnoughData | Verdict::NotThisDeploy => "off",
+    };
+    Badge::new(look, words(&format!("{verdict:?}")))
+}
+
+/// A reason with a capital and a full stop.
+fn sentence(reason: &str) -> String {
+    let mut chars = reason.chars();
+    let Some(first) = chars.next() else { return String::new() };
+    let stop = if reason.ends_with('.') { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), chars.as_str())
+}
+
+/// How an alarm's state looks.
+pub(super) fn look_of(state: AlarmState) -> &'static str {
+    match state {
+        AlarmState::Ok => "good",
+        AlarmState::Alarm => "bad",
+        AlarmState::InsufficientData | AlarmState::Unreadable => "off",
+    }
+}

@@ -1,0 +1,195 @@
+//! Which page or deed a request names. One total match.
+
+use domain::{ExecutionId, PipelineName, StageName};
+
+/// Path that everything of the console is under.
+pub(super) const ROOT: &str = "/console";
+
+/// What a request is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// A file that pages link to.
+    Asset { digest: String, name: String },
+    /// A page.
+    Page(Page),
+    /// Something to do.
+    Deed(Deed),
+}
+
+/// A page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Page {
+    Pipelines,
+    Attention,
+    Pipeline(PipelineName),
+    Start(PipelineName),
+    Configure(PipelineName),
+    History(PipelineName),
+    Rollbacks(PipelineName),
+    Execution(PipelineName, ExecutionId),
+    Rollback(PipelineName, StageName),
+}
+
+/// What a form does, in a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Deed {
+    pub(super) pipeline: PipelineName,
+    pub(super) act: Act,
+}
+
+/// Which deed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Act {
+    Start,
+    Configure,
+    Stop(ExecutionId),
+    RollBack(StageName),
+    Transition(StageName),
+    Release(StageName),
+    Retry(StageName),
+    Override(StageName),
+    Approve(StageName),
+}
+
+/// Why there is no route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoRoute {
+    /// Nothing is there.
+    NotFound,
+    /// Something is, for these methods.
+    NotAllowed(&'static str),
+}
+
+/// Whether `path` is the console's.
+pub(crate) fn is_console(path: &str) -> bool {
+    path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Reads a method and a path under [`ROOT`]. A name that breaks the rule for names names nothing.
+pub(super) fn route(method: &str, path: &str) -> Result<Route, NoRoute> {
+    let rest = path.strip_prefix(ROOT).unwrap_or_default();
+    let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+    let (page, act) = (page(&parts), act(&parts));
+    match (method, page, act) {
+        ("GET" | "HEAD", Some(page), _) => Ok(page),
+        ("POST", _, Some(deed)) => Ok(Route::Deed(deed)),
+        (_, Some(_), Some(_)) => Err(NoRoute::NotAllowed("GET, HEAD, POST")),
+        (_, Some(_), None) => Err(NoRoute::NotAllowed("GET, HEAD")),
+        (_, None, Some(_)) => Err(NoRoute::NotAllowed("POST")),
+        (_, None, None) => Err(NoRoute::NotFound),
+    }
+}
+
+fn page(parts: &[&str]) -> Option<Route> {
+    let page = match *parts {
+        [] | ["pipelines"] => Page::Pipelines,
+        ["attention"] => Page::Attention,
+        ["assets", digest, name] => return Some(Route::Asset { digest: digest.to_owned(), name: name.to_owned() }),
+        ["pipelines", pipeline] => Page::Pipeline(pipeline.parse().ok()?),
+        ["pipelines", pipeline, "start"] => Page::Start(pipeline.parse().ok()?),
+        ["pipelines", pipeline, "configure"] => Page::Configure(pipeline.parse().ok()?),
+        ["pipelines", pipeline, "history"] => Page::History(pipeline.parse().ok()?),
+        ["pipelines", pipeline, "rollbacks"] => Page::Rollbacks(pipeline.parse().ok()?),
+        ["pipelines", pipeline, "executions", id] => Page::Execution(pipeline.parse().ok()?, id.parse().ok()?),
+        ["pipelines", pipeline, "stages", stage, "rollback"] => {
+            Page::Rollback(pipeline.parse().ok()?, stage.parse().ok()?)
+        }
+        _ => return None,
+    };
+    Some(Route::Page(page))
+}
+
+fn act(parts: &[&str]) -> Option<Deed> {
+    let ["pipelines", pipeline, ref rest @ ..] = *parts else { return None };
+    let act = match *rest {
+        ["start"] => Act::Start,
+        ["configure"] => Act::Configure,
+        ["executions", id, "stop"] => Act::Stop(id.parse().ok()?),
+        ["stages", stage, verb] => {
+            let stage = stage.parse().ok()?;
+            match verb {
+                "rollback" => Act::RollBack(stage),
+                "transition" => Act::Transition(stage),
+                "release" => Act::Release(stage),
+                "retry" => Act::Retry(stage),
+                "override" => Act::Override(stage),
+                "approval" => Act::Approve(stage),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    Some(Deed { pipeline: pipeline.parse().ok()?, act })
+}
+
+/// Path of a pipeline's page. Names have no character that a path would have to escape.
+pub(super) fn pipeline_path(pipeline: &PipelineName) -> String {
+    format!("{ROOT}/pipelines/{pipeline}")
+}
+
+/// Path of an execution's page.
+pub(super) fn execution_path(pipeline: &PipelineName, id: ExecutionId) -> String {
+    format!("{ROOT}/pipelines/{pipeline}/executions/{id}")
+}
+
+impl Deed {
+    /// The page that shows what became of it, or why it was refused.
+    pub(super) fn page(&self) -> Page {
+        let pipeline = self.pipeline.clone();
+        match &self.act {
+            Act::Start => Page::Start(pipeline),
+            Act::Configure => Page::Configure(pipeline),
+            Act::Stop(id) => Page::Execution(pipeline, *id),
+            Act::RollBack(stage) => Page::Rollback(pipeline, stage.clone()),
+            Act::Transition(_) | Act::Release(_) | Act::Retry(_) | Act::Override(_) | Act::Approve(_) => {
+                Page::Pipeline(pipeline)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_and_deed_has_one_address() {
+        let id = "00000000-0000-7000-8000-000000000000";
+        for (path, methods) in [
+            ("", "GET"),
+            ("/", "GET"),
+            ("/pipelines", "GET"),
+            ("/attention", "GET"),
+            ("/assets/0/console.css", "GET"),
+            ("/pipelines/shop", "GET"),
+            ("/pipelines/shop/start", "GET POST"),
+            ("/pipelines/shop/configure", "GET POST"),
+            ("/pipelines/shop/history", "GET"),
+            ("/pipelines/shop/rollbacks", "GET"),
+            (&format!("/pipelines/shop/executions/{id}"), "GET"),
+            (&format!("/pipelines/shop/executions/{id}/stop"), "POST"),
+            ("/pipelines/shop/stages/Prod/rollback", "GET POST"),
+            ("/pipelines/shop/stages/Prod/transition", "POST"),
+            ("/pipelines/shop/stages/Prod/release", "POST"),
+            ("/pipelines/shop/stages/Prod/retry", "POST"),
+            ("/pipelines/shop/stages/Prod/override", "POST"),
+            ("/pipelines/shop/stages/Prod/approval", "POST"),
+        ] {
+            for method in ["GET", "POST", "DELETE"] {
+                let found = route(method, &format!("{ROOT}{path}"));
+                assert_eq!(found.is_ok(), methods.contains(method), "{method} {path}: {found:?}");
+                assert_ne!(found, Err(NoRoute::NotFound), "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_nowhere() {
+        for path in ["/x", "/pipelines/a%20b", "/pipelines/shop/x", "/pipelines/shop/executions/1", "/pipelines//x/y/z"]
+        {
+            assert_eq!(route("GET", &format!("{ROOT}{path}")), Err(NoRoute::NotFound), "{path}");
+        }
+        assert!(is_console("/console") && is_console("/console/x"));
+        assert!(!is_console("/consoles") && !is_console("/"));
+    }
+}
