@@ -3,7 +3,7 @@
 use domain::{AlarmState, Evidence, ExecutionId, RollbackDecision, RollbackOutcome, Verdict};
 
 use super::{
-    parts::{Badge, ExecutionLink, When, alarm_name, words},
+    parts::{Badge, ExecutionLink, Prose, When, alarm_name, words},
     plot::Plot,
     stage::cause_words,
 };
@@ -14,7 +14,7 @@ pub(super) struct DecisionCard {
     pub(super) stage: String,
     pub(super) at: When,
     pub(super) cause: String,
-    pub(super) text: String,
+    pub(super) text: Prose,
     pub(super) undone: Option<ExecutionLink>,
     pub(super) target: Option<ExecutionLink>,
     pub(super) rollback: Option<ExecutionLink>,
@@ -24,7 +24,7 @@ pub(super) struct DecisionCard {
 /// What the judgement of an alarm rests on.
 pub(super) struct EvidenceCard {
     pub(super) verdict: Badge,
-    pub(super) reason: String,
+    pub(super) reason: Prose,
     pub(super) alarm: String,
     pub(super) state: String,
     pub(super) since: When,
@@ -34,7 +34,7 @@ pub(super) struct EvidenceCard {
     pub(super) until: When,
     pub(super) score: u32,
     pub(super) ranking: Vec<Suspect>,
-    pub(super) otherwise: String,
+    pub(super) otherwise: Prose,
     pub(super) plot: Plot,
 }
 
@@ -59,8 +59,8 @@ impl DecisionCard {
             rollback: rollback.map(link),
             target: target.map(link),
             evidence: decision.evidence.as_ref().map(|evidence| EvidenceCard::of(evidence, &decision)),
+            text: Prose::new(&decision.pipeline, &text),
             badge,
-            text,
         }
     }
 }
@@ -103,7 +103,7 @@ impl EvidenceCard {
         });
         Self {
             verdict: verdict(evidence.verdict),
-            reason: sentence(&evidence.reason),
+            reason: Prose::new(&decision.pipeline, &sentence(&evidence.reason)),
             alarm: alarm_name(&evidence.alarm.arn).to_owned(),
             state: evidence.alarm.state.to_string(),
             since: evidence.alarm.since.into(),
@@ -113,7 +113,7 @@ impl EvidenceCard {
             until: evidence.until.into(),
             score: evidence.score,
             ranking: ranking.collect(),
-            otherwise: sentence(&evidence.otherwise),
+            otherwise: Prose::new(&decision.pipeline, &sentence(&evidence.otherwise)),
             plot: Plot::of(evidence, decision.at),
         }
     }

@@ -15,7 +15,7 @@ use super::{
     frame::{Frame, Visit, render},
     gantt::{Gantt, UNITS},
     history::Trigger,
-    parts::{Badge, ExecutionLink, When, person, words},
+    parts::{Badge, ExecutionLink, Prose, When, person, short, words},
     route::{ROOT, execution_path, pipeline_path},
 };
 use crate::{executions::missing, failure::Failure, state};
@@ -32,7 +32,7 @@ struct ExecutionPage {
     path: String,
     status: Badge,
     is_open: bool,
-    summary: String,
+    summary: Prose,
     trigger: Trigger,
     started: When,
     version: u32,
@@ -72,7 +72,7 @@ struct RecordCard {
     at: When,
     what: String,
     stage: String,
-    detail: String,
+    detail: Prose,
 }
 
 /// The execution's page.
@@ -97,7 +97,7 @@ pub(super) async fn show<W: HasStore>(
     render(&page(visit, execution, gantt, |page| {
         page.decisions = decisions.into_iter().map(DecisionCard::of).collect();
         page.runs = actions.into_iter().rev().map(|run| run_card(run, region)).collect();
-        page.records = records.into_iter().map(record).collect();
+        page.records = records.into_iter().map(|one| record(pipeline, one)).collect();
     }))
 }
 
@@ -111,7 +111,7 @@ fn page(visit: &Visit, execution: Execution, gantt: Gantt, fill: impl FnOnce(&mu
     let kind = if is_rollback { "Rollback" } else { "Execution" };
     let mut page = ExecutionPage {
         frame: visit
-            .frame(format!("{kind} {}", super::parts::short(id)))
+            .frame(format!("{kind} {}", short(id)))
             .under("Pipelines", ROOT)
             .under(pipeline.to_string(), pipeline_path(pipeline))
             .under("History", format!("{}/history", pipeline_path(pipeline)))
@@ -127,7 +127,7 @@ fn page(visit: &Visit, execution: Execution, gantt: Gantt, fill: impl FnOnce(&mu
         }),
         taken_back: taken_back.collect(),
         revisions: execution.revisions.iter().map(revision_card).collect(),
-        summary: execution.status_summary.unwrap_or_default(),
+        summary: Prose::new(pipeline, execution.status_summary.as_deref().unwrap_or_default()),
         variables: execution.variables,
         units: UNITS,
         decisions: Vec::new(),
@@ -173,11 +173,11 @@ fn run_card(mut run: ActionRun, region: &str) -> RunCard {
     }
 }
 
-fn record(record: Record) -> RecordCard {
+fn record(pipeline: &PipelineName, record: Record) -> RecordCard {
     RecordCard {
+        detail: Prose::new(pipeline, &record.detail),
         at: record.at.into(),
         what: words(&record.event),
         stage: record.stage.map(|stage| stage.to_string()).unwrap_or_default(),
-        detail: record.detail,
     }
 }

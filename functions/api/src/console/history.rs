@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     forms::query,
     frame::{Frame, Visit, render},
-    parts::{Badge, ExecutionLink, When, person, revision, span, trigger_words},
+    parts::{Badge, ExecutionLink, Prose, When, person, revision, span, trigger_words},
     route::{ROOT, pipeline_path},
     stage::cause_words,
 };
@@ -47,7 +47,7 @@ struct Row {
     trigger: Trigger,
     started: When,
     took: String,
-    summary: String,
+    summary: Prose,
 }
 
 /// What started an execution, as CodePipeline's own history shows it.
@@ -67,7 +67,11 @@ impl Trigger {
         let Some(rollback) = &execution.rollback else {
             let detail = execution.trigger.trigger_detail.as_deref().unwrap_or_default();
             // Callers are worth naming; JSON of events is for machines.
-            let by = if detail.starts_with("arn:") { format!("by {}", person(detail)) } else { String::new() };
+            let by = match (detail.starts_with("arn:"), person(detail).strip_prefix("rule/")) {
+                (true, Some(rule)) => format!("rule {rule}"),
+                (true, None) => format!("by {}", person(detail)),
+                (false, _) => String::new(),
+            };
             return Self { words, detail: by, undone: None, target: None };
         };
         let detail = match &rollback.cause {
@@ -156,6 +160,6 @@ fn row(execution: &Execution, visit: &Visit) -> Row {
         trigger: Trigger::of(execution),
         started: execution.started_at.into(),
         took: span(until.duration_since(execution.started_at)),
-        summary: execution.status_summary.clone().unwrap_or_default(),
+        summary: Prose::new(&execution.pipeline, execution.status_summary.as_deref().unwrap_or_default()),
     }
 }

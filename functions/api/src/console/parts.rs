@@ -9,8 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::route::execution_path;
 
-/// Characters of an execution's id that people tell executions apart by: the end, which is random.
-const SHORT_ID_CHARS: usize = 8;
+/// Characters of an execution's id that people tell executions apart by: the last group, which is random.
+const SHORT_ID_CHARS: usize = 12;
+/// Characters of an id.
+const ID_CHARS: usize = 36;
 
 /// A point in time. Pages without a script show it in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
@@ -192,6 +194,44 @@ pub(super) fn short(id: ExecutionId) -> String {
     id[id.len() - SHORT_ID_CHARS..].to_owned()
 }
 
+/// A text in which ids of executions are links.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(
+    ext = "html",
+    source = r#"{% for (text, link) in pieces %}{{ text }}{% if let Some(link) = link %}{{ link }}{% endif %}{% endfor %}"#
+)]
+pub(super) struct Prose {
+    pieces: Vec<(String, Option<ExecutionLink>)>,
+}
+
+impl HtmlSafe for Prose {}
+
+impl Prose {
+    pub(super) fn new(pipeline: &PipelineName, text: &str) -> Self {
+        let (mut pieces, mut rest) = (Vec::new(), text);
+        while let Some((at, id)) = first_id(rest) {
+            pieces.push((rest[..at].to_owned(), Some(ExecutionLink::new(pipeline, id))));
+            rest = &rest[at + ID_CHARS..];
+        }
+        if !rest.is_empty() {
+            pieces.push((rest.to_owned(), None));
+        }
+        Self { pieces }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+}
+
+/// The first id of an execution in a text, and where it begins. Only ids of version 7 are of executions.
+fn first_id(text: &str) -> Option<(usize, ExecutionId)> {
+    text.char_indices().find_map(|(at, c)| {
+        let id = text.get(at..at + ID_CHARS).filter(|id| c.is_ascii_hexdigit() && id.as_bytes()[14] == b'7')?;
+        Some((at, id.parse().ok()?))
+    })
+}
+
 /// What an execution took, for people: what was said of it, or the revision's own id.
 pub(super) fn revision(execution: &Execution) -> String {
     let of = |revision: &SourceRevision| match revision.revision_summary.as_deref().map(str::trim) {
@@ -254,6 +294,11 @@ mod tests {
     fn parts_escape_what_they_show() {
         let badge = Badge::new("bad", "<b>&");
         assert!(badge.render().unwrap().contains("&#60;b&#62;&#38;"), "{badge}");
+        let id = "01a21a86-449f-7f32-b200-2197ba0ebf58";
+        let prose = Prose::new(&"shop".parse().unwrap(), &format!("ä <b>{id}, {id}. {}", &id[..35])).to_string();
+        assert_eq!((prose.matches("/console/pipelines/shop/executions/").count(), prose.contains("<b>")), (2, false));
+        assert!(prose.ends_with(&id[..35]) && prose.contains(">2197ba0ebf58</a>"), "{prose}");
+        assert!(Prose::new(&"shop".parse().unwrap(), "").is_empty());
         assert_eq!(cut("äöü", 2), "äö…");
         assert_eq!(words("InProgress"), "In progress");
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     forms::query,
     frame::{Frame, Visit, render},
-    parts::{Age, Badge, ExecutionLink, revision, span},
+    parts::{Age, Badge, ExecutionLink, Prose, revision, span},
     route::{ROOT, pipeline_path},
 };
 use crate::failure::Failure;
@@ -40,7 +40,7 @@ struct CandidateRow {
     status: Badge,
     revision: String,
     succeeded: Option<Age>,
-    reasons: Vec<String>,
+    reasons: Vec<Prose>,
     revoked: bool,
 }
 
@@ -49,7 +49,7 @@ struct Preview {
     link: ExecutionLink,
     revision: String,
     revoked: bool,
-    reasons: Vec<String>,
+    reasons: Vec<Prose>,
     is_eligible: bool,
     /// Whether force would take the reasons away.
     can_force: bool,
@@ -110,7 +110,7 @@ pub(super) async fn show<W: HasStore + HasObjects>(
             .filter(|outcome| outcome.status == StageStatus::Succeeded)
             .and_then(|outcome| outcome.left_at)
             .map(|at| Age::of(at, visit.now)),
-        reasons: one.reasons.iter().map(ToString::to_string).collect(),
+        reasons: one.reasons.iter().map(|reason| Prose::new(pipeline, &reason.to_string())).collect(),
         revoked: one.revoked_by.is_some(),
     };
     render(&RollbackPage {
@@ -174,7 +174,7 @@ impl Preview {
             revoked,
             actions,
             artifacts,
-            reasons,
+            reasons: reasons.iter().map(|reason| Prose::new(pipeline, reason)).collect(),
             can_force,
         }
     }

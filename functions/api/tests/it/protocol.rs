@@ -85,7 +85,7 @@ async fn the_trigger_names_the_caller() {
     let oncall = "arn:aws:sts::111122223333:assumed-role/oncall/ana";
     let mut call = json_call("StartPipelineExecution", json!({"name": "shop"}).to_string());
     call.request_context.authorizer =
-        Some(Authorizer { iam: Some(Iam { user_arn: Some(oncall.to_owned()) }), action: None });
+        Some(Authorizer { iam: Some(Iam { user_arn: Some(oncall.to_owned()) }), ..Authorizer::default() });
     let started: Value = serde_json::from_str(&bench.send(call).await.body).unwrap();
     let get = json!({"pipelineName": "shop", "pipelineExecutionId": id(&started["pipelineExecutionId"])});
     let trigger = bench.ok("GetPipelineExecution", get).await["pipelineExecution"]["trigger"].clone();

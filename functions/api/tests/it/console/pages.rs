@@ -178,8 +178,10 @@ async fn nothing_that_others_wrote_is_markup() {
     let second = another(&bench).await;
     let target = first.to_string();
     let back = done(&bench, "/pipelines/shop/stages/Prod/rollback", &[("target", &target), ("reason", MARKUP)]).await;
-    let closed = [("to", "disabled"), ("reason", MARKUP)];
-    done(&bench, "/pipelines/shop/stages/Source/transition", &closed).await;
+    // A reason may not hold it, and the refusal quotes it.
+    let closing = form("/pipelines/shop/stages/Prod/transition", &[("to", "disabled"), ("reason", MARKUP)]);
+    let (status, html) = refused(&bench, closing).await;
+    assert!(status == 400 && html.contains("&#60;img") && !html.contains("<img"), "{html}");
     let back = back.strip_prefix("/console").unwrap().split('?').next().unwrap().to_owned();
     let mut seen = 0;
     for path in [
@@ -198,7 +200,7 @@ async fn nothing_that_others_wrote_is_markup() {
         assert!(!html.contains("<img") && !html.contains("onerror=alert(1)>"), "{path}: {html}");
         seen += usize::from(html.contains("&#60;img src=x onerror=alert(1)&#62;"));
     }
-    assert!(seen >= 7, "the text is shown on most of them, {seen}");
+    assert!(seen >= 6, "the text is shown on most of them, {seen}");
 }
 
 #[tokio::test]
