@@ -174,7 +174,7 @@ fn only_webhooks_are_reached_unsigned() {
     let routes = resources(&template, "AWS::ApiGatewayV2::Route");
     let open: Vec<&str> = routes
         .values()
-        .filter(|route| route["AuthorizationType"].as_str() != Some("AWS_IAM"))
+        .filter(|route| !["AWS_IAM", "JWT"].contains(&route["AuthorizationType"].as_str().unwrap_or_default()))
         .filter_map(|route| route["RouteKey"].as_str())
         .collect();
     assert_eq!(open, [api::WEBHOOK_ROUTE]);
@@ -195,6 +195,24 @@ fn only_webhooks_are_reached_unsigned() {
         assert_eq!(properties["FunctionName"].as_str(), Some("ApiFunction"), "{id}");
         assert!(properties["SourceArn"].as_str().is_some_and(|arn| arn.ends_with(":${Api}/*")), "{id}: of this API");
     }
+}
+
+#[test]
+fn the_console_is_for_whom_its_issuer_knows_and_only_where_there_is_one() {
+    let template = template();
+    let routes = resources(&template, "AWS::ApiGatewayV2::Route");
+    let with_token: BTreeMap<&str, &Yaml> =
+        routes.into_iter().filter(|(_, route)| route["AuthorizationType"].as_str() == Some("JWT")).collect();
+    let keys: Vec<&str> = with_token.values().filter_map(|route| route["RouteKey"].as_str()).collect();
+    assert_eq!(keys, ["ANY /console/{proxy+}", "ANY /console"]);
+    assert!(with_token.values().all(|route| route["AuthorizerId"].as_str() == Some("ConsoleAuthorizer")));
+    for id in with_token.into_keys().chain(["ConsoleAuthorizer"]) {
+        assert_eq!(template["Resources"][id]["Condition"].as_str(), Some("HasConsole"), "{id}");
+    }
+    assert_eq!(template["Parameters"]["ConsoleIssuer"]["Default"].as_str(), Some(""), "absent unless asked for");
+    let authorizer = resources(&template, "AWS::ApiGatewayV2::Authorizer")["ConsoleAuthorizer"];
+    assert_eq!(authorizer["AuthorizerType"].as_str(), Some("JWT"));
+    assert_eq!(authorizer["JwtConfiguration"]["Issuer"].as_str(), Some("ConsoleIssuer"));
 }
 
 #[test]

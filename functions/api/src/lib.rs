@@ -63,6 +63,10 @@ where
     if deliveries::is_delivery(&event) {
         return deliveries::receive(world, &event, &request_id).await;
     }
+    // Who came with a token of the console has not signed: for them there are pages, and no operations.
+    if event.request_context.authorizer.as_ref().is_some_and(|by| by.jwt.is_some()) {
+        return Box::pin(console::serve(world, &event, &request_id)).await;
+    }
     let reply = match decode(&event, &request_id)? {
         Addressed::Elsewhere if console::is_console(&event.raw_path) => {
             return Box::pin(console::serve(world, &event, &request_id)).await;

@@ -11,8 +11,9 @@ use super::route::execution_path;
 
 /// Characters of an execution's id that people tell executions apart by: the last group, which is random.
 const SHORT_ID_CHARS: usize = 12;
-/// Characters of an id.
+/// Characters of an id, and of the longest instant.
 const ID_CHARS: usize = 36;
+const INSTANT_CHARS_MAX: usize = 31;
 
 /// A point in time. Pages without a script show it in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
@@ -63,6 +64,7 @@ fn utc(at: Timestamp) -> String {
 pub(super) fn span(time: SignedDuration) -> String {
     let seconds = time.as_secs().max(0);
     match seconds {
+        0 if (0..100).contains(&time.as_millis()) => format!("{} ms", time.as_millis()),
         0..60 if time.as_millis() < 10_000 && time.as_millis() >= 0 => format!("{:.1} s", time.as_secs_f64().max(0.0)),
         0..60 => format!("{seconds} s"),
         60..3600 => two(seconds / 60, "min", seconds % 60, "s"),
@@ -194,14 +196,22 @@ pub(super) fn short(id: ExecutionId) -> String {
     id[id.len() - SHORT_ID_CHARS..].to_owned()
 }
 
-/// A text in which ids of executions are links.
+/// A text in which ids of executions are links, and instants are the viewer's.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(
     ext = "html",
-    source = r#"{% for (text, link) in pieces %}{{ text }}{% if let Some(link) = link %}{{ link }}{% endif %}{% endfor %}"#
+    source = r#"{% for piece in pieces %}{% match piece %}{% when Piece::Text(text) %}{{ text }}{% when Piece::Execution(link) %}{{ link }}{% when Piece::Instant(when) %}{{ when }}{% endmatch %}{% endfor %}"#
 )]
 pub(super) struct Prose {
-    pieces: Vec<(String, Option<ExecutionLink>)>,
+    pieces: Vec<Piece>,
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Execution(ExecutionLink),
+    Instant(When),
 }
 
 impl HtmlSafe for Prose {}
@@ -209,12 +219,12 @@ impl HtmlSafe for Prose {}
 impl Prose {
     pub(super) fn new(pipeline: &PipelineName, text: &str) -> Self {
         let (mut pieces, mut rest) = (Vec::new(), text);
-        while let Some((at, id)) = first_id(rest) {
-            pieces.push((rest[..at].to_owned(), Some(ExecutionLink::new(pipeline, id))));
-            rest = &rest[at + ID_CHARS..];
+        while let Some((at, piece, length)) = first_known(pipeline, rest) {
+            pieces.extend([Piece::Text(rest[..at].to_owned()), piece]);
+            rest = &rest[at + length..];
         }
         if !rest.is_empty() {
-            pieces.push((rest.to_owned(), None));
+            pieces.push(Piece::Text(rest.to_owned()));
         }
         Self { pieces }
     }
@@ -224,11 +234,18 @@ impl Prose {
     }
 }
 
-/// The first id of an execution in a text, and where it begins. Only ids of version 7 are of executions.
-fn first_id(text: &str) -> Option<(usize, ExecutionId)> {
-    text.char_indices().find_map(|(at, c)| {
-        let id = text.get(at..at + ID_CHARS).filter(|id| c.is_ascii_hexdigit() && id.as_bytes()[14] == b'7')?;
-        Some((at, id.parse().ok()?))
+/// The first execution or instant in a text, where it begins and how long it is. Only ids of version 7 are of executions.
+fn first_known(pipeline: &PipelineName, text: &str) -> Option<(usize, Piece, usize)> {
+    text.char_indices().filter(|(_, c)| c.is_ascii_hexdigit()).find_map(|(at, _)| {
+        let id = text.get(at..at + ID_CHARS).filter(|id| id.as_bytes()[14] == b'7').and_then(|id| id.parse().ok());
+        if let Some(id) = id {
+            return Some((at, Piece::Execution(ExecutionLink::new(pipeline, id)), ID_CHARS));
+        }
+        // Such as 2026-11-27T01:13:18.532Z, and nothing of other forms.
+        let is_instant = text.as_bytes().get(at + 10) == Some(&b'T');
+        let length = text[at..].find('Z').filter(|length| is_instant && *length < INSTANT_CHARS_MAX)? + 1;
+        let instant: Timestamp = text[at..at + length].parse().ok()?;
+        Some((at, Piece::Instant(instant.into()), length))
     })
 }
 
@@ -279,6 +296,7 @@ mod tests {
     fn times_have_two_units_at_most() {
         for (millis, expected) in [
             (-5, "0 s"),
+            (12, "12 ms"),
             (1_250, "1.2 s"),
             (59_900, "59 s"),
             (61_000, "1 min 1 s"),
@@ -299,6 +317,8 @@ mod tests {
         assert_eq!((prose.matches("/console/pipelines/shop/executions/").count(), prose.contains("<b>")), (2, false));
         assert!(prose.ends_with(&id[..35]) && prose.contains(">2197ba0ebf58</a>"), "{prose}");
         assert!(Prose::new(&"shop".parse().unwrap(), "").is_empty());
+        let said = Prose::new(&"shop".parse().unwrap(), "red at 2026-11-27T01:13:18.532Z, not at 2026-11-27T25:00:00Z");
+        assert!(said.to_string().contains(">27 Nov 2026, 01:13:18 UTC</time>, not at 2026-11-27T25"), "{said}");
         assert_eq!(cut("äöü", 2), "äö…");
         assert_eq!(words("InProgress"), "In progress");
     }

@@ -10,7 +10,9 @@ use super::{decision::look_of, parts::alarm_name, parts::short};
 
 /// Where the scale begins and ends, of 720 units.
 const LEFT: i64 = 96;
-const RIGHT: i64 = 700;
+const RIGHT: i64 = 690;
+/// Beyond this, a label stands before its mark.
+const LABELS_AFTER: i64 = 520;
 /// Where points are drawn.
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 84.0;
@@ -39,6 +41,18 @@ pub(super) struct Mark {
     pub(super) label: String,
     /// Whether it is the deploy that the verdict is about.
     pub(super) is_own: bool,
+}
+
+impl Mark {
+    /// Where its label begins or ends, beside it.
+    pub(super) fn label_x(&self) -> i64 {
+        if self.is_late() { self.x - 9 } else { self.x + 9 }
+    }
+
+    /// Whether its label stands before it.
+    pub(super) fn is_late(&self) -> bool {
+        self.x > LABELS_AFTER
+    }
 }
 
 /// Points of the alarm's metric.

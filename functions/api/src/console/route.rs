@@ -67,7 +67,7 @@ pub(crate) fn is_console(path: &str) -> bool {
 
 /// Reads a method and a path under [`ROOT`]. A name that breaks the rule for names names nothing.
 pub(super) fn route(method: &str, path: &str) -> Result<Route, NoRoute> {
-    let rest = path.strip_prefix(ROOT).unwrap_or_default();
+    let Some(rest) = path.strip_prefix(ROOT).filter(|_| is_console(path)) else { return Err(NoRoute::NotFound) };
     let parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
     let (page, act) = (page(&parts), act(&parts));
     match (method, page, act) {
@@ -189,6 +189,7 @@ mod tests {
         {
             assert_eq!(route("GET", &format!("{ROOT}{path}")), Err(NoRoute::NotFound), "{path}");
         }
+        assert_eq!(route("GET", "/elsewhere"), Err(NoRoute::NotFound));
         assert!(is_console("/console") && is_console("/console/x"));
         assert!(!is_console("/consoles") && !is_console("/"));
     }

@@ -100,7 +100,7 @@ impl Narrator for Teller {
 fn by_hand(endpoint: &str) {
     anstream::println!(
         "
-{BOLD}Go on by hand{BOLD:#} (Ctrl-C ends it)
+{BOLD}Go on by hand{BOLD:#} (Ctrl-C ends it), in a browser at {endpoint}/console or here:
 
   export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1
   export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any

@@ -69,6 +69,9 @@ async fn main() -> anyhow::Result<()> {
     let mut system = System::start(options).await?;
     let endpoint = system.endpoint();
     println!("Lastgood is serving at {endpoint}, data in {data}. Stop it with Ctrl-C.\n");
+    if !arguments.strict {
+        println!("  The console: {endpoint}/console\n");
+    }
     println!("  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1");
     match (arguments.keys, profile) {
         (Some(keys), Some(profile)) => {

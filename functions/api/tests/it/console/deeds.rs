@@ -70,6 +70,20 @@ async fn forms_of_others_do_nothing() {
 }
 
 #[tokio::test]
+async fn a_token_of_the_console_is_no_way_to_the_operations() {
+    let (bench, _) = Bench::with_release().await;
+    for path in ["/console", "/console/x", "/", "/service/CodePipeline_20150709/operation/DeletePipeline"] {
+        let mut event = signed_in(visit("POST", ""), "[release]");
+        event.raw_path = path.to_owned();
+        event.headers.insert("x-amz-target".to_owned(), "CodePipeline_20150709.DeletePipeline".to_owned());
+        event.body = Some(json!({"name": "shop"}).to_string());
+        let (status, _) = refused(&bench, event).await;
+        assert!([404, 405].contains(&status), "{path}: {status}");
+        page(&bench, "/pipelines/shop").await;
+    }
+}
+
+#[tokio::test]
 async fn who_may_only_look_finds_no_form() {
     let (bench, first) = Bench::with_release().await;
     for path in [
