@@ -221,16 +221,18 @@ async function sizes(system) {
     const { bytes } = await weigh(system.endpoint + path);
     step(`${path}: ${bytes} bytes in all`);
   }
-  const many = Array.from({ length: MANY - 2 }, (_, number) => `team-${number}-service`);
-  const creating = many.values();
-  const make = async () => {
-    for (const name of creating) await system.codepipeline("CreatePipeline", { pipeline: { ...pipeline(name, false), variables: [] } });
+  // Its middle of a few, which is told and not asserted: a machine may be busy.
+  const first = async (what) => {
+    const looks = [];
+    for (let look = 0; look < 7; look++) looks.push(await weigh(`${system.endpoint}/console`));
+    const took = looks.map(({ took }) => took).sort((a, b) => a - b)[3];
+    step(`first page of ${what}: ${looks[0].bytes} bytes, ${took.toFixed(0)} ms`);
   };
-  if (process.env.LASTGOOD_MANY !== "no") await Promise.all(Array.from({ length: 4 }, make));
-  const looks = [];
-  for (let look = 0; look < 5; look++) looks.push((await weigh(`${system.endpoint}/console`)));
-  const took = looks.map(({ took }) => took).sort((a, b) => a - b)[2];
-  step(`first page of all pipelines: ${looks[0].bytes} bytes, ${took.toFixed(0)} ms in the middle of five`);
+  await first("2 pipelines");
+  await system.copies("handbook", 58, (number) => `team-${number}-service`);
+  await first("60 pipelines");
+  await system.copies("handbook", MANY - 60, (number) => `team-${number + 58}-service`);
+  await first(`${MANY} pipelines`);
 }
 
 const system = await start(LASTGOOD_LOCAL, SMOKE_CHECK);

@@ -9,6 +9,11 @@ import { deflateRawSync } from "node:zlib";
 
 const LOOKS_MAX = 300;
 const LOOK_EVERY_MS = 100;
+// DynamoDB's stand-in takes any signature, but there has to be one.
+const SIGNATURE = { "x-amz-date": "20261201T000000Z",
+  authorization: "AWS4-HMAC-SHA256 Credential=any/20261201/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0" };
+// DynamoDB's limit.
+const ROWS_AT_ONCE = 25;
 
 export async function until(what, look) {
   for (let looks = 0; looks < LOOKS_MAX; looks++) {
@@ -52,9 +57,9 @@ export async function start(binary, smokeCheck) {
 }
 
 function calls(endpoint) {
-  const json = async (target, members) => {
+  const json = async (target, members, headers = { "content-type": "application/x-amz-json-1.1" }) => {
     const answer = await fetch(endpoint, { method: "POST", body: JSON.stringify(members),
-      headers: { "x-amz-target": target, "content-type": "application/x-amz-json-1.1" } });
+      headers: { "x-amz-target": target, ...headers } });
     const body = await answer.text();
     if (!answer.ok) throw new Error(`${target}: ${answer.status} ${body}`);
     return body ? JSON.parse(body) : {};
@@ -69,6 +74,22 @@ function calls(endpoint) {
     bucket: (name) => put(`/${name}`),
     versioned: (name) => put(`/${name}?versioning`, "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"),
     upload: (path, body, summary) => put(path, body, { "x-amz-meta-codepipeline-artifact-revision-summary": summary }),
+    // As many pipelines again as there is time for: the rows of one, under other names. No one starts anything in them.
+    copies: async (name, count, named) => {
+      const dynamodb = (operation, members) => json(`DynamoDB_20120810.${operation}`, members, { "content-type": "application/x-amz-json-1.0", ...SIGNATURE });
+      const rows = [];
+      for (let start; ;) {
+        const { Items, LastEvaluatedKey } = await dynamodb("Scan", { TableName: "lastgood", ExclusiveStartKey: start });
+        rows.push(...Items.filter(({ PK, SK }) => [`PIPELINE#${name}`, `EXECUTIONS#${name}`].includes(PK.S) || (PK.S === "PIPELINES" && SK.S.endsWith(name))));
+        if (!(start = LastEvaluatedKey)) break;
+      }
+      const text = JSON.stringify(rows);
+      const puts = Array.from({ length: count }, (_, number) => JSON.parse(text.replaceAll(name, named(number))))
+        .flat().map((Item) => ({ PutRequest: { Item } }));
+      for (let at = 0; at < puts.length; at += ROWS_AT_ONCE) {
+        await dynamodb("BatchWriteItem", { RequestItems: { lastgood: puts.slice(at, at + ROWS_AT_ONCE) } });
+      }
+    },
     site: async (path) => (await fetch(endpoint + path)).text(),
   };
 }

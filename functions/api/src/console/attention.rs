@@ -42,6 +42,7 @@ struct HoldCard {
 }
 
 struct RevokedCard {
+    content: String,
     pipeline: String,
     stage: String,
     path: String,
@@ -54,9 +55,13 @@ struct RevokedCard {
 /// The page: one request for each list, whatever the number of pipelines.
 pub(super) async fn show<W: HasStore>(world: &W, visit: &Visit) -> Result<String, Failure> {
     let first = || PageRequest { limit: LINES_MAX, after: None };
-    let incidents = world.store().open_incidents(first()).await?.items;
-    let holds = world.store().list_holds(None, first()).await?.items;
-    let revoked = world.store().list_revoked(first()).await?.items;
+    let store = world.store();
+    let (incidents, holds, revoked) = futures::try_join!(
+        store.open_incidents(first()),
+        store.list_holds(None, first()),
+        store.list_revoked(first())
+    )?;
+    let (incidents, holds, revoked) = (incidents.items, holds.items, revoked.items);
     render(&AttentionPage {
         frame: visit.frame("Attention").under("Pipelines", ROOT).moving(!incidents.is_empty()),
         incidents: incidents.into_iter().map(|one| incident(one, visit)).collect(),
@@ -99,6 +104,7 @@ fn revision(revoked: &RevokedContent, visit: &Visit) -> RevokedCard {
         _ => cut(&one.revision_id, 14),
     });
     RevokedCard {
+        content: revoked.content.to_string(),
         pipeline: revoked.pipeline.to_string(),
         stage: revoked.stage.to_string(),
         path: pipeline_path(&revoked.pipeline),

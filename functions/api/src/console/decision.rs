@@ -65,6 +65,11 @@ impl DecisionCard {
     }
 }
 
+/// What was decided, in a word or two.
+pub(super) fn outcome_badge(decided: &RollbackOutcome) -> Badge {
+    outcome(decided).0
+}
+
 type Outcome = (Badge, String, Option<ExecutionId>, Option<ExecutionId>);
 
 fn outcome(outcome: &RollbackOutcome) -> Outcome {

@@ -9,7 +9,7 @@ use super::{
     configure,
     forms::{Form, query},
     frame::{COOKIE, Visit},
-    route::{Act, Deed, execution_path, pipeline_path},
+    route::{Act, Deed, ROOT, execution_path, pipeline_path},
     start,
 };
 use crate::{
@@ -69,6 +69,11 @@ where
             let declaration = configure::changed(world, pipeline, form).await?;
             operate(Operation::UpdatePipeline, json!({ "pipeline": declaration })).await?;
             Ok(format!("{}/configure{}", pipeline_path(pipeline), query(&[("done", "saved")])))
+        }
+        Act::Reinstate => {
+            let input = json!({ "contentId": form.text("content"), "reason": form.text("reason") });
+            operate(Operation::ReinstateRevision, input).await?;
+            Ok(format!("{ROOT}/attention{}", query(&[("done", "reinstated")])))
         }
         Act::Stop(id) => {
             let input = json!({

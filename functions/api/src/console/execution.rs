@@ -87,13 +87,17 @@ pub(super) async fn show<W: HasStore>(
         return Err(missing(world, pipeline, id).await?);
     };
     let first = |limit| PageRequest { limit, after: None };
-    let actions = store.list_action_runs(pipeline, Some(id), first(RUNS_MAX)).await?.items;
-    let rules = store.list_rule_runs(pipeline, Some(id), first(RUNS_MAX)).await?.items;
-    let mut decisions = store.list_decisions(&DecisionList::Execution(id), first(DECISIONS_MAX)).await?.items;
+    let list = DecisionList::Execution(id);
+    let (actions, rules, decisions, records) = futures::try_join!(
+        store.list_action_runs(pipeline, Some(id), first(RUNS_MAX)),
+        store.list_rule_runs(pipeline, Some(id), first(RUNS_MAX)),
+        store.list_decisions(&list, first(DECISIONS_MAX)),
+        store.list_records(id, first(RUNS_MAX)),
+    )?;
+    let (actions, rules, mut decisions, records) = (actions.items, rules.items, decisions.items, records.items);
     decisions.retain(|decision| decision.pipeline == *pipeline);
-    let records = store.list_records(id, first(RUNS_MAX)).await?.items;
     let region = &world.settings().region;
-    let gantt = Gantt::of(&execution, &actions, &rules, visit.now);
+    let gantt = Gantt::of(&execution, &actions, &rules, &decisions, visit.now);
     render(&page(visit, execution, gantt, |page| {
         page.decisions = decisions.into_iter().map(DecisionCard::of).collect();
         page.runs = actions.into_iter().rev().map(|run| run_card(run, region)).collect();

@@ -167,6 +167,7 @@ fn done(word: &str) -> Option<&'static str> {
         "overridden" => "The condition was overridden.",
         "approved" => "You approved.",
         "rejected" => "You rejected.",
+        "reinstated" => "The revision was reinstated: it may go out again.",
         "saved" => "The pipeline was changed, as a new version.",
         _ => return None,
     })

@@ -1,9 +1,12 @@
 //! What took how long in an execution, as bars on one scale.
 
-use domain::{ActionRun, ActionStatus, Execution, RuleRun, StageName, StageStatus};
+use domain::{ActionRun, ActionStatus, AlarmState, Execution, RollbackDecision, RuleRun, StageName, StageStatus};
 use jiff::Timestamp;
 
-use super::parts::{Badge, When, span};
+use super::{
+    decision::outcome_badge,
+    parts::{Badge, When, alarm_name, span},
+};
 
 /// Units of the scale.
 pub(super) const UNITS: i64 = 1000;
@@ -22,7 +25,7 @@ pub(super) struct Gantt {
 /// What took some time.
 pub(super) struct GanttRow {
     pub(super) label: String,
-    /// `stage`, `action`, `rule` or `wait`.
+    /// `stage`, `action`, `rule`, `wait`, or `mark` for what was found and decided about it later.
     pub(super) kind: &'static str,
     pub(super) status: Badge,
     pub(super) began: When,
@@ -63,11 +66,18 @@ impl Scale {
 }
 
 impl Gantt {
-    /// The bars of an execution: each stage in the order it was entered, with waits before it, and its actions and rules
-    /// below it.
-    pub(super) fn of(execution: &Execution, actions: &[ActionRun], rules: &[RuleRun], now: Timestamp) -> Self {
-        let ended = execution.phase.is_ended();
-        let scale = Scale { from: execution.started_at, to: if ended { execution.updated_at } else { now } };
+    /// The bars of an execution: each stage in the order it was entered, with waits before it, its actions and rules
+    /// below it, and in the end alarms and decisions, which may come when it is long over.
+    pub(super) fn of(
+        execution: &Execution,
+        actions: &[ActionRun],
+        rules: &[RuleRun],
+        decisions: &[RollbackDecision],
+        now: Timestamp,
+    ) -> Self {
+        let ended = if execution.phase.is_ended() { execution.updated_at } else { now };
+        let to = decisions.iter().map(|decision| decision.at).chain([ended]).max().unwrap_or(ended);
+        let scale = Scale { from: execution.started_at, to };
         let mut stages: Vec<_> = execution.stages.iter().collect();
         stages.sort_by_key(|(_, outcome)| outcome.entered_at);
         let (mut rows, mut free_at) = (Vec::new(), execution.started_at);
@@ -76,22 +86,29 @@ impl Gantt {
                 let label = format!("Waiting for {name}");
                 rows.push(scale.row(label, "wait", Badge::new("wait", "Waited"), free_at, outcome.entered_at));
             }
-            let until = outcome.left_at.unwrap_or(scale.to);
+            let until = outcome.left_at.unwrap_or(ended);
             let badge = match outcome.revoked_by {
                 Some(_) if outcome.status == StageStatus::Succeeded => Badge::new("back", "Taken back"),
                 _ => Badge::from(outcome.status),
             };
             rows.push(scale.row(name.to_string(), "stage", badge, outcome.entered_at, until));
-            rows.extend(inside(&scale, name, actions, rules));
+            rows.extend(inside(&scale, ended, name, actions, rules));
             free_at = until;
         }
+        rows.extend(decisions.iter().rev().flat_map(|decision| marks(&scale, decision)));
         Self { rows, from: scale.from.into(), took: span(scale.to.duration_since(scale.from)) }
     }
 }
 
 /// Runs of actions and rules in a stage, oldest first.
-fn inside(scale: &Scale, stage: &StageName, actions: &[ActionRun], rules: &[RuleRun]) -> Vec<GanttRow> {
-    let until = |status: ActionStatus, changed| if status == ActionStatus::InProgress { scale.to } else { changed };
+fn inside(
+    scale: &Scale,
+    ended: Timestamp,
+    stage: &StageName,
+    actions: &[ActionRun],
+    rules: &[RuleRun],
+) -> Vec<GanttRow> {
+    let until = |status: ActionStatus, changed| if status == ActionStatus::InProgress { ended } else { changed };
     let actions = actions.iter().filter(|run| run.stage == *stage).map(|run| {
         let ended = until(run.status, run.updated_at);
         let row = scale.row(run.action.to_string(), "action", Badge::from(run.status), run.started_at, ended);
@@ -105,6 +122,19 @@ fn inside(scale: &Scale, stage: &StageName, actions: &[ActionRun], rules: &[Rule
     });
     let mut rows: Vec<GanttRow> = actions.chain(rules).collect();
     rows.sort_by_key(|row| row.at);
+    rows
+}
+
+/// A decision, and before it the alarm that led to it: red from when it turned until it was judged.
+fn marks(scale: &Scale, decision: &RollbackDecision) -> Vec<GanttRow> {
+    let mut rows = Vec::new();
+    let evidence = decision.evidence.as_ref().filter(|evidence| evidence.alarm.state == AlarmState::Alarm);
+    if let Some(evidence) = evidence {
+        let label = format!("Alarm {}", alarm_name(&evidence.alarm.arn));
+        rows.push(scale.row(label, "mark", Badge::new("bad", "Red"), evidence.alarm.since, decision.at));
+    }
+    let label = format!("Decision in {}", decision.stage);
+    rows.push(scale.row(label, "mark", outcome_badge(&decision.outcome), decision.at, decision.at));
     rows
 }
 

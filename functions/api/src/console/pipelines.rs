@@ -22,7 +22,7 @@ const ON_PAGE: usize = 20;
 /// All pipelines of an account (spec 1.10): their lines are one request.
 const PIPELINES_MAX: u32 = 1000;
 /// Pipelines read at the same time.
-const READS_PARALLEL_MAX: usize = 8;
+const READS_PARALLEL_MAX: usize = 10;
 /// Holds and incidents counted for the line about them.
 const COUNTED_MAX: u32 = 100;
 /// Characters of a filter that are looked at: a name has no more.
@@ -81,9 +81,13 @@ impl Sort {
 /// The list. Whatever the number of pipelines: one request for their names, and those of one page.
 pub(super) async fn show<W: HasStore>(world: &W, visit: &Visit) -> Result<String, Failure> {
     let first = |limit| PageRequest { limit, after: None };
-    let all = world.store().list_pipelines(first(PIPELINES_MAX)).await?.items;
-    let holds = world.store().list_holds(None, first(COUNTED_MAX)).await?.items.len();
-    let red = world.store().open_incidents(first(COUNTED_MAX)).await?.items.len();
+    let store = world.store();
+    let (all, holds, red) = futures::try_join!(
+        store.list_pipelines(first(PIPELINES_MAX)),
+        store.list_holds(None, first(COUNTED_MAX)),
+        store.open_incidents(first(COUNTED_MAX)),
+    )?;
+    let (all, holds, red) = (all.items, holds.items.len(), red.items.len());
     let filter: String = visit.query.text("q").chars().take(FILTER_CHARS_MAX).collect();
     let sort = Sort::named(visit.query.text("sort"));
     let total = all.len();

@@ -49,6 +49,8 @@ pub(super) enum Act {
     Retry(StageName),
     Override(StageName),
     Approve(StageName),
+    /// Of a revision that was taken back in the pipeline, and stays away everywhere.
+    Reinstate,
 }
 
 /// Why there is no route.
@@ -104,6 +106,7 @@ fn act(parts: &[&str]) -> Option<Deed> {
     let act = match *rest {
         ["start"] => Act::Start,
         ["configure"] => Act::Configure,
+        ["reinstate"] => Act::Reinstate,
         ["executions", id, "stop"] => Act::Stop(id.parse().ok()?),
         ["stages", stage, verb] => {
             let stage = stage.parse().ok()?;
@@ -139,6 +142,7 @@ impl Deed {
         match &self.act {
             Act::Start => Page::Start(pipeline),
             Act::Configure => Page::Configure(pipeline),
+            Act::Reinstate => Page::Attention,
             Act::Stop(id) => Page::Execution(pipeline, *id),
             Act::RollBack(stage) => Page::Rollback(pipeline, stage.clone()),
             Act::Transition(_) | Act::Release(_) | Act::Retry(_) | Act::Override(_) | Act::Approve(_) => {
@@ -164,6 +168,7 @@ mod tests {
             ("/pipelines/shop", "GET"),
             ("/pipelines/shop/start", "GET POST"),
             ("/pipelines/shop/configure", "GET POST"),
+            ("/pipelines/shop/reinstate", "POST"),
             ("/pipelines/shop/history", "GET"),
             ("/pipelines/shop/rollbacks", "GET"),
             (&format!("/pipelines/shop/executions/{id}"), "GET"),

@@ -32,6 +32,14 @@ async fn a_stage_goes_back_with_a_reason_and_the_way_in_is_opened() {
     assert!(html.contains("0 automatic, 1 by hand"), "{html}");
     assert!(page(&bench, "/pipelines/shop/history?type=ROLLBACK").await.contains("Manual rollback"));
 
+    let html = page(&bench, "/attention").await;
+    let content = html.split("name=\"content\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let again = [("content", content.as_str()), ("reason", "It was the cache.")];
+    let to = done(&bench, "/pipelines/shop/reinstate", &again).await;
+    assert_eq!(to, "/console/attention?done=reinstated");
+    assert!(page(&bench, "/attention").await.contains("No revision is revoked."));
+    let (status, _) = refused(&bench, form("/pipelines/shop/reinstate", &again)).await;
+    assert_eq!(status, 404, "there is nothing to reinstate any more");
     let to = done(&bench, "/pipelines/shop/stages/Prod/release", &[("comment", "Prices are right again.")]).await;
     assert_eq!(to, "/console/pipelines/shop?done=released");
     assert_eq!(prod(&bench).await["inboundTransitionState"]["enabled"], true);
