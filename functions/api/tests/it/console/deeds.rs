@@ -5,6 +5,7 @@ use super::*;
 #[tokio::test]
 async fn a_stage_goes_back_with_a_reason_and_the_way_in_is_opened() {
     let (bench, good) = Bench::with_release().await;
+    bench.objects.store("uploads", "app.zip", "release 2");
     let newer = another(&bench).await;
     let target = good.to_string();
     let preview = page(&bench, &format!("/pipelines/shop/stages/Prod/rollback?target={target}")).await;
