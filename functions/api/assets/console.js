@@ -65,6 +65,8 @@
   if (document.querySelector('[data-live][id]')) later();
   setInterval(() => { if (!document.hidden) localize(document); }, AGES_MS);
   document.addEventListener('visibilitychange', () => { if (!document.hidden) look().catch(() => {}); });
+  // A page that the browser kept may send its forms again.
+  addEventListener('pageshow', () => document.querySelectorAll('form[data-sent]').forEach((form) => delete form.dataset.sent));
   // The second click of an impatient person does nothing.
   document.addEventListener('submit', (event) => {
     if (event.target.dataset.sent) event.preventDefault();

@@ -11,6 +11,7 @@ use super::{
     assets::{Addresses, Asset, addresses},
     forms::{Fields, Form},
     parts::When,
+    route::Page,
     viewer::Viewer,
 };
 use crate::{ApiEvent, ApiReply, failure::Failure};
@@ -87,8 +88,9 @@ impl Visit {
         }
     }
 
-    /// A form was refused: the page says why and keeps what was typed.
-    pub(super) fn refused_with(&mut self, status: u16, notice: Notice, typed: Form) {
+    /// A form was refused: its page says why and keeps what was typed.
+    pub(super) fn refused_with(&mut self, page: &Page, status: u16, notice: Notice, typed: Form) {
+        self.path = page.path();
         (self.status, self.notice, self.typed) = (status, Some(notice), typed);
     }
 

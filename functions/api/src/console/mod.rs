@@ -79,8 +79,9 @@ where
                 Err(failure) => {
                     // The page once more, with what was typed and why it was refused.
                     let error = told(failure, request_id);
-                    visit.refused_with(status_of(&error), Notice::bad(error.message), form);
-                    show(world, &visit, &deed.page()).await
+                    let page = deed.page();
+                    visit.refused_with(&page, status_of(&error), Notice::bad(error.message), form);
+                    show(world, &visit, &page).await
                 }
             }
         }

@@ -135,6 +135,23 @@ pub(super) fn execution_path(pipeline: &PipelineName, id: ExecutionId) -> String
     format!("{ROOT}/pipelines/{pipeline}/executions/{id}")
 }
 
+impl Page {
+    /// Where it is.
+    pub(super) fn path(&self) -> String {
+        match self {
+            Self::Pipelines => ROOT.to_owned(),
+            Self::Attention => format!("{ROOT}/attention"),
+            Self::Pipeline(pipeline) => pipeline_path(pipeline),
+            Self::Start(pipeline) => format!("{}/start", pipeline_path(pipeline)),
+            Self::Configure(pipeline) => format!("{}/configure", pipeline_path(pipeline)),
+            Self::History(pipeline) => format!("{}/history", pipeline_path(pipeline)),
+            Self::Rollbacks(pipeline) => format!("{}/rollbacks", pipeline_path(pipeline)),
+            Self::Execution(pipeline, id) => execution_path(pipeline, *id),
+            Self::Rollback(pipeline, stage) => format!("{}/stages/{stage}/rollback", pipeline_path(pipeline)),
+        }
+    }
+}
+
 impl Deed {
     /// The page that shows what became of it, or why it was refused.
     pub(super) fn page(&self) -> Page {
@@ -184,6 +201,9 @@ mod tests {
                 let found = route(method, &format!("{ROOT}{path}"));
                 assert_eq!(found.is_ok(), methods.contains(method), "{method} {path}: {found:?}");
                 assert_ne!(found, Err(NoRoute::NotFound), "{method} {path}");
+                if let Ok(Route::Deed(deed)) = found {
+                    assert_eq!(route("GET", &deed.page().path()), Ok(Route::Page(deed.page())));
+                }
             }
         }
     }

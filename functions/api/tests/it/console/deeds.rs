@@ -216,5 +216,7 @@ async fn the_way_into_a_stage_is_closed_and_opened() {
     assert!(html.contains("Transition disabled") && html.contains("“Night.”") && html.contains("Waiting"), "{html}");
     assert!(page(&bench, "").await.contains("1 waiting"));
     assert!(done(&bench, path, &[("to", "enabled")]).await.ends_with("done=opened"));
-    assert_eq!(refused(&bench, form(path, &[("to", "disabled"), ("reason", " ")])).await.0, 400);
+    let (status, html) = refused(&bench, form(path, &[("to", "disabled"), ("reason", " ")])).await;
+    assert_eq!(status, 400);
+    assert!(html.contains("href=\"/console/pipelines/shop\" data-reload"), "a page to look at again: {html}");
 }
