@@ -1,6 +1,7 @@
 //! Use cases of the release pipeline: load, decide (in `domain`), commit, then perform.
 //!
-//! **May touch**: only the traits in [`ports`].
+//! **May touch**: only the traits in [`ports`]; what it decided and performed it says by `tracing`, which is silent until
+//! the edge listens.
 //!
 //! **Architecture invariants**: no AWS types, no environment, no wall clock, no randomness of its own; every decision
 //! it makes durable goes through one conditional [`ports::Store::commit`].

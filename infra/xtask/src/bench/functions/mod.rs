@@ -13,7 +13,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, ensure};
@@ -166,7 +166,7 @@ fn start(subject: &Subject, endpoint: &str) -> anyhow::Result<(Duration, u64)> {
         .env_clear()
         .envs(variables(endpoint))
         .env("AWS_LAMBDA_RUNTIME_API", address.to_string());
-    let since = Instant::now();
+    let since = runtime_api::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()?;
     let answer = answers.recv_timeout(PATIENCE);
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();

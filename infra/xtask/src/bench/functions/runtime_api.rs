@@ -37,6 +37,12 @@ pub(super) fn serve(event: &str) -> anyhow::Result<(SocketAddr, Receiver<Answer>
     Ok((address, answer))
 }
 
+/// The moment, for who measures how long something takes.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures the time that passes")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
 /// One connection, for as many requests as it brings.
 fn talk(stream: TcpStream, event: &str, answers: &Sender<Answer>) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
@@ -56,7 +62,7 @@ fn talk(stream: TcpStream, event: &str, answers: &Sender<Answer>) -> anyhow::Res
             reply(&mut writer, "200 OK", &headers, event)?;
         } else {
             let is_error = path.ends_with("/error");
-            let _ = answers.send(Answer { at: Instant::now(), is_error, body });
+            let _ = answers.send(Answer { at: now(), is_error, body });
             reply(&mut writer, "202 Accepted", "", "{}")?;
         }
     }
