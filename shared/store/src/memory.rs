@@ -153,8 +153,10 @@ impl Backend for Memory {
         }
         // DynamoDB bills what it looks at, and filters afterwards.
         let looked_at = limit.filter(|_| part.filter.is_none()).unwrap_or(usize::MAX);
-        let read: Vec<_> = wanted.iter().take(looked_at).map(|(sort, row)| (key(sort), *row)).collect();
-        self.meter(|meter| meter.query(read.iter().map(|(key, row)| (key, *row))))?;
+        self.meter(|meter| {
+            let read: Vec<_> = wanted.iter().take(looked_at).map(|(sort, row)| (key(sort), *row)).collect();
+            meter.query(read.iter().map(|(key, row)| (key, *row)))
+        })?;
         wanted.retain(|(_, row)| part.filter.as_ref().is_none_or(|filter| passes(row, filter)));
         wanted.truncate(limit.unwrap_or(usize::MAX));
         Ok(wanted.into_iter().map(|(sort, row)| Kept(key(sort), row.clone())).collect())
