@@ -289,17 +289,16 @@ def story(boto3):
     is_so("operations left", set(), set(lastgood.meta.method_to_api_mapping) - asked)
 
 
-def main():
+def with_local(tell):
+    """Tells a story to a local process of its own, on a free port, and prints what that logged where it goes otherwise."""
     binary = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "target/debug/local").resolve()
     port = free_port()
     environment(port)
-    import boto3  # after the environment is as it has to be
-
     with tempfile.TemporaryDirectory() as data, tempfile.TemporaryFile() as log:
         server = subprocess.Popen([binary, "--data", f"{data}/data", "--port", str(port)], stdout=log, stderr=log)
         try:
             until("the local process answers", lambda: answers(port))
-            story(boto3)
+            tell()
         except BaseException:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors="replace")[-4000:])
@@ -307,6 +306,16 @@ def main():
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait()
+
+
+def by_both_clients():
+    import boto3  # after the environment is as it has to be
+
+    story(boto3)
+
+
+def main():
+    with_local(by_both_clients)
     print("Every operation of our own answers to both clients.")
 
 

@@ -13,12 +13,11 @@ import os
 import pathlib
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 
-from extensions import ROOT, answers, environment, free_port, is_so, until
+from extensions import is_so, until, with_local
 
 DEPLOY = {"category": "Deploy", "owner": "AWS", "provider": "S3", "version": "1"}
 SOURCE = {"category": "Source", "owner": "AWS", "provider": "S3", "version": "1"}
@@ -216,6 +215,9 @@ def the_alarm_was_red_before():
     turn("noisy", "ALARM")
     is_so("the first release has nothing to go back to", "RollbackDeclined",
           until("it is decided", lambda: noisy.decisions())[0]["outcome"])
+    rule = noisy.stage()["onSuccessConditionState"]["conditionStates"][0]["ruleStates"][0]["latestExecution"]
+    is_so("its watch", "Failed", rule["status"])
+    print(f"     {rule['summary']}")
     second = noisy.release()
     noisy.comes_to(second, "Succeeded")
     turn("noisy", "ALARM")
@@ -265,23 +267,13 @@ def nobody_is_clearly_to_blame():
     is_so("cart may go on", True, pipelines[0].stage()["inboundTransitionState"]["enabled"])
 
 
+def nights():
+    for night in (the_pipeline_was_edited, a_deploy_hangs, the_alarm_was_red_before, nobody_is_clearly_to_blame):
+        night()
+
+
 def main():
-    binary = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "target/debug/local").resolve()
-    port = free_port()
-    environment(port)
-    with tempfile.TemporaryDirectory() as data, tempfile.TemporaryFile() as log:
-        server = subprocess.Popen([binary, "--data", f"{data}/data", "--port", str(port)], stdout=log, stderr=log)
-        try:
-            until("the local process answers", lambda: answers(port))
-            for night in (the_pipeline_was_edited, a_deploy_hangs, the_alarm_was_red_before, nobody_is_clearly_to_blame):
-                night()
-        except BaseException:
-            log.seek(0)
-            sys.stderr.write(log.read().decode(errors="replace")[-4000:])
-            raise
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait()
+    with_local(nights)
     print("\nEvery night ended as told.")
 
 

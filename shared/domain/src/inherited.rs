@@ -33,6 +33,9 @@ pub struct Observed {
     /// When watches end that waited for data points and have seen them, by rule.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub saw_data: BTreeMap<String, Timestamp>,
+    /// When it was decided, by rule, that it is to blame and cannot be taken back: its watch has ended.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub blamed: BTreeMap<String, Timestamp>,
     /// When the next deploy entered; absent while it is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_at: Option<Timestamp>,
@@ -65,6 +68,7 @@ pub(crate) fn observed_after(
         entered: entered.clone(),
         succeeded_at: now,
         saw_data: BTreeMap::new(),
+        blamed: BTreeMap::new(),
         superseded_at: None,
     });
     observed

@@ -155,7 +155,7 @@ pub fn saw_data(view: &PipelineView, watch: &Watch, seen: u32, now: Timestamp) -
 ///
 /// | the stage | status |
 /// | --- | --- |
-/// | is held because the rule's alarm turned red | `Failed` |
+/// | is held because the rule's alarm turned red, or has a deploy live that is to blame and cannot be taken back | `Failed` |
 /// | is being taken back for another reason | `Abandoned` |
 /// | has a deploy live whose watch is not over | `InProgress` |
 /// | has one whose watch is over | `Succeeded` |
@@ -173,6 +173,13 @@ pub fn watch_state(stage: &StageState, rule: &WatchRule, now: Timestamp) -> Opti
         let summary = format!("Rollback {} takes execution {} back.", rollback.execution, live.deployed_by);
         return Some(WatchState { id, status: ActionStatus::Abandoned, summary, changed_at: rollback.entered_at });
     }
+    if let Some(at) = observed.blamed.get(&rule.rule) {
+        let summary = format!(
+            "Alarm {} turned red, and execution {} stays: list-rollback-decisions says why.",
+            rule.alarm, live.deployed_by
+        );
+        return Some(WatchState { id, status: ActionStatus::Failed, summary, changed_at: *at });
+    }
     let over = observed.over_at(rule);
     let (status, summary, changed_at) = if now < over {
         (ActionStatus::InProgress, runs(live, observed, rule, at_entry, now), live.since)
@@ -181,6 +188,16 @@ pub fn watch_state(stage: &StageState, rule: &WatchRule, now: Timestamp) -> Opti
         (ActionStatus::Succeeded, summary, over)
     };
     Some(WatchState { id, status, summary, changed_at })
+}
+
+impl StageState {
+    /// Notes that `execution`, if it is still observed, is to blame by `rule` and cannot be taken back.
+    pub fn blame(&mut self, execution: ExecutionId, rule: &str, now: Timestamp) {
+        let observed = self.live.iter_mut().flat_map(|live| &mut live.observed);
+        for one in observed.filter(|one| one.entered.execution == execution) {
+            one.blamed.insert(rule.to_owned(), now);
+        }
+    }
 }
 
 fn runs(live: &Live, observed: &Observed, rule: &WatchRule, at_entry: AlarmState, now: Timestamp) -> String {

@@ -276,7 +276,12 @@ impl<W: HasStore + HasMachines + HasObjects> Deciding<'_, W> {
                 incident.status = IncidentStatus::Asking;
                 self.judged[at].no_rollback = Some(why.clone());
                 let outcome = format!("No rollback: {why}");
-                (self.decided(&watch, RollbackOutcome::Declined { reason: why }), outcome)
+                let mut changes = self.decided(&watch, RollbackOutcome::Declined { reason: why });
+                // Its watch ends with this, and the stage has to show that.
+                let mut stage = view.stage(&watch.stage);
+                stage.blame(watch.execution, &watch.rule, now);
+                changes.stages.insert(watch.stage.clone(), stage);
+                (changes, outcome)
             }
         };
         changes.incidents.push(incident);

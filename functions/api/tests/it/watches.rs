@@ -81,4 +81,6 @@ async fn an_alarm_that_turns_red_while_data_is_waited_for_counts() {
     let [judged] = done.judged.as_slice() else { panic!("{:?}", done.judged) };
     assert!(judged.no_rollback.is_some(), "there is nothing to go back to: {judged:?}");
     assert_eq!(judged.evidence.verdict, domain::Verdict::Degraded);
+    let (status, summary) = watch(&bench).await;
+    assert!(status == "Failed" && summary.contains("turned red"), "its watch has ended: {status}: {summary}");
 }

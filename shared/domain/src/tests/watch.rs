@@ -29,6 +29,7 @@ fn deployed() -> StageState {
         entered: entered(1, ExecutionType::Standard),
         succeeded_at: at(100),
         saw_data: BTreeMap::new(),
+        blamed: BTreeMap::new(),
         superseded_at: None,
     };
     let live = Live { deployed_by: id(1), revision_of: id(1), since: at(100), observed: vec![observed] };
@@ -55,6 +56,8 @@ fn a_watch_shows_in_the_state_of_its_stage() {
     let mut back = deployed();
     back.live.as_mut().unwrap().observed.clear();
     let empty = StageState { live: None, ..deployed() };
+    let mut blamed = deployed();
+    blamed.blame(id(1), "slow", at(300));
     let person = manual();
     for (name, stage, now, expected) in [
         ("runs", deployed(), 101, Some((S::InProgress, "until 1970-01-01T00:11:40Z", 100))),
@@ -64,6 +67,7 @@ fn a_watch_shows_in_the_state_of_its_stage() {
         ("asks", held(None, alarm(ARN)), 400, Some((S::Failed, "for a person", 300))),
         ("another alarm", held(Some(9), alarm("arn:other")), 400, Some((S::InProgress, "watched", 100))),
         ("held by a person", held(Some(9), person), 400, Some((S::InProgress, "watched", 100))),
+        ("is to blame and stays", blamed, 400, Some((S::Failed, "list-rollback-decisions", 300))),
         ("is taken back", rolling, 400, Some((S::Abandoned, "takes execution", 40))),
         ("a rollback is live", back, 400, None),
         ("nothing is live", empty, 400, None),
