@@ -24,7 +24,7 @@ const ADAPTERS: [(&[&str], &[&str]); 7] = [
 ];
 
 /// What IAM asks for a call, as AWS's service authorization reference has it. Of one that is not here a test complains.
-const CALLS: [(&str, &[&str]); 31] = [
+const CALLS: [(&str, &[&str]); 32] = [
     ("get_item", &["dynamodb:GetItem"]),
     ("query", &["dynamodb:Query"]),
     ("batch_get_item", &["dynamodb:BatchGetItem"]),
@@ -58,6 +58,7 @@ const CALLS: [(&str, &[&str]); 31] = [
     ("upload_part", &["s3:PutObject"]),
     ("upload_part_copy", &["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"]),
     ("complete_multipart_upload", &["s3:PutObject"]),
+    ("list_multipart_uploads", &["s3:ListBucketMultipartUploads"]),
     ("abort_multipart_upload", &["s3:AbortMultipartUpload"]),
     // SNS is told as a pipeline's role, which brings its own permission.
     ("publish", &[]),

@@ -12,6 +12,7 @@ use std::{
 
 use aws_sdk_s3::{
     Client,
+    error::ProvideErrorMetadata,
     operation::{
         copy_object::builders::CopyObjectFluentBuilder,
         create_multipart_upload::builders::CreateMultipartUploadFluentBuilder,
@@ -27,20 +28,14 @@ use aws_types::{SdkConfig, region::Region, service_config::ServiceConfigKey};
 use bytes::Bytes;
 use domain::ArtifactDigest;
 use engine::ports::objects::{
-    ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject, PutOptions, Upload, Written,
+    COPY_BYTES_MAX, ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload, Written,
+    copy_parts,
 };
-use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use failure::{Asked, failure};
 
-/// Largest object that one CopyObject request copies (S3's limit: 5 GiB); larger ones are copied in parts.
-pub const COPY_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
-/// Bytes copied per part: S3 copies parts side by side, and 10,000 of them exceed its largest object (5 TiB).
-const COPY_PART_BYTES: u64 = 1024 * 1024 * 1024;
-/// Parts copied at the same time.
-const COPIES_PARALLEL_MAX: usize = 4;
 /// How often a download is tried that breaks off inside its body.
 const READ_ATTEMPTS_MAX: u32 = 3;
 
@@ -150,41 +145,6 @@ impl S3Objects {
         let digest = result.as_ref().and_then(|result| digest!(result));
         Ok(Written { digest, ..written(version_id, result.and_then(|result| result.e_tag)) })
     }
-
-    async fn copy_parts(&self, from: &PinnedObject, size: u64, upload: &Upload) -> Result<Vec<Part>, ObjectsError> {
-        let ranges = (1..=PARTS_MAX).map_while(|number| {
-            let start = u64::from(number - 1) * COPY_PART_BYTES;
-            (start < size).then(|| (number, start..(start + COPY_PART_BYTES).min(size)))
-        });
-        let copies = ranges.map(|(number, range)| self.copy_part(from, upload, number, range));
-        stream::iter(copies.collect::<Vec<_>>()).buffered(COPIES_PARALLEL_MAX).try_collect().await
-    }
-
-    async fn copy_part(
-        &self,
-        from: &PinnedObject,
-        upload: &Upload,
-        number: u32,
-        range: Range<u64>,
-    ) -> Result<Part, ObjectsError> {
-        let asked = Asked::copy("UploadPartCopy", &from.at, &upload.at);
-        let (_, etag) = condition(from);
-        let output = self
-            .client_of(&upload.at)
-            .upload_part_copy()
-            .bucket(&upload.at.bucket)
-            .key(&upload.at.key)
-            .upload_id(&upload.id)
-            .part_number(part_number(number))
-            .copy_source(copy_source(from))
-            .copy_source_range(http_range(&range))
-            .set_copy_source_if_match(etag)
-            .send()
-            .await
-            .map_err(|error| failure(&asked, error))?;
-        let result = output.copy_part_result.ok_or_else(|| asked.unavailable("the answer had no receipt"))?;
-        Ok(Part { number, etag: result.e_tag.unwrap_or_default(), crc32: result.checksum_crc32 })
-    }
 }
 
 impl Objects for S3Objects {
@@ -267,6 +227,32 @@ impl Objects for S3Objects {
         Ok(Part { number, etag: output.e_tag.unwrap_or_default(), crc32: output.checksum_crc32 })
     }
 
+    async fn copy_part(
+        &self,
+        upload: &Upload,
+        number: u32,
+        from: &PinnedObject,
+        range: Option<Range<u64>>,
+    ) -> Result<Part, ObjectsError> {
+        let asked = Asked::copy("UploadPartCopy", &from.at, &upload.at);
+        let (_, etag) = condition(from);
+        let output = self
+            .client_of(&upload.at)
+            .upload_part_copy()
+            .bucket(&upload.at.bucket)
+            .key(&upload.at.key)
+            .upload_id(&upload.id)
+            .part_number(part_number(number))
+            .copy_source(copy_source(from))
+            .set_copy_source_range(range.as_ref().map(http_range))
+            .set_copy_source_if_match(etag)
+            .send()
+            .await
+            .map_err(|error| failure(&asked, error))?;
+        let result = output.copy_part_result.ok_or_else(|| asked.unavailable("the answer had no receipt"))?;
+        Ok(Part { number, etag: result.e_tag.unwrap_or_default(), crc32: result.checksum_crc32 })
+    }
+
     async fn complete_upload(&self, upload: &Upload, parts: &[Part]) -> Result<Written, ObjectsError> {
         let asked = Asked::write("CompleteMultipartUpload", &upload.at);
         let parts = parts.iter().map(|part| {
@@ -299,8 +285,33 @@ impl Objects for S3Objects {
             .upload_id(&upload.id)
             .send()
             .await
-            .map_err(|error| failure(&asked, error))?;
-        Ok(())
+            .map(drop)
+            .or_else(|error| if error.code() == Some("NoSuchUpload") { Ok(()) } else { Err(failure(&asked, error)) })
+    }
+
+    async fn uploads_under(&self, prefix: &ObjectAt) -> Result<Vec<Upload>, ObjectsError> {
+        let asked = Asked::write("ListMultipartUploads", prefix);
+        let (mut uploads, mut after) = (Vec::new(), (None, None));
+        loop {
+            let page = self
+                .client_of(prefix)
+                .list_multipart_uploads()
+                .bucket(&prefix.bucket)
+                .prefix(&prefix.key)
+                .set_key_marker(after.0)
+                .set_upload_id_marker(after.1)
+                .send()
+                .await
+                .map_err(|error| failure(&asked, error))?;
+            uploads.extend(page.uploads.unwrap_or_default().into_iter().filter_map(|found| {
+                let at = ObjectAt { key: found.key?, ..prefix.clone() };
+                Some(Upload { at, id: found.upload_id?, if_none_match: false })
+            }));
+            if page.is_truncated != Some(true) {
+                return Ok(uploads);
+            }
+            after = (page.next_key_marker, page.next_upload_id_marker);
+        }
     }
 
     async fn copy(
@@ -314,7 +325,7 @@ impl Objects for S3Objects {
             return self.copy_once(from, to, options).await;
         }
         let upload = self.begin_upload(to, options).await?;
-        let outcome = match self.copy_parts(from, size, &upload).await {
+        let outcome = match copy_parts(self, from, size, &upload).await {
             Ok(parts) => self.complete_upload(&upload, &parts).await,
             Err(error) => Err(error),
         };

@@ -9,11 +9,18 @@ use std::{
 use bytes::Bytes;
 use domain::ArtifactDigest;
 use domain::derived_uuid;
-use engine::ports::{Missing, ObjectAt, ObjectInfo, ObjectsError, PinnedObject, Written};
+use engine::ports::{Missing, ObjectAt, ObjectInfo, ObjectsError, Part, PinnedObject, Upload, Written};
 
 /// Versions of each object, oldest first; the number of a version is its place.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ObjectsInMemory(Arc<Mutex<BTreeMap<ObjectAt, Vec<Bytes>>>>, Arc<Mutex<Tags>>);
+pub(crate) struct ObjectsInMemory(Arc<Mutex<BTreeMap<ObjectAt, Vec<Bytes>>>>, Arc<Mutex<Tags>>, Arc<Mutex<Uploads>>);
+
+/// Uploads in parts that are under way, and how many there were.
+#[derive(Debug, Default)]
+struct Uploads {
+    open: BTreeMap<String, (ObjectAt, BTreeMap<u32, Bytes>)>,
+    begun: u32,
+}
 
 /// Tags by object and name, of the newest versions.
 type Tags = BTreeMap<(ObjectAt, String), String>;
@@ -62,6 +69,42 @@ impl ObjectsInMemory {
         Ok(Written { digest: Some(digest_of(&body)), ..self.store(to, body) })
     }
 
+    pub(crate) fn begin_upload(&self, at: &ObjectAt) -> Upload {
+        let mut uploads = self.uploads();
+        uploads.begun += 1;
+        let id = format!("u{}", uploads.begun);
+        uploads.open.insert(id.clone(), (at.clone(), BTreeMap::new()));
+        Upload { at: at.clone(), id, if_none_match: false }
+    }
+
+    pub(crate) fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<Part, ObjectsError> {
+        let mut uploads = self.uploads();
+        let (_, parts) = uploads.open.get_mut(&upload.id).ok_or_else(|| no_such_upload("UploadPart", upload))?;
+        parts.insert(number, body);
+        Ok(Part { number, etag: format!("p{number}"), crc32: None })
+    }
+
+    pub(crate) fn complete_upload(&self, upload: &Upload) -> Result<Written, ObjectsError> {
+        let ended = self.uploads().open.remove(&upload.id);
+        let (at, parts) = ended.ok_or_else(|| no_such_upload("CompleteMultipartUpload", upload))?;
+        Ok(self.store(&at, parts.into_values().flatten().collect::<Bytes>()))
+    }
+
+    pub(crate) fn abort_upload(&self, upload: &Upload) {
+        self.uploads().open.remove(&upload.id);
+    }
+
+    pub(crate) fn uploads_under(&self, prefix: &ObjectAt) -> Vec<Upload> {
+        let uploads = self.uploads();
+        let is_under = |at: &ObjectAt| at.bucket == prefix.bucket && at.key.starts_with(&prefix.key);
+        let under = uploads.open.iter().filter(|(_, (at, _))| is_under(at));
+        under.map(|(id, (at, _))| Upload { at: at.clone(), id: id.clone(), if_none_match: false }).collect()
+    }
+
+    fn uploads(&self) -> MutexGuard<'_, Uploads> {
+        self.2.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> Result<(), ObjectsError> {
         self.find(at, None)?;
         let mut tags = self.1.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,6 +130,11 @@ impl ObjectsInMemory {
         let body = body.ok_or_else(|| ObjectsError::NotFound(Missing::Version, at.clone()))?;
         Ok((written(number, body), body.clone()))
     }
+}
+
+/// As the adapter tells that an upload is not there: it was completed or given up.
+fn no_such_upload(operation: &'static str, upload: &Upload) -> ObjectsError {
+    ObjectsError::Unavailable { operation, at: upload.at.clone(), reason: "NoSuchUpload".to_owned() }
 }
 
 /// Equal content has the same ETag, in every bucket.

@@ -291,27 +291,43 @@ impl ports::Objects for Objects {
         self.ask("GetBucketVersioning", &ObjectAt::new(bucket, ""), async { Ok(true) }).await
     }
 
-    // Releases are small: nothing is stored in parts.
-
     async fn begin_upload(&self, at: &ObjectAt, _: &PutOptions) -> Result<Upload, ObjectsError> {
-        not_simulated("CreateMultipartUpload", at)
+        self.ask("CreateMultipartUpload", at, async { Ok(self.0.objects.begin_upload(at)) }).await
     }
 
-    async fn put_part(&self, upload: &Upload, _: u32, _: Bytes) -> Result<Part, ObjectsError> {
-        not_simulated("UploadPart", &upload.at)
+    async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<Part, ObjectsError> {
+        self.ask("UploadPart", &upload.at, async { self.0.objects.put_part(upload, number, body) }).await
+    }
+
+    async fn copy_part(
+        &self,
+        upload: &Upload,
+        number: u32,
+        from: &PinnedObject,
+        range: Option<Range<u64>>,
+    ) -> Result<Part, ObjectsError> {
+        let copy = async {
+            let body = self.0.objects.read(from, range.unwrap_or(0..u64::MAX))?;
+            self.0.objects.put_part(upload, number, body)
+        };
+        self.ask("UploadPartCopy", &upload.at, copy).await
     }
 
     async fn complete_upload(&self, upload: &Upload, _: &[Part]) -> Result<Written, ObjectsError> {
-        not_simulated("CompleteMultipartUpload", &upload.at)
+        self.ask("CompleteMultipartUpload", &upload.at, async { self.0.objects.complete_upload(upload) }).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), ObjectsError> {
-        not_simulated("AbortMultipartUpload", &upload.at)
+        let abort = async {
+            self.0.objects.abort_upload(upload);
+            Ok(())
+        };
+        self.ask("AbortMultipartUpload", &upload.at, abort).await
     }
-}
 
-fn not_simulated<T>(operation: &'static str, at: &ObjectAt) -> Result<T, ObjectsError> {
-    Err(ObjectsError::Other { operation, at: at.clone(), reason: "it is not simulated".to_owned() })
+    async fn uploads_under(&self, prefix: &ObjectAt) -> Result<Vec<Upload>, ObjectsError> {
+        self.ask("ListMultipartUploads", prefix, async { Ok(self.0.objects.uploads_under(prefix)) }).await
+    }
 }
 
 /// Repositories of code, of which there are none.

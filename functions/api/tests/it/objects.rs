@@ -130,6 +130,20 @@ impl Objects for MemoryObjects {
         not_kept("UploadPart", &upload.at)
     }
 
+    async fn copy_part(
+        &self,
+        upload: &Upload,
+        _: u32,
+        _: &PinnedObject,
+        _: Option<Range<u64>>,
+    ) -> Result<Part, ObjectsError> {
+        not_kept("UploadPartCopy", &upload.at)
+    }
+
+    async fn uploads_under(&self, prefix: &ObjectAt) -> Result<Vec<Upload>, ObjectsError> {
+        not_kept("ListMultipartUploads", prefix)
+    }
+
     async fn complete_upload(&self, upload: &Upload, _: &[Part]) -> Result<Written, ObjectsError> {
         not_kept("CompleteMultipartUpload", &upload.at)
     }

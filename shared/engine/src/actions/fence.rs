@@ -1,39 +1,49 @@
-//! A deployment that has lost its stage must stop writing: S3 has no precondition that would stop it.
+//! A deployment that has lost its stage writes no more, however late it wakes.
+//!
+//! S3 has no precondition that would refuse whoever lost the stage, but it has one token that can be taken away: the id of
+//! an upload in parts. So everything is written in parts, be it one. An upload is begun first, then the stage is looked
+//! at, then the upload is completed; and whoever deploys next gives up the uploads of others to its keys before it writes
+//! ([`give_up_earlier`](crate::s3_deploy)). One that was begun before cannot be completed; one that is begun afterwards
+//! finds the stage lost.
 
-use std::{ops::Range, sync::Mutex};
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+};
 
 use bytes::Bytes;
 use domain::ActionRun;
-use jiff::{SignedDuration, Timestamp};
+use futures::lock::Mutex;
 
 use crate::{
     HasObjects, HasStore,
     loading::load_both,
-    ports::{ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload, Written},
+    ports::{ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload, Written, copy_parts},
 };
-
-/// Longest time between two looks at the stage. A rollback takes longer than this from its commit to its first write:
-/// it starts a machine, passes the gate and reads the archive first.
-const LOOK_EVERY: SignedDuration = SignedDuration::from_millis(100);
 
 /// The objects of `world`, written only while `run` may act on its stage.
 pub(crate) struct FencedObjects<'a, W> {
     world: &'a W,
     run: &'a ActionRun,
-    looked: Mutex<Option<Timestamp>>,
+    /// How many have asked for a look at the stage.
+    asked: AtomicU64,
+    /// How many of them had asked when the last look began that found it held. Who waits for the lock shares the next one.
+    seen: Mutex<u64>,
 }
 
 impl<'a, W: HasStore + HasObjects> FencedObjects<'a, W> {
     pub(crate) fn new(world: &'a W, run: &'a ActionRun) -> Self {
-        Self { world, run, looked: Mutex::new(None) }
+        Self { world, run, asked: AtomicU64::new(0), seen: Mutex::new(0) }
     }
 
-    /// Refuses where the stage has passed to somebody else, or nobody can tell.
+    /// Refuses where a look that begins after this call finds the stage with somebody else, or nobody can tell.
     async fn check(&self, at: &ObjectAt) -> Result<(), ObjectsError> {
-        let now = self.world.clock().now();
-        if self.looked().is_some_and(|looked| now.duration_since(looked) < LOOK_EVERY) {
+        let number = self.asked.fetch_add(1, SeqCst) + 1;
+        let mut seen = self.seen.lock().await;
+        if *seen >= number {
             return Ok(());
         }
+        let asked = self.asked.load(SeqCst);
         let unavailable = |_| ObjectsError::Unavailable {
             operation: "the check of the stage's lock",
             at: at.clone(),
@@ -49,12 +59,21 @@ impl<'a, W: HasStore + HasObjects> FencedObjects<'a, W> {
                 reason: "its execution has lost the stage".to_owned(),
             });
         }
-        *self.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(now);
+        *seen = asked;
         Ok(())
     }
 
-    fn looked(&self) -> Option<Timestamp> {
-        *self.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Completes `upload` of the parts that were put, or gives it up.
+    async fn complete(&self, upload: &Upload, parts: Result<Vec<Part>, ObjectsError>) -> Result<Written, ObjectsError> {
+        let outcome = match parts {
+            Ok(parts) => self.complete_upload(upload, &parts).await,
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            // If this fails too, the first failure is the one to tell; a lifecycle rule removes the parts.
+            let _ = self.abort_upload(upload).await;
+        }
+        outcome
     }
 }
 
@@ -68,18 +87,27 @@ impl<W: HasStore + HasObjects> Objects for FencedObjects<'_, W> {
     }
 
     async fn put(&self, at: &ObjectAt, body: Bytes, options: &PutOptions) -> Result<Written, ObjectsError> {
-        self.check(at).await?;
-        self.world.objects().put(at, body, options).await
+        let upload = self.begin_upload(at, options).await?;
+        let part = self.put_part(&upload, 1, body).await;
+        self.complete(&upload, part.map(|part| vec![part])).await
     }
 
     async fn begin_upload(&self, at: &ObjectAt, options: &PutOptions) -> Result<Upload, ObjectsError> {
-        self.check(at).await?;
         self.world.objects().begin_upload(at, options).await
     }
 
     async fn put_part(&self, upload: &Upload, number: u32, body: Bytes) -> Result<Part, ObjectsError> {
-        self.check(&upload.at).await?;
         self.world.objects().put_part(upload, number, body).await
+    }
+
+    async fn copy_part(
+        &self,
+        upload: &Upload,
+        number: u32,
+        from: &PinnedObject,
+        range: Option<Range<u64>>,
+    ) -> Result<Part, ObjectsError> {
+        self.world.objects().copy_part(upload, number, from, range).await
     }
 
     async fn complete_upload(&self, upload: &Upload, parts: &[Part]) -> Result<Written, ObjectsError> {
@@ -91,6 +119,10 @@ impl<W: HasStore + HasObjects> Objects for FencedObjects<'_, W> {
         self.world.objects().abort_upload(upload).await
     }
 
+    async fn uploads_under(&self, prefix: &ObjectAt) -> Result<Vec<Upload>, ObjectsError> {
+        self.world.objects().uploads_under(prefix).await
+    }
+
     async fn copy(
         &self,
         from: &PinnedObject,
@@ -98,8 +130,9 @@ impl<W: HasStore + HasObjects> Objects for FencedObjects<'_, W> {
         to: &ObjectAt,
         options: &PutOptions,
     ) -> Result<Written, ObjectsError> {
-        self.check(to).await?;
-        self.world.objects().copy(from, size, to, options).await
+        let upload = self.begin_upload(to, options).await?;
+        let parts = copy_parts(self, from, size, &upload).await;
+        self.complete(&upload, parts).await
     }
 
     async fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> Result<(), ObjectsError> {

@@ -15,6 +15,7 @@ pub use cloud::{
 pub use decision_list::DecisionList;
 pub use objects::{
     Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, PARTS_MAX, Part, PinnedObject, PutOptions, Upload, Written,
+    copy_parts,
 };
 pub use repositories::{Commit, Repositories, RepositoryError, RepositoryName, Revision};
 pub use rows::{

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, future::Future, ops::Range};
 use bytes::Bytes;
 use domain::ArtifactDigest;
 use domain::ArtifactLocation;
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -14,6 +15,12 @@ pub(crate) mod memory;
 
 /// Largest part number S3 accepts in a multipart upload.
 pub const PARTS_MAX: u32 = 10_000;
+/// Largest part of an upload (S3's limit: 5 GiB), and largest object that is copied in one request.
+pub const COPY_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Bytes copied per part of larger ones: S3 copies parts side by side, and 10,000 of them exceed its largest object (5 TiB).
+const COPY_PART_BYTES: u64 = 1024 * 1024 * 1024;
+/// Parts copied at the same time.
+const COPIES_PARALLEL_MAX: usize = 4;
 
 /// Reads and writes objects.
 ///
@@ -72,6 +79,19 @@ pub trait Objects: Send + Sync {
         body: Bytes,
     ) -> impl Future<Output = Result<Part, ObjectsError>> + Send;
 
+    /// Fills part `number` with `range` of exactly the pinned content, or with all of it, without it passing through the
+    /// caller. Of objects below 5 MiB S3 copies no range.
+    ///
+    /// # Errors
+    /// As for [`Objects::read`] and [`Objects::put`].
+    fn copy_part(
+        &self,
+        upload: &Upload,
+        number: u32,
+        from: &PinnedObject,
+        range: Option<Range<u64>>,
+    ) -> impl Future<Output = Result<Part, ObjectsError>> + Send;
+
     /// Makes the object of the given parts visible.
     ///
     /// # Errors
@@ -82,11 +102,17 @@ pub trait Objects: Send + Sync {
         parts: &[Part],
     ) -> impl Future<Output = Result<Written, ObjectsError>> + Send;
 
-    /// Gives the parts up.
+    /// Gives the parts up: from here on the upload cannot be completed. One that has ended is left as it is.
     ///
     /// # Errors
     /// [`ObjectsError`]; the parts then stay until the bucket's lifecycle rule for incomplete uploads removes them.
     fn abort_upload(&self, upload: &Upload) -> impl Future<Output = Result<(), ObjectsError>> + Send;
+
+    /// Uploads in parts that are under way, whoever began them, to keys that begin with that of `prefix`.
+    ///
+    /// # Errors
+    /// [`ObjectsError::NotFound`] when there is no such bucket.
+    fn uploads_under(&self, prefix: &ObjectAt) -> impl Future<Output = Result<Vec<Upload>, ObjectsError>> + Send;
 
     /// Copies exactly the pinned content, `size` bytes of it, without it passing through the caller.
     ///
@@ -114,6 +140,31 @@ pub trait Objects: Send + Sync {
     /// # Errors
     /// [`ObjectsError::NotFound`] when there is no such bucket.
     fn is_versioned(&self, bucket: &str) -> impl Future<Output = Result<bool, ObjectsError>> + Send;
+}
+
+/// Fills `upload` with exactly the pinned content, `size` bytes of it, and returns the receipts of its parts.
+///
+/// # Errors
+/// As for [`Objects::copy_part`].
+pub async fn copy_parts(
+    objects: &impl Objects,
+    from: &PinnedObject,
+    size: u64,
+    upload: &Upload,
+) -> Result<Vec<Part>, ObjectsError> {
+    if size == 0 {
+        // Of nothing there is no range.
+        return Ok(vec![objects.put_part(upload, 1, Bytes::new()).await?]);
+    }
+    if size <= COPY_BYTES_MAX {
+        return Ok(vec![objects.copy_part(upload, 1, from, None).await?]);
+    }
+    let ranges = (1..=PARTS_MAX).map_while(|number| {
+        let start = u64::from(number - 1) * COPY_PART_BYTES;
+        (start < size).then(|| (number, start..(start + COPY_PART_BYTES).min(size)))
+    });
+    let copies = ranges.map(|(number, range)| objects.copy_part(upload, number, from, Some(range)));
+    stream::iter(copies.collect::<Vec<_>>()).buffered(COPIES_PARALLEL_MAX).try_collect().await
 }
 
 /// A place in a bucket. Displays as `s3://bucket/key`.

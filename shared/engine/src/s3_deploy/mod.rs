@@ -14,6 +14,7 @@
 mod archive;
 mod configuration;
 mod directory;
+mod earlier;
 mod entry;
 mod read;
 #[cfg(test)]
@@ -21,7 +22,7 @@ mod tests;
 mod upload;
 mod write;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use domain::{ArtifactDigest, ArtifactState, artifact_state};
 use jiff::Timestamp;
@@ -35,6 +36,7 @@ pub use configuration::{
 };
 pub use directory::{ArchiveRefused, DIRECTORY_BYTES_MAX, FILES_MAX, RATIO_FREE_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX};
 use directory::{DirectoryError, Entry, read_directory};
+use earlier::give_up_earlier;
 pub use read::{FILE_BYTES_MAX, NotRead, read_file};
 pub(crate) use write::{Writer, archive_of, repack};
 
@@ -219,6 +221,7 @@ async fn copy_whole(
 ) -> Result<Outcome, DeployFailed> {
     let options = request.configuration.put_options(&key);
     let target = ObjectAt::new(&request.configuration.bucket, key).in_region(request.region.as_deref());
+    give_up_earlier(objects, &target, &BTreeSet::from([target.key.clone()])).await?;
     objects.copy(artifact, size, &target, &options).await.map_err(DeployFailed::Target)?;
     Ok(Outcome::Done(Summary { files: 1, bytes: size, target }))
 }
@@ -240,6 +243,9 @@ async fn deploy_files<O: Objects>(
     }
     let left = &entries[done..];
     let region = request.region.as_deref();
+    let bucket = ObjectAt::new(&request.configuration.bucket, prefix.clone()).in_region(region);
+    let keys = entries.iter().map(|entry| under(&prefix, &entry.name)).collect();
+    give_up_earlier(objects, &bucket, &keys).await?;
     let target = upload::Target { objects, configuration: &request.configuration, region, prefix: &prefix };
     let reached = upload::upload_all(&target, &archive, left, request.progress, out_of_time).await?;
     if reached.files < entries.len() as u64 {

@@ -70,7 +70,7 @@ impl Drop for Lent {
 #[derive(Default)]
 struct State {
     buckets: BTreeMap<String, Bucket>,
-    uploads: BTreeMap<String, (PutOptions, BTreeMap<u32, Bytes>)>,
+    uploads: BTreeMap<String, (ObjectAt, PutOptions, BTreeMap<u32, Bytes>)>,
     serial: usize,
 }
 
@@ -261,7 +261,7 @@ impl Objects for MemoryObjects {
         let mut state = self.lock();
         state.serial += 1;
         let id = format!("u{}", state.serial);
-        state.uploads.insert(id.clone(), (options.clone(), BTreeMap::new()));
+        state.uploads.insert(id.clone(), (at.clone(), options.clone(), BTreeMap::new()));
         Ok(Upload { at: at.clone(), id, if_none_match: options.if_none_match })
     }
 
@@ -269,14 +269,28 @@ impl Objects for MemoryObjects {
         self.write(&upload.at.bucket, body.len()).await?;
         let body = self.kept(body);
         let mut state = self.lock();
-        let (_, parts) = state.uploads.get_mut(&upload.id).expect("the upload was begun");
+        let Some((_, _, parts)) = state.uploads.get_mut(&upload.id) else { return Err(given_up(upload)) };
         parts.insert(number, body);
         Ok(Part { number, etag: format!("p{number}"), crc32: None })
     }
 
+    async fn copy_part(
+        &self,
+        upload: &Upload,
+        number: u32,
+        from: &PinnedObject,
+        range: Option<Range<u64>>,
+    ) -> Result<Part, ObjectsError> {
+        let (_, content, _) = self.find(&from.at, from.version_id.as_deref())?;
+        let body = (content.generate)(range.unwrap_or(0..content.size));
+        self.put_part(upload, number, body).await
+    }
+
     async fn complete_upload(&self, upload: &Upload, parts: &[Part]) -> Result<Written, ObjectsError> {
         self.write(&upload.at.bucket, 0).await?;
-        let (options, bodies) = self.lock().uploads.remove(&upload.id).expect("the upload was begun");
+        let Some((_, options, bodies)) = self.lock().uploads.remove(&upload.id) else {
+            return Err(given_up(upload));
+        };
         assert!(parts.iter().map(|part| part.number).eq(bodies.keys().copied()), "all parts, in order");
         let body: Vec<u8> = bodies.into_values().flatten().collect();
         Ok(self.keep(&upload.at, Content::of(Bytes::from(body)), options))
@@ -285,6 +299,13 @@ impl Objects for MemoryObjects {
     async fn abort_upload(&self, upload: &Upload) -> Result<(), ObjectsError> {
         self.lock().uploads.remove(&upload.id);
         Ok(())
+    }
+
+    async fn uploads_under(&self, prefix: &ObjectAt) -> Result<Vec<Upload>, ObjectsError> {
+        let state = self.lock();
+        let is_under = |at: &ObjectAt| at.bucket == prefix.bucket && at.key.starts_with(&prefix.key);
+        let under = state.uploads.iter().filter(|(_, (at, ..))| is_under(at));
+        Ok(under.map(|(id, (at, ..))| Upload { at: at.clone(), id: id.clone(), if_none_match: false }).collect())
     }
 
     async fn copy(
@@ -316,6 +337,12 @@ impl Objects for MemoryObjects {
             .map(|bucket| bucket.versioned)
             .ok_or_else(|| ObjectsError::NotFound(Missing::Bucket, ObjectAt::new(bucket, "")))
     }
+}
+
+/// As the adapter tells that an upload is not there.
+fn given_up(upload: &Upload) -> ObjectsError {
+    let reason = "NoSuchUpload".to_owned();
+    ObjectsError::Unavailable { operation: "CompleteMultipartUpload", at: upload.at.clone(), reason }
 }
 
 /// Lets others run first, once.
