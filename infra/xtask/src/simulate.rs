@@ -15,6 +15,9 @@ use jiff::SignedDuration;
 use runtime::{SystemClock, SystemEntropy};
 use sim::{Dial, Mutant, Outcome, shrink, simulate};
 
+/// Of each thread that simulates.
+const STACK_BYTES: usize = 64 << 20;
+
 /// What to simulate.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -112,7 +115,9 @@ fn run_many(options: &Options, chosen: &sim::Options) -> anyhow::Result<()> {
                 progress(seed + 1 - from, options.seeds);
             }
         };
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        // On a small stack JSONata's evaluator takes another one for each expression.
+        let spawn = |_| std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        let threads = (0..workers).map(spawn).collect::<Result<Vec<_>, _>>()?;
         threads.into_iter().try_for_each(|thread| match thread.join() {
             Ok(done) => done,
             Err(_) => bail!("the simulator itself panicked"),

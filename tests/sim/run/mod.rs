@@ -28,8 +28,8 @@ const TICK: SignedDuration = SignedDuration::from_secs(60);
 const IDLE_TICK: SignedDuration = SignedDuration::from_mins(10);
 /// Between two questions of workers for jobs.
 const POLL: SignedDuration = SignedDuration::from_secs(30);
-/// After so long without trouble whoever still waits, waits for hours.
-const IDLE_AFTER: SignedDuration = SignedDuration::from_hours(2);
+/// After so long without a change, and without trouble, whoever still waits, waits for hours.
+const IDLE_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// Times an event is delivered while its function fails, as Lambda does by itself.
 const DELIVERIES: u32 = 3;
 
@@ -138,7 +138,10 @@ struct Simulation {
     steps: u32,
     faults: u64,
     pages: usize,
-    is_idle: bool,
+    /// When the table changed last.
+    changed_at: Timestamp,
+    /// Nothing fails any more.
+    is_calm: bool,
     /// When a state machine wants to be woken, as known when the time passed last. One that wants it earlier since then
     /// has to wait for that: machines wait for seconds, steps take milliseconds.
     wake_at: Option<Timestamp>,
@@ -168,7 +171,8 @@ impl Simulation {
             steps: 0,
             faults: 0,
             pages: 0,
-            is_idle: false,
+            changed_at: Timestamp::UNIX_EPOCH,
+            is_calm: false,
             wake_at: None,
         };
         simulation.at(TICK, Later::Tick);
@@ -203,11 +207,11 @@ impl Simulation {
 
     /// Goes on until everything has reached its end.
     fn rest(&mut self) -> Result<(), String> {
-        let (idle, end) = (self.cloud.now() + IDLE_AFTER, self.cloud.now() + REST_MAX);
+        self.is_calm = true;
+        let end = self.cloud.now() + REST_MAX;
         let mut tidied = self.cloud.now();
         loop {
             self.step()?;
-            self.is_idle = self.cloud.now() > idle;
             if self.cloud.now() >= tidied && self.tasks.is_empty() {
                 // People lift what they closed, and answer what is asked.
                 tidied = self.cloud.now() + SignedDuration::from_mins(5);
@@ -260,7 +264,15 @@ impl Simulation {
             return Err(broken);
         }
         let changes = self.cloud.table.take_changes();
-        if changes.is_empty() { Ok(()) } else { self.checker.check(&changes, &mut self.story, self.cloud.now()) }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.changed_at = self.cloud.now();
+        self.checker.check(&changes, &mut self.story, self.cloud.now())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is_calm && self.cloud.now().duration_since(self.changed_at) > IDLE_AFTER
     }
 
     /// Has `later` happen in a while.
@@ -305,7 +317,7 @@ impl Simulation {
         match later {
             Later::Tick => {
                 self.begin(By::Event(0), "reconciler".to_owned(), json!({}));
-                self.at(if self.is_idle { IDLE_TICK } else { TICK }, Later::Tick);
+                self.at(if self.is_idle() { IDLE_TICK } else { TICK }, Later::Tick);
             }
             Later::Call(call) => self.make(call),
             Later::Begin(by, function, event) => self.begin(by, function, event),
@@ -319,7 +331,7 @@ impl Simulation {
                 for poll in self.people.poll() {
                     self.do_later(poll);
                 }
-                self.at(if self.is_idle { IDLE_TICK } else { POLL }, Later::Poll);
+                self.at(if self.is_idle() { IDLE_TICK } else { POLL }, Later::Poll);
             }
         }
     }

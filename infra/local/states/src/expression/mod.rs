@@ -1,8 +1,10 @@
 //! JSONata in `{% ... %}`: expressions, and JSON templates that contain them.
 
 mod functions;
+mod plain;
 
 pub(crate) use functions::{unit_interval, uuid};
+pub(crate) use plain::Seen;
 
 use std::sync::Arc;
 
@@ -14,7 +16,9 @@ use jsonata_core::{
     parser,
     value::JValue,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use plain::{Found, Plain};
 
 /// Longest an expression may run before it fails, a guard against endless recursion (AWS has an unpublished one).
 const EVALUATION_MS_MAX: u64 = 5_000;
@@ -26,6 +30,8 @@ const SEQUENCE_LENGTH_MAX: usize = 100_000;
 pub(crate) struct Expr {
     source: String,
     ast: AstNode,
+    /// The same as a lookup, where it is nothing else.
+    plain: Option<Plain>,
 }
 
 impl Expr {
@@ -39,11 +45,11 @@ impl Expr {
         let inner = text.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}"));
         let source = inner.ok_or("expected a JSONata expression: {% ... %}")?.trim();
         let ast = parser::parse(source).map_err(|error| error.display_message())?;
-        Ok(Self { source: source.to_owned(), ast })
+        Ok(Self { source: source.to_owned(), ast, plain: Plain::parse(source) })
     }
 
     /// The value this expression gives in `scope`.
-    pub(crate) fn evaluate(&self, scope: &mut Scope) -> Result<Value, EvaluationError> {
+    pub(crate) fn evaluate(&self, scope: &mut Scope<'_>) -> Result<Value, EvaluationError> {
         scope.evaluate(self)
     }
 }
@@ -65,39 +71,34 @@ pub(crate) enum Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EvaluationError(pub(crate) String);
 
-/// What expressions of one state can see.
-pub(crate) struct Scope {
-    evaluator: Evaluator,
+/// Evaluates the expressions of one state.
+pub(crate) struct Scope<'a> {
+    seen: Seen<'a>,
+    now: Timestamp,
+    entropy: &'a Arc<dyn Entropy>,
+    /// Made for the first expression that is more than a lookup.
+    evaluator: Option<Evaluator>,
 }
 
-impl Scope {
-    /// A scope with `$states`, workflow `variables` and AWS's functions, at the instant `now`.
-    pub(crate) fn new<'v>(
-        states: &Value,
-        variables: impl Iterator<Item = (&'v String, &'v Value)>,
-        now: Timestamp,
-        entropy: &Arc<dyn Entropy>,
-    ) -> Self {
-        let mut context = Context::new();
-        for (name, value) in variables {
-            context.bind(name.clone(), JValue::from(value.clone()));
-        }
-        context.bind("states".to_owned(), JValue::from(states.clone()));
-        let options = EvaluatorOptions {
-            timeout_ms: Some(EVALUATION_MS_MAX),
-            max_sequence_length: Some(SEQUENCE_LENGTH_MAX),
-            ..EvaluatorOptions::default()
-        };
-        let mut evaluator = Evaluator::with_options(context, options);
-        functions::register(&mut evaluator, now, entropy);
-        Self { evaluator }
+impl<'a> Scope<'a> {
+    /// A scope in which expressions see `seen` and AWS's functions, at the instant `now`.
+    pub(crate) fn new(seen: Seen<'a>, now: Timestamp, entropy: &'a Arc<dyn Entropy>) -> Self {
+        Self { seen, now, entropy, evaluator: None }
     }
 
     fn evaluate(&mut self, expr: &Expr) -> Result<Value, EvaluationError> {
-        let found = self.evaluator.evaluate(&expr.ast, &JValue::Undefined);
+        let nothing = || EvaluationError(format!("{}: returned nothing (undefined)", expr.source));
+        match expr.plain.as_ref().map(|plain| plain.find(&self.seen)) {
+            Some(Found::Value(value)) => return Ok(value),
+            Some(Found::Nothing) => return Err(nothing()),
+            Some(Found::Unclear) | None => {}
+        }
+        let (seen, now, entropy) = (&self.seen, self.now, self.entropy);
+        let evaluator = self.evaluator.get_or_insert_with(|| evaluator(seen, now, entropy));
+        let found = evaluator.evaluate(&expr.ast, &JValue::Undefined);
         let value = found.map_err(|error| EvaluationError(format!("{}: {error}", expr.source)))?;
         match value {
-            JValue::Undefined => Err(EvaluationError(format!("{}: returned nothing (undefined)", expr.source))),
+            JValue::Undefined => Err(nothing()),
             JValue::Lambda(_) | JValue::Builtin { .. } | JValue::Regex { .. } => {
                 Err(EvaluationError(format!("{}: returned a function", expr.source)))
             }
@@ -105,6 +106,30 @@ impl Scope {
             other => serde_json::to_value(&other).map_err(|error| EvaluationError(error.to_string())),
         }
     }
+}
+
+fn evaluator(seen: &Seen<'_>, now: Timestamp, entropy: &Arc<dyn Entropy>) -> Evaluator {
+    let mut context = Context::new();
+    // Outermost first, so that an inner variable wins.
+    for (name, value) in seen.variables.iter().copied().flatten() {
+        context.bind(name.clone(), JValue::from(value.clone()));
+    }
+    let mut states = json!({"input": seen.input, "context": (seen.context)()});
+    if let Some(result) = seen.result {
+        states["result"] = result.clone();
+    }
+    if let Some(error) = &seen.error {
+        states["errorOutput"] = error.clone();
+    }
+    context.bind("states".to_owned(), JValue::from(states));
+    let options = EvaluatorOptions {
+        timeout_ms: Some(EVALUATION_MS_MAX),
+        max_sequence_length: Some(SEQUENCE_LENGTH_MAX),
+        ..EvaluatorOptions::default()
+    };
+    let mut evaluator = Evaluator::with_options(context, options);
+    functions::register(&mut evaluator, now, entropy);
+    evaluator
 }
 
 impl Template {
@@ -136,7 +161,7 @@ impl Template {
     }
 
     /// The value this template stands for in `scope`.
-    pub(crate) fn evaluate(&self, scope: &mut Scope) -> Result<Value, EvaluationError> {
+    pub(crate) fn evaluate(&self, scope: &mut Scope<'_>) -> Result<Value, EvaluationError> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
             Self::Expr(expr) => scope.evaluate(expr),
@@ -155,16 +180,22 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use runtime::SeededEntropy;
-    use serde_json::json;
 
     use super::*;
 
     fn check(template: Value, states: Value, expect: Result<Value, &str>) {
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
         let variables = json!({"count": 3, "nested": {"a": [1, 2]}});
-        let variables = variables.as_object().expect("an object");
         let now = Timestamp::from_millisecond(1_767_225_600_123).expect("valid");
-        let mut scope = Scope::new(&states, variables.iter(), now, &entropy);
+        let seen = Seen {
+            input: &states["input"],
+            result: states.get("result"),
+            error: None,
+            execution_input: &states["context"]["Execution"]["Input"],
+            context: Box::new(|| states["context"].clone()),
+            variables: vec![variables.as_object().expect("an object")],
+        };
+        let mut scope = Scope::new(seen, now, &entropy);
         let found = Template::parse(&template, "$").expect("parses").evaluate(&mut scope);
         match (found, expect) {
             (Ok(found), Ok(expect)) => assert_eq!(found.to_string(), expect.to_string()),
@@ -189,6 +220,49 @@ mod tests {
             states,
             Ok(json!({"s": "x", "t": 9_007_199_254_740_991_i64})),
         );
+    }
+
+    #[test]
+    fn a_lookup_finds_what_an_evaluator_would() {
+        let states = json!({
+            "input": {"one": [7], "deep": {"list": [{"s": "x"}, {"s": "y"}], "null": null, "f": 2.0}, "s": "x"},
+            "context": {"Execution": {"Input": {"stage": "Prod"}, "Name": "n"}},
+            "result": {"Payload": {"status": "Succeeded"}},
+        });
+        for path in [
+            "$states.input.s",
+            "$states.input.one",
+            "$states.input.deep",
+            "$states.input.deep.list",
+            "$states.input.deep.list.s",
+            "$states.input.deep.f",
+            "$states.input.s = 'x'",
+            "$states.input.s = 'y'",
+            "$states.input.absent = 'x'",
+            "$states.input.deep = 'x'",
+            "$states.context.Execution.Input.stage",
+            "$states.context.Execution.Name",
+            "$states.result.Payload.status",
+            "$nested.a",
+            "$count",
+        ] {
+            // In brackets it is no lookup any more.
+            let (entropy, variables): (Arc<dyn Entropy>, _) =
+                (Arc::new(SeededEntropy::new(1)), json!({"count": 3, "nested": {"a": [1, 2]}}));
+            let evaluate = |source: &str| {
+                let seen = Seen {
+                    input: &states["input"],
+                    result: states.get("result"),
+                    error: None,
+                    execution_input: &states["context"]["Execution"]["Input"],
+                    context: Box::new(|| states["context"].clone()),
+                    variables: vec![variables.as_object().expect("an object")],
+                };
+                let expr = Expr::parse(&format!("{{% {source} %}}")).expect("parses");
+                expr.evaluate(&mut Scope::new(seen, Timestamp::UNIX_EPOCH, &entropy)).expect("a value").to_string()
+            };
+            assert_eq!(evaluate(path), evaluate(&format!("({path})")), "{path}");
+        }
     }
 
     #[test]

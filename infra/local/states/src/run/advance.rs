@@ -1,6 +1,6 @@
 //! One event in, the changes out: what the store keeps and what the driver then performs.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{cell::OnceCell, collections::BTreeSet, sync::Arc};
 
 use engine::ports::Entropy;
 use jiff::{SignedDuration, Timestamp};
@@ -80,7 +80,7 @@ pub(crate) struct Changes {
 
 /// Applies `event` to `run`, which must be running.
 pub(crate) fn advance(machine: &Machine, run: &mut Run, event: Event, env: &Env) -> Changes {
-    let mut step = Step { machine, run, env, changes: Changes::default(), full: false };
+    let mut step = Step { machine, run, env, input: OnceCell::new(), changes: Changes::default(), full: false };
     step.changes.accepted = step.apply(event);
     step.enter_ready();
     if step.full && step.run.status == Status::Running {
@@ -95,6 +95,8 @@ pub(super) struct Step<'a> {
     pub(super) machine: &'a Machine,
     pub(super) run: &'a mut Run,
     env: &'a Env,
+    /// The execution's input, once somebody has asked for it.
+    input: OnceCell<Value>,
     changes: Changes,
     /// The history is full; only the event that says so still fits.
     full: bool,
@@ -174,6 +176,10 @@ impl Step<'_> {
 
     pub(super) fn now(&self) -> Timestamp {
         self.env.now
+    }
+
+    pub(super) fn execution_input(&self) -> &Value {
+        self.input.get_or_init(|| serde_json::from_str(&self.run.input).unwrap_or_default())
     }
 
     pub(super) fn entropy(&self) -> &Arc<dyn Entropy> {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Failure, PAYLOAD_BYTES_MAX, advance::Step, frame::Frame, history::Body};
-use crate::expression::{Scope, Template};
+use crate::expression::{Scope, Seen, Template};
 
 /// The parts of `$states` that only exist at some points of a state.
 #[derive(Default)]
@@ -18,22 +18,24 @@ pub(super) struct Extra<'a> {
 
 impl Step<'_> {
     /// The scope of expressions in the state that frame `id` is in.
-    pub(super) fn scope(&self, id: u64, extra: &Extra<'_>) -> Scope {
+    pub(super) fn scope<'a>(&'a self, id: u64, extra: &'a Extra<'_>) -> Scope<'a> {
         let frame = &self.run.frames[&id];
-        let mut states = json!({"input": frame.input, "context": self.context(frame, extra)});
-        if let Some(result) = extra.result {
-            states["result"] = result.clone();
+        let mut variables = vec![&frame.variables];
+        let mut parent = frame.parent;
+        while let Some(frame) = parent.map(|parent| &self.run.frames[&parent]) {
+            variables.push(&frame.variables);
+            parent = frame.parent;
         }
-        if let Some(failure) = extra.error {
-            states["errorOutput"] = error_output(failure);
-        }
-        let mut lineage = vec![frame];
-        while let Some(parent) = lineage.last().and_then(|frame| frame.parent) {
-            lineage.push(&self.run.frames[&parent]);
-        }
-        // Outermost first, so that an inner variable would win.
-        let variables = lineage.into_iter().rev().flat_map(|frame| &frame.variables);
-        Scope::new(&states, variables, self.now(), self.entropy())
+        variables.reverse();
+        let seen = Seen {
+            input: &frame.input,
+            result: extra.result,
+            error: extra.error.map(error_output),
+            execution_input: self.execution_input(),
+            context: Box::new(move || self.context(frame, extra)),
+            variables,
+        };
+        Scope::new(seen, self.now(), self.entropy())
     }
 
     fn context(&self, frame: &Frame, extra: &Extra<'_>) -> Value {
@@ -41,7 +43,7 @@ impl Step<'_> {
         let mut context = json!({
             "Execution": {
                 "Id": run.arn, "Name": run.name, "RoleArn": run.role_arn, "StartTime": instant(run.started),
-                "Input": serde_json::from_str::<Value>(&run.input).unwrap_or_default(),
+                "Input": self.execution_input(),
             },
             "State": {"Name": frame.state, "EnteredTime": instant(frame.entered), "RetryCount": frame.retries.iter().sum::<u32>()},
             "StateMachine": {"Id": run.machine_arn, "Name": run.machine_name},
@@ -66,7 +68,8 @@ impl Step<'_> {
         let Some(template) = template else {
             return Ok(default.clone());
         };
-        match template.evaluate(&mut self.scope(id, extra)) {
+        let found = template.evaluate(&mut self.scope(id, extra));
+        match found {
             Ok(value) => bounded(value),
             Err(error) => Err(self.evaluation_failed(id, Failure::from(error))),
         }

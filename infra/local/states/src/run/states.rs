@@ -46,8 +46,8 @@ impl Step<'_> {
 
     fn choose(&mut self, id: u64, choice: &Choice) -> Result<(), Failure> {
         for (condition, exit) in &choice.rules {
-            let mut scope = self.scope(id, &Extra::default());
-            match condition.evaluate(&mut scope) {
+            let found = condition.evaluate(&mut self.scope(id, &Extra::default()));
+            match found {
                 Ok(Value::Bool(true)) => return self.exit(id, exit, None, None),
                 Ok(Value::Bool(false)) => {}
                 Ok(_) => return Err(self.unusable(id, "a Condition must give true or false")),

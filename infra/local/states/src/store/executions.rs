@@ -115,27 +115,25 @@ impl Store {
     ) -> Result<Vec<i64>, StoreError> {
         let transaction = self.connection.transaction()?;
         for table in ["frames", "history", "tokens"] {
-            transaction.execute(&format!("DELETE FROM {table} WHERE execution = ?1"), [&run.arn])?;
+            transaction.prepare_cached(&format!("DELETE FROM {table} WHERE execution = ?1"))?.execute([&run.arn])?;
         }
-        transaction.execute("DELETE FROM executions WHERE arn = ?1", [&run.arn])?;
-        transaction.execute(
-            "INSERT INTO executions (arn, name, machine_arn, machine_name, role_arn, revision, input, started, status, events, \
-             numbers, parent, parent_attempt, sync) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, ?10, ?11, ?12)",
-            params![
-                run.arn,
-                run.name,
-                run.machine_arn,
-                run.machine_name,
-                run.role_arn,
-                run.revision,
-                run.input,
-                millis(run.started),
-                run.status.name(),
-                origin.map(|origin| &origin.parent),
-                origin.map(|origin| signed(origin.attempt)),
-                origin.is_some_and(|origin| origin.sync),
-            ],
-        )?;
+        transaction.prepare_cached("DELETE FROM executions WHERE arn = ?1")?.execute([&run.arn])?;
+        let sql = "INSERT INTO executions (arn, name, machine_arn, machine_name, role_arn, revision, input, started, status, events, \
+             numbers, parent, parent_attempt, sync) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, ?10, ?11, ?12)";
+        transaction.prepare_cached(sql)?.execute(params![
+            run.arn,
+            run.name,
+            run.machine_arn,
+            run.machine_name,
+            run.role_arn,
+            run.revision,
+            run.input,
+            millis(run.started),
+            run.status.name(),
+            origin.map(|origin| &origin.parent),
+            origin.map(|origin| signed(origin.attempt)),
+            origin.is_some_and(|origin| origin.sync),
+        ])?;
         let detached = write(&transaction, run, changes)?;
         transaction.commit()?;
         Ok(detached)

@@ -58,6 +58,8 @@ pub(super) fn open(dir: &Path) -> Result<Connection, OpenError> {
 /// Creates the tables where they do not exist.
 pub(super) fn prepare(mut connection: Connection) -> Result<Connection, OpenError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // All statements there are: the default of 16 is fewer.
+    connection.set_prepared_statement_cache_capacity(64);
     if found > VERSION {
         return Err(OpenError::Newer { found, known: VERSION });
     }
