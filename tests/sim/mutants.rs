@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use domain::{Effect, Execution, Job, Phase, Success, Tokens, Waiting};
-use engine::ports::{Precondition, Row, Write};
+use engine::ports::{Precondition, Row, Upload, Write};
 
 /// What people mostly do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +51,13 @@ pub enum Mutant {
     OneTokenKept,
     /// What a rollback goes back from is not remembered.
     RevokedContentForgotten,
+    /// Whoever deploys leaves alone what others have begun to write.
+    EarlierUploadsLeft,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::StageWithoutPrecondition,
         Self::ExecutionWithoutPrecondition,
         Self::FenceForgotten,
@@ -73,12 +75,13 @@ impl Mutant {
         Self::JobWithoutPrecondition,
         Self::OneTokenKept,
         Self::RevokedContentForgotten,
+        Self::EarlierUploadsLeft,
     ];
 
     /// What people have to do for it to matter soon.
     pub(crate) fn habit(self) -> Habit {
         match self {
-            Self::FenceForgotten => Habit::GoingBack,
+            Self::FenceForgotten | Self::EarlierUploadsLeft => Habit::GoingBack,
             _ => Habit::Usual,
         }
     }
@@ -88,6 +91,12 @@ impl Mutant {
             Self::CandidatesReversed => successes.reverse(),
             Self::RevocationForgotten => successes.iter_mut().for_each(|success| success.revoked_by = None),
             _ => {}
+        }
+    }
+
+    pub(crate) fn spoil_uploads(self, uploads: &mut Vec<Upload>) {
+        if self == Self::EarlierUploadsLeft {
+            uploads.clear();
         }
     }
 
@@ -135,7 +144,7 @@ impl Mutant {
                 }
             }),
             Self::RevokedContentForgotten => writes.retain(|write| !matches!(write, Write::Put(Row::Revoked(_), _))),
-            Self::CandidatesReversed => {}
+            Self::CandidatesReversed | Self::EarlierUploadsLeft => {}
         }
     }
 }

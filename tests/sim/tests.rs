@@ -3,7 +3,7 @@
 use sim::{Mutant, Options, Release, count_release, shrink, simulate};
 
 /// Seeds that found a mistake each, and how many of the first are simulated beside them.
-const FOUND_MISTAKES: [u64; 13] = [
+const FOUND_MISTAKES: [u64; 14] = [
     25,
     40,
     158,
@@ -17,6 +17,7 @@ const FOUND_MISTAKES: [u64; 13] = [
     757_174_424_486,
     85_439_363_547,
     966_637_612_212,
+    5_000_119,
 ];
 const FIRST: u64 = 36;
 

@@ -60,8 +60,8 @@ pub struct Changes {
     pub fences: BTreeSet<(StageName, Generation)>,
     /// Executions that must still be as they were read for the changes to be stored.
     pub unchanged: Vec<Execution>,
-    /// The pipeline, which must still be as it was read, where a stage gets its first row: of a pipeline that was deleted
-    /// meanwhile, no row may be left to the next one of its name.
+    /// The pipeline, which must still be as it was read, where a rollback begins, and where a stage gets its first row: of
+    /// a pipeline that was deleted meanwhile, no row may be left to the next one of its name.
     pub of_pipeline: Option<Box<PipelineIndex>>,
     /// Holds that begin.
     pub holds: Vec<OpenHold>,

@@ -84,6 +84,8 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
         // Nobody but a person goes back to what is revoked, be it only meanwhile.
         board.changes.unrevoked.extend(revocable(order.target));
     }
+    // Where an update comes between, the target is another question: of another stage, or of a mode without rollback.
+    board.changes.of_pipeline = Some(Box::new(board.view.index.clone()));
     let now = board.now;
     let execution = rollback_execution(board, order);
     let stage = board.stage(order.stage);

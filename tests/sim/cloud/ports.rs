@@ -326,7 +326,12 @@ impl ports::Objects for Objects {
     }
 
     async fn uploads_under(&self, prefix: &ObjectAt) -> Result<Vec<Upload>, ObjectsError> {
-        self.ask("ListMultipartUploads", prefix, async { Ok(self.0.objects.uploads_under(prefix)) }).await
+        let mut uploads =
+            self.ask("ListMultipartUploads", prefix, async { Ok(self.0.objects.uploads_under(prefix)) }).await?;
+        if let Some(mutant) = self.0.state().mutant {
+            mutant.spoil_uploads(&mut uploads);
+        }
+        Ok(uploads)
     }
 }
 

@@ -287,6 +287,7 @@ impl Table {
 
     pub(super) fn roll_back(&mut self, n: u128, name: &str, target: u128, undone: Option<u128>, cause: RollbackCause) {
         let changes = self.decide_rollback(n, name, target, undone, cause).unwrap();
+        assert_eq!(changes.of_pipeline.as_deref(), Some(&self.view().index), "an update that comes between is noticed");
         let effects = self.store(changes).unwrap();
         // Before those that it fences are told.
         assert!(matches!(effects.first(), Some(Effect::StartMachine { execution, .. }) if *execution == id(n)));

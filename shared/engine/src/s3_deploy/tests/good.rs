@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use zip::CompressionMethod::{Deflated, Stored};
 
 use super::{evil::Crafted, *};
+use crate::ports::objects::PutOptions;
 
 /// Content that deflate does shorten, but not to nothing; quick to make and different in every line.
 fn text(bytes: usize, seed: usize) -> Vec<u8> {
@@ -179,6 +180,30 @@ fn a_failing_write_ends_the_action_with_its_failure_type_and_leaves_no_parts() {
     let objects = buckets();
     let missing = run(&objects, &request(&[])).unwrap_err();
     assert!(missing.to_string().starts_with("the input artifact could not be read"), "{missing}");
+}
+
+#[test]
+fn what_was_begun_before_at_the_same_keys_cannot_be_completed_any_more() {
+    let archive = zip_of(&[("index.html", b"new")], Stored);
+    for (settings, key, expected) in [
+        (&[][..], "index.html", b"new".to_vec()),
+        (&[("ObjectKey", "site")], "site/index.html", b"new".to_vec()),
+        (&[("Extract", "false"), ("ObjectKey", "app.zip")], "app.zip", archive.clone()),
+    ] {
+        let objects = buckets();
+        store(&objects, archive.clone());
+        let begin = |key: &str| {
+            let at = ObjectAt::new("site", key);
+            let upload = block_on(objects.begin_upload(&at, &PutOptions::default())).unwrap();
+            let part = block_on(objects.put_part(&upload, 1, Bytes::from_static(b"old"))).unwrap();
+            move |objects: &MemoryObjects| block_on(objects.complete_upload(&upload, &[part]))
+        };
+        let (same, longer) = (begin(key), begin(&format!("{key}.map")));
+        run(&objects, &request(settings)).unwrap();
+        assert!(same(&objects).is_err_and(|error| error.is_retryable()), "{key}");
+        assert_eq!(objects.content("site", key).as_deref(), Some(&*expected));
+        longer(&objects).expect("it is none of this deployment's business");
+    }
 }
 
 #[test]
