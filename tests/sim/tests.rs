@@ -3,7 +3,7 @@
 use sim::{Mutant, Options, Release, count_release, shrink, simulate};
 
 /// Seeds that found a mistake each, and how many of the first are simulated beside them.
-const FOUND_MISTAKES: [u64; 14] = [
+const FOUND_MISTAKES: [u64; 17] = [
     25,
     40,
     158,
@@ -18,6 +18,9 @@ const FOUND_MISTAKES: [u64; 14] = [
     85_439_363_547,
     966_637_612_212,
     5_000_119,
+    5_000_481,
+    5_000_505,
+    5_000_891,
 ];
 const FIRST: u64 = 36;
 

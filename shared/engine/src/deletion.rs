@@ -83,7 +83,7 @@ impl Deleted {
     /// [`EngineError::Unavailable`]: whoever calls again goes on from there.
     pub(crate) async fn purge<W: HasStore + HasMachines>(&self, world: &W, parts: usize) -> Result<bool, EngineError> {
         // While their rows are there, their jobs and tokens are found.
-        let_go(world, &self.pipeline, self.before).await?;
+        let_go(world, &self.pipeline, self.created_at, self.before).await?;
         self.keep_nothing(world).await?;
         clear(world, &self.pipeline, self.versions).await?;
         for _ in 0..parts {

@@ -10,7 +10,13 @@ use super::{Broken, Checker, holds};
 impl Checker {
     /// Who waits for a condition is looked after.
     pub(super) fn check_conditions(&self, index: &PipelineIndex) -> Result<(), Broken> {
-        for run in self.conditions.values().filter(|run| run.pipeline == index.name && run.is_open()) {
+        // Beside their execution, those of a deleted pipeline stay as long as that does.
+        let is_left = |run: &ConditionRun| {
+            run.mode == ExecutionMode::Parallel
+                && self.executions.get(&run.execution).is_none_or(|execution| !self.is_of(index, execution))
+        };
+        let open = self.conditions.values().filter(|run| run.pipeline == index.name && run.is_open());
+        for run in open.filter(|run| !is_left(run)) {
             let mark = self.open_conditions.get(&(run.execution, run.stage.clone(), run.kind.as_str()));
             // The mark has no version of its own.
             holds(mark.is_some_and(|mark| is_same(mark, run) && mark.token == run.token), || {

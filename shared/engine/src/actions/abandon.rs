@@ -2,6 +2,7 @@
 
 use domain::{ActionRun, ActionStatus, Effect, ExecutionId, JobEvent, PipelineName};
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 
 use super::{Finished, finish};
 use crate::{
@@ -58,13 +59,14 @@ async fn abandon_run<W: HasStore + HasMachines>(world: &W, run: &ActionRun) -> R
 }
 
 /// Tells whoever waits for the actions of a deleted pipeline that nothing comes any more, so that their state machines
-/// end. Executions older than `before` belonged to it. What runs is among the newest; the rest ends by its timeouts.
+/// end. Executions older than `before` belonged to it, but for those of a later creation than `created_at`. What runs is among the newest; the rest ends by its timeouts.
 ///
 /// # Errors
 /// [`EngineError::Unavailable`] is worth a retry.
 pub(crate) async fn let_go<W: HasStore + HasMachines>(
     world: &W,
     pipeline: &PipelineName,
+    created_at: Option<Timestamp>,
     before: ExecutionId,
 ) -> Result<(), EngineError> {
     let request = PageRequest { limit: READ_AT_ONCE, after: None };
@@ -72,7 +74,12 @@ pub(crate) async fn let_go<W: HasStore + HasMachines>(
     let running = |run: &&ActionRun| run.status == ActionStatus::InProgress && run.execution < before;
     let mut first = FirstError::default();
     for run in page.items.iter().filter(running) {
-        first.keep(let_go_of(world, run).await);
+        // One of the pipeline's next creation looks older where its clock was behind.
+        let execution = world.store().load_execution(pipeline, run.execution).await?;
+        let its = execution.and_then(|execution| execution.pipeline_created_at);
+        if its.is_none() || created_at.is_none() || its == created_at {
+            first.keep(let_go_of(world, run).await);
+        }
     }
     first.into_result()
 }

@@ -1,7 +1,9 @@
 //! The history of a deleted pipeline goes, and nothing else.
 
 use anyhow::Result;
+use domain::Execution;
 use engine::ports::{DecisionList, PageRequest, Row, Store};
+use jiff::Timestamp;
 use store::Table;
 
 use crate::samples::*;
@@ -68,4 +70,42 @@ where
     assert_eq!(world.table.slots_of(&shop(), at(1)).await?, []);
     assert_eq!(world.table.slots_of(&shop(), at(2)).await?, [slot(2, 0, before)]);
     Ok(world)
+}
+
+#[tokio::test]
+async fn the_next_pipeline_of_the_name_keeps_what_looks_older() -> Result<()> {
+    next_is_kept(World::new().await?).await?;
+    next_is_kept(World::in_memory()).await
+}
+
+/// Its clock was behind that of whoever deleted the one before.
+async fn next_is_kept<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
+    let before = 45;
+    let created = |n: u64, at: Timestamp| Execution { pipeline_created_at: Some(at), ..execution(n) };
+    for n in 30..45 {
+        let created_at = if n < 38 { at(1) } else { at(2) };
+        world
+            .put([
+                Row::Execution(created(n, created_at)),
+                Row::Success(success(n)),
+                Row::Decision(DecisionList::Pipeline(shop()), decision(n, 3)),
+            ])
+            .await?;
+    }
+    world.put([Row::Slot(slot(1, 0, 37)), Row::Slot(slot(2, 0, 38))]).await?;
+    assert!(world.table.purge_history(&shop(), Some(at(1)), execution_id(before)).await?);
+    let page = || PageRequest { limit: 100, after: None };
+    let expected: Vec<_> = (38..45).rev().map(execution_id).collect();
+    let left = world.table.list_executions(&shop(), page()).await?;
+    assert_eq!(left.items.iter().map(|execution| execution.id).collect::<Vec<_>>(), expected);
+    let left = world.table.list_successes(&shop(), &deploy(), page()).await?;
+    assert_eq!(left.items.iter().map(|success| success.execution).collect::<Vec<_>>(), expected);
+    let left = world.table.list_decisions(&DecisionList::Pipeline(shop()), page()).await?;
+    assert_eq!(left.items.len(), expected.len());
+    assert_eq!(world.table.slots_of(&shop(), at(1)).await?, []);
+    assert_eq!(world.table.slots_of(&shop(), at(2)).await?, [slot(2, 0, 38)]);
+    Ok(())
 }
