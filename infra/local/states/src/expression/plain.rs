@@ -100,11 +100,17 @@ fn walk(from: Option<&Value>, members: &[String]) -> Found {
             _ => return Found::Unclear,
         }
     }
+    // An array of one may be the one.
+    if value.is_array() || has_fraction(value) { Found::Unclear } else { Found::Value(value.clone()) }
+}
+
+/// Whether there is a number with a fraction in it, which may be that of a whole one.
+fn has_fraction(value: &Value) -> bool {
     match value {
-        // An array of one may be the one; a number with a fraction of zero is a whole one.
-        Value::Array(_) => Found::Unclear,
-        Value::Number(number) if number.is_f64() => Found::Unclear,
-        value => Found::Value(value.clone()),
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(has_fraction),
+        Value::Object(members) => members.values().any(has_fraction),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 
