@@ -98,12 +98,6 @@ impl Dials {
         Self(heights)
     }
 
-    /// The same, but for one dial at this height.
-    pub(crate) fn with(mut self, dial: Dial, permille: u32) -> Self {
-        self.0[dial as usize] = permille;
-        self
-    }
-
     /// In a thousand.
     pub(crate) fn of(&self, dial: Dial) -> u32 {
         self.0[dial as usize]

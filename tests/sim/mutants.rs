@@ -5,8 +5,6 @@ use std::{fmt, str::FromStr};
 use domain::{Effect, Execution, Job, Phase, Success, Tokens, Waiting};
 use engine::ports::{Precondition, Row, Upload, Write};
 
-use crate::faults::{Dial, Dials};
-
 /// What people mostly do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Habit {
@@ -85,15 +83,6 @@ impl Mutant {
         match self {
             Self::FenceForgotten | Self::EarlierUploadsLeft => Habit::GoingBack,
             _ => Habit::Usual,
-        }
-    }
-
-    /// What has to fail for it to matter soon.
-    pub(crate) fn turn(self, dials: Dials) -> Dials {
-        match self {
-            // Somebody has to stand still between two certain requests.
-            Self::EarlierUploadsLeft => dials.with(Dial::Sleepers, 40),
-            _ => dials,
         }
     }
 

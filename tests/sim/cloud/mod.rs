@@ -99,6 +99,8 @@ pub(crate) struct State {
     pub(crate) builds: Builds,
     /// State of each alarm by ARN, and since when.
     pub(crate) alarms: BTreeMap<String, (AlarmState, Timestamp)>,
+    /// Whoever makes the request that is being made stands still before it has its effect.
+    pub(crate) stands_still: bool,
     /// Requests so far.
     pub(crate) requests: u64,
     /// Those to S3, by operation.
@@ -123,6 +125,7 @@ impl Cloud {
             retold: None,
             builds: Builds::default(),
             alarms: BTreeMap::new(),
+            stands_still: false,
             requests: 0,
             to_objects: BTreeMap::new(),
             faults: 0,

@@ -22,6 +22,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Cloud, Service};
+use crate::mutants::Mutant;
 
 /// The table.
 pub(crate) struct Rows(pub(crate) Cloud);
@@ -314,6 +315,11 @@ impl ports::Objects for Objects {
     }
 
     async fn complete_upload(&self, upload: &Upload, _: &[Part]) -> Result<Written, ObjectsError> {
+        if self.0.state().mutant == Some(Mutant::EarlierUploadsLeft) {
+            // The worst moment, which seldom comes by itself.
+            let mut state = self.0.state();
+            state.stands_still = state.chance.permille(200);
+        }
         self.ask("CompleteMultipartUpload", &upload.at, async { self.0.objects.complete_upload(upload) }).await
     }
 

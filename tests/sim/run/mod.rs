@@ -151,10 +151,6 @@ impl Simulation {
     fn new(seed: u64, options: &Options, tell: bool) -> anyhow::Result<Self> {
         let mut chance = Chance::new(seed);
         let drawn = Dials::drawn(&options.dials, &mut chance);
-        let drawn = match options.mutant {
-            Some(mutant) => mutant.turn(drawn),
-            None => drawn,
-        };
         let cloud = Cloud::new(&mut chance, Dials::off(), options.mutant, seed)?;
         let world = Arc::new(cloud.world(seed));
         let habit = options.mutant.map_or(Habit::Usual, Mutant::habit);

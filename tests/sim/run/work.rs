@@ -97,12 +97,7 @@ impl Simulation {
             self.give_up(place);
         }
         if self.chance.permille(self.dials.of(Dial::Sleepers)) && self.tasks[place].sleeps_until.is_none() {
-            self.faults += 1;
-            let until = self.cloud.now() + SignedDuration::from_secs(self.chance.between(1, 40 * 60));
-            self.tasks[place].sleeps_until = Some(until);
-            let number = self.tasks[place].number;
-            self.story.tell(self.cloud.now(), || format!("{} stands still until {until}", self.tasks[place].what));
-            self.at(TIMEOUT, Later::GiveUp(number));
+            self.stand_still(place);
             return Ok(());
         }
         let task = &mut self.tasks[place];
@@ -112,7 +107,12 @@ impl Simulation {
         self.cloud.clock.skew(0);
         match polled {
             Err(_) => Err(format!("{} panicked", task.what)),
-            Ok(Poll::Pending) => Ok(()),
+            Ok(Poll::Pending) => {
+                if std::mem::take(&mut self.cloud.state().stands_still) {
+                    self.stand_still(place);
+                }
+                Ok(())
+            }
             Ok(Poll::Ready(outcome)) => {
                 let task = self.tasks.swap_remove(place);
                 self.story
@@ -121,6 +121,15 @@ impl Simulation {
                 Ok(())
             }
         }
+    }
+
+    fn stand_still(&mut self, place: usize) {
+        self.faults += 1;
+        let until = self.cloud.now() + SignedDuration::from_secs(self.chance.between(1, 40 * 60));
+        self.tasks[place].sleeps_until = Some(until);
+        let number = self.tasks[place].number;
+        self.story.tell(self.cloud.now(), || format!("{} stands still until {until}", self.tasks[place].what));
+        self.at(TIMEOUT, Later::GiveUp(number));
     }
 
     /// Tells whoever waits for a function that it has timed out. It goes on all the same.
