@@ -59,6 +59,9 @@ enum Bench {
     Functions(bench::functions::Options),
     /// Call the API with a short and a long history: times, throughput and requests to the table of each operation
     Api(bench::api::Options),
+    /// Many pipelines and bursts of uploads, each told three times: nothing lost, nothing twice; throughput, times and memory. Ten
+    /// thousand uploads take a build for development most of an hour on two cores, a release build some minutes
+    Load(bench::load::Options),
     /// How often the judge of metrics is right, beside simpler rules, and how long it takes
     Judge(bench::judge::Options),
 }
@@ -77,6 +80,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(Bench::Cost) => bench::cost::run(),
         Command::Bench(Bench::Functions(options)) => bench::functions::run(&options),
         Command::Bench(Bench::Api(options)) => bench::api::run(&options),
+        Command::Bench(Bench::Load(options)) => bench::load::run(&options),
         Command::Bench(Bench::Judge(options)) => bench::judge::run(&options),
     }
 }

@@ -60,6 +60,8 @@ impl States {
                 self.perform(job, &mut calls);
                 tokio::task::yield_now().await;
             }
+            // Where work never ends, the select below would hardly ever come to those that have: each would keep its memory.
+            while calls.try_join_next().is_some() {}
             let wake = self.wake_due();
             if alarm.as_ref().map(|(at, _)| *at) != wake {
                 alarm = wake.map(|at| (at, self.shared.clock.sleep_until(at)));

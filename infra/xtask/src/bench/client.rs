@@ -47,6 +47,21 @@ impl CodePipeline {
             .header("x-amz-target", operation)
             .header(AUTHORIZATION, SIGNATURE)
             .body(Full::new(Bytes::from(input.to_string())))?;
+        self.send(operation, request).await
+    }
+
+    /// Invokes a function and waits for its answer, as whoever hands an event over by hand.
+    ///
+    /// # Errors
+    /// No answer, or one that refuses; the function's own error.
+    pub(super) async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Value> {
+        let path = format!("{}/2015-03-31/functions/{function}/invocations", self.endpoint);
+        let answer = self.send(function, Request::post(path).body(Full::new(Bytes::from(event.to_string())))?).await?;
+        ensure!(answer["errorMessage"].is_null(), "{function}: {answer}");
+        Ok(answer)
+    }
+
+    async fn send(&self, operation: &str, request: Request<Full<Bytes>>) -> anyhow::Result<Value> {
         let response = self.http.request(request).await.with_context(|| format!("{operation}: no answer"))?;
         let status = response.status();
         let body =

@@ -114,7 +114,7 @@ pub(super) fn progress(what: &str, number: u32, of: u32) {
 pub(super) struct Bench {
     pub(super) system: System,
     pub(super) api: CodePipeline,
-    s3: aws_sdk_s3::Client,
+    pub(super) s3: aws_sdk_s3::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     smoke: Arc<Smoke>,
 }
@@ -300,7 +300,7 @@ fn gaps(actions: &[Value]) -> anyhow::Result<Vec<i64>> {
 }
 
 /// A timestamp of the protocol, seconds with fractions, in whole milliseconds.
-fn ms(time: &Value) -> Option<i64> {
+pub(super) fn ms(time: &Value) -> Option<i64> {
     time.as_f64().map(|seconds| (seconds * 1e3).round() as i64)
 }
 

@@ -1,4 +1,4 @@
-//! Benchmarks. `release` and `cost` are here, `api`, `functions` and `judge` have folders.
+//! Benchmarks. `release` and `cost` are here, `api`, `functions`, `judge` and `load` have folders.
 //!
 //! `cargo xtask bench release`: the reference pipeline in one process, counted and timed.
 //!
@@ -10,6 +10,7 @@ mod client;
 pub(crate) mod cost;
 pub(crate) mod functions;
 pub(crate) mod judge;
+pub(crate) mod load;
 mod measure;
 mod price;
 mod reference;
