@@ -233,7 +233,12 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        Settings { account: "111122223333".into(), region: "eu-west-1".into(), bucket: "definitions".into() }
+        Settings {
+            account: "111122223333".into(),
+            region: "eu-west-1".into(),
+            bucket: "definitions".into(),
+            dead_letters: None,
+        }
     }
 
     fn from_header(authorization: &str) -> String {

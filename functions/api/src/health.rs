@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use domain::{ArtifactState, Backlog, Effect, Health, PipelineName, concerns};
 use engine::{
-    EngineError, HasStore,
-    ports::{Page, PageRequest, Store},
+    EngineError, HasAlarms, HasStore,
+    ports::{Alarms, Page, PageRequest, Store},
 };
+use jiff::SignedDuration;
 use protocol::wire::health::{DescribeHealthOutput, HealthBacklog};
 
 use crate::failure::Failure;
@@ -15,9 +16,11 @@ use crate::failure::Failure;
 const COUNTED_MAX: u32 = 100;
 /// In so many pipelines, those whose look is due first, artifacts are counted: one request each.
 const PIPELINES_MAX: usize = 25;
+/// So long SQS keeps what is in the queue of dead letters (infra/template.yaml).
+const LETTERS_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// DescribeHealth.
-pub(crate) async fn describe<W: HasStore>(world: &W) -> Result<DescribeHealthOutput, Failure> {
+pub(crate) async fn describe<W: HasStore + HasAlarms>(world: &W) -> Result<DescribeHealthOutput, Failure> {
     let (store, now) = (world.store(), world.now());
     let page = || PageRequest { limit: COUNTED_MAX, after: None };
     let effects = store.pending_effects(page()).await.map_err(EngineError::from)?;
@@ -29,7 +32,10 @@ pub(crate) async fn describe<W: HasStore>(world: &W) -> Result<DescribeHealthOut
     let holds = store.list_holds(None, page()).await.map_err(EngineError::from)?;
     let pipelines: BTreeSet<&PipelineName> = checks.items.iter().map(|check| &check.pipeline).collect();
     let artifacts_lost = lost(world, &pipelines).await?;
+    let last_look = store.load_last_look().await.map_err(EngineError::from)?.map(|look| look.at);
     let health = Health {
+        last_look,
+        dead_letters: dead_letters(world).await,
         effects: Backlog::of(effects.items.iter().filter(|pending| is_soon(&pending.effect)).map(|one| one.since)),
         watches: Backlog::of(watches.items.iter().map(|watch| watch.until)),
         artifact_checks: Backlog::of(checks.items.iter().map(|check| check.due)),
@@ -56,6 +62,18 @@ pub(crate) async fn describe<W: HasStore>(world: &W) -> Result<DescribeHealthOut
             || goes_on(&incidents)
             || goes_on(&holds)
             || pipelines.len() > PIPELINES_MAX,
+        reconciled_at: last_look.map(Into::into),
+        dead_letters: health.dead_letters,
+    })
+}
+
+/// How many events no function could handle. What CloudWatch does not tell keeps nothing else from being told.
+async fn dead_letters<W: HasAlarms>(world: &W) -> Option<u32> {
+    let (queue, now) = (world.settings().dead_letters.as_ref()?, world.now());
+    let counted = world.alarms().messages_in(queue, now - LETTERS_KEPT, now).await;
+    counted.unwrap_or_else(|error| {
+        tracing::warn!("dead letters are not counted: {error}");
+        None
     })
 }
 

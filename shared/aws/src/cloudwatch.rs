@@ -99,6 +99,11 @@ impl Alarms for CloudWatchAlarms {
         Ok(found.into_values().filter(is_wanted).collect())
     }
 
+    async fn messages_in(&self, queue: &str, since: Timestamp, until: Timestamp) -> Result<Option<u32>, CloudError> {
+        let home = self.config.region().map(Region::as_ref).unwrap_or_default();
+        data_points::newest_of_queue(&self.client(home), queue, since, until).await
+    }
+
     async fn data_points(&self, arn: &str, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {
         let home = self.config.region().map(Region::as_ref).unwrap_or_default();
         let client = self.client(region_of(arn).unwrap_or(home));
@@ -288,6 +293,19 @@ mod tests {
 
         let replies = Replies::of([page(vec![], vec![of("all", "ALARM(gone)")], None), page(vec![], vec![], None)]);
         assert!(matches!(data_points(&replies, "all").await, Err(CloudError::NotFound(_))));
+    }
+
+    #[tokio::test]
+    async fn the_newest_count_of_a_queue_is_what_waits_in_it() {
+        let [since, until] = [90, 400].map(|second| Timestamp::from_second(second).unwrap());
+        let replies = Replies::of([data(&[], Some("more")), data(&[300, 0], None), data(&[], None)]);
+        let alarms = CloudWatchAlarms::connect(&replies.config());
+        assert_eq!(alarms.messages_in("dead-letters", since, until).await.unwrap(), Some(1));
+        let asked: Value = ciborium::from_reader(replies.body(1).as_slice()).unwrap();
+        let asked = format!("{asked:?}");
+        let parts = ["AWS/SQS", "QueueName", "dead-letters", "TimestampDescending", "more"];
+        assert!(parts.iter().all(|part| asked.contains(part)), "{asked}");
+        assert_eq!(alarms.messages_in("dead-letters", since, until).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -1,10 +1,10 @@
-//! CloudWatch: how many data points the metric of an alarm has.
+//! CloudWatch: how many data points the metric of an alarm has, and the newest one of a queue.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Metric, MetricAlarm, MetricDataQuery, MetricStat};
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricAlarm, MetricDataQuery, MetricStat, ScanBy};
 use engine::ports::CloudError;
 use jiff::Timestamp;
 
@@ -14,6 +14,10 @@ use crate::cloudwatch::describe_chunk;
 /// Most alarms that a composite alarm may be of here, its children's children included: each is a request.
 const ALARMS_MAX: usize = 50;
 const WHAT: &str = "CloudWatch's metrics";
+/// Length of a data point of a queue, in seconds; of this length CloudWatch still has those of two months ago.
+const QUEUE_PERIOD_S: i32 = 300;
+/// Pages without a data point that are read; there is one, unless CloudWatch has much to look through.
+const EMPTY_PAGES_MAX: usize = 10;
 
 /// The fewest data points that any metric has which the alarm called `name` depends on.
 pub(crate) async fn fewest(client: &Client, name: &str, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {
@@ -37,6 +41,45 @@ pub(crate) async fn fewest(client: &Client, name: &str, since: Timestamp, until:
         wanted = children.collect::<BTreeSet<_>>().difference(&known).cloned().collect();
     }
     fewest.ok_or_else(|| CloudError::NotFound(format!("a metric of the alarm {name}")))
+}
+
+/// How many messages the newest data point of a queue of SQS counts. Its metric falls silent some hours after nobody asked anything of
+/// the queue, whatever is in it; whoever takes a message out makes it speak again. So what it said last still holds.
+pub(crate) async fn newest_of_queue(
+    client: &Client,
+    queue: &str,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<Option<u32>, CloudError> {
+    let metric = Metric::builder()
+        .namespace("AWS/SQS")
+        .metric_name("ApproximateNumberOfMessagesVisible")
+        .dimensions(Dimension::builder().name("QueueName").value(queue).build());
+    let stat = MetricStat::builder().metric(metric.build()).period(QUEUE_PERIOD_S).stat("Maximum").build();
+    let query = MetricDataQuery::builder().id("m").metric_stat(stat).build();
+    let mut next_token = None;
+    for _ in 0..EMPTY_PAGES_MAX {
+        let page = client
+            .get_metric_data()
+            .metric_data_queries(query.clone())
+            .start_time(DateTime::from_secs(since.as_second()))
+            .end_time(DateTime::from_secs(until.as_second()))
+            .scan_by(ScanBy::TimestampDescending)
+            .set_next_token(next_token)
+            .send()
+            .await
+            .map_err(|error| cloud_error(error, WHAT, &[]))?;
+        let newest = page.metric_data_results().iter().find_map(|result| result.values().first());
+        if let Some(count) = newest {
+            // Counts are small and whole; the cast saturates.
+            return Ok(Some(*count as u32));
+        }
+        next_token = page.next_token;
+        if next_token.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(None)
 }
 
 async fn count(client: &Client, alarm: &MetricAlarm, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {

@@ -23,6 +23,8 @@ mod data_points;
 mod eventbridge;
 #[cfg(feature = "lambda")]
 mod lambda;
+#[cfg(any(feature = "sfn", feature = "sts"))]
+mod machine_arn;
 #[cfg(all(
     test,
     any(

@@ -6,7 +6,7 @@ use aws_types::SdkConfig;
 use engine::ports::{CloudError, Machine, MachineStatus, Machines};
 use serde_json::Value;
 
-use crate::cloud_error::cloud_error;
+use crate::{cloud_error::cloud_error, machine_arn::without_alias};
 
 /// A token that was answered, timed out, or was never given out: each means that nobody waits for the answer.
 const TOKEN_IS_OVER: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
@@ -29,24 +29,25 @@ impl StepFunctions {
         Self::new(Client::new(config), machine_arn)
     }
 
-    /// The machine that drives pipeline executions is `machine_arn`.
+    /// The machine that drives pipeline executions is `machine_arn`. An alias that this ends in is that of all machines.
     pub fn new(client: Client, machine_arn: impl Into<String>) -> Self {
         Self { client, machine_arn: machine_arn.into() }
     }
 
-    /// ARN of `machine`.
+    /// ARN of `machine`, with the alias by which it is started.
     fn machine_arn(&self, machine: Machine<'_>) -> Result<String, CloudError> {
         let Machine::Action(provider) = machine else { return Ok(self.machine_arn.clone()) };
-        let installation = self.machine_arn.strip_suffix(PIPELINE_EXECUTION).ok_or_else(|| {
+        let (arn, alias) = without_alias(&self.machine_arn);
+        let installation = arn.strip_suffix(PIPELINE_EXECUTION).ok_or_else(|| {
             CloudError::Refused(format!(
                 "the name of '{}' does not end in {PIPELINE_EXECUTION}, which would tell those of actions",
                 self.machine_arn
             ))
         })?;
-        Ok(format!("{installation}action-{provider}"))
+        Ok(format!("{installation}action-{provider}{alias}"))
     }
 
-    /// ARN of the execution of `machine` called `name`. A version or alias in the machine's ARN is no part of it.
+    /// ARN of the execution of `machine` called `name`. It names the machine alone, however the execution was started.
     fn execution_arn(&self, machine: Machine<'_>, name: &str) -> Result<String, CloudError> {
         let machine_arn = self.machine_arn(machine)?;
         let parts: Vec<&str> = machine_arn.split(':').collect();
@@ -165,6 +166,26 @@ mod tests {
         let sent: Value = serde_json::from_slice(&replies.body(0)).unwrap();
         let arn = "arn:aws:states:eu-west-1:123456789012:execution:pipeline-execution:e-1";
         assert_eq!(sent["executionArn"], arn);
+    }
+
+    #[tokio::test]
+    async fn machines_are_started_by_their_alias_and_executions_have_none() {
+        let started = || reply(200, &[], r#"{"executionArn":"a","startDate":1}"#);
+        let described =
+            reply(200, &[], r#"{"executionArn":"a","stateMachineArn":"b","startDate":1,"status":"RUNNING"}"#);
+        let replies = Replies::of([started(), started(), described, reply(200, &[], r#"{"stopDate":1}"#)]);
+        let machines = StepFunctions::new(Client::new(&replies.config()), format!("{ARN}:live"));
+        let action = Machine::Action("CodeBuild");
+        machines.start(Machine::PipelineExecution, "e-1", &json!({})).await.unwrap();
+        machines.start(action, "r-1", &json!({})).await.unwrap();
+        machines.status(Machine::PipelineExecution, "e-1").await.unwrap();
+        machines.stop(action, "r-1", "over").await.unwrap();
+        let sent = |index| serde_json::from_slice::<Value>(&replies.body(index)).unwrap();
+        let of = |kind: &str, rest: &str| json!(format!("arn:aws:states:eu-west-1:123456789012:{kind}:{rest}"));
+        assert_eq!(sent(0)["stateMachineArn"], of("stateMachine", "pipeline-execution:live"));
+        assert_eq!(sent(1)["stateMachineArn"], of("stateMachine", "action-CodeBuild:live"));
+        assert_eq!(sent(2)["executionArn"], of("execution", "pipeline-execution:e-1"));
+        assert_eq!(sent(3)["executionArn"], of("execution", "action-CodeBuild:r-1"));
     }
 
     #[tokio::test]

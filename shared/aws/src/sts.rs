@@ -5,7 +5,7 @@ use aws_types::SdkConfig;
 use engine::ports::{CloudError, Credentials, Roles};
 use jiff::Timestamp;
 
-use crate::cloud_error::cloud_error;
+use crate::{cloud_error::cloud_error, machine_arn::without_alias};
 
 /// An hour: what every role allows, and the most when one role assumes another.
 const DURATION_S: i32 = 3600;
@@ -24,15 +24,15 @@ pub struct StsRoles {
 impl StsRoles {
     /// Over a client made from `config`.
     ///
-    /// Every role is told `installation`, the ARN of the state machine that drives pipeline executions, as external id, so
-    /// that its trust policy can ask who is there. Step Functions sends its machine's ARN in the same place.
+    /// Every role is told `installation`, the ARN of the state machine that drives pipeline executions, without its alias, as
+    /// external id, so that its trust policy can ask who is there. Step Functions sends its machine's ARN in the same place.
     pub fn connect(config: &SdkConfig, installation: &str) -> Self {
         Self::new(Client::new(config), installation)
     }
 
     /// Assumes through `client`; `installation` as in [`StsRoles::connect`].
     pub fn new(client: Client, installation: &str) -> Self {
-        Self { client, external_id: installation.to_owned() }
+        Self { client, external_id: without_alias(installation).0.to_owned() }
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     use crate::replies::{Replies, reply};
 
     fn roles(replies: &Replies) -> StsRoles {
-        StsRoles::new(Client::new(&replies.config()), "arn:machine")
+        StsRoles::new(Client::new(&replies.config()), "arn:aws:states:r:1:stateMachine:m:live")
     }
 
     #[test]
@@ -95,7 +95,8 @@ mod tests {
         assert_eq!(keys.expires_at.to_string(), "2026-11-23T07:00:00Z");
         let sent = String::from_utf8(replies.body(0)).unwrap();
         assert!(sent.contains("RoleSessionName=a-b&DurationSeconds=3600"), "{sent}");
-        assert!(sent.contains("ExternalId=arn%3Amachine"), "{sent}");
+        let installation = "ExternalId=arn%3Aaws%3Astates%3Ar%3A1%3AstateMachine%3Am";
+        assert!(sent.contains(installation) && !sent.contains("live"), "{sent}");
     }
 
     #[tokio::test]

@@ -5,6 +5,27 @@ use serde::{Deserialize, Serialize};
 
 /// The reconciler looks every minute and has a minute for it: what has been due for longer, nobody does.
 const LATE: SignedDuration = SignedDuration::from_mins(5);
+/// So often the reconciler notes that it has looked at everything: a write a minute would cost more than all it reads.
+const NOTED_EVERY: SignedDuration = SignedDuration::from_mins(5);
+/// A note may be as old as [`NOTED_EVERY`] and a minute; twice that says that nobody makes one.
+const STOPPED: SignedDuration = SignedDuration::from_mins(12);
+
+/// When the reconciler had last looked at everything, to five minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastLook {
+    /// When it was done.
+    pub at: Timestamp,
+}
+
+impl LastLook {
+    /// The note to make `now`, where the last one is `noted`; `None` where that will do. One from the future, which a clock that
+    /// was wrong has left, will not.
+    pub fn to_note(noted: Option<Self>, now: Timestamp) -> Option<Self> {
+        let will_do = noted.is_some_and(|noted| noted.at <= now && now.duration_since(noted.at) < NOTED_EVERY);
+        (!will_do).then_some(Self { at: now })
+    }
+}
 
 /// Work of one kind, as it waits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,6 +54,10 @@ impl Backlog {
 /// Something that a person should look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HealthConcern {
+    /// The reconciler has not looked at everything for longer than ten minutes: it is not called, or does not finish.
+    ReconcilerStopped,
+    /// Events that no function could handle wait in a queue for a person.
+    DeadLetters,
     /// Effects of decisions are not performed: state machines, functions, topics or the bus do not take them, or the
     /// reconciler does not run.
     EffectsLate,
@@ -51,6 +76,10 @@ pub enum HealthConcern {
 /// What is known of an installation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Health {
+    /// When the reconciler had last looked at everything; absent where it never has, as in a new installation.
+    pub last_look: Option<Timestamp>,
+    /// Events that no function could handle; absent where nobody knows.
+    pub dead_letters: Option<u32>,
     /// Effects that were decided and not performed.
     pub effects: Backlog,
     /// Watches, due when they end.
@@ -69,6 +98,8 @@ pub struct Health {
 pub fn concerns(health: &Health, now: Timestamp) -> Vec<HealthConcern> {
     use HealthConcern as C;
     let found = [
+        (health.last_look.is_some_and(|at| now.duration_since(at) > STOPPED), C::ReconcilerStopped),
+        (health.dead_letters.is_some_and(|count| count > 0), C::DeadLetters),
         (health.effects.is_late(now), C::EffectsLate),
         (health.watches.is_late(now), C::WatchesLate),
         (health.artifact_checks.is_late(now), C::ArtifactChecksLate),
@@ -103,10 +134,37 @@ mod tests {
         let late = Backlog::of([minute(10)]);
         assert_eq!(concerns(&Health::default(), now), []);
         assert_eq!(concerns(&Health { effects: Backlog::of([minute(98)]), ..Health::default() }, now), []);
-        let all =
-            Health { effects: late, watches: late, artifact_checks: late, artifacts_lost: 1, incidents: 2, holds: 3 };
-        let named =
-            [C::EffectsLate, C::WatchesLate, C::ArtifactChecksLate, C::ArtifactsLost, C::IncidentsOpen, C::HoldsStand];
+        let all = Health {
+            last_look: Some(minute(80)),
+            dead_letters: Some(1),
+            effects: late,
+            watches: late,
+            artifact_checks: late,
+            artifacts_lost: 1,
+            incidents: 2,
+            holds: 3,
+        };
+        let named = [
+            C::ReconcilerStopped,
+            C::DeadLetters,
+            C::EffectsLate,
+            C::WatchesLate,
+            C::ArtifactChecksLate,
+            C::ArtifactsLost,
+            C::IncidentsOpen,
+            C::HoldsStand,
+        ];
         assert_eq!(concerns(&all, now), named);
+        let well = Health { last_look: Some(minute(88)), dead_letters: Some(0), ..Health::default() };
+        assert_eq!(concerns(&well, now), [], "a note may be some minutes old");
+    }
+
+    #[test]
+    fn a_look_is_noted_once_in_five_minutes() {
+        let note = |minute| LastLook { at: minute };
+        assert_eq!(LastLook::to_note(None, minute(3)), Some(note(minute(3))));
+        assert_eq!(LastLook::to_note(Some(note(minute(3))), minute(7)), None);
+        assert_eq!(LastLook::to_note(Some(note(minute(3))), minute(8)), Some(note(minute(8))));
+        assert_eq!(LastLook::to_note(Some(note(minute(9))), minute(8)), Some(note(minute(8))), "a clock was wrong");
     }
 }

@@ -97,7 +97,7 @@ pub use failure::{
 };
 pub use fingerprint::{StageVersion, changed_fields, fingerprint};
 pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, cancel_outdated, pass_gate};
-pub use health::{Backlog, Health, HealthConcern, concerns};
+pub use health::{Backlog, Health, HealthConcern, LastLook, concerns};
 pub use ids::{
     ActionExecutionId, ActionName, ExecutionId, Generation, InvalidName, PipelineName, RuleJobId, StageName,
     WebhookName, derived_uuid,

@@ -17,6 +17,8 @@ pub struct Settings {
     pub region: String,
     /// Bucket that holds pipeline definitions.
     pub bucket: String,
+    /// Queue of SQS that takes the events which no function could handle; absent where there is none, as in the local process.
+    pub dead_letters: Option<String>,
 }
 
 impl Settings {
@@ -272,6 +274,7 @@ mod tests {
             account: "111122223333".to_owned(),
             region: region.to_owned(),
             bucket: "definitions".to_owned(),
+            dead_letters: None,
         };
         let china = settings("cn-north-1");
         assert_eq!(china.pipeline_arn("shop"), "arn:aws-cn:codepipeline:cn-north-1:111122223333:shop");

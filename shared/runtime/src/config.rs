@@ -30,12 +30,15 @@ pub struct Config {
     pub account: String,
     /// The region it runs in (`AWS_REGION`).
     pub region: String,
-    /// The state machine that drives pipeline executions (`LASTGOOD_PIPELINE_MACHINE_ARN`).
+    /// The state machine that drives pipeline executions (`LASTGOOD_PIPELINE_MACHINE_ARN`), with the alias by which it and the
+    /// machines of providers are started, if they have one.
     pub pipeline_machine_arn: String,
     /// The EventBridge bus that changes of state are told on (`LASTGOOD_EVENT_BUS`; `default` where that is not set).
     pub event_bus: String,
     /// GitHub's API (`LASTGOOD_GITHUB_API`; GitHub's own where that is not set).
     pub github_api: String,
+    /// The queue of events that no function could handle (`LASTGOOD_DEAD_LETTERS`; none where that is not set).
+    pub dead_letters: Option<String>,
 }
 
 /// The environment does not describe a working function. Lists every problem, so that one deployment mends all.
@@ -90,6 +93,7 @@ impl Config {
             pipeline_machine_arn: read(&PIPELINE_MACHINE_ARN),
             event_bus: read(&EVENT_BUS),
             github_api: read(&GITHUB_API),
+            dead_letters: Some(read(&DEAD_LETTERS)).filter(|queue| !queue.is_empty()),
         };
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
@@ -101,7 +105,12 @@ impl Config {
 
     /// What use cases know of the installation.
     pub fn settings(&self) -> engine::Settings {
-        engine::Settings { account: self.account.clone(), region: self.region.clone(), bucket: self.bucket.clone() }
+        engine::Settings {
+            account: self.account.clone(),
+            region: self.region.clone(),
+            bucket: self.bucket.clone(),
+            dead_letters: self.dead_letters.clone(),
+        }
     }
 
     /// The AWS SDK's settings: this region, credentials from the default chain, rustls with ring.
@@ -185,8 +194,8 @@ const REGION: Setting =
 
 const PIPELINE_MACHINE_ARN: Setting = Setting {
     name: "LASTGOOD_PIPELINE_MACHINE_ARN",
-    what: "the ARN of the state machine pipeline-execution \
-           (arn:aws:states:REGION:ACCOUNT:stateMachine:NAME)",
+    what: "the ARN of the state machine pipeline-execution, with an alias or without \
+           (arn:aws:states:REGION:ACCOUNT:stateMachine:NAME[:ALIAS])",
     is_valid: is_machine_arn,
     default: None,
 };
@@ -211,7 +220,15 @@ const GITHUB_API: Setting = Setting {
     default: Some("https://api.github.com"),
 };
 
-const SETTINGS: [&Setting; 7] = [&TABLE, &BUCKET, &ACCOUNT, &REGION, &PIPELINE_MACHINE_ARN, &EVENT_BUS, &GITHUB_API];
+const DEAD_LETTERS: Setting = Setting {
+    name: "LASTGOOD_DEAD_LETTERS",
+    what: "the name of an SQS queue of this account and region (1 to 80 letters, digits, '_', '-')",
+    is_valid: |value| value.len() <= 80 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)),
+    default: Some(""),
+};
+
+const SETTINGS: [&Setting; 8] =
+    [&TABLE, &BUCKET, &ACCOUNT, &REGION, &PIPELINE_MACHINE_ARN, &EVENT_BUS, &GITHUB_API, &DEAD_LETTERS];
 
 fn is_bucket(value: &str) -> bool {
     let ends_well = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -238,8 +255,9 @@ fn is_machine_arn(value: &str) -> bool {
     let parts: Vec<&str> = value.split(':').collect();
     matches!(
         parts.as_slice(),
-        ["arn", partition, "states", region, account, "stateMachine", name]
+        ["arn", partition, "states", region, account, "stateMachine", name, alias @ ..]
             if partition.starts_with("aws") && is_region(region) && is_account(account) && !name.is_empty()
+                && matches!(alias, [] | [_]) && alias.iter().all(|alias| !alias.is_empty())
     )
 }
 
@@ -267,14 +285,22 @@ mod tests {
         let config = Config::from_map(&good()).expect("valid");
         assert_eq!(config.table, "lastgood");
         assert_eq!(config.region, "us-gov-west-1");
+        let (mut variables, name) = (good(), "LASTGOOD_PIPELINE_MACHINE_ARN");
+        let by_alias = format!("{}:live", variables[name]);
+        variables.insert(name.to_owned(), by_alias.clone());
+        assert_eq!(Config::from_map(&variables).expect("valid").pipeline_machine_arn, by_alias);
     }
 
     #[test]
     fn a_variable_with_a_default_may_be_left_out() {
         assert_eq!(Config::from_map(&good()).expect("valid").event_bus, "default");
         let mut variables = good();
+        assert_eq!(Config::from_map(&variables).expect("valid").settings().dead_letters, None);
         variables.insert("LASTGOOD_EVENT_BUS".to_owned(), "releases".to_owned());
         assert_eq!(Config::from_map(&variables).expect("valid").event_bus, "releases");
+        variables.insert("LASTGOOD_DEAD_LETTERS".to_owned(), "stack-DeadLetters-1X".to_owned());
+        let settings = Config::from_map(&variables).expect("valid").settings();
+        assert_eq!(settings.dead_letters.as_deref(), Some("stack-DeadLetters-1X"));
     }
 
     #[test]
@@ -294,10 +320,13 @@ mod tests {
             ("LASTGOOD_ACCOUNT", "1234"),
             ("AWS_REGION", "Frankfurt"),
             ("LASTGOOD_EVENT_BUS", "my bus"),
+            ("LASTGOOD_DEAD_LETTERS", "https://sqs.eu-west-1.amazonaws.com/123456789012/q"),
             ("LASTGOOD_GITHUB_API", "github.com"),
             ("LASTGOOD_GITHUB_API", "https://github.com/?x="),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "pipeline-execution"),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:eu-central-1:123:stateMachine:x"),
+            ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:eu-central-1:123456789012:stateMachine:x:"),
+            ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:eu-central-1:123456789012:stateMachine:x:live:2"),
         ] {
             let mut variables = good();
             variables.insert(name.to_owned(), value.to_owned());

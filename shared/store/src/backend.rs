@@ -86,6 +86,7 @@ stored! {
     domain::RollbackDecision: Row::Decision(_, it) => it;
     domain::CustomType: Row::CustomType(it) => it;
     domain::CustomTypeCount: Row::CustomTypeCount(it) => it;
+    domain::LastLook: Row::LastLook(it) => it;
     domain::Webhook: Row::Webhook(it) => it;
     engine::ports::PipelineSummary: Row::Summary(it) => it;
     engine::ports::Definition: Row::Definition(it) => it;

@@ -63,6 +63,7 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
         Row::KeptDue(row) => to_item(row),
         Row::CustomType(row) => to_item(row),
         Row::CustomTypeCount(row) => to_item(row),
+        Row::LastLook(row) => to_item(row),
         Row::Slot(row) => to_item(row),
         Row::Source(row) => to_item(row),
         Row::Start(row) => to_item(row),
@@ -134,6 +135,7 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
         Row::KeptDue(_) => "KeptDue",
         Row::CustomType(_) => "CustomType",
         Row::CustomTypeCount(_) => "CustomTypeCount",
+        Row::LastLook(_) => "LastLook",
         Row::Slot(_) => "Slot",
         Row::Source(_) => "Source",
         Row::Start(_) => "Start",
@@ -176,6 +178,7 @@ macro_rules! version {
             | Row::Unrevoked(_)
             | Row::Effect(_)
             | Row::Slot(_)
+            | Row::LastLook(_)
             | Row::KeptDue(_)
             | Row::Source(_) => None,
         }
@@ -220,6 +223,7 @@ fn expires_at(row: &Row) -> Option<i64> {
         Row::Pipeline(_)
         | Row::CustomType(_)
         | Row::CustomTypeCount(_)
+        | Row::LastLook(_)
         | Row::Head(_)
         | Row::Summary(_)
         | Row::Definition(_)

@@ -32,6 +32,7 @@ const OPEN: &str = "OPEN";
 const REVOKED: &str = "REVOKED";
 const OUTBOX: &str = "OUTBOX";
 const WEBHOOKS: &str = "WEBHOOKS";
+const RECONCILER: &str = "RECONCILER";
 /// Sort key of a pipeline's own row, and of what is about all action types.
 pub(crate) const META: &str = "META";
 /// Sort key of a pipeline's row among its executions: after every id, so that it comes first where the newest do.
@@ -92,6 +93,7 @@ impl Key {
             Row::Slot(slot) => Self::slot(slot),
             Row::CustomType(custom) => Self::custom_type(&custom.info.id),
             Row::CustomTypeCount(_) => Self::custom_type_count(),
+            Row::LastLook(_) => Self::last_look(),
             Row::Source(binding) => Self::source(binding),
             Row::Start(marker) => Self::start(&marker.pipeline, &marker.cause),
             Row::Webhook(webhook) => Self::webhook(&webhook.definition.name),
@@ -123,6 +125,11 @@ impl Key {
     /// How many of them are in use.
     pub(crate) fn custom_type_count() -> Self {
         Self::new(ACTION_TYPES, META)
+    }
+
+    /// What the reconciler notes of itself.
+    pub(crate) fn last_look() -> Self {
+        Self::new(RECONCILER, META)
     }
 
     /// Oldest first.

@@ -8,9 +8,9 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, ContentId, CustomType, CustomTypeCount,
-    Effect, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex, PipelineName,
-    PipelineView, Record, RevokedContent, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch,
-    Webhook, WebhookName,
+    Effect, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, LastLook, OpenHold, PipelineIndex,
+    PipelineName, PipelineView, Record, RevokedContent, RollbackDecision, RuleRun, Slot, StageName, Success,
+    TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
     DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, Remains,
@@ -199,6 +199,10 @@ impl<B: Backend> Store for Table<B> {
 
     async fn load_custom_type_count(&self) -> Result<CustomTypeCount, StoreError> {
         Ok(self.get(&Key::custom_type_count()).await?.unwrap_or_default())
+    }
+
+    async fn load_last_look(&self) -> Result<Option<LastLook>, StoreError> {
+        self.get(&Key::last_look()).await
     }
 
     async fn watches_of(&self, alarm_arn: &str) -> Result<Vec<Watch>, StoreError> {

@@ -142,8 +142,12 @@ impl Cloud {
 
     /// The world of the functions.
     pub(crate) fn world(&self, seed: u64) -> SimWorld {
-        let settings =
-            Settings { account: ACCOUNT.to_owned(), region: REGION.to_owned(), bucket: DEFINITIONS.to_owned() };
+        let settings = Settings {
+            account: ACCOUNT.to_owned(),
+            region: REGION.to_owned(),
+            bucket: DEFINITIONS.to_owned(),
+            dead_letters: None,
+        };
         World::new(self.clock.clone(), Ids(SeededEntropy::new(seed ^ 0x4c47)), settings)
             .with_store(Rows(self.clone()))
             .with_machines(Machines { cloud: self.clone(), driven: self.states.driving(&self.machine) })

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ApprovalNotice, ConditionKind, ConditionRun, ContentId,
     CustomType, CustomTypeCount, Effect, Event, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue,
-    OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RevokedContent, RollbackDecision, RuleRun, Slot,
-    StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
+    LastLook, OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RevokedContent, RollbackDecision, RuleRun,
+    Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
     self, CloudError, Commit, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
@@ -92,6 +92,7 @@ impl Store for Rows {
         fn load_custom_type(&self, id: &ActionTypeId) -> Option<CustomType>;
         fn custom_types(&self) -> Vec<CustomType>;
         fn load_custom_type_count(&self) -> CustomTypeCount;
+        fn load_last_look(&self) -> Option<LastLook>;
         fn watches_of(&self, alarm_arn: &str) -> Vec<Watch>;
         fn load_incident(&self, alarm_arn: &str) -> Option<Incident>;
         fn open_incidents(&self, page: PageRequest) -> Page<Incident>;
@@ -198,6 +199,10 @@ impl ports::Alarms for Alarms {
                 .collect())
         };
         self.0.request(Service::CloudWatch, look, no_service).await
+    }
+
+    async fn messages_in(&self, _: &str, _: Timestamp, _: Timestamp) -> Result<Option<u32>, CloudError> {
+        self.0.request(Service::CloudWatch, async { Ok(None) }, no_service).await
     }
 
     /// One for each minute, as of a metric with traffic.

@@ -67,8 +67,12 @@ mod tests {
     use serde_json::json;
 
     fn viewer(authorizer: Value, variables: Value) -> Option<Viewer> {
-        let settings =
-            Settings { account: "111122223333".into(), region: "eu-west-1".into(), bucket: "definitions".into() };
+        let settings = Settings {
+            account: "111122223333".into(),
+            region: "eu-west-1".into(),
+            bucket: "definitions".into(),
+            dead_letters: None,
+        };
         let event = json!({"requestContext": {"authorizer": authorizer}, "stageVariables": variables});
         Viewer::of(&serde_json::from_value(event).unwrap(), &settings)
     }

@@ -33,6 +33,9 @@ async fn what_is_well_is_said_to_be() {
     assert_eq!(found["concerns"], json!([]), "{found}");
     assert_eq!((&found["executionsOpen"], &found["holds"], &found["more"]), (&json!(0), &json!(0), &json!(false)));
     assert_eq!(found["effects"], json!({"count": 0}), "{found}");
+    let (looked, now) = (found["reconciledAt"].as_f64().unwrap(), found["checkedAt"].as_f64().unwrap());
+    assert!((now - 60.0..=now).contains(&looked), "{found}");
+    assert!(found.get("deadLetters").is_none(), "CloudWatch has counted none so far: {found}");
     assert!(found["artifactChecks"]["oldestDueAt"].as_f64() > found["checkedAt"].as_f64(), "{found}");
 }
 
@@ -73,4 +76,33 @@ async fn artifacts_that_are_lost_are_counted() {
     bench.drive(newer, None).await;
     let found = health(&bench).await;
     assert_eq!((&found["concerns"], &found["artifactsLost"]), (&json!(["ArtifactsLost"]), &json!(1)), "{found}");
+}
+
+#[tokio::test]
+async fn a_reconciler_that_stands_still_is_named() {
+    let clock = Shared(Arc::new(SteadyClock::new()));
+    let bench = Bench::with_clock(clock.clone()).await;
+    assert!(health(&bench).await.get("reconciledAt").is_none(), "a new installation");
+    bench.reconcile().await;
+    let first = health(&bench).await["reconciledAt"].clone();
+    clock.0.pass(SignedDuration::from_mins(4));
+    bench.reconcile().await;
+    assert_eq!(health(&bench).await["reconciledAt"], first, "noted once in five minutes");
+    clock.0.pass(SignedDuration::from_mins(2));
+    bench.reconcile().await;
+    let found = health(&bench).await;
+    assert!(found["reconciledAt"].as_f64() > first.as_f64() && found["concerns"] == json!([]), "{found}");
+    clock.0.pass(SignedDuration::from_mins(13));
+    assert_eq!(health(&bench).await["concerns"], json!(["ReconcilerStopped"]));
+}
+
+#[tokio::test]
+async fn dead_letters_are_counted_where_cloudwatch_answers() {
+    let bench = Bench::new().await;
+    *bench.alarms.letters.lock().unwrap() = Some(2);
+    let found = health(&bench).await;
+    assert_eq!((&found["deadLetters"], &found["concerns"]), (&json!(2), &json!(["DeadLetters"])));
+    bench.alarms.denied.store(true, SeqCst);
+    let found = health(&bench).await;
+    assert!(found.get("deadLetters").is_none() && found["concerns"] == json!([]), "unknown is no concern: {found}");
 }

@@ -97,6 +97,15 @@ pub trait Alarms: Send + Sync {
         since: Timestamp,
         until: Timestamp,
     ) -> impl Future<Output = Result<u32, CloudError>> + Send;
+
+    /// How many messages wait in the queue of SQS called `queue`, as its metric last said between `since` and `until`; `None` where
+    /// it said nothing, as that of a queue in which never was anything.
+    fn messages_in(
+        &self,
+        queue: &str,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Option<u32>, CloudError>> + Send;
 }
 
 /// The user's Lambda functions.

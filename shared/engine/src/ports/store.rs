@@ -4,9 +4,9 @@ use std::future::Future;
 
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, ContentId, CustomType, CustomTypeCount,
-    Effect, Execution, ExecutionId, Generation, Incident, Job, JobQueue, Kept, KeptDue, OpenHold, PipelineIndex,
-    PipelineName, PipelineView, Record, RevokedContent, RollbackDecision, RuleRun, Slot, StageName, StageState,
-    Success, TaggedResource, Waiting, Watch, Webhook, WebhookName,
+    Effect, Execution, ExecutionId, Generation, Incident, Job, JobQueue, Kept, KeptDue, LastLook, OpenHold,
+    PipelineIndex, PipelineName, PipelineView, Record, RevokedContent, RollbackDecision, RuleRun, Slot, StageName,
+    StageState, Success, TaggedResource, Waiting, Watch, Webhook, WebhookName,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -81,6 +81,8 @@ pub enum Row {
     CustomType(CustomType),
     /// How many custom action types are in use.
     CustomTypeCount(CustomTypeCount),
+    /// When the reconciler had last looked at everything.
+    LastLook(LastLook),
     /// Which Source action takes an object.
     Source(SourceBinding),
     /// Remembers what an event or a client token started.
@@ -261,6 +263,9 @@ pub trait Store: Send + Sync {
 
     /// How many custom action types are in use.
     fn load_custom_type_count(&self) -> impl Future<Output = Result<CustomTypeCount, StoreError>> + Send;
+
+    /// When the reconciler had last looked at everything; `None` where it has not noted that yet.
+    fn load_last_look(&self) -> impl Future<Output = Result<Option<LastLook>, StoreError>> + Send;
 
     /// Watches of an alarm.
     fn watches_of(&self, alarm_arn: &str) -> impl Future<Output = Result<Vec<Watch>, StoreError>> + Send;

@@ -4,6 +4,7 @@ mod effects;
 mod executions;
 mod watches;
 
+use domain::LastLook;
 use jiff::SignedDuration;
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     condition::look_at_waiting,
     error::FirstError,
     keep::{Probed, look_at_due},
+    ports::{Precondition, Row, Store, Write},
     watch::Judged,
 };
 
@@ -72,5 +74,16 @@ where
     (done.stages_probed, done.probe_requests) = (probed.stages, probed.requests);
     // Last, since each that looks at alarms asks CloudWatch for itself: where that does not answer, it takes long.
     first.keep(look_at_waiting(world, &mut done.conditions).await);
+    // Also where something failed: that it was looked at is what is noted.
+    first.keep(note(world).await);
     first.into_result()
+}
+
+/// Notes that everything was looked at, once in a while. Two at once note the same.
+async fn note<W: HasStore>(world: &W) -> Result<(), EngineError> {
+    let noted = world.store().load_last_look().await?;
+    if let Some(look) = LastLook::to_note(noted, world.now()) {
+        world.store().commit(vec![Write::Put(Row::LastLook(look), Precondition::None)]).await?;
+    }
+    Ok(())
 }

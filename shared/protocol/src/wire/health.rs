@@ -34,6 +34,11 @@ extension! {
         holds: u32 as HealthCount,
         /// Whether there is more of something than was counted: at most 100 of each, and artifacts of 25 pipelines.
         more: bool;
+        /// When the reconciler had last looked at everything, to five minutes; absent where it has not noted that yet.
+        reconciled_at: Epoch,
+        /// Events that no function could handle, as CloudWatch last counted them; absent where it has counted none so far or does not
+        /// answer, and in the local process, which has no such queue.
+        dead_letters: u32 as HealthCount,
     }
 
     /// Work of one kind that waits.
@@ -46,10 +51,11 @@ extension! {
 }
 
 shapes! {
-    /// Effects, ends of watches or looks at artifacts are later than five minutes; artifacts are lost; incidents are open;
+    /// The reconciler has not looked at everything for twelve minutes; events that no function could handle wait for a person;
+    /// effects, ends of watches or looks at artifacts are later than five minutes; artifacts are lost; incidents are open;
     /// holds stand.
     HealthConcern for HealthConcern: Scalar::one_of(&[
-        "EffectsLate", "WatchesLate", "ArtifactChecksLate", "ArtifactsLost", "IncidentsOpen", "HoldsStand",
+        "ReconcilerStopped", "DeadLetters", "EffectsLate", "WatchesLate", "ArtifactChecksLate", "ArtifactsLost", "IncidentsOpen", "HoldsStand",
     ]);
     /// How many.
     HealthCount: Scalar { min: Some(0), ..Scalar::NUMBER };

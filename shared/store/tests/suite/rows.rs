@@ -3,7 +3,7 @@
 use anyhow::Result;
 use domain::{
     ActionRun, ConditionKind, ConditionRun, ContentId, CustomType, CustomTypeCount, Execution, Incident, Job, Kept,
-    PipelineIndex, StageState, Success, TaggedResource, Watch, Webhook,
+    LastLook, PipelineIndex, StageState, Success, TaggedResource, Watch, Webhook,
 };
 use engine::ports::{
     DecisionList, PageRequest, Precondition, ResourceTags, Row, StartMarker, Store, StoreError, Write,
@@ -196,6 +196,18 @@ async fn custom_types_come_back_alone_and_together() -> Result<()> {
     assert_eq!(one_request!(world, world.table.load_custom_type(&custom_id("2"))), Some(stored("2")));
     assert_eq!(one_request!(world, world.table.load_custom_type_count()), CustomTypeCount { version: 1, ..count });
     assert_eq!(world.table.load_custom_type(&custom_id("3")).await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_look_is_the_one_that_was_noted_last() -> Result<()> {
+    let world = World::new().await?;
+    assert_eq!(one_request!(world, world.table.load_last_look()), None);
+    for minute in [5, 10] {
+        let look = LastLook { at: at(minute) };
+        world.put([Row::LastLook(look)]).await?;
+        assert_eq!(one_request!(world, world.table.load_last_look()), Some(look));
+    }
     Ok(())
 }
 
