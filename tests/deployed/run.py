@@ -44,6 +44,7 @@ NOT_COVERED = (
     ("the condition events:source", "ministack knows no such key, so the policy is used without it"),
     ("the stack's own alarms and dashboard", "ministack knows no alarms over several metrics, so AlarmTopicArn is left empty; cfn-lint reads them"),
     ("KeyArn", "left empty: ministack encrypts nothing. A stack with a key was deployed by hand"),
+    ("versions and aliases of machines", "ministack's CloudFormation knows neither, so MachineVersions is Disabled; cfn-lint reads them"),
     ("time limits and heartbeats of actions", "ministack takes no expression for them, and knows no heartbeat; the local process does"),
     ("errors of functions that hold a task token", "ministack's Step Functions passes over them; the local process and the simulation do not"),
     ("the output of Succeed", "ministack ignores it, so machines end in Pass here"),

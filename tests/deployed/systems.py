@@ -92,7 +92,7 @@ class OnMinistack:
     def deploy(self, **parameters):
         """The README's commands: once more is an upgrade."""
         steps = readme("aws cloudformation deploy")
-        overrides = " ".join(f"{name}={value}" for name, value in {"Architecture": "x86_64", **parameters}.items())
+        overrides = " ".join(f"{name}={value}" for name, value in {"Architecture": "x86_64", "MachineVersions": "Disabled", **parameters}.items())
         for step in steps if not parameters else [step for step in steps if "cloudformation" in step]:
             self.sh(f"{step} --parameter-overrides {overrides}" if " deploy " in step else step)
 

@@ -105,6 +105,47 @@ fn machines_are_told_what_they_name() {
 }
 
 #[test]
+fn every_machine_keeps_its_versions() {
+    let template = template();
+    let (all, versions) = (&template["Resources"], resources(&template, "AWS::StepFunctions::StateMachineVersion"));
+    let aliases = resources(&template, "AWS::StepFunctions::StateMachineAlias");
+    for id in versions.keys().chain(aliases.keys()) {
+        assert_eq!(all[*id]["Condition"].as_str(), Some("HasMachineVersions"), "{id}");
+    }
+    // Executions run by old versions, and the alias may be set back to them.
+    for id in versions.keys() {
+        let kept = (all[*id]["DeletionPolicy"].as_str(), all[*id]["UpdateReplacePolicy"].as_str());
+        assert_eq!(kept, (Some("Retain"), Some("Retain")), "{id}");
+    }
+    let mut started = BTreeSet::new();
+    for (id, machine) in resources(&template, "AWS::Serverless::StateMachine") {
+        let version = versions.iter().find(|(_, of)| of["StateMachineArn"].as_str() == Some(id));
+        let (version, of) = version.unwrap_or_else(|| panic!("{id} has no version"));
+        let revision = of["StateMachineRevisionId"].as_str();
+        assert_eq!(revision, Some(format!("{id}.StateMachineRevisionId").as_str()), "{version}");
+        let by_alias = aliases.values().filter(|alias| {
+            let routes = &alias["RoutingConfiguration"];
+            alias["Name"].as_str() == Some("live") && routes[0]["StateMachineVersionArn"].as_str() == Some(version)
+        });
+        started.extend((by_alias.count() == 1).then_some(id));
+        // A version names the version of the machine that it starts, so that both are set back by one alias.
+        let nested = &machine["DefinitionSubstitutions"]["StageRunMachineArn"];
+        assert!(nested.is_badvalue() || nested[1].as_str() == Some("StageRunVersion"), "{id}");
+    }
+    let machines = resources(&template, "AWS::Serverless::StateMachine");
+    let unnamed: Vec<&str> = machines.into_keys().filter(|id| !started.contains(id)).collect();
+    assert_eq!(unnamed, ["StageRunMachine"], "started by an alias, all but the one that pipeline-execution starts");
+    let arn = &template["Globals"]["Function"]["Environment"]["Variables"]["LASTGOOD_PIPELINE_MACHINE_ARN"];
+    assert!(arn[1].as_str().is_some_and(|arn| arn.ends_with("-pipeline-execution:live")), "{arn:?}");
+    let starts = statements(&template, "MachinesPolicy", "Allow");
+    let starts = starts.iter().filter(|one| texts(&one["Action"]).contains("states:StartExecution"));
+    let aliases: Vec<_> = starts
+        .map(|one| one["Condition"][1]["ForAnyValue:StringEquals"]["states:StateMachineQualifier"].as_str())
+        .collect();
+    assert_eq!(aliases, [Some("live"), Some("live")], "nothing else may be started");
+}
+
+#[test]
 fn functions_may_do_what_their_adapters_do() {
     let template = template();
     let deployed = functions(&template);
