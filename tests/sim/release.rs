@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{bail, ensure};
 use engine::ports::ObjectAt;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{Operation, Table};
@@ -27,6 +27,8 @@ use crate::{
 const SEED: u64 = 1;
 /// Most calls of a release: beyond them something goes round in circles.
 const CALLS_MAX: usize = 1000;
+/// What is history goes after so many days (crate `store`).
+const DAYS_KEPT: u64 = 366;
 /// What passes between two calls.
 const MOMENT: SignedDuration = SignedDuration::from_millis(20);
 
@@ -50,6 +52,8 @@ pub struct Counts {
     pub objects: BTreeMap<String, u64>,
     /// Bytes that the table holds more than before.
     pub stored_bytes: i64,
+    /// The same, each byte times the days that it is kept: history goes after a year, jobs after two months.
+    pub stored_byte_days: i64,
 }
 
 /// What a release takes, and what it takes that nothing happens.
@@ -101,6 +105,7 @@ impl Counts {
             events: self.events - before.events,
             objects: more(&self.objects, &before.objects),
             stored_bytes: self.stored_bytes - before.stored_bytes,
+            stored_byte_days: self.stored_byte_days - before.stored_byte_days,
         }
     }
 }
@@ -110,6 +115,7 @@ struct Calm {
     cloud: Cloud,
     world: Arc<SimWorld>,
     invocations: BTreeMap<String, u64>,
+    began: Timestamp,
 }
 
 impl Calm {
@@ -117,7 +123,8 @@ impl Calm {
         let mut cloud = Cloud::new(&mut Chance::new(SEED), Dials::off(), None, SEED)?;
         cloud.table = Table::metered();
         let world = Arc::new(cloud.world(SEED));
-        Ok(Self { cloud, world, invocations: BTreeMap::new() })
+        let began = cloud.now();
+        Ok(Self { cloud, world, invocations: BTreeMap::new(), began })
     }
 
     fn counts(&self) -> anyhow::Result<Counts> {
@@ -133,6 +140,7 @@ impl Calm {
             events: u64::try_from(state.published.len())?,
             objects: state.to_objects.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
             stored_bytes: i64::try_from(self.cloud.table.stored_bytes()?)?,
+            stored_byte_days: i64::try_from(self.cloud.table.stored_byte_days(self.began, DAYS_KEPT)?)?,
         })
     }
 

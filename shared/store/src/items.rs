@@ -202,7 +202,7 @@ pub(crate) fn is_stage(row: &Row) -> bool {
 }
 
 /// When a row may go, seconds since the epoch. What is current has no end.
-fn expires_at(row: &Row) -> Option<i64> {
+pub(crate) fn expires_at(row: &Row) -> Option<i64> {
     let after = |from: Timestamp, seconds: i64| Some(from.as_second() + seconds);
     match row {
         Row::Execution(row) => after(row.started_at, HISTORY_S),

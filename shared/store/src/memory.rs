@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::ports::{Precondition, Row, StoreError, Write};
+use jiff::Timestamp;
 
 use crate::backend::{Backend, Stored};
-use crate::items::{row_type, version_of, version_of_mut};
+use crate::items::{expires_at, row_type, version_of, version_of_mut};
 use crate::keys::{Key, Range};
 use crate::metered::{Meter, stored_bytes};
 use crate::precondition::check_sense;
 use crate::query::{Direction, Filter, Part};
 use crate::table::Table;
 use crate::usage::Usage;
+
+/// Seconds of a day.
+const DAY_S: u64 = 86_400;
 
 type Partition = BTreeMap<String, Row>;
 
@@ -68,6 +72,22 @@ impl Table<Memory> {
         rows.map(|(partition, (sort, row))| {
             let key = Key { partition: partition.clone(), sort: sort.clone() };
             stored_bytes(row, &key)
+        })
+        .sum()
+    }
+
+    /// Bytes of each row, as they are billed, times the days for which it is kept from `from`: `days_max` of those that are kept
+    /// for longer or have no end.
+    ///
+    /// # Errors
+    /// A row that has no item, which is a defect.
+    pub fn stored_byte_days(&self, from: Timestamp, days_max: u64) -> Result<u64, StoreError> {
+        let state = self.backend.lock();
+        let rows = state.partitions.iter().flat_map(|(partition, rows)| rows.iter().map(move |row| (partition, row)));
+        rows.map(|(partition, (sort, row))| {
+            let key = Key { partition: partition.clone(), sort: sort.clone() };
+            let days = expires_at(row).map(|at| u64::try_from(at - from.as_second()).unwrap_or(0) / DAY_S);
+            Ok(stored_bytes(row, &key)? * days.unwrap_or(days_max).min(days_max))
         })
         .sum()
     }

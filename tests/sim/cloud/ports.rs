@@ -290,6 +290,16 @@ impl ports::Objects for Objects {
     }
 
     async fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> Result<(), ObjectsError> {
+        // As the adapter: it reads the tags, and writes where they are others. Both are one chance to fail.
+        *self.0.state().to_objects.entry("GetObjectTagging").or_default() += 1;
+        if self.0.objects.tagged(name, value).contains(at) {
+            let no_objects = || ObjectsError::Unavailable {
+                operation: "GetObjectTagging",
+                at: at.clone(),
+                reason: "simulated".to_owned(),
+            };
+            return self.0.request(Service::S3, async { self.0.objects.head(at, None).map(drop) }, no_objects).await;
+        }
         self.ask("PutObjectTagging", at, async { self.0.objects.set_tag(at, name, value) }).await
     }
 

@@ -20,8 +20,6 @@ const RELEASES_A_DAY: [f64; 6] = [1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0
 /// A month of AWS's bills is 730 hours.
 const MINUTES_A_MONTH: f64 = 730.0 * 60.0;
 const DAYS_A_MONTH: f64 = 730.0 / 24.0;
-/// History goes after a year (crate `store`).
-const DAYS_KEPT: f64 = 366.0;
 const GB: f64 = 1_073_741_824.0;
 /// Lambda's own lines about an invocation, and some of ours: one for each decision and effect. Assumed.
 const LOG_BYTES_AN_INVOCATION: f64 = 2_000.0;
@@ -51,7 +49,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     println!("{:<42} {:>12} {:>14.7}\n", "together", "", release.dollars());
 
     let columns =
-        RELEASES_A_DAY.map(|releases| Month::of(releases, release, idle, counted.release.stored_bytes as f64));
+        RELEASES_A_DAY.map(|releases| Month::of(releases, release, idle, counted.release.stored_byte_days as f64));
     header("US dollars a month, releases a day:", RELEASES_A_DAY.map(|releases| format!("{releases}")));
     for service in columns[0].services.keys() {
         row(service, columns.each_ref().map(|month| month.services.get(service).copied().unwrap_or(0.0)));
@@ -77,7 +75,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     println!(
         "Assumed: {BILLED_S} s billed per invocation at {MEMORY_GB} GB, run-action {RUN_ACTION_MEMORY_GB} GB; {LOG_BYTES_AN_INVOCATION} bytes of logs per invocation."
     );
-    println!("Stored: {} bytes a release for {DAYS_KEPT} days, after the first year.", counted.release.stored_bytes);
+    let Counts { stored_bytes, stored_byte_days, .. } = counted.release;
+    let days = stored_byte_days as f64 / stored_bytes as f64;
+    println!("Stored: {stored_bytes} bytes a release, on average for {days:.0} days; after the first year.");
     println!("Not counted, there and here: the user's own functions, builds and artifacts; people who look.");
     Ok(())
 }
@@ -89,9 +89,10 @@ struct Month {
 }
 
 impl Month {
-    fn of(releases_a_day: f64, release: Taken, idle: Taken, stored_bytes: f64) -> Self {
+    /// `stored_byte_days` are what a release leaves, each byte times the days it is kept: so much lies there for each release a day.
+    fn of(releases_a_day: f64, release: Taken, idle: Taken, stored_byte_days: f64) -> Self {
         let all = release.times(releases_a_day * DAYS_A_MONTH).plus(idle);
-        let stored_gb = releases_a_day * DAYS_KEPT * stored_bytes / GB;
+        let stored_gb = releases_a_day * stored_byte_days / GB;
         let prices = &LIST.prices;
         let mut services = BTreeMap::new();
         for line in all.lines() {
@@ -217,7 +218,7 @@ mod tests {
     fn a_month_is_its_releases_and_what_stands() {
         let release = Taken { transitions: 100.0, ..Taken::default() };
         let idle = Taken { invocations: 10_000.0, ..Taken::default() };
-        let month = Month::of(10.0, release, idle, 1e6);
+        let month = Month::of(10.0, release, idle, 366e6);
         let transitions = 10.0 * DAYS_A_MONTH * 100.0 * 0.025e-3;
         assert!((month.services["Step Functions"] - transitions).abs() < 1e-9);
         assert!((month.services["Lambda"] - 0.002).abs() < 1e-9);

@@ -53,3 +53,16 @@ async fn what_is_stored_is_counted_with_what_dynamodb_adds() -> Result<()> {
     assert!((1000..5000).contains(&stored), "{stored}");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_is_stored_counts_for_the_days_that_it_is_kept() -> Result<()> {
+    let table = Table::metered();
+    table.commit(vec![Write::Put(Row::Job(job()), Precondition::None)]).await?;
+    let (bytes, from) = (table.stored_bytes()?, job().created_at);
+    assert_eq!(table.stored_byte_days(from, 366)?, bytes * 61, "jobs go after two months");
+    assert_eq!(table.stored_byte_days(from, 7)?, bytes * 7);
+    table.commit(vec![Write::Put(Row::Pipeline(pipeline()), Precondition::None)]).await?;
+    let more = table.stored_bytes()? - bytes;
+    assert_eq!(table.stored_byte_days(from, 366)?, bytes * 61 + more * 366, "a pipeline stays");
+    Ok(())
+}
