@@ -219,6 +219,7 @@ fn decision(outcome: RollbackOutcome) -> RollbackDecision {
         undone: Some(id(UNDONE)),
         outcome,
         evidence: None,
+        series: Vec::new(),
     }
 }
 

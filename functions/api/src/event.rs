@@ -238,6 +238,7 @@ mod tests {
             region: "eu-west-1".into(),
             bucket: "definitions".into(),
             dead_letters: None,
+            console: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use domain::{
     ActionIndex, ActionRun, ActionStatus, ConditionKind, ExecutionId, ExecutionMode, ExecutionType, LatestRun,
-    PipelineView, StageIndex, StageStatus,
+    PipelineView, StageIndex, StageStatus, aws_console, partition_of,
 };
 use engine::HasStore;
 use jiff::Timestamp;
@@ -136,6 +136,9 @@ fn latest_execution(run: &ActionRun) -> ActionExecution {
     }
 }
 
+/// What links to AWS's console begin with in the templates of action types.
+const CONSOLE_OF_AWS: &str = "https://console.aws.amazon.com";
+
 /// Where a person sees what the action works on.
 pub(crate) fn entity_url(run: &ActionRun, region: &str) -> Option<String> {
     if run.queue.is_some() {
@@ -143,15 +146,21 @@ pub(crate) fn entity_url(run: &ActionRun, region: &str) -> Option<String> {
     }
     let region = run.region.as_deref().unwrap_or(region);
     let setting = |name: &str| run.resolved_configuration.get(name);
-    let console = format!("https://{region}.console.aws.amazon.com");
+    if run.action_type.category == "Approval" {
+        return setting("ExternalEntityLink").cloned();
+    }
+    let console = aws_console(region)?;
     let url = match (run.action_type.category.as_str(), run.action_type.provider.as_str()) {
         ("Source", "S3") => format!("{console}/s3/buckets/{}?region={region}", setting("S3Bucket")?),
         ("Deploy", "S3") => format!("{console}/s3/buckets/{}?region={region}", setting("BucketName")?),
         ("Invoke", "Lambda") => {
             format!("{console}/lambda/home?region={region}#/functions/{}", setting("FunctionName")?)
         }
-        ("Approval", "Manual") => setting("ExternalEntityLink")?.clone(),
-        _ => return run.entity_url(),
+        // Templates of types are written for the partition `aws`.
+        _ => match run.entity_url()?.strip_prefix(CONSOLE_OF_AWS) {
+            Some(page) if partition_of(region) != "aws" => format!("{console}{page}"),
+            _ => return run.entity_url(),
+        },
     };
     Some(url)
 }

@@ -147,6 +147,7 @@ impl System {
         tasks.spawn(serve(listener, services));
 
         let mut config = handlers::config()?;
+        config.console.clone_from(&endpoint);
         config.github_api = github.unwrap_or(config.github_api);
         let sdk = with_key(config.sdk_config_at(&endpoint), &internal_secret);
         prepare_stores(&sdk).await?;

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::config::timeout::TimeoutConfig;
 use aws_sdk_cloudwatch::config::{Builder, Region};
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{AlarmType, CompositeAlarm, MetricAlarm, StateValue};
 use aws_types::SdkConfig;
-use domain::{AlarmChange, AlarmState};
+use domain::{AlarmChange, AlarmSeries, AlarmState};
 use engine::ports::{Alarms, CloudError};
 use jiff::Timestamp;
 
@@ -18,6 +20,8 @@ use crate::data_points;
 /// Most names in one DescribeAlarms.
 const NAMES_PER_CALL_MAX: usize = 100;
 const WHAT: &str = "CloudWatch's alarms";
+/// Longest time for a call, its retries included, that a rollback waits for and that may fail.
+const HURRIED: Duration = Duration::from_millis(1500);
 
 /// Alarms of the account, in every region: by a client for each, made when the first alarm of its region is asked for.
 #[derive(Debug, Clone)]
@@ -36,6 +40,13 @@ impl CloudWatchAlarms {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let made = || Client::from_conf(Builder::from(&self.config).region(Region::new(region.to_owned())).build());
         clients.entry(region.to_owned()).or_insert_with(made).clone()
+    }
+
+    /// A client for what is worth no wait. It shares the others' connections.
+    fn hurried(&self, region: &str) -> Client {
+        let timeout = TimeoutConfig::builder().operation_timeout(HURRIED).build();
+        let config = Builder::from(&self.config).region(Region::new(region.to_owned())).timeout_config(timeout);
+        Client::from_conf(config.build())
     }
 }
 
@@ -108,6 +119,12 @@ impl Alarms for CloudWatchAlarms {
         let home = self.config.region().map(Region::as_ref).unwrap_or_default();
         let client = self.client(region_of(arn).unwrap_or(home));
         data_points::fewest(&client, name_of(arn), since, until).await
+    }
+
+    async fn series(&self, arn: &str, since: Timestamp, until: Timestamp) -> Result<Vec<AlarmSeries>, CloudError> {
+        let home = self.config.region().map(Region::as_ref).unwrap_or_default();
+        let client = self.hurried(region_of(arn).unwrap_or(home));
+        data_points::series(&client, name_of(arn), since, until).await
     }
 }
 
@@ -285,8 +302,8 @@ mod tests {
             page(vec![], vec![of("all", "ALARM(a) OR ALARM(inner)")], None),
             // One that is of itself ends nothing.
             page(vec![of_metric("a")], vec![of("inner", "ALARM(b) AND NOT OK(all)")], None),
-            data(&[120, 180], None),
             page(vec![of_metric("b")], vec![], None),
+            data(&[120, 180], None),
             data(&[120], None),
         ]);
         assert_eq!(data_points(&replies, "all").await.unwrap(), 1);
@@ -306,6 +323,20 @@ mod tests {
         let parts = ["AWS/SQS", "QueueName", "dead-letters", "TimestampDescending", "more"];
         assert!(parts.iter().all(|part| asked.contains(part)), "{asked}");
         assert_eq!(alarms.messages_in("dead-letters", since, until).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_metric_did_comes_with_what_its_alarm_compares_it_with() {
+        let compared = vec![("Threshold", 5.0.into()), ("ComparisonOperator", "LessThanThreshold".into())];
+        let described = page(vec![with(of_metric("a"), compared)], vec![], None);
+        let replies = Replies::of([described, data(&[180, 120], Some("more")), data(&[60, 240], None)]);
+        let [since, until] = [90, 400].map(|second| Timestamp::from_second(second).unwrap());
+        let alarms = CloudWatchAlarms::connect(&replies.config());
+        let found = alarms.series(&format!("{PREFIX}a"), since, until).await.unwrap();
+        let [series] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((series.label.as_str(), series.period_seconds, series.low_is_bad), ("Shop Errors, Sum", 60, true));
+        assert_eq!(series.threshold.map(domain::Measure::get), Some(5.0));
+        assert_eq!(series.points.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [120, 180, 240]);
     }
 
     #[tokio::test]

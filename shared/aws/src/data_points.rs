@@ -1,10 +1,13 @@
-//! CloudWatch: how many data points the metric of an alarm has, and the newest one of a queue.
+//! CloudWatch: the data points of an alarm's metric, and the newest one of a queue.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricAlarm, MetricDataQuery, MetricStat, ScanBy};
+use aws_sdk_cloudwatch::types::{
+    ComparisonOperator, Dimension, Metric, MetricAlarm, MetricDataQuery, MetricStat, ScanBy,
+};
+use domain::{ALARM_SERIES_MAX, AlarmSeries};
 use engine::ports::CloudError;
 use jiff::Timestamp;
 
@@ -21,8 +24,34 @@ const EMPTY_PAGES_MAX: usize = 10;
 
 /// The fewest data points that any metric has which the alarm called `name` depends on.
 pub(crate) async fn fewest(client: &Client, name: &str, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {
-    let (mut known, mut wanted) = (BTreeSet::new(), vec![name.to_owned()]);
     let mut fewest = None;
+    for alarm in metric_alarms(client, name).await? {
+        let seen = data(client, &alarm, since, until).await?.iter().map(|one| one.points.len()).sum::<usize>();
+        let seen = u32::try_from(seen).unwrap_or(u32::MAX);
+        fewest = Some(fewest.map_or(seen, |fewest: u32| fewest.min(seen)));
+    }
+    fewest.ok_or_else(|| CloudError::NotFound(format!("a metric of the alarm {name}")))
+}
+
+/// What the metrics did that the alarm called `name` depends on.
+pub(crate) async fn series(
+    client: &Client,
+    name: &str,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<AlarmSeries>, CloudError> {
+    let mut found = Vec::new();
+    for alarm in metric_alarms(client, name).await?.iter().take(ALARM_SERIES_MAX) {
+        found.extend(data(client, alarm, since, until).await?.into_iter().filter_map(|one| one.series(alarm)));
+    }
+    // The band of an anomaly detector comes with its metric.
+    found.truncate(ALARM_SERIES_MAX);
+    Ok(found)
+}
+
+/// The metric alarms that the alarm called `name` is, or is of.
+async fn metric_alarms(client: &Client, name: &str) -> Result<Vec<MetricAlarm>, CloudError> {
+    let (mut known, mut wanted, mut found) = (BTreeSet::new(), vec![name.to_owned()], Vec::new());
     while !wanted.is_empty() {
         known.extend(wanted.iter().cloned());
         if known.len() > ALARMS_MAX {
@@ -33,14 +62,11 @@ pub(crate) async fn fewest(client: &Client, name: &str, since: Timestamp, until:
         if metric.len() + composite.len() < wanted.len() {
             return Err(CloudError::NotFound(format!("one of the alarms {}", wanted.join(", "))));
         }
-        for alarm in &metric {
-            let seen = count(client, alarm, since, until).await?;
-            fewest = Some(fewest.map_or(seen, |fewest: u32| fewest.min(seen)));
-        }
+        found.extend(metric);
         let children = composite.iter().flat_map(|alarm| alarms_in(alarm.alarm_rule().unwrap_or_default()));
         wanted = children.collect::<BTreeSet<_>>().difference(&known).cloned().collect();
     }
-    fewest.ok_or_else(|| CloudError::NotFound(format!("a metric of the alarm {name}")))
+    Ok(found)
 }
 
 /// How many messages the newest data point of a queue of SQS counts. Its metric falls silent some hours after nobody asked anything of
@@ -82,11 +108,24 @@ pub(crate) async fn newest_of_queue(
     Ok(None)
 }
 
-async fn count(client: &Client, alarm: &MetricAlarm, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {
+/// Points of one metric, or of metric math's result.
+struct Data {
+    id: String,
+    label: String,
+    points: Vec<(Timestamp, f64)>,
+}
+
+/// What an alarm looks at, in periods that began at `since` or later.
+async fn data(
+    client: &Client,
+    alarm: &MetricAlarm,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Data>, CloudError> {
     let Some(queries) = queries(alarm) else {
         return Err(CloudError::NotFound("the metric of an alarm".to_owned()));
     };
-    let (mut seen, mut next_token) = (0, None);
+    let (mut found, mut next_token): (Vec<Data>, _) = (Vec::new(), None);
     loop {
         let page = client
             .get_metric_data()
@@ -97,13 +136,53 @@ async fn count(client: &Client, alarm: &MetricAlarm, since: Timestamp, until: Ti
             .send()
             .await
             .map_err(|error| cloud_error(error, WHAT, &[]))?;
-        let times = page.metric_data_results().iter().flat_map(|result| result.timestamps());
-        // CloudWatch begins with the period that `since` is in.
-        seen += times.filter(|at| at.secs() >= since.as_second()).count();
+        for result in page.metric_data_results() {
+            let points = result.timestamps().iter().zip(result.values());
+            // CloudWatch begins with the period that `since` is in.
+            let points = points.filter(|(at, _)| at.secs() >= since.as_second());
+            let points = points.filter_map(|(at, value)| Some((Timestamp::from_second(at.secs()).ok()?, *value)));
+            let id = result.id().unwrap_or_default();
+            // Of the next page it is the rest.
+            match found.iter_mut().find(|one| one.id == id) {
+                Some(known) => known.points.extend(points),
+                None => found.push(Data {
+                    id: id.to_owned(),
+                    label: result.label().unwrap_or_default().to_owned(),
+                    points: points.collect(),
+                }),
+            }
+        }
         next_token = page.next_token;
         if next_token.is_none() {
-            return Ok(u32::try_from(seen).unwrap_or(u32::MAX));
+            return Ok(found);
         }
+    }
+}
+
+impl Data {
+    /// None of the band that the alarm's metric is compared with.
+    fn series(self, alarm: &MetricAlarm) -> Option<AlarmSeries> {
+        use ComparisonOperator as Is;
+        if alarm.threshold_metric_id() == Some(self.id.as_str()) {
+            return None;
+        }
+        let stats = alarm.metrics().iter().filter(|one| one.id() == Some(self.id.as_str()));
+        let period = stats.filter_map(|one| one.metric_stat().and_then(MetricStat::period).or(one.period())).next();
+        let period =
+            alarm.period().or(period).or_else(|| alarm.metrics().iter().find_map(|one| one.metric_stat()?.period()));
+        let label = match (alarm.namespace(), alarm.metric_name()) {
+            (Some(namespace), Some(metric)) => {
+                let statistic = alarm.statistic().map(|statistic| statistic.as_str()).or(alarm.extended_statistic());
+                format!("{namespace} {metric}, {}", statistic.unwrap_or_default())
+            }
+            _ => self.label,
+        };
+        let low_is_bad = matches!(
+            alarm.comparison_operator(),
+            Some(Is::LessThanThreshold | Is::LessThanOrEqualToThreshold | Is::LessThanLowerThreshold)
+        );
+        let period = period.and_then(|period| u32::try_from(period).ok()).unwrap_or_default();
+        AlarmSeries::of(&label, period, alarm.threshold(), low_is_bad, self.points)
     }
 }
 

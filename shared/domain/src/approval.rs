@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::ActionRun;
+use crate::{ActionRun, execution_page, pipeline_page};
 
 /// SNS's limit for a subject, in characters.
 const SUBJECT_CHARS_MAX: usize = 100;
@@ -19,7 +19,8 @@ pub struct ApprovalNotice {
     pub topic_arn: String,
     /// At most 100 characters.
     pub subject: String,
-    /// In CodePipeline's form. There is no page to link to yet, so `consoleLink` and `approvalReviewLink` are missing.
+    /// In CodePipeline's form. Where nobody said how people reach the console, `consoleLink` and `approvalReviewLink` are
+    /// missing: AWS's own console knows nothing of the pipeline.
     pub message: Value,
 }
 
@@ -30,8 +31,15 @@ impl ActionRun {
     }
 }
 
-/// The message about an approval that waits; none where its action names no topic.
-pub fn approval_notice(run: &ActionRun, token: Uuid, expires: Timestamp, region: &str) -> Option<ApprovalNotice> {
+/// The message about an approval that waits; none where its action names no topic. `console` is the address below which
+/// people reach the console.
+pub fn approval_notice(
+    run: &ActionRun,
+    token: Uuid,
+    expires: Timestamp,
+    region: &str,
+    console: Option<&str>,
+) -> Option<ApprovalNotice> {
     let setting = |key: &str| run.resolved_configuration.get(key).filter(|value| !value.is_empty());
     let topic_arn = setting(NOTIFICATION_ARN)?.clone();
     let mut approval = json!({
@@ -46,12 +54,15 @@ pub fn approval_notice(run: &ActionRun, token: Uuid, expires: Timestamp, region:
             approval[member] = json!(value);
         }
     }
+    let mut message = json!({ "region": region });
+    if let Some(console) = console {
+        message["consoleLink"] = json!(format!("{console}{}", pipeline_page(&run.pipeline)));
+        // Where it is answered: beside what it lets through.
+        approval["approvalReviewLink"] = json!(format!("{console}{}", execution_page(&run.pipeline, run.execution)));
+    }
+    message["approval"] = approval;
     let subject = format!("APPROVAL NEEDED: {} for action {}", run.pipeline, run.action);
-    Some(ApprovalNotice {
-        topic_arn,
-        subject: subject.chars().take(SUBJECT_CHARS_MAX).collect(),
-        message: json!({ "region": region, "approval": approval }),
-    })
+    Some(ApprovalNotice { topic_arn, subject: subject.chars().take(SUBJECT_CHARS_MAX).collect(), message })
 }
 
 #[cfg(test)]
@@ -71,7 +82,12 @@ mod tests {
     }
 
     fn notice(configuration: Value) -> Option<ApprovalNotice> {
-        approval_notice(&run(configuration), Uuid::nil(), "2026-11-30T10:15:02.5Z".parse().unwrap(), "eu-west-1")
+        linked(configuration, None)
+    }
+
+    fn linked(configuration: Value, console: Option<&str>) -> Option<ApprovalNotice> {
+        let expires = "2026-11-30T10:15:02.5Z".parse().unwrap();
+        approval_notice(&run(configuration), Uuid::nil(), expires, "eu-west-1", console)
     }
 
     #[test]
@@ -89,6 +105,15 @@ mod tests {
             "externalEntityLink": "https://shop.example/preview", "customData": "build 7",
         });
         assert_eq!(told.message, json!({ "region": "eu-west-1", "approval": approval }));
+    }
+
+    #[test]
+    fn the_message_links_to_the_console_where_people_reach_it() {
+        let told = linked(json!({ "NotificationArn": "arn" }), Some("https://console.example.com")).unwrap().message;
+        assert_eq!(told["consoleLink"], "https://console.example.com/console/pipelines/shop");
+        let review =
+            "https://console.example.com/console/pipelines/shop/executions/00000000-0000-0000-0000-000000000007";
+        assert_eq!(told["approval"]["approvalReviewLink"], review);
     }
 
     #[test]

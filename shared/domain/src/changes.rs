@@ -387,6 +387,7 @@ impl<'a> Board<'a> {
             undone,
             outcome,
             evidence: None,
+            series: Vec::new(),
         });
     }
 

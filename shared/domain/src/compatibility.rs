@@ -213,8 +213,8 @@ impl Report<'_> {
                 }
             }
             ("Approval", "Manual") if setting("NotificationArn").is_some() => {
-                let message = "The message to the topic has no consoleLink and no approvalReviewLink. It is published as \
-                               the action's role.";
+                let message = "The message's consoleLink and approvalReviewLink lead to Lastgood's console, and are missing \
+                               where its address (ConsoleAddress) is not set. It is published as the action's role.";
                 self.add(Severity::Different, format!("{path}.configuration.NotificationArn.member"), message);
             }
             ("Build" | "Test", "CodeBuild") if is_true(setting("BatchEnabled")) => {

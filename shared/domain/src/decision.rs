@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ContentId, Evidence, ExecutionId, PipelineName, RollbackCause, StageName, derived_uuid};
+use crate::{AlarmSeries, ContentId, Evidence, ExecutionId, PipelineName, RollbackCause, StageName, derived_uuid};
 
 /// A decision about going back in a stage: a rollback, the refusal of one that was due, or the end of its hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct RollbackDecision {
     /// What the judgement of an alarm rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// What the alarm's metrics did around the deploy, for people; empty where nobody could say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<AlarmSeries>,
 }
 
 /// What was decided about going back.

@@ -29,6 +29,7 @@ mod job;
 mod judge;
 mod kept;
 mod links;
+mod pages;
 mod partition;
 mod phase;
 mod pipeline;
@@ -44,6 +45,7 @@ mod rule;
 mod rule_type;
 mod script;
 mod secrets;
+mod series;
 mod shadow;
 mod slot;
 mod stage;
@@ -117,7 +119,8 @@ pub use kept::{
     KEPT_LOOKED_AT_MAX, KEPT_TARGETS, Kept, KeptArtifact, KeptChange, KeptDue, KeptFunction, KeptTarget, keep,
     look_again, worth_keeping,
 };
-pub use partition::partition_of;
+pub use pages::{CONSOLE, execution_page, named_by_segment, pipeline_page, stage_page};
+pub use partition::{aws_console, partition_of};
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
 pub use pipeline::{ActionIndex, ConditionIndex, PipelineIndex, PipelineView, StageIndex, WatchRule};
 pub use plan::{ACTIONS_AT_ONCE_MAX, ActionStep, action_groups, actions_at_once, kept_actions, remaining_groups};
@@ -137,6 +140,7 @@ pub use rule::{
 pub use rule_type::{RULE_TYPES, RuleTypeInfo, find_rule_type};
 pub use script::Script;
 pub use secrets::{MASK, mask};
+pub use series::{ALARM_SERIES_MAX, AlarmSeries, Measure, time_around};
 pub use shadow::{ShadowConfirmation, ShadowScore, ShadowVerdict, failed_after, score_shadow};
 pub use slot::{CONCURRENT_EXECUTIONS_MAX, Slot, free_slot, needs_slot};
 pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};

@@ -207,6 +207,7 @@ pub fn reinstate(revoked: &RevokedContent, is_there: bool, by: &str, reason: &st
                 comment: reason.to_owned(),
             },
             evidence: None,
+            series: Vec::new(),
         });
     }
     changes

@@ -6,17 +6,18 @@ use std::{
 };
 
 use domain::{
-    Act, AlarmChange, AlarmState, Case, Changes, Evidence, ExecutionId, ExecutionStatus, Incident, IncidentRollback,
-    IncidentStatus, PipelineName, PipelineView, Proof, Proven, Record, RollbackCause, RollbackDecision,
-    RollbackOutcome, StageName, Watch, WatchedDeploy, hold_for_question, prove, rule_on, settle_proof,
+    Act, AlarmChange, AlarmSeries, AlarmState, Case, Changes, Evidence, ExecutionId, ExecutionStatus, Incident,
+    IncidentRollback, IncidentStatus, PipelineName, PipelineView, Proof, Proven, Record, RollbackCause,
+    RollbackDecision, RollbackOutcome, StageName, Watch, WatchedDeploy, hold_for_question, prove, rule_on,
+    settle_proof, time_around,
 };
 use jiff::SignedDuration;
 
 use crate::{
-    EngineError, HasMachines, HasObjects, HasStore, commit,
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, commit,
     commit::until_stored,
     loading::load_of,
-    ports::Store,
+    ports::{Alarms, Store},
     rollback::{choose_target, prepare},
 };
 
@@ -49,7 +50,7 @@ pub struct Judged {
 /// # Errors
 /// [`EngineError::Contended`] and [`EngineError::Unavailable`]: deliver the alarm again. Who is to blame is one decision
 /// about all that are watched, so it is taken with all of them or not at all.
-pub async fn alarm_changed<W: HasStore + HasMachines + HasObjects>(
+pub async fn alarm_changed<W: HasStore + HasMachines + HasObjects + HasAlarms>(
     world: &W,
     alarm: &AlarmChange,
     judged: &mut Vec<Judged>,
@@ -63,7 +64,7 @@ pub async fn alarm_changed<W: HasStore + HasMachines + HasObjects>(
 }
 
 /// Adds those to `done` about whom something was stored, and returns the others.
-async fn look_at<W: HasStore + HasMachines + HasObjects>(
+async fn look_at<W: HasStore + HasMachines + HasObjects + HasAlarms>(
     world: &W,
     alarm: &AlarmChange,
     done: &Mutex<Vec<Judged>>,
@@ -90,7 +91,8 @@ async fn look_at<W: HasStore + HasMachines + HasObjects>(
         rollback: None,
         no_rollback: None,
     });
-    let mut deciding = Deciding { world, alarm, case: &case, views: &views, judged: judged.collect(), done };
+    let (judged, series) = (judged.collect(), Vec::new());
+    let mut deciding = Deciding { world, alarm, case: &case, views: &views, series, judged, done };
     match ruling.act {
         Act::Nothing => {}
         Act::RollBack(at) => Box::pin(deciding.roll_back(at, incident.as_ref())).await?,
@@ -223,17 +225,25 @@ async fn taken_back_by<W: HasStore>(
     Ok(execution.and_then(|execution| execution.stages.get(&watch.stage)?.revoked_by))
 }
 
+/// What the metrics of a case's alarm did. It is for people: where CloudWatch does not say, the decision is the same.
+async fn series_of<W: HasAlarms>(world: &W, case: &Case) -> Vec<AlarmSeries> {
+    let Some((since, until)) = time_around(case) else { return Vec::new() };
+    world.alarms().series(&case.alarm.arn, since, until).await.unwrap_or_default()
+}
+
 /// A case that is being decided.
 struct Deciding<'a, W> {
     world: &'a W,
     alarm: &'a AlarmChange,
     case: &'a Case,
     views: &'a BTreeMap<PipelineName, PipelineView>,
+    /// What people are shown of the alarm's metrics.
+    series: Vec<AlarmSeries>,
     judged: Vec<Judged>,
     done: &'a Mutex<Vec<Judged>>,
 }
 
-impl<W: HasStore + HasMachines + HasObjects> Deciding<'_, W> {
+impl<W: HasStore + HasMachines + HasObjects + HasAlarms> Deciding<'_, W> {
     fn cause(&self) -> RollbackCause {
         RollbackCause::Alarm { alarm_arn: self.alarm.arn.clone(), reason: self.alarm.reason.clone() }
     }
@@ -246,10 +256,18 @@ impl<W: HasStore + HasMachines + HasObjects> Deciding<'_, W> {
         let now = self.world.now();
         // What the alarm spoke against may be a deploy that this one superseded: then the way back is past that one too.
         let blamed = watch.inherited_at(self.alarm.since).map_or(watch.execution, |one| one.execution);
-        let target = match taken_back_by(self.world, view, &watch).await? {
-            Some(rollback) => Err(format!("rollback {rollback} has taken it back already, and has failed.")),
-            None => choose_target(self.world, view, index, blamed).await?,
+        if watch.shadow && watch.told {
+            return self.tell_shadow(at, None).await;
+        }
+        let target = async {
+            Ok::<_, EngineError>(match taken_back_by(self.world, view, &watch).await? {
+                Some(rollback) => Err(format!("rollback {rollback} has taken it back already, and has failed.")),
+                None => choose_target(self.world, view, index, blamed).await?,
+            })
         };
+        let (target, series) = futures::join!(target, series_of(self.world, self.case));
+        let target = target?;
+        self.series = series;
         if watch.shadow {
             return self.tell_shadow(at, target.ok().map(|target| target.id)).await;
         }
@@ -298,6 +316,9 @@ impl<W: HasStore + HasMachines + HasObjects> Deciding<'_, W> {
             store_alone(self.world, asking).await?;
         }
         let reason = self.question(all);
+        if all.iter().any(|at| !self.case.suspects[*at].watch.told) {
+            self.series = series_of(self.world, self.case).await;
+        }
         for at in all {
             let watch = self.case.suspects[*at].watch.clone();
             if watch.shadow {
@@ -348,6 +369,7 @@ impl<W: HasStore + HasMachines + HasObjects> Deciding<'_, W> {
             undone: Some(watch.execution),
             outcome,
             evidence: None,
+            series: Vec::new(),
         };
         Changes { decisions: vec![decision], ..Changes::default() }
     }
@@ -357,6 +379,7 @@ impl<W: HasStore + HasMachines + HasObjects> Deciding<'_, W> {
         let (watch, evidence) = (&self.case.suspects[at].watch, &self.judged[at].evidence);
         for decision in &mut changes.decisions {
             decision.evidence = Some(evidence.clone());
+            decision.series.clone_from(&self.series);
         }
         changes.records.push(Record {
             execution: watch.execution,

@@ -19,6 +19,8 @@ pub struct Settings {
     pub bucket: String,
     /// Queue of SQS that takes the events which no function could handle; absent where there is none, as in the local process.
     pub dead_letters: Option<String>,
+    /// Address below which people reach the console, such as `https://console.example.com`; none where nobody said so.
+    pub console: Option<String>,
 }
 
 impl Settings {
@@ -275,6 +277,7 @@ mod tests {
             region: region.to_owned(),
             bucket: "definitions".to_owned(),
             dead_letters: None,
+            console: None,
         };
         let china = settings("cn-north-1");
         assert_eq!(china.pipeline_arn("shop"), "arn:aws-cn:codepipeline:cn-north-1:111122223333:shop");

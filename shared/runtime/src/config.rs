@@ -39,6 +39,8 @@ pub struct Config {
     pub github_api: String,
     /// The queue of events that no function could handle (`LASTGOOD_DEAD_LETTERS`; none where that is not set).
     pub dead_letters: Option<String>,
+    /// Where people reach the console, without its path (`LASTGOOD_CONSOLE`); empty where they do not.
+    pub console: String,
 }
 
 /// The environment does not describe a working function. Lists every problem, so that one deployment mends all.
@@ -94,6 +96,7 @@ impl Config {
             event_bus: read(&EVENT_BUS),
             github_api: read(&GITHUB_API),
             dead_letters: Some(read(&DEAD_LETTERS)).filter(|queue| !queue.is_empty()),
+            console: read(&CONSOLE),
         };
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
@@ -105,11 +108,13 @@ impl Config {
 
     /// What use cases know of the installation.
     pub fn settings(&self) -> engine::Settings {
+        let console = self.console.trim_end_matches('/');
         engine::Settings {
             account: self.account.clone(),
             region: self.region.clone(),
             bucket: self.bucket.clone(),
             dead_letters: self.dead_letters.clone(),
+            console: Some(console.to_owned()).filter(|console| !console.is_empty()),
         }
     }
 
@@ -210,13 +215,7 @@ const EVENT_BUS: Setting = Setting {
 const GITHUB_API: Setting = Setting {
     name: "LASTGOOD_GITHUB_API",
     what: "the address of GitHub's API, such as https://github.example.com/api/v3",
-    is_valid: |value| {
-        let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
-        // What follows a question mark or a number sign would swallow the paths that are added.
-        rest.is_some_and(|rest| {
-            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:/[]".contains(&b))
-        })
-    },
+    is_valid: is_address,
     default: Some("https://api.github.com"),
 };
 
@@ -227,8 +226,23 @@ const DEAD_LETTERS: Setting = Setting {
     default: Some(""),
 };
 
-const SETTINGS: [&Setting; 8] =
-    [&TABLE, &BUCKET, &ACCOUNT, &REGION, &PIPELINE_MACHINE_ARN, &EVENT_BUS, &GITHUB_API, &DEAD_LETTERS];
+const CONSOLE: Setting = Setting {
+    name: "LASTGOOD_CONSOLE",
+    what: "the address where people reach the console, without /console, such as https://console.example.com",
+    is_valid: is_address,
+    default: Some(""),
+};
+
+const SETTINGS: [&Setting; 9] =
+    [&TABLE, &BUCKET, &ACCOUNT, &REGION, &PIPELINE_MACHINE_ARN, &EVENT_BUS, &GITHUB_API, &DEAD_LETTERS, &CONSOLE];
+
+fn is_address(value: &str) -> bool {
+    let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+    // What follows a question mark or a number sign would swallow the paths that are added.
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:/[]".contains(&b))
+    })
+}
 
 fn is_bucket(value: &str) -> bool {
     let ends_well = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -296,11 +310,15 @@ mod tests {
         assert_eq!(Config::from_map(&good()).expect("valid").event_bus, "default");
         let mut variables = good();
         assert_eq!(Config::from_map(&variables).expect("valid").settings().dead_letters, None);
+        assert_eq!(Config::from_map(&variables).expect("valid").settings().console, None);
         variables.insert("LASTGOOD_EVENT_BUS".to_owned(), "releases".to_owned());
         assert_eq!(Config::from_map(&variables).expect("valid").event_bus, "releases");
         variables.insert("LASTGOOD_DEAD_LETTERS".to_owned(), "stack-DeadLetters-1X".to_owned());
         let settings = Config::from_map(&variables).expect("valid").settings();
         assert_eq!(settings.dead_letters.as_deref(), Some("stack-DeadLetters-1X"));
+        variables.insert("LASTGOOD_CONSOLE".to_owned(), "https://console.example.com/".to_owned());
+        let config = Config::from_map(&variables).expect("valid");
+        assert_eq!(config.settings().console.as_deref(), Some("https://console.example.com"));
     }
 
     #[test]
@@ -323,6 +341,8 @@ mod tests {
             ("LASTGOOD_DEAD_LETTERS", "https://sqs.eu-west-1.amazonaws.com/123456789012/q"),
             ("LASTGOOD_GITHUB_API", "github.com"),
             ("LASTGOOD_GITHUB_API", "https://github.com/?x="),
+            ("LASTGOOD_CONSOLE", "console.example.com"),
+            ("LASTGOOD_CONSOLE", "https://console.example.com/?page="),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "pipeline-execution"),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:eu-central-1:123:stateMachine:x"),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:eu-central-1:123456789012:stateMachine:x:"),

@@ -27,6 +27,7 @@ pub(crate) struct Range {
 }
 
 const ACTION_TYPES: &str = "ACTIONTYPES";
+const DECISIONS: &str = "DECISIONS";
 const PIPELINES: &str = "PIPELINES";
 const OPEN: &str = "OPEN";
 const REVOKED: &str = "REVOKED";
@@ -37,6 +38,8 @@ const RECONCILER: &str = "RECONCILER";
 pub(crate) const META: &str = "META";
 /// Sort key of a pipeline's row among its executions: after every id, so that it comes first where the newest do.
 pub(crate) const HEAD: &str = "~";
+/// Before executions that wait, among what is under a pipeline's key.
+const WAITING: &str = "WAITING#";
 /// Before what is due, of stages whose artifacts are looked at.
 const KEPT: &str = "KEPT#";
 /// Hexadecimal digits of a digest inside a sort key: 64 bits tell apart what else has the same key.
@@ -47,16 +50,16 @@ impl Key {
     /// instant in the order in which they were written, and matters to no other row.
     pub(crate) fn of(row: &Row, position: usize) -> Self {
         match row {
-            Row::Pipeline(index) => Self::new(pipeline(&index.name), META),
+            Row::Pipeline(index) => Self::pipeline(&index.name),
             Row::Head(index) => Self::new(executions(&index.name), HEAD),
             Row::Summary(summary) => Self::new(PIPELINES, &summary.name),
             Row::Definition(row) => Self::definition(&row.pipeline, row.pipeline_version),
-            Row::Stage(stage) => Self::new(pipeline(&stage.pipeline), format!("STAGE#{}", stage.name)),
+            Row::Stage(row) => Self::stage(&row.pipeline, &row.name),
             Row::LatestAction(run) => {
                 Self::new(pipeline(&run.pipeline), format!("ACTION#{}#{}", run.stage, run.action))
             }
             Row::Waiting(row) => {
-                Self::new(pipeline(&row.pipeline), format!("WAITING#{}#{:020}", row.stage, row.arrival))
+                Self::new(pipeline(&row.pipeline), format!("{WAITING}{}#{:020}", row.stage, row.arrival))
             }
             Row::Execution(execution) => Self::execution(&execution.pipeline, execution.id),
             Row::OpenExecution(open) => Self::new(OPEN, format!("EXECUTION#{}#{}", open.pipeline, open.execution)),
@@ -99,6 +102,16 @@ impl Key {
             Row::Webhook(webhook) => Self::webhook(&webhook.definition.name),
             Row::Tags(tags) => Self::tags(&tags.resource),
         }
+    }
+
+    /// A pipeline's own row.
+    pub(crate) fn pipeline(name: &PipelineName) -> Self {
+        Self::new(pipeline(name), META)
+    }
+
+    /// A stage, beside its pipeline's row.
+    pub(crate) fn stage(of: &PipelineName, stage: &StageName) -> Self {
+        Self::new(pipeline(of), format!("STAGE#{stage}"))
     }
 
     /// Where a version of a declaration is.
@@ -211,6 +224,11 @@ impl Key {
         Self::new(partition, format!("{prefix}{}#{}", instant(decision.at), digest(&[&text])))
     }
 
+    /// The same decision in the list of all, by its key in its pipeline's list.
+    pub(crate) fn among_all_decisions(of_pipeline: &Self) -> Self {
+        Self::new(DECISIONS, &of_pipeline.sort)
+    }
+
     fn source(binding: &SourceBinding) -> Self {
         Self::new(sources(&binding.bucket, &binding.key), format!("{}#{}", binding.pipeline, binding.action))
     }
@@ -224,6 +242,11 @@ impl Range {
     /// A pipeline's row, stages, latest actions, latest conditions and waiting executions.
     pub(crate) fn pipeline(name: &PipelineName) -> Self {
         Self::all(pipeline(name))
+    }
+
+    /// Executions that wait in a pipeline, by stage and arrival.
+    pub(crate) fn waiting(name: &PipelineName) -> Self {
+        Self { partition: pipeline(name), prefix: WAITING.to_owned() }
     }
 
     /// All pipelines, by name.
@@ -319,6 +342,7 @@ impl Range {
     /// Decisions about going back, by time.
     pub(crate) fn decisions(list: &DecisionList) -> Self {
         match list {
+            DecisionList::All => Self::all(DECISIONS.to_owned()),
             DecisionList::Pipeline(pipeline) => Self::all(format!("DECISIONS#{pipeline}")),
             DecisionList::Stage(pipeline, stage) => Self::all(format!("DECISIONS#{pipeline}#{stage}")),
             DecisionList::Execution(execution) => {

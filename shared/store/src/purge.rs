@@ -53,7 +53,11 @@ impl<B: Backend> Table<B> {
             let decided = DecisionList::Stage(pipeline.clone(), stage.clone());
             self.purge_range(&Range::decisions(&decided), Some(&bound)).await?;
         }
-        self.purge_range(&Range::decisions(&DecisionList::Pipeline(pipeline.clone())), Some(&bound)).await?;
+        let decided = Range::decisions(&DecisionList::Pipeline(pipeline.clone()));
+        let keys = self.doomed(&decided, Some(&bound)).await?;
+        // The list of all is every pipeline's: those of this one are known by its own list, which goes after them.
+        self.backend.remove(keys.iter().map(Key::among_all_decisions).collect()).await?;
+        self.backend.remove(keys).await?;
         for execution in &doomed {
             self.purge_range(&Range::records(execution.id), None).await?;
             self.purge_range(&Range::decisions(&DecisionList::Execution(execution.id)), None).await?;
@@ -95,13 +99,18 @@ impl<B: Backend> Table<B> {
 
     /// Removes the rows of `range`, where asked only those of executions within `bound`.
     async fn purge_range(&self, range: &Range, bound: Option<&Bound>) -> Result<(), StoreError> {
+        let keys = self.doomed(range, bound).await?;
+        self.backend.remove(keys).await
+    }
+
+    async fn doomed(&self, range: &Range, bound: Option<&Bound>) -> Result<Vec<Key>, StoreError> {
         let of = |comparison, id: ExecutionId| Filter { member: "execution", comparison, value: id.to_string() };
         let mut keys = self.keys(range, bound.map(|bound| of("<", bound.before))).await?;
         for id in bound.into_iter().flat_map(|bound| &bound.newer) {
             let kept = self.keys(range, Some(of("=", *id))).await?;
             keys.retain(|key| !kept.contains(key));
         }
-        self.backend.remove(keys).await
+        Ok(keys)
     }
 
     async fn keys(&self, range: &Range, filter: Option<Filter>) -> Result<Vec<Key>, StoreError> {

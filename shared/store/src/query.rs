@@ -64,6 +64,11 @@ impl<B: Backend> Table<B> {
         Box::pin(self.backend.get(key)).await?.map(B::row).transpose()
     }
 
+    /// The rows under `keys` that are there, in no order.
+    pub(crate) async fn get_all<T: Stored>(&self, keys: Vec<Key>) -> Result<Vec<T>, StoreError> {
+        Box::pin(self.backend.get_all(&keys)).await?.into_iter().map(B::row).collect()
+    }
+
     /// A page of the rows of `range`.
     pub(crate) async fn page<T: Stored>(
         &self,

@@ -1,6 +1,6 @@
 //! The table as the use cases see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,13 +9,14 @@ use aws_types::SdkConfig;
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, ContentId, CustomType, CustomTypeCount,
     Effect, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue, LastLook, OpenHold, PipelineIndex,
-    PipelineName, PipelineView, Record, RevokedContent, RollbackDecision, RuleRun, Slot, StageName, Success,
-    TaggedResource, Watch, Webhook, WebhookName,
+    PipelineName, PipelineView, Record, RevokedContent, RollbackDecision, RuleRun, Slot, StageName, StageState,
+    Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
     DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, Remains,
     ResourceTags, SourceBinding, StartMarker, Store, StoreError, Write,
 };
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -28,6 +29,9 @@ use crate::usage::Usage;
 
 /// Most effects read at once: tens of megabytes where each holds the plan of a large stage.
 const OUTBOX_READ_MAX: usize = 2000;
+
+/// Pipelines whose waiting executions are read at the same time.
+const READS_PARALLEL_MAX: usize = 20;
 
 /// The table that holds everything, in DynamoDB unless said otherwise. Clones share their counters.
 #[derive(Debug, Clone)]
@@ -73,6 +77,15 @@ impl<B: Backend> Table<B> {
         }
         Ok((index, others))
     }
+
+    /// Nobody waits before a stage that is free and open, or that nobody ever waited for: then there is nothing to read.
+    async fn with_waiting(&self, mut view: PipelineView) -> Result<PipelineView, StoreError> {
+        let is_shut = |stage: &StageState| stage.occupant.is_some() || !stage.inbound.enabled;
+        if view.stages.values().any(|stage| stage.arrivals > 0 && is_shut(stage)) {
+            view.waiting = self.all(&Part::all(&Range::waiting(&view.index.name), Direction::Forward)).await?;
+        }
+        Ok(view)
+    }
 }
 
 impl<B: Backend> Store for Table<B> {
@@ -80,6 +93,27 @@ impl<B: Backend> Store for Table<B> {
         let (index, Remains { stages, actions, waiting, conditions }) = self.under(name).await?;
         let stages = stages.into_iter().map(|stage| (stage.name.clone(), stage)).collect();
         Ok(index.map(|index| PipelineView { index, stages, actions, waiting, conditions }))
+    }
+
+    async fn load_glances(&self, names: &[PipelineName]) -> Result<Vec<PipelineView>, StoreError> {
+        let indexes: Vec<PipelineIndex> = self.get_all(names.iter().map(Key::pipeline).collect()).await?;
+        let of_stages = |index: &PipelineIndex| -> Vec<Key> {
+            index.stages.iter().map(|stage| Key::stage(&index.name, &stage.name)).collect()
+        };
+        let stages: Vec<StageState> = self.get_all(indexes.iter().flat_map(of_stages).collect()).await?;
+        let of_name = |index: PipelineIndex| (index.name.clone(), PipelineView::new(index));
+        let mut views: BTreeMap<PipelineName, PipelineView> = indexes.into_iter().map(of_name).collect();
+        for stage in stages {
+            if let Some(view) = views.get_mut(&stage.pipeline) {
+                view.stages.insert(stage.name.clone(), stage);
+            }
+        }
+        let in_order: Vec<PipelineView> = names.iter().filter_map(|name| views.remove(name)).collect();
+        stream::iter(in_order)
+            .map(async |view| self.with_waiting(view).await)
+            .buffered(READS_PARALLEL_MAX)
+            .try_collect()
+            .await
     }
 
     async fn load_remains(&self, name: &PipelineName) -> Result<Option<Remains>, StoreError> {
@@ -101,6 +135,13 @@ impl<B: Backend> Store for Table<B> {
 
     async fn load_execution(&self, pipeline: &PipelineName, id: ExecutionId) -> Result<Option<Execution>, StoreError> {
         self.get(&Key::execution(pipeline, id)).await
+    }
+
+    async fn load_executions(
+        &self,
+        executions: &BTreeSet<(PipelineName, ExecutionId)>,
+    ) -> Result<Vec<Execution>, StoreError> {
+        self.get_all(executions.iter().map(|(pipeline, id)| Key::execution(pipeline, *id)).collect()).await
     }
 
     async fn list_executions(&self, pipeline: &PipelineName, page: PageRequest) -> Result<Page<Execution>, StoreError> {
@@ -218,8 +259,7 @@ impl<B: Backend> Store for Table<B> {
     }
 
     async fn load_revoked(&self, contents: &[ContentId]) -> Result<Vec<RevokedContent>, StoreError> {
-        let keys: Vec<Key> = contents.iter().map(Key::revoked).collect();
-        Box::pin(self.backend.get_all(&keys)).await?.into_iter().map(B::row).collect()
+        self.get_all(contents.iter().map(Key::revoked).collect()).await
     }
 
     async fn list_revoked(&self, page: PageRequest) -> Result<Page<RevokedContent>, StoreError> {

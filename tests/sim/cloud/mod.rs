@@ -147,6 +147,7 @@ impl Cloud {
             region: REGION.to_owned(),
             bucket: DEFINITIONS.to_owned(),
             dead_letters: None,
+            console: None,
         };
         World::new(self.clock.clone(), Ids(SeededEntropy::new(seed ^ 0x4c47)), settings)
             .with_store(Rows(self.clone()))

@@ -1,13 +1,13 @@
 //! The ports of the use cases over the services in memory.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use bytes::Bytes;
 use domain::{
-    ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, ApprovalNotice, ConditionKind, ConditionRun, ContentId,
-    CustomType, CustomTypeCount, Effect, Event, Execution, ExecutionId, Incident, Job, JobQueue, Kept, KeptDue,
-    LastLook, OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RevokedContent, RollbackDecision, RuleRun,
-    Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
+    ActionExecutionId, ActionRun, ActionTypeId, AlarmChange, AlarmSeries, ApprovalNotice, ConditionKind, ConditionRun,
+    ContentId, CustomType, CustomTypeCount, Effect, Event, Execution, ExecutionId, Incident, Job, JobQueue, Kept,
+    KeptDue, LastLook, OpenHold, PipelineIndex, PipelineName, PipelineView, Record, RevokedContent, RollbackDecision,
+    RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
     self, CloudError, Commit, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
@@ -76,10 +76,12 @@ macro_rules! rows {
 impl Store for Rows {
     rows! {
         fn load_pipeline(&self, name: &PipelineName) -> Option<PipelineView>;
+        fn load_glances(&self, names: &[PipelineName]) -> Vec<PipelineView>;
         fn load_remains(&self, name: &PipelineName) -> Option<Remains>;
         fn list_pipelines(&self, page: PageRequest) -> Page<PipelineSummary>;
         fn load_definition(&self, pipeline: &PipelineName, version: u32) -> Option<Definition>;
         fn load_execution(&self, pipeline: &PipelineName, id: ExecutionId) -> Option<Execution>;
+        fn load_executions(&self, executions: &BTreeSet<(PipelineName, ExecutionId)>) -> Vec<Execution>;
         fn list_executions(&self, pipeline: &PipelineName, page: PageRequest) -> Page<Execution>;
         fn list_executions_with_head(&self, pipeline: &PipelineName, page: PageRequest) -> (Option<PipelineIndex>, Page<Execution>);
         fn load_action_run(&self, pipeline: &PipelineName, execution: ExecutionId, id: ActionExecutionId) -> Option<ActionRun>;
@@ -213,6 +215,12 @@ impl ports::Alarms for Alarms {
             if is_there { Ok(minutes) } else { Err(CloudError::NotFound(arn.to_owned())) }
         };
         self.0.request(Service::CloudWatch, count, no_service).await
+    }
+
+    async fn series(&self, arn: &str, since: Timestamp, until: Timestamp) -> Result<Vec<AlarmSeries>, CloudError> {
+        let points = [(since, 1.0), (until, 7.0)];
+        let give = async { Ok(AlarmSeries::of(arn, 60, Some(5.0), false, points).into_iter().collect()) };
+        self.0.request(Service::CloudWatch, give, no_service).await
     }
 }
 

@@ -72,6 +72,7 @@ mod tests {
             region: "eu-west-1".into(),
             bucket: "definitions".into(),
             dead_letters: None,
+            console: None,
         };
         let event = json!({"requestContext": {"authorizer": authorizer}, "stageVariables": variables});
         Viewer::of(&serde_json::from_value(event).unwrap(), &settings)

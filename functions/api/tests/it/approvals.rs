@@ -52,6 +52,9 @@ async fn the_topic_is_told_what_answers_the_approval() {
     let (action, approval) = (action(&bench).await, &notice.message["approval"]);
     assert_eq!((notice.topic_arn.as_str(), &notice.message["region"]), (TOPIC, &json!("eu-west-1")));
     assert_eq!(approval["token"], action["latestExecution"]["token"]);
+    assert_eq!(notice.message["consoleLink"], "https://console.example.com/console/pipelines/shop");
+    let review = format!("https://console.example.com/console/pipelines/shop/executions/{}", bench.newest().await);
+    assert_eq!(approval["approvalReviewLink"], review);
     assert!(approval["customData"].as_str().unwrap().starts_with("Version "), "{approval}");
     assert_eq!(approval["expires"].as_str().unwrap()[..10], *"2026-11-30", "a week later");
     assert_eq!(pending(&bench).await, 0);

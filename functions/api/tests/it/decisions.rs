@@ -45,7 +45,7 @@ async fn fail(bench: &Bench, execution: ExecutionId) {
 }
 
 /// The alarm turns red for `execution`, which is watched.
-async fn turn_red(bench: &Bench, execution: ExecutionId) {
+pub(crate) async fn turn_red(bench: &Bench, execution: ExecutionId) {
     let now = bench.world.now();
     let watch = Watch {
         alarm_arn: ALARM.to_owned(),

@@ -6,7 +6,7 @@ use api::{ApiEvent, ApiReply, Http, RequestContext};
 use contract::{ActionInput, ActionOperation, GateInput};
 use domain::{ActionStatus, ExecutionId, ExecutionStatus, GateAnswer, PipelineName, StageReport, StageResult};
 use dynoxide::Database;
-use engine::{HasMachines, Settings, World, ports::Clock};
+use engine::{HasMachines, World, ports::Clock};
 use protocol::{Operation, Service};
 use runtime::{Config, SeededEntropy};
 use serde_json::{Value, json};
@@ -65,6 +65,7 @@ impl Bench {
             ("LASTGOOD_ACCOUNT", ACCOUNT),
             ("AWS_REGION", REGION),
             ("LASTGOOD_PIPELINE_MACHINE_ARN", "arn:aws:states:eu-west-1:111122223333:stateMachine:pipeline"),
+            ("LASTGOOD_CONSOLE", "https://console.example.com/"),
         ];
         let config =
             Config::from_map(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()).unwrap();

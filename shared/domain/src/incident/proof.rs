@@ -72,6 +72,7 @@ pub fn settle_proof(of: &Proven<'_>, alarm: &AlarmChange, incident: Option<&Inci
         undone: of.execution.and_then(|execution| execution.rollback.as_ref()?.undone),
         outcome,
         evidence: None,
+        series: Vec::new(),
     });
     changes.records.push(Record {
         execution: rollback,

@@ -141,6 +141,7 @@ fn decision(n: u128, cause: RollbackCause, outcome: RollbackOutcome) -> Rollback
         undone: Some(id(n)),
         outcome,
         evidence: None,
+        series: Vec::new(),
     }
 }
 

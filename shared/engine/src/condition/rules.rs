@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use domain::{
     ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Consulted, Execution,
-    Finding, Job, PipelineDeclaration, RuleDeclaration, RuleRun, Scope, Script, check_alarm_states, check_variable,
-    find_rule_type, is_current, judge_alarm, judge_answer, judge_unasked, judge_window, resolve_configuration,
-    wait_minutes,
+    Finding, Job, PipelineDeclaration, RuleDeclaration, RuleRun, Scope, Script, aws_console, check_alarm_states,
+    check_variable, find_rule_type, is_current, judge_alarm, judge_answer, judge_unasked, judge_window,
+    resolve_configuration, wait_minutes,
 };
 use jiff::Timestamp;
 
@@ -195,12 +195,11 @@ fn open<'a, W: HasBasics>(
     match provider {
         "CloudWatchAlarm" => {
             let (region, name) = (region_of(world, declared), setting("AlarmName").to_owned());
-            let url = format!(
-                "https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#alarmsV2:alarm/{name}"
-            );
+            let url = aws_console(region)
+                .map(|console| format!("{console}/cloudwatch/home?region={region}#alarmsV2:alarm/{name}"));
             let arn = world.settings().alarm_arn_in(region, &name);
             // What was found is set when the alarm was read.
-            Examined { entity_url: Some(url), alarm: Some(arn), configuration, ..found(unread(&name)) }
+            Examined { entity_url: url, alarm: Some(arn), configuration, ..found(unread(&name)) }
         }
         "DeploymentWindow" => {
             let finding = judge_window(kind, setting("Cron"), setting("TimeZone"), now);
@@ -236,7 +235,8 @@ fn question(
 fn entity_url<'a>(region: &str, machine: &str, setting: impl Fn(&str) -> &'a str) -> Option<String> {
     let project = setting("ProjectName");
     let is_build = machine == "CodeBuild";
-    is_build.then(|| format!("https://{region}.console.aws.amazon.com/codesuite/codebuild/projects/{project}"))
+    let console = aws_console(region).filter(|_| is_build)?;
+    Some(format!("{console}/codesuite/codebuild/projects/{project}"))
 }
 
 #[expect(clippy::too_many_arguments, reason = "one look, named once")]

@@ -42,7 +42,8 @@ where
     let Some(run) = world.store().load_action_run(&job.pipeline, job.execution, job.run).await? else {
         return Ok(());
     };
-    let Some(notice) = approval_notice(&run, job.id, expires, &world.settings().region) else {
+    let settings = world.settings();
+    let Some(notice) = approval_notice(&run, job.id, expires, &settings.region, settings.console.as_deref()) else {
         return Ok(());
     };
     match publish(world, &run.role_arn, &job, &notice).await {

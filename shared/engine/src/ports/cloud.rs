@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use domain::{AlarmChange, ApprovalNotice, Event};
+use domain::{AlarmChange, AlarmSeries, ApprovalNotice, Event};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -106,6 +106,15 @@ pub trait Alarms: Send + Sync {
         since: Timestamp,
         until: Timestamp,
     ) -> impl Future<Output = Result<Option<u32>, CloudError>> + Send;
+
+    /// What the metrics of an alarm did from `since` to `until`; of a composite alarm, those of the first
+    /// [`ALARM_SERIES_MAX`](domain::ALARM_SERIES_MAX) of its alarms. Answers or fails within seconds, since a rollback waits.
+    fn series(
+        &self,
+        arn: &str,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<AlarmSeries>, CloudError>> + Send;
 }
 
 /// The user's Lambda functions.

@@ -5,6 +5,8 @@ use domain::{ExecutionId, PipelineName, RollbackDecision, StageName};
 /// A list that decisions about going back are kept in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecisionList {
+    /// All there are.
+    All,
     /// All of a pipeline.
     Pipeline(PipelineName),
     /// Those of a stage.
@@ -17,7 +19,8 @@ impl DecisionList {
     /// Every list that `decision` belongs to.
     pub fn all_of(decision: &RollbackDecision) -> Vec<Self> {
         let pipeline = decision.pipeline.clone();
-        let mut lists = vec![Self::Pipeline(pipeline.clone()), Self::Stage(pipeline, decision.stage.clone())];
+        let mut lists =
+            vec![Self::All, Self::Pipeline(pipeline.clone()), Self::Stage(pipeline, decision.stage.clone())];
         lists.extend(decision.concerns().into_iter().map(Self::Execution));
         lists
     }

@@ -1,6 +1,6 @@
 //! The table: rows, preconditions, and one question per access pattern.
 
-use std::future::Future;
+use std::{collections::BTreeSet, future::Future};
 
 use domain::{
     ActionExecutionId, ActionRun, ActionTypeId, ConditionKind, ConditionRun, ContentId, CustomType, CustomTypeCount,
@@ -161,6 +161,14 @@ pub trait Store: Send + Sync {
         name: &PipelineName,
     ) -> impl Future<Output = Result<Option<PipelineView>, StoreError>> + Send;
 
+    /// Pipelines with their stages and waiting executions, in the order of `names`, those that are there: for showing, since
+    /// they lack actions and conditions and are not of one moment. Two requests for up to a hundred rows each, and one query
+    /// for each pipeline in which an execution can wait.
+    fn load_glances(
+        &self,
+        names: &[PipelineName],
+    ) -> impl Future<Output = Result<Vec<PipelineView>, StoreError>> + Send;
+
     /// What a deleted pipeline has left under its name; one query. None where there is a pipeline.
     fn load_remains(&self, name: &PipelineName) -> impl Future<Output = Result<Option<Remains>, StoreError>> + Send;
 
@@ -183,6 +191,12 @@ pub trait Store: Send + Sync {
         pipeline: &PipelineName,
         id: ExecutionId,
     ) -> impl Future<Output = Result<Option<Execution>, StoreError>> + Send;
+
+    /// Those of `executions`, each of its pipeline, that are there, in no order; one request for up to a hundred.
+    fn load_executions(
+        &self,
+        executions: &BTreeSet<(PipelineName, ExecutionId)>,
+    ) -> impl Future<Output = Result<Vec<Execution>, StoreError>> + Send;
 
     /// Executions of a pipeline, newest first.
     fn list_executions(

@@ -112,6 +112,7 @@ async fn end_shadows<W: HasStore + HasMachines>(
                 undone: Some(watch.execution),
                 outcome: RollbackOutcome::ShadowEnded { still_red: alarm.state == AlarmState::Alarm },
                 evidence: None,
+                series: Vec::new(),
             };
             let ended = Changes { decisions: vec![decision], watches_ended: vec![watch.clone()], ..Changes::default() };
             commit(world, &watch.pipeline, ended).await?;

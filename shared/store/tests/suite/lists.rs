@@ -1,7 +1,7 @@
 //! Pages and order.
 
 use anyhow::Result;
-use domain::Tokens;
+use domain::{PipelineName, StageState, Tokens};
 use engine::ports::{DecisionList, Page, PageRequest, Row, Store, StoreError};
 use store::Table;
 
@@ -93,7 +93,8 @@ async fn decisions_are_listed_newest_first_by_pipeline_stage_and_execution() -> 
     world.put([Row::Record(record(1, "Started", 10))]).await?;
     let stage = |name: &str| DecisionList::Stage(shop(), name.parse().unwrap());
     for (list, expected) in [
-        (DecisionList::Pipeline(shop()), &[300, 40, 10][..]),
+        (DecisionList::All, &[300, 40, 10][..]),
+        (DecisionList::Pipeline(shop()), &[300, 40, 10]),
         (stage("Deploy"), &[300, 40, 10]),
         (stage("Verify"), &[]),
         (DecisionList::Pipeline("shop2".parse()?), &[]),
@@ -153,6 +154,56 @@ async fn the_newest_page_costs_the_same_however_long_the_history() -> Result<()>
     Ok(())
 }
 
+async fn pipelines_are_glanced_at_in_the_order_of_their_names<B>(world: World<B>) -> Result<()>
+where
+    Table<B>: Store,
+{
+    let named = |number: u32| -> PipelineName { format!("shop-{number:02}").parse().unwrap() };
+    for number in 0..30 {
+        let (mut index, mut state, mut waits) = (pipeline(), stage(), waiting("Deploy", 1));
+        index.name = named(number);
+        (state.pipeline, waits.pipeline) = (named(number), named(number));
+        // Only in the last two can somebody wait.
+        state.occupant = state.occupant.filter(|_| number == 28);
+        state.inbound.enabled = number != 29;
+        state.arrivals = 1;
+        let mut other = run(1, 1);
+        other.pipeline = named(number);
+        let waits = (number >= 28).then_some(Row::Waiting(waits));
+        let rows = [Row::Pipeline(index), Row::Stage(state), Row::LatestAction(other)];
+        world.put(rows.into_iter().chain(waits)).await?;
+    }
+    let names: Vec<_> = (0..32).rev().map(named).collect();
+    let found = world.table.load_glances(&names).await?;
+    let seen: Vec<_> =
+        found.iter().map(|view| (view.index.name.clone(), view.stages.len(), view.waiting.len())).collect();
+    let expected: Vec<_> = (0..30).rev().map(|number| (named(number), 1, usize::from(number >= 28))).collect();
+    assert_eq!(seen, expected);
+    assert!(found.iter().all(|view| view.actions.is_empty() && view.conditions.is_empty()));
+    assert!(world.table.load_glances(&[]).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_asked_for_together_is_one_request() -> Result<()> {
+    let world = World::new().await?;
+    world.put((0..6).map(|n| Row::Execution(execution(n)))).await?;
+    let wanted = [1, 4, 9].map(|n| (shop(), execution_id(n))).into();
+    let mut found = one_request!(world, world.table.load_executions(&wanted));
+    found.sort_by_key(|one| one.id);
+    assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [1, 4].map(execution_id));
+
+    // Its stage is occupied: once somebody has waited for it, who waits is read too.
+    for (arrivals, expected) in [(0, 2), (1, 3)] {
+        let stage = StageState { arrivals, ..stage() };
+        world.put([Row::Pipeline(pipeline()), Row::Stage(stage)]).await?;
+        let before = world.table.usage().requests();
+        world.table.load_glances(&[shop(), "gone".parse()?]).await?;
+        assert_eq!(world.table.usage().requests() - before, expected);
+    }
+    Ok(())
+}
+
 async fn what_exceeds_a_megabyte_is_read_to_the_end<B>(world: World<B>) -> Result<()>
 where
     Table<B>: Store,
@@ -195,6 +246,7 @@ on_both_tables! {
     successes_watches_and_effects_are_in_order_of_time,
     holds_are_listed_in_all_and_of_one_pipeline,
     records_of_one_instant_keep_the_order_they_were_written_in,
+    pipelines_are_glanced_at_in_the_order_of_their_names,
     what_exceeds_a_megabyte_is_read_to_the_end,
     page_requests_that_make_no_sense_are_refused,
 }

@@ -12,14 +12,14 @@ use crate::world::World;
 #[tokio::test]
 async fn only_what_is_older_goes_in_steps() -> Result<()> {
     let world = purged(World::new().await?).await?;
-    assert_eq!(world.items().await?.len(), 5 * 9 + 4);
+    assert_eq!(world.items().await?.len(), 5 * 10 + 5);
     Ok(())
 }
 
 #[tokio::test]
 async fn it_goes_from_memory_alike() -> Result<()> {
     let world = purged(World::in_memory()).await?;
-    assert_eq!(world.table.rows().len(), 5 * 9 + 4);
+    assert_eq!(world.table.rows().len(), 5 * 10 + 5);
     Ok(())
 }
 
@@ -37,12 +37,16 @@ where
                 Row::RuleRun(rule_run(n, n)),
                 Row::Record(record(n, "Started", 1)),
                 Row::Record(record(n, "Ended", 2)),
+                Row::Decision(DecisionList::All, decision(n, 3)),
                 Row::Decision(DecisionList::Pipeline(shop()), decision(n, 3)),
                 Row::Decision(DecisionList::Stage(shop(), deploy()), decision(n, 3)),
                 Row::Decision(DecisionList::Execution(execution_id(n)), decision(n, 3)),
             ])
             .await?;
     }
+    let mut elsewhere = decision(1, 3);
+    elsewhere.pipeline = "other".parse()?;
+    world.put([Row::Decision(DecisionList::All, elsewhere.clone())]).await?;
     world.put([Row::Pipeline(pipeline()), Row::Job(job())]).await?;
     world.put([Row::Slot(slot(1, 0, before - 1)), Row::Slot(slot(2, 0, before))]).await?;
     world.put([Row::Pipeline(pipeline()), Row::Head(pipeline()), Row::Job(job())]).await?;
@@ -64,6 +68,9 @@ where
     assert_eq!(left.items.iter().map(|run| run.execution).collect::<Vec<_>>(), expected);
     let left = world.table.list_rule_runs(&shop(), None, page()).await?;
     assert_eq!(left.items.iter().map(|run| run.execution).collect::<Vec<_>>(), expected);
+    let left = world.table.list_decisions(&DecisionList::All, page()).await?.items;
+    let (ours, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|decision| decision.pipeline == shop());
+    assert_eq!((ours.len(), others), (5, vec![elsewhere]));
     assert_eq!(world.table.list_records(execution_id(before - 1), page()).await?.items, []);
     assert_eq!(world.table.list_records(execution_id(before), page()).await?.items.len(), 2);
     assert!(world.table.load_pipeline(&shop()).await?.is_some());
