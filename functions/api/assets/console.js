@@ -42,13 +42,19 @@
     document.getElementById('main').toggleAttribute('data-moves', fresh.getElementById('main').hasAttribute('data-moves'));
   };
 
-  const look = async () => {
+  // What is shown stays, and says that it is old.
+  const look = () => renew().then(() => stale(false), () => stale(true));
+  // Leaving breaks off what was asked for, which says nothing.
+  let leaves = false;
+  const stale = (is) => { document.getElementById('stale').hidden = !is || leaves; };
+  addEventListener('beforeunload', () => { leaves = true; });
+
+  const renew = async () => {
     const address = new URL(location.href);
     address.searchParams.delete('done');
     const answer = await fetch(address, { headers: { accept: 'text/html' }, redirect: 'error' });
-    if (!answer.ok) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
-    if (!fresh.querySelector('[data-page]')) return;
+    const fresh = answer.ok && new DOMParser().parseFromString(await answer.text(), 'text/html');
+    if (!fresh || !fresh.querySelector('[data-page]')) throw new Error('no page');
     localize(fresh);
     swap(fresh);
   };
@@ -56,7 +62,7 @@
   const later = () => {
     const moves = document.getElementById('main').hasAttribute('data-moves');
     setTimeout(async () => {
-      if (!document.hidden) await look().catch(() => {});
+      if (!document.hidden) await look();
       later();
     }, moves ? MOVING_MS : STILL_MS);
   };
@@ -64,9 +70,9 @@
   localize(document);
   if (document.querySelector('[data-live][id]')) later();
   setInterval(() => { if (!document.hidden) localize(document); }, AGES_MS);
-  document.addEventListener('visibilitychange', () => { if (!document.hidden) look().catch(() => {}); });
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
   // A page that the browser kept may send its forms again.
-  addEventListener('pageshow', () => document.querySelectorAll('form[data-sent]').forEach((form) => delete form.dataset.sent));
+  addEventListener('pageshow', () => { leaves = false; document.querySelectorAll('form[data-sent]').forEach((form) => delete form.dataset.sent); });
   // The second click of an impatient person does nothing.
   document.addEventListener('submit', (event) => {
     if (event.target.dataset.sent) event.preventDefault();

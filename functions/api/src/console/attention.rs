@@ -10,7 +10,7 @@ use engine::{
 use super::{
     frame::{Frame, Visit, render},
     parts::{Age, Badge, ExecutionLink, alarm_name, cut, words},
-    route::{ROOT, pipeline_path},
+    route::pipeline_path,
     stage::{HoldGlance, cause_words},
 };
 use crate::failure::Failure;
@@ -63,7 +63,7 @@ pub(super) async fn show<W: HasStore>(world: &W, visit: &Visit) -> Result<String
     )?;
     let (incidents, holds, revoked) = (incidents.items, holds.items, revoked.items);
     render(&AttentionPage {
-        frame: visit.frame("Attention").under("Pipelines", ROOT).moving(!incidents.is_empty()),
+        frame: visit.frame("Attention").moving(!incidents.is_empty()),
         incidents: incidents.into_iter().map(|one| incident(one, visit)).collect(),
         holds: holds.into_iter().map(|one| hold(&one, visit)).collect(),
         revoked: revoked.into_iter().map(|one| revision(&one, visit)).collect(),

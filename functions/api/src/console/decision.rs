@@ -1,16 +1,19 @@
 //! A decision about going back, with what it rests on.
 
-use domain::{AlarmState, Evidence, ExecutionId, RollbackDecision, RollbackOutcome, Verdict};
+use domain::{AlarmState, Evidence, ExecutionId, PipelineName, RollbackDecision, RollbackOutcome, Verdict};
 
 use super::{
     parts::{Badge, ExecutionLink, Prose, When, alarm_name, words},
     plot::Plot,
+    route::{execution_path, pipeline_path},
     stage::cause_words,
 };
 
 /// A decision.
 pub(super) struct DecisionCard {
     pub(super) badge: Badge,
+    /// Name and address of its pipeline, where that is not said already.
+    pub(super) pipeline: Option<(String, String)>,
     pub(super) stage: String,
     pub(super) at: When,
     pub(super) cause: String,
@@ -18,6 +21,8 @@ pub(super) struct DecisionCard {
     pub(super) undone: Option<ExecutionLink>,
     pub(super) target: Option<ExecutionLink>,
     pub(super) rollback: Option<ExecutionLink>,
+    /// Verdict and reason, where the evidence is shown elsewhere, and where.
+    pub(super) brief: Option<(Badge, Prose, String)>,
     pub(super) evidence: Option<EvidenceCard>,
 }
 
@@ -52,16 +57,33 @@ impl DecisionCard {
         let link = |id: ExecutionId| ExecutionLink::new(&decision.pipeline, id);
         let (badge, text, rollback, target) = outcome(&decision.outcome);
         Self {
+            pipeline: None,
             stage: decision.stage.to_string(),
             at: decision.at.into(),
             cause: cause_words(&decision.cause),
             undone: decision.undone.map(link),
             rollback: rollback.map(link),
             target: target.map(link),
+            brief: None,
             evidence: decision.evidence.as_ref().map(|evidence| EvidenceCard::of(evidence, &decision)),
             text: Prose::new(&decision.pipeline, &text),
             badge,
         }
+    }
+}
+
+impl DecisionCard {
+    /// The same among many, on a page about `pipeline` or about all: its evidence is on its execution's page.
+    pub(super) fn among(decision: RollbackDecision, pipeline: Option<&PipelineName>) -> Self {
+        let name = &decision.pipeline;
+        let named = pipeline.is_none().then(|| (name.to_string(), pipeline_path(name)));
+        let shown = format!("{}#h-decisions", execution_path(name, decision.execution));
+        let brief = decision
+            .evidence
+            .as_ref()
+            .map(|evidence| (verdict(evidence.verdict), Prose::new(name, &sentence(&evidence.reason)), shown));
+        let without = RollbackDecision { evidence: None, series: Vec::new(), ..decision };
+        Self { pipeline: named, brief, ..Self::of(without) }
     }
 }
 
@@ -119,7 +141,7 @@ impl EvidenceCard {
             score: evidence.score,
             ranking: ranking.collect(),
             otherwise: Prose::new(&decision.pipeline, &sentence(&evidence.otherwise)),
-            plot: Plot::of(evidence, decision.at),
+            plot: Plot::of(evidence, &decision.series, decision.at),
         }
     }
 }

@@ -125,7 +125,13 @@ where
                 "token": form.text("approval"),
             });
             operate(Operation::PutApprovalResult, input).await?;
-            Ok(done(if approves { "approved" } else { "rejected" }))
+            let word = if approves { "approved" } else { "rejected" };
+            // Back to where it was answered.
+            let execution = form.given("execution").and_then(|id| id.parse().ok());
+            Ok(execution.map_or_else(
+                || done(word),
+                |id| format!("{}{}", execution_path(pipeline, id), query(&[("done", word)])),
+            ))
         }
     }
 }

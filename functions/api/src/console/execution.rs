@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use domain::{ActionRun, Execution, ExecutionId, ExecutionType, PipelineName, Record, mask};
+use domain::{
+    ActionName, ActionRun, ActionStatus, Execution, ExecutionId, ExecutionType, PipelineName, Record, StageName, mask,
+    stage_page,
+};
 use engine::{
     HasStore,
     ports::{DecisionList, PageRequest, Store},
@@ -39,6 +42,8 @@ struct ExecutionPage {
     stop: Option<String>,
     /// Rollbacks that took its successes back, with the stage.
     taken_back: Vec<(String, ExecutionLink)>,
+    /// Approvals that wait, which may be answered here: in PARALLEL mode nowhere else.
+    approvals: Vec<ApprovalCard>,
     revisions: Vec<RevisionCard>,
     variables: BTreeMap<String, String>,
     gantt: Gantt,
@@ -53,6 +58,15 @@ struct RevisionCard {
     artifact: String,
     id: String,
     summary: String,
+}
+
+struct ApprovalCard {
+    stage: StageName,
+    action: ActionName,
+    path: String,
+    token: String,
+    asks: String,
+    href: Option<String>,
 }
 
 struct RunCard {
@@ -100,6 +114,7 @@ pub(super) async fn show<W: HasStore>(
     let gantt = Gantt::of(&execution, &actions, &rules, &decisions, visit.now);
     render(&page(visit, execution, gantt, |page| {
         page.decisions = decisions.into_iter().map(DecisionCard::of).collect();
+        page.approvals = actions.iter().filter_map(approval).collect();
         page.runs = actions.into_iter().rev().map(|run| run_card(run, region)).collect();
         page.records = records.into_iter().map(|one| record(pipeline, one)).collect();
     }))
@@ -134,6 +149,7 @@ fn page(visit: &Visit, execution: Execution, gantt: Gantt, fill: impl FnOnce(&mu
         summary: Prose::new(pipeline, execution.status_summary.as_deref().unwrap_or_default()),
         variables: execution.variables,
         units: UNITS,
+        approvals: Vec::new(),
         decisions: Vec::new(),
         runs: Vec::new(),
         records: Vec::new(),
@@ -152,6 +168,20 @@ fn revision_card(revision: &domain::SourceRevision) -> RevisionCard {
         id: revision.revision_id.clone(),
         summary: revision.revision_summary.clone().unwrap_or_default(),
     }
+}
+
+/// What is asked by a run that waits for a person.
+fn approval(run: &ActionRun) -> Option<ApprovalCard> {
+    let token = run.approval_token.clone().filter(|_| run.status == ActionStatus::InProgress)?;
+    let setting = |key: &str| run.resolved_configuration.get(key);
+    Some(ApprovalCard {
+        stage: run.stage.clone(),
+        action: run.action.clone(),
+        path: stage_page(&run.pipeline, &run.stage),
+        token,
+        asks: setting("CustomData").cloned().unwrap_or_default(),
+        href: setting("ExternalEntityLink").and_then(|url| safe_link(url)),
+    })
 }
 
 /// A run with its configuration as it was used; values that only whoever does the work may see are masked.

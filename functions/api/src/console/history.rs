@@ -68,7 +68,7 @@ impl Trigger {
             let detail = execution.trigger.trigger_detail.as_deref().unwrap_or_default();
             // Callers are worth naming; JSON of events is for machines.
             let by = match (detail.starts_with("arn:"), person(detail).strip_prefix("rule/")) {
-                (true, Some(rule)) => format!("rule {rule}"),
+                (true, Some(rule)) => format!("by rule {rule}"),
                 (true, None) => format!("by {}", person(detail)),
                 (false, _) => String::new(),
             };

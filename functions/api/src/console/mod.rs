@@ -33,6 +33,7 @@ mod route;
 mod stage;
 mod start;
 mod viewer;
+mod weeks;
 
 use engine::{EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
 use protocol::{ApiError, ErrorCode};
@@ -115,7 +116,8 @@ where
         Page::Start(name) => Box::pin(start::show(world, visit, name)).await,
         Page::Configure(name) => Box::pin(configure::show(world, visit, name)).await,
         Page::History(name) => Box::pin(history::show(world, visit, name)).await,
-        Page::Rollbacks(name) => Box::pin(rollbacks::show(world, visit, name)).await,
+        Page::AllRollbacks => Box::pin(rollbacks::show(world, visit, None)).await,
+        Page::Rollbacks(name) => Box::pin(rollbacks::show(world, visit, Some(name))).await,
         Page::Execution(name, id) => Box::pin(execution::show(world, visit, name, *id)).await,
         Page::Rollback(name, stage) => Box::pin(rollback::show(world, visit, name, stage)).await,
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use domain::{
     ActionIndex, ActionRun, ActionStatus, ConditionKind, ExecutionMode, PipelineName, PipelineView, StageIndex,
-    StageStatus,
+    StageStatus, stage_page,
 };
 use engine::HasStore;
 
@@ -66,10 +66,10 @@ struct ActionCard {
     approval: Option<String>,
 }
 
-/// The pipeline's page: one request for its state, and one for each revision that is live.
+/// The pipeline's page: one request for its state, and one for the revisions that are live.
 pub(super) async fn show<W: HasStore>(world: &W, visit: &Visit, name: &PipelineName) -> Result<String, Failure> {
     let view = engine::load_view(world, name).await?;
-    let executions = load_all(world, name, named_by(&view)).await?;
+    let executions = load_all(world, named_by([&view])).await?;
     let region = &world.settings().region;
     let stages: Vec<StageCard> = view
         .index
@@ -110,7 +110,7 @@ impl StageCard {
         let changed_by = stage.inbound.changed_by.clone().zip(stage.inbound.changed_at);
         let waiting = view.waiting_for(&index.name).map(|one| (link(one.execution), Age::of(one.since, visit.now)));
         Self {
-            path: format!("{}/stages/{}", pipeline_path(&view.index.name), index.name),
+            path: stage_page(&view.index.name, &index.name),
             is_first,
             changed_by: changed_by.map(|(by, at)| (person(&by).to_owned(), Age::of(at, visit.now))),
             groups: groups(view, index, visit, region),
@@ -151,7 +151,10 @@ impl ActionCard {
                 None => Badge::never(),
             },
             changed: run.map(|run| Age::of(run.updated_at, visit.now)),
-            summary: run.and_then(|run| run.summary.clone()).unwrap_or_default(),
+            // Who is asked reads what about.
+            summary: run
+                .and_then(|run| run.summary.clone().or_else(|| run.resolved_configuration.get("CustomData").cloned()))
+                .unwrap_or_default(),
             error: run.and_then(|run| run.error_message.clone()).unwrap_or_default(),
             percent: run.and_then(|run| run.percent_complete),
             href: run.and_then(|run| state::entity_url(run, region)).and_then(|url| safe_link(&url)),

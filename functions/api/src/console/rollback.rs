@@ -1,7 +1,9 @@
 //! Going back in a stage: the candidates, what a rollback would do, and the button.
 
 use askama::Template;
-use domain::{ActionPreview, ArtifactState, ExecutionId, PipelineName, RollbackCause, StageName, StageStatus};
+use domain::{
+    ActionPreview, ArtifactState, ExecutionId, PipelineName, RollbackCause, StageName, StageStatus, stage_page,
+};
 use engine::{Candidate, HasObjects, HasStore, RollbackPreview, TargetPreview, ports::PageRequest};
 use jiff::SignedDuration;
 use protocol::{ErrorCode, Operation, PageToken};
@@ -80,7 +82,7 @@ pub(super) async fn show<W: HasStore + HasObjects>(
     pipeline: &PipelineName,
     stage: &StageName,
 ) -> Result<String, Failure> {
-    let path = format!("{}/stages/{stage}/rollback", pipeline_path(pipeline));
+    let path = format!("{}/rollback", stage_page(pipeline, stage));
     let asked = json!({ "pipelineName": pipeline, "stageName": stage });
     let token = PageToken::of(Operation::ListRollbackCandidates, &asked);
     let after = visit.query.given("after").map(|given| token.redeem(given)).transpose()?;

@@ -1,6 +1,6 @@
-//! How quickly a pipeline finds, decides and mends, and whether its rollbacks helped.
+//! How quickly a pipeline, or all of them, find, decide and mend, and whether their rollbacks helped.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use askama::Template;
 use domain::{Execution, ExecutionId, PipelineName, RollbackCause, RollbackDecision, RollbackOutcome, StageStatus};
@@ -16,6 +16,7 @@ use super::{
     parts::{Badge, ExecutionLink, When, span},
     route::{ROOT, pipeline_path},
     stage::{cause_words, load_all},
+    weeks::Weeks,
 };
 use crate::failure::Failure;
 
@@ -24,14 +25,17 @@ const DECISIONS_MAX: u32 = 200;
 const DRAWN_MAX: usize = 30;
 /// Decisions told in full below the chart.
 const TOLD_MAX: usize = 15;
-/// Units of the chart.
+/// Units of a bar.
 const UNITS: f64 = 1000.0;
 
 #[derive(Template)]
 #[template(path = "rollbacks.html")]
 struct RollbacksPage {
     frame: Frame,
+    /// Whether it is about all pipelines.
+    is_of_all: bool,
     rows: Vec<Row>,
+    weeks: Weeks,
     automatic: usize,
     by_hand: usize,
     helped: usize,
@@ -44,6 +48,8 @@ struct RollbacksPage {
 /// One rollback.
 struct Row {
     link: ExecutionLink,
+    pipeline: PipelineName,
+    path: String,
     stage: String,
     at: When,
     cause: String,
@@ -71,29 +77,40 @@ struct Times {
     restore: Option<SignedDuration>,
 }
 
-/// The page: one request for decisions, one for each execution that is drawn.
-pub(super) async fn show<W: HasStore>(world: &W, visit: &Visit, name: &PipelineName) -> Result<String, Failure> {
-    let list = DecisionList::Pipeline(name.clone());
+/// The page of one pipeline, or of all: one request for decisions, and one for the executions that are drawn.
+pub(super) async fn show<W: HasStore>(
+    world: &W,
+    visit: &Visit,
+    name: Option<&PipelineName>,
+) -> Result<String, Failure> {
+    let list = name.map_or(DecisionList::All, |name| DecisionList::Pipeline(name.clone()));
     let page = PageRequest { limit: DECISIONS_MAX, after: None };
     let decisions = world.store().list_decisions(&list, page).await?.items;
-    if decisions.is_empty() {
+    if let Some(name) = name.filter(|_| decisions.is_empty()) {
         engine::load_view(world, name).await?;
     }
-    let started: Vec<&RollbackDecision> =
-        decisions.iter().filter(|one| matches!(one.outcome, RollbackOutcome::Started { .. })).take(DRAWN_MAX).collect();
-    let named: BTreeSet<ExecutionId> =
-        started.iter().flat_map(|one| one.concerns().into_iter().chain(one.undone)).collect();
-    let executions = load_all(world, name, named).await?;
+    let all: Vec<&RollbackDecision> =
+        decisions.iter().filter(|one| matches!(one.outcome, RollbackOutcome::Started { .. })).collect();
+    let started = &all[..all.len().min(DRAWN_MAX)];
+    let of_one = |one: &RollbackDecision| {
+        let ids = one.concerns().into_iter().chain(one.undone);
+        ids.map(|id| (one.pipeline.clone(), id)).collect::<Vec<_>>()
+    };
+    let executions = load_all(world, started.iter().flat_map(|one| of_one(one)).collect()).await?;
     let times: Vec<Times> = started.iter().map(|one| times(one, &executions)).collect();
     let longest = times.iter().map(Times::whole).max().unwrap_or_default();
     let proofs = proofs(&decisions);
     let rows = started.iter().zip(&times).map(|(one, times)| row(one, *times, longest, &proofs));
     let count = |helped: bool| proofs.values().filter(|proof| **proof == helped).count();
-    let is_by_hand = |one: &&RollbackDecision| matches!(one.cause, RollbackCause::Manual { .. });
-    let all: Vec<_> = decisions.iter().filter(|one| matches!(one.outcome, RollbackOutcome::Started { .. })).collect();
-    let by_hand = all.iter().copied().filter(is_by_hand).count();
+    let by_hand = all.iter().filter(|one| matches!(one.cause, RollbackCause::Manual { .. })).count();
+    let frame = visit.frame("Rollbacks");
     render(&RollbacksPage {
-        frame: visit.frame("Rollbacks").under("Pipelines", ROOT).under(name.to_string(), pipeline_path(name)),
+        frame: match name {
+            Some(name) => frame.under("Pipelines", ROOT).under(name.to_string(), pipeline_path(name)),
+            None => frame,
+        },
+        is_of_all: name.is_none(),
+        weeks: Weeks::of(all.iter().map(|one| (one.at, proof_of(one, &proofs))), visit.now),
         automatic: all.len() - by_hand,
         by_hand,
         helped: count(true),
@@ -105,8 +122,14 @@ pub(super) async fn show<W: HasStore>(world: &W, visit: &Visit, name: &PipelineN
         ],
         rows: rows.collect(),
         longest: span(longest),
-        decisions: decisions.into_iter().take(TOLD_MAX).map(DecisionCard::of).collect(),
+        decisions: decisions.into_iter().take(TOLD_MAX).map(|one| DecisionCard::among(one, name)).collect(),
     })
+}
+
+/// Whether this rollback helped, where that was seen.
+fn proof_of(decision: &RollbackDecision, proofs: &BTreeMap<ExecutionId, bool>) -> Option<bool> {
+    let RollbackOutcome::Started { rollback, .. } = decision.outcome else { return None };
+    proofs.get(&rollback).copied()
 }
 
 /// Whether rollbacks helped, of those of which it was seen.
@@ -171,10 +194,12 @@ fn row(
     });
     Row {
         link: ExecutionLink::new(&decision.pipeline, rollback),
+        pipeline: decision.pipeline.clone(),
+        path: pipeline_path(&decision.pipeline),
         stage: decision.stage.to_string(),
         at: decision.at.into(),
         cause: cause_words(&decision.cause),
-        proof: match proofs.get(&rollback) {
+        proof: match proof_of(decision, proofs) {
             Some(true) => Badge::new("good", "Helped"),
             Some(false) => Badge::new("bad", "Did not help"),
             None => Badge::new("off", "Not measured"),

@@ -1,9 +1,7 @@
 //! Which page or deed a request names. One total match.
 
-use domain::{ExecutionId, PipelineName, StageName};
-
-/// Path that everything of the console is under.
-pub(super) const ROOT: &str = "/console";
+pub(super) use domain::{CONSOLE as ROOT, execution_page as execution_path, pipeline_page as pipeline_path};
+use domain::{ExecutionId, PipelineName, StageName, named_by_segment, stage_page};
 
 /// What a request is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +19,7 @@ pub(super) enum Route {
 pub(super) enum Page {
     Pipelines,
     Attention,
+    AllRollbacks,
     Pipeline(PipelineName),
     Start(PipelineName),
     Configure(PipelineName),
@@ -86,15 +85,16 @@ fn page(parts: &[&str]) -> Option<Route> {
     let page = match *parts {
         [] | ["pipelines"] => Page::Pipelines,
         ["attention"] => Page::Attention,
+        ["rollbacks"] => Page::AllRollbacks,
         ["assets", digest, name] => return Some(Route::Asset { digest: digest.to_owned(), name: name.to_owned() }),
-        ["pipelines", pipeline] => Page::Pipeline(pipeline.parse().ok()?),
-        ["pipelines", pipeline, "start"] => Page::Start(pipeline.parse().ok()?),
-        ["pipelines", pipeline, "configure"] => Page::Configure(pipeline.parse().ok()?),
-        ["pipelines", pipeline, "history"] => Page::History(pipeline.parse().ok()?),
-        ["pipelines", pipeline, "rollbacks"] => Page::Rollbacks(pipeline.parse().ok()?),
-        ["pipelines", pipeline, "executions", id] => Page::Execution(pipeline.parse().ok()?, id.parse().ok()?),
+        ["pipelines", pipeline] => Page::Pipeline(named_by_segment(pipeline)?),
+        ["pipelines", pipeline, "start"] => Page::Start(named_by_segment(pipeline)?),
+        ["pipelines", pipeline, "configure"] => Page::Configure(named_by_segment(pipeline)?),
+        ["pipelines", pipeline, "history"] => Page::History(named_by_segment(pipeline)?),
+        ["pipelines", pipeline, "rollbacks"] => Page::Rollbacks(named_by_segment(pipeline)?),
+        ["pipelines", pipeline, "executions", id] => Page::Execution(named_by_segment(pipeline)?, id.parse().ok()?),
         ["pipelines", pipeline, "stages", stage, "rollback"] => {
-            Page::Rollback(pipeline.parse().ok()?, stage.parse().ok()?)
+            Page::Rollback(named_by_segment(pipeline)?, named_by_segment(stage)?)
         }
         _ => return None,
     };
@@ -109,7 +109,7 @@ fn act(parts: &[&str]) -> Option<Deed> {
         ["reinstate"] => Act::Reinstate,
         ["executions", id, "stop"] => Act::Stop(id.parse().ok()?),
         ["stages", stage, verb] => {
-            let stage = stage.parse().ok()?;
+            let stage = named_by_segment(stage)?;
             match verb {
                 "rollback" => Act::RollBack(stage),
                 "transition" => Act::Transition(stage),
@@ -122,17 +122,7 @@ fn act(parts: &[&str]) -> Option<Deed> {
         }
         _ => return None,
     };
-    Some(Deed { pipeline: pipeline.parse().ok()?, act })
-}
-
-/// Path of a pipeline's page. Names have no character that a path would have to escape.
-pub(super) fn pipeline_path(pipeline: &PipelineName) -> String {
-    format!("{ROOT}/pipelines/{pipeline}")
-}
-
-/// Path of an execution's page.
-pub(super) fn execution_path(pipeline: &PipelineName, id: ExecutionId) -> String {
-    format!("{ROOT}/pipelines/{pipeline}/executions/{id}")
+    Some(Deed { pipeline: named_by_segment(pipeline)?, act })
 }
 
 impl Page {
@@ -141,13 +131,14 @@ impl Page {
         match self {
             Self::Pipelines => ROOT.to_owned(),
             Self::Attention => format!("{ROOT}/attention"),
+            Self::AllRollbacks => format!("{ROOT}/rollbacks"),
             Self::Pipeline(pipeline) => pipeline_path(pipeline),
             Self::Start(pipeline) => format!("{}/start", pipeline_path(pipeline)),
             Self::Configure(pipeline) => format!("{}/configure", pipeline_path(pipeline)),
             Self::History(pipeline) => format!("{}/history", pipeline_path(pipeline)),
             Self::Rollbacks(pipeline) => format!("{}/rollbacks", pipeline_path(pipeline)),
             Self::Execution(pipeline, id) => execution_path(pipeline, *id),
-            Self::Rollback(pipeline, stage) => format!("{}/stages/{stage}/rollback", pipeline_path(pipeline)),
+            Self::Rollback(pipeline, stage) => format!("{}/rollback", stage_page(pipeline, stage)),
         }
     }
 }
@@ -181,8 +172,11 @@ mod tests {
             ("/", "GET"),
             ("/pipelines", "GET"),
             ("/attention", "GET"),
+            ("/rollbacks", "GET"),
             ("/assets/0/console.css", "GET"),
             ("/pipelines/shop", "GET"),
+            ("/pipelines/~..", "GET"),
+            ("/pipelines/~./stages/~../rollback", "GET POST"),
             ("/pipelines/shop/start", "GET POST"),
             ("/pipelines/shop/configure", "GET POST"),
             ("/pipelines/shop/reinstate", "POST"),
@@ -210,8 +204,14 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_nowhere() {
-        for path in ["/x", "/pipelines/a%20b", "/pipelines/shop/x", "/pipelines/shop/executions/1", "/pipelines//x/y/z"]
-        {
+        for path in [
+            "/x",
+            "/pipelines/a%20b",
+            "/pipelines/shop/x",
+            "/pipelines/shop/executions/1",
+            "/pipelines//x/y/z",
+            "/pipelines/..",
+        ] {
             assert_eq!(route("GET", &format!("{ROOT}{path}")), Err(NoRoute::NotFound), "{path}");
         }
         assert_eq!(route("GET", "/elsewhere"), Err(NoRoute::NotFound));

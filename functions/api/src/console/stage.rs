@@ -7,14 +7,10 @@ use domain::{
     StageState,
 };
 use engine::{HasStore, ports::Store};
-use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use super::parts::{Age, Badge, ExecutionLink, When, alarm_name, person, revision};
 use crate::failure::Failure;
-
-/// Executions read at the same time.
-const READS_PARALLEL_MAX: usize = 16;
 
 /// A stage as both the list and the pipeline's own page show it.
 pub(super) struct StageGlance {
@@ -50,22 +46,22 @@ pub(super) struct HoldGlance {
     pub(super) suspect: Option<ExecutionLink>,
 }
 
-/// Executions that a pipeline's glance names: what is live in its stages.
-pub(super) fn named_by(view: &PipelineView) -> BTreeSet<ExecutionId> {
-    view.stages.values().filter_map(|stage| stage.live.as_ref()).map(|live| live.revision_of).collect()
+/// Executions that pipelines' glances name: what is live in their stages.
+pub(super) fn named_by<'a>(views: impl IntoIterator<Item = &'a PipelineView>) -> BTreeSet<(PipelineName, ExecutionId)> {
+    let of_view = |view: &'a PipelineView| {
+        let live = view.stages.values().filter_map(|stage| stage.live.as_ref());
+        live.map(|live| (view.index.name.clone(), live.revision_of))
+    };
+    views.into_iter().flat_map(of_view).collect()
 }
 
-/// Loads executions by their ids; what has expired is left out.
+/// Loads executions by their pipelines and ids; what has expired is left out.
 pub(super) async fn load_all<W: HasStore>(
     world: &W,
-    pipeline: &PipelineName,
-    ids: BTreeSet<ExecutionId>,
+    wanted: BTreeSet<(PipelineName, ExecutionId)>,
 ) -> Result<BTreeMap<ExecutionId, Execution>, Failure> {
-    let loaded = stream::iter(ids)
-        .map(async |id| world.store().load_execution(pipeline, id).await)
-        .buffer_unordered(READS_PARALLEL_MAX)
-        .try_filter_map(async |found| Ok(found.map(|execution| (execution.id, execution))));
-    Ok(loaded.try_collect().await?)
+    let found = world.store().load_executions(&wanted).await?;
+    Ok(found.into_iter().map(|execution| (execution.id, execution)).collect())
 }
 
 impl StageGlance {

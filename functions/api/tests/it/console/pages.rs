@@ -1,6 +1,12 @@
 //! Pages.
 
+use engine::{
+    HasStore,
+    ports::{DecisionList, PageRequest, Store},
+};
+
 use super::*;
+use crate::{decisions::turn_red, world::Driven};
 
 #[tokio::test]
 async fn an_empty_installation_says_what_to_do() {
@@ -122,8 +128,9 @@ async fn queries_are_bounded() {
     let (bench, _) = Bench::with_release().await;
     let long = "x".repeat(5000);
     for path in [
-        "?page=0".to_owned(),
-        "?page=99999999999999999999".to_owned(),
+        "?sort=created&page=0".to_owned(),
+        "?sort=created&page=99999999999999999999".to_owned(),
+        format!("?after={long}"),
         "?page=-1&sort=none&done=none".to_owned(),
         format!("?q={long}"),
         format!("/pipelines/shop/history?status={long}&type=x"),
@@ -139,7 +146,7 @@ async fn queries_are_bounded() {
         assert_eq!(refused(&bench, visit("GET", path)).await.0, 400, "{path}");
     }
     let none = page(&bench, "?q=none").await;
-    assert!(none.contains("No name holds") && none.contains("Show all 1"), "{none}");
+    assert!(none.contains("No name holds") && none.contains("Show all pipelines"), "{none}");
 }
 
 #[tokio::test]
@@ -203,21 +210,158 @@ async fn nothing_that_others_wrote_is_markup() {
     assert!(seen >= 6, "the text is shown on most of them, {seen}");
 }
 
-#[tokio::test]
-async fn a_thousand_pipelines_are_pages_of_twenty() {
-    let bench = Bench::new().await;
-    for number in 0..45 {
+/// As many pipelines as `numbers`, called shop-00 and so on.
+async fn pipelines(bench: &Bench, numbers: std::ops::Range<u32>) {
+    for number in numbers {
         let mut pipeline = shop();
         pipeline["name"] = json!(format!("shop-{number:02}"));
         bench.ok("CreatePipeline", json!({ "pipeline": pipeline })).await;
     }
+}
+
+#[tokio::test]
+async fn many_pipelines_are_pages_of_twenty() {
+    let bench = Bench::new().await;
+    pipelines(&bench, 0..45).await;
     let first = page(&bench, "").await;
-    assert!(first.contains("1 to 20 of 45") && first.contains("shop-19") && !first.contains("shop-20"), "{first}");
-    let last = page(&bench, "?page=3").await;
-    assert!(last.contains("41 to 45 of 45") && last.contains("shop-44"), "{last}");
+    assert!(first.contains("shop-00 to shop-19") && !first.contains("shop-20"), "{first}");
+    assert!(first.contains("href=\"/console?after=shop-19\"") && !first.contains(">First</a>"), "{first}");
+    let last = page(&bench, "?after=shop-39").await;
+    assert!(
+        last.contains("shop-40 to shop-44") && last.contains(">First</a>") && !last.contains("rel=\"next\""),
+        "{last}"
+    );
+    assert!(page(&bench, "?after=shop-44").await.contains("No pipeline comes after this"));
     assert!(first.len() < 60_000, "{}", first.len());
     let some = page(&bench, "?q=SHOP-3&sort=created").await;
     assert!(some.contains("1 to 10 of 10 (of 45 in all)"), "{some}");
     let (newest, oldest) = (some.find("shop-39").unwrap(), some.find("shop-30").unwrap());
     assert!(newest < oldest);
+    let third = page(&bench, "?sort=created&page=3").await;
+    assert!(third.contains("41 to 45 of 45") && third.contains("shop-00") && third.contains("rel=\"prev\""), "{third}");
+    let empty = Bench::new().await;
+    pipelines(&empty, 0..2).await;
+    assert!(page(&empty, "").await.contains("2 in all"));
+}
+
+#[tokio::test]
+async fn the_list_costs_the_same_however_many_pipelines_and_executions_there_are() {
+    let (bench, _) = Bench::with_release().await;
+    pipelines(&bench, 0..22).await;
+    let cost = async |path: &str| {
+        let before = bench.world.store().usage().requests();
+        page(&bench, path).await;
+        bench.world.store().usage().requests() - before
+    };
+    let (plain, sorted) = (cost("").await, cost("?sort=created").await);
+    // Names, holds, incidents, pipelines, stages, what is live.
+    assert!(plain <= 6, "{plain} requests");
+    pipelines(&bench, 22..60).await;
+    for _ in 0..12 {
+        another(&bench).await;
+    }
+    assert_eq!((cost("").await, cost("?sort=created").await), (plain, sorted));
+    // Who waits is asked of those pipelines alone in which somebody can.
+    let closing = [("to", "disabled"), ("reason", "Not on Friday.")];
+    done(&bench, "/pipelines/shop/stages/Prod/transition", &closing).await;
+    assert_eq!(cost("").await, plain);
+    let next = bench.start().await;
+    assert_eq!(bench.drive(next, None).await, Driven::Waiting);
+    assert_eq!(cost("").await, plain + 1);
+    assert!(page(&bench, "").await.contains("1 waiting"));
+}
+
+#[tokio::test]
+async fn names_that_readers_of_addresses_take_for_the_way_up_are_reachable() {
+    let bench = Bench::new().await;
+    let mut pipeline = shop();
+    pipeline["name"] = json!("..");
+    pipeline["stages"][1]["name"] = json!(".");
+    bench.ok("CreatePipeline", json!({ "pipeline": pipeline })).await;
+    let list = page(&bench, "").await;
+    assert!(list.contains("href=\"/console/pipelines/~..\""), "{list}");
+    let own = page(&bench, "/pipelines/~..").await;
+    assert!(own.contains("/console/pipelines/~../stages/~./transition"), "{own}");
+    let history = page(&bench, "/pipelines/~../history").await;
+    let execution = history.split('"').find(|part| part.contains("/executions/")).unwrap();
+    page(&bench, execution.strip_prefix("/console").unwrap()).await;
+    page(&bench, "/pipelines/~../stages/~./rollback").await;
+    let closing = form("/pipelines/~../stages/~./transition", &[("to", "disabled"), ("reason", "Not now.")]);
+    let reply = bench.send(closing).await;
+    assert_eq!((reply.status_code, reply.headers["location"].as_str()), (303, "/console/pipelines/~..?done=closed"));
+}
+
+#[tokio::test]
+async fn evidence_shows_what_the_metric_did_around_the_deploy() {
+    for is_known in [true, false] {
+        let (bench, _) = Bench::with_release().await;
+        let bad = another(&bench).await;
+        bench.alarms.denied.store(!is_known, std::sync::atomic::Ordering::SeqCst);
+        turn_red(&bench, bad).await;
+        let shown = page(&bench, &format!("/pipelines/shop/executions/{bad}")).await;
+        for word in
+            ["Shop Errors, each 1 min", "threshold 5", "<path class=\"series\" d=\"M", "<td class=\"number\">7</td>"]
+        {
+            assert_eq!(shown.contains(word), is_known, "{word}: {shown}");
+        }
+        assert_eq!(shown.contains("What the metric did is not known."), !is_known);
+        assert!(
+            shown.contains("Suspects, the most suspect first") && shown.contains("What would have changed"),
+            "{shown}"
+        );
+        let all = DecisionList::All;
+        let kept = bench.world.store().list_decisions(&all, PageRequest { limit: 9, after: None }).await.unwrap().items;
+        assert_eq!((kept.len(), kept[0].series.len()), (1, usize::from(is_known)));
+        // Taking the decision again takes no metric.
+        let decision = kept[0].id().to_string();
+        let replay = json!({"pipelineName": "shop", "stageName": "Prod", "decisionId": decision});
+        assert_eq!(bench.ok("ReplayDecision", replay).await["identical"], true);
+    }
+}
+
+#[tokio::test]
+async fn rollbacks_of_all_pipelines_are_one_page() {
+    let (bench, first) = Bench::with_release().await;
+    let none = page(&bench, "/rollbacks").await;
+    assert!(none.contains("No rollback yet") && none.contains("of any pipeline"), "{none}");
+    let bad = another(&bench).await;
+    turn_red(&bench, bad).await;
+    let requests = bench.world.store().usage().requests();
+    let all = page(&bench, "/rollbacks").await;
+    assert_eq!(bench.world.store().usage().requests() - requests, 2);
+    for word in ["/console/pipelines/shop", "alarm errors turned red", "0 helped, 0 did not, of 1", "to detect"] {
+        assert!(all.contains(word), "{word}: {all}");
+    }
+    // Evidence is a link away: a page of many decisions stays light.
+    assert!(all.contains(&format!("/executions/{bad}#h-decisions")) && !all.contains("class=\"plot\""), "{all}");
+    let own = page(&bench, "/pipelines/shop/rollbacks").await;
+    assert!(own.contains("alarm errors turned red") && own.contains(&first.to_string()), "{own}");
+}
+
+#[tokio::test]
+async fn an_approval_is_answered_where_its_message_leads() {
+    let bench = Bench::new().await;
+    bench.ok("CreatePipeline", json!({ "pipeline": asking() })).await;
+    let execution = bench.newest().await;
+    bench.drive(execution, None).await;
+    let path = format!("/pipelines/shop/executions/{execution}");
+    let shown = page(&bench, &path).await;
+    assert!(shown.contains("waits for approval"), "{shown}");
+    let looking = bench.send(signed_in(visit("GET", &path), "dev")).await.body;
+    assert!(looking.contains("waits for approval") && !looking.contains("name=\"approval\""), "{looking}");
+    let value = |name: &str| {
+        let (_, rest) = shown.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let (action, token) = (value("action"), value("approval"));
+    let fields = [
+        ("action", action.as_str()),
+        ("approval", &token),
+        ("answer", "Approved"),
+        ("summary", "Good."),
+        ("execution", &execution.to_string()),
+    ];
+    let to = done(&bench, "/pipelines/shop/stages/Prod/approval", &fields).await;
+    assert_eq!(to, format!("/console{path}?done=approved"));
+    assert!(!page(&bench, &path).await.contains("waits for approval"));
 }
