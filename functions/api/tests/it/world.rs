@@ -74,7 +74,7 @@ impl Bench {
         tokio::spawn(dynoxide::server::serve_on(listener, Database::memory().unwrap()));
         let client = aws_sdk_dynamodb::Client::new(&config.sdk_config_at(&endpoint));
         store::create_table(&client, &config.table).await.unwrap();
-        let settings = Settings { dead_letters: Some("dead-letters".to_owned()), ..config.settings() };
+        let settings = engine::Settings { dead_letters: Some("dead-letters".to_owned()), ..config.settings() };
         let (objects, invoked, alarms) = (MemoryObjects::default(), Invoked::default(), SetAlarms::default());
         let (published, notices) = (Published::default(), Notices::default());
         let world = World::new(clock, SeededEntropy::new(seed), settings)
