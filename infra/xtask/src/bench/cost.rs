@@ -28,8 +28,16 @@ const KEY_REQUESTS_A_MINUTE: f64 = 0.2;
 /// The reconciler notes that it has looked once in five minutes; the minute that is counted is one of the others.
 const NOTES_A_MINUTE: f64 = 0.2;
 /// Requests to S3 of the dearer kind.
-const WRITING: [&str; 5] =
-    ["PutObject", "CopyObject", "PutObjectTagging", "CreateMultipartUpload", "CompleteMultipartUpload"];
+const WRITING: [&str; 8] = [
+    "PutObject",
+    "CopyObject",
+    "PutObjectTagging",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "UploadPartCopy",
+    "CompleteMultipartUpload",
+    "ListMultipartUploads",
+];
 
 /// Counts and prints.
 ///
