@@ -158,7 +158,7 @@ async fn pipelines_are_glanced_at_in_the_order_of_their_names<B>(world: World<B>
 where
     Table<B>: Store,
 {
-    let named = |number: u32| -> PipelineName { format!("shop-{number:02}").parse().unwrap() };
+    let named = |number: u32| -> PipelineName { format!("shop-{number:02}").parse().expect("a name") };
     for number in 0..30 {
         let (mut index, mut state, mut waits) = (pipeline(), stage(), waiting("Deploy", 1));
         index.name = named(number);

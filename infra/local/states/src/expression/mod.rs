@@ -31,7 +31,7 @@ pub(crate) struct Expr {
     source: String,
     ast: AstNode,
     /// The same as a lookup, where it is nothing else.
-    plain: Option<Plain>,
+    plain: Option<Box<Plain>>,
 }
 
 impl Expr {
@@ -45,7 +45,7 @@ impl Expr {
         let inner = text.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}"));
         let source = inner.ok_or("expected a JSONata expression: {% ... %}")?.trim();
         let ast = parser::parse(source).map_err(|error| error.display_message())?;
-        Ok(Self { source: source.to_owned(), ast, plain: Plain::parse(source) })
+        Ok(Self { source: source.to_owned(), ast, plain: Plain::parse(source).map(Box::new) })
     }
 
     /// The value this expression gives in `scope`.

@@ -73,7 +73,7 @@ impl Plain {
             },
         };
         match (&self.equals, found) {
-            (Some(text), Found::Value(value)) => Found::Value(Value::Bool(value == Value::from(text.as_str()))),
+            (Some(text), Found::Value(value)) => Found::Value(Value::Bool(value == *text.as_str())),
             // What is not there is equal to nothing.
             (Some(_), Found::Nothing) => Found::Value(Value::Bool(false)),
             (_, found) => found,
