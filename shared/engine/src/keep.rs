@@ -19,7 +19,7 @@ use crate::{
     error::FirstError,
     loading::load_of,
     outbox::forget,
-    ports::{Functions, Objects, ObjectsError, PageRequest, Row, Store, Write},
+    ports::{Functions, Objects, ObjectsError, PageRequest, Precondition, Row, Store, StoreError, Write},
     rollback::{StoredArtifact, look_at_artifacts},
 };
 
@@ -113,9 +113,13 @@ pub(crate) async fn keep_artifacts<W: HasStore + HasMachines + HasObjects>(
     marks.extend(let_go(&row.letting_go, &others));
     settle(world, pipeline, marks).await?;
     if row.targets.is_empty() {
-        // Nothing is kept for a stage that is gone, or that nothing goes back to.
-        let rows = [Row::KeptDue(row.due()), Row::Kept(row)];
-        world.store().commit(rows.map(Write::Delete).to_vec()).await?;
+        // Nothing is kept for a stage that is gone, or that nothing goes back to; unless a later look has found something.
+        let as_stored = Precondition::Version(row.version);
+        let writes = vec![Write::Delete(Row::KeptDue(row.due())), Write::DeleteIf(Row::Kept(row), as_stored)];
+        match world.store().commit(writes).await {
+            Err(StoreError::Contended) => {}
+            other => other?,
+        }
     }
     Ok(())
 }

@@ -182,6 +182,7 @@ impl People {
         if !self.chance.permille(DELETIONS) {
             return self.upload(pipeline);
         }
+        self.deleted.insert(json!(pipeline).to_string());
         let mut soon = now(until_done("DeletePipeline", json!({"name": pipeline})));
         if self.chance.permille(400) {
             let delay = SignedDuration::from_secs(self.chance.between(1, 90));
