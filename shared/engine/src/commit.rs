@@ -172,7 +172,12 @@ pub(crate) fn incident_writes(incident: &Incident) -> [Write; 2] {
 /// What is kept for a stage, and its place in the order in which stages are looked at.
 fn kept_writes(change: &KeptChange) -> Vec<Write> {
     let after = &change.after;
-    let mut writes = vec![put_versioned(Row::Kept(after.clone()), after.version)];
+    let row = Row::Kept(after.clone());
+    // The first is stored at the version it carries, which no row of its place had before.
+    let mut writes = vec![match &change.before {
+        Some(before) => put_versioned(row, before.version),
+        None => Write::Put(row, Precondition::Absent),
+    }];
     let old = change.before.as_ref().map(Kept::due);
     if old.as_ref() != Some(&after.due()) {
         writes.extend(old.map(|old| Write::Delete(Row::KeptDue(old))));

@@ -162,9 +162,14 @@ async fn decide<W: HasStore + HasMachines + HasObjects>(
         (&before.targets, before.due) != (&after.targets, after.due) || before.letting_go != after.letting_go
     });
     if is_news {
+        let is_first = before.is_none();
+        if is_first {
+            // Whoever looked at an earlier row of this place, and is late, must not take this one for it.
+            after.version = world.now().as_microsecond().unsigned_abs();
+        }
         let changes = Changes { kept: vec![KeptChange { before, after: after.clone() }], ..Changes::default() };
         commit(world, pipeline, changes).await?;
-        after.version += 1;
+        after.version += u64::from(!is_first);
     }
     Ok(Some(Decided { row: after, others, requests }))
 }
