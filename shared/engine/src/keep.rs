@@ -138,9 +138,11 @@ async fn decide<W: HasStore + HasMachines + HasObjects>(
     pipeline: &PipelineName,
     stage: &StageName,
 ) -> Result<Option<Decided>, EngineError> {
-    let view = world.store().load_pipeline(pipeline).await?;
+    // First what is to be replaced: whoever stands still after it is refused when another look was faster. Read the other way
+    // round, a pipeline that was not there takes away what is kept for the next one of its name.
     let (own, others): (Vec<Kept>, Vec<Kept>) =
         world.store().kept_of(pipeline).await?.into_iter().partition(|kept| kept.stage == *stage);
+    let view = world.store().load_pipeline(pipeline).await?;
     let before = own.into_iter().next();
     let index = view.as_ref().and_then(|view| view.index.stage(stage).map(|(_, index)| (view, index)));
     let targets = match index {

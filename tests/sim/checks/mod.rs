@@ -219,6 +219,7 @@ fn pipeline_of(row: &Row) -> Option<&PipelineName> {
         Row::Condition(row) | Row::OpenCondition(row) => Some(&row.pipeline),
         Row::Success(row) => Some(&row.pipeline),
         Row::Hold(row) => Some(&row.pipeline),
+        Row::Kept(row) => Some(&row.pipeline),
         _ => None,
     }
 }
@@ -266,6 +267,14 @@ fn story_of(change: &Change, story: &mut Story, now: Timestamp) {
             let inside = stage.occupant.as_ref().map_or("nobody".to_owned(), |inside| inside.execution.to_string());
             let open = if stage.inbound.enabled { "open" } else { "closed" };
             format!("  {}/{}: generation {}, {inside} inside, {open}", stage.pipeline, stage.name, stage.generation.0)
+        }),
+        Some(Row::Kept(kept)) => story.tell(now, || {
+            let targets: Vec<_> = kept.targets.iter().map(|target| target.execution.to_string()).collect();
+            format!("  {}/{}: keeps what {targets:?} need", kept.pipeline, kept.stage)
+        }),
+        None if matches!(&change.before, Some(Row::Kept(_))) => story.tell(now, || {
+            let stage = change.before.as_ref().and_then(pipeline_of).map(ToString::to_string).unwrap_or_default();
+            format!("  {stage}: keeps nothing")
         }),
         Some(Row::ActionRun(run)) => story.tell(now, || {
             format!("  {}/{}/{} of {}: {:?}", run.pipeline, run.stage, run.action, run.execution, run.status)
