@@ -85,8 +85,8 @@ struct Found {
 }
 
 /// The list. Without a filter and by name, one page of names is read. Else the names and times of all pipelines are, in one
-/// request (there are a thousand at most), filtered and sorted; of pipelines' states only those of the page. What a page
-/// costs so depends neither on the number of pipelines nor on their histories.
+/// request (there are a thousand at most), filtered and sorted; of pipelines' states only those of the page. So requests
+/// depend neither on the number of pipelines nor on their histories; what a filter or another order reads grows with the names.
 pub(super) async fn show<W: HasStore>(world: &W, visit: &Visit) -> Result<String, Failure> {
     let first = |limit| PageRequest { limit, after: None };
     let store = world.store();

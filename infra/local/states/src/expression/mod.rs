@@ -183,19 +183,22 @@ mod tests {
 
     use super::*;
 
-    fn check(template: Value, states: Value, expect: Result<Value, &str>) {
-        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
-        let variables = json!({"count": 3, "nested": {"a": [1, 2]}});
-        let now = Timestamp::from_millisecond(1_767_225_600_123).expect("valid");
-        let seen = Seen {
+    fn seen<'a>(states: &'a Value, variables: &'a Value) -> Seen<'a> {
+        Seen {
             input: &states["input"],
             result: states.get("result"),
             error: None,
             execution_input: &states["context"]["Execution"]["Input"],
             context: Box::new(|| states["context"].clone()),
             variables: vec![variables.as_object().expect("an object")],
-        };
-        let mut scope = Scope::new(seen, now, &entropy);
+        }
+    }
+
+    fn check(template: Value, states: Value, expect: Result<Value, &str>) {
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
+        let variables = json!({"count": 3, "nested": {"a": [1, 2]}});
+        let now = Timestamp::from_millisecond(1_767_225_600_123).expect("valid");
+        let mut scope = Scope::new(seen(&states, &variables), now, &entropy);
         let found = Template::parse(&template, "$").expect("parses").evaluate(&mut scope);
         match (found, expect) {
             (Ok(found), Ok(expect)) => assert_eq!(found.to_string(), expect.to_string()),
@@ -250,16 +253,9 @@ mod tests {
             let (entropy, variables): (Arc<dyn Entropy>, _) =
                 (Arc::new(SeededEntropy::new(1)), json!({"count": 3, "nested": {"a": [1, 2]}}));
             let evaluate = |source: &str| {
-                let seen = Seen {
-                    input: &states["input"],
-                    result: states.get("result"),
-                    error: None,
-                    execution_input: &states["context"]["Execution"]["Input"],
-                    context: Box::new(|| states["context"].clone()),
-                    variables: vec![variables.as_object().expect("an object")],
-                };
                 let expr = Expr::parse(&format!("{{% {source} %}}")).expect("parses");
-                expr.evaluate(&mut Scope::new(seen, Timestamp::UNIX_EPOCH, &entropy)).expect("a value").to_string()
+                let mut scope = Scope::new(seen(&states, &variables), Timestamp::UNIX_EPOCH, &entropy);
+                expr.evaluate(&mut scope).expect("a value").to_string()
             };
             assert_eq!(evaluate(path), evaluate(&format!("({path})")), "{path}");
         }

@@ -82,10 +82,9 @@ impl Plain {
 }
 
 fn is_name(name: &str) -> bool {
-    let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
-    let (first, rest) = (name.as_bytes().first(), name.as_bytes().iter().skip(1));
-    let fits = first.is_some_and(is_letter) && rest.clone().all(|byte| is_letter(byte) || byte.is_ascii_digit());
-    fits && !WORDS.contains(&name)
+    let begins = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    begins && fits && !WORDS.contains(&name)
 }
 
 fn walk(from: Option<&Value>, members: &[String]) -> Found {
