@@ -10,12 +10,12 @@ use aws_sdk_cloudwatch::config::{Builder, Region};
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{AlarmType, CompositeAlarm, MetricAlarm, StateValue};
 use aws_types::SdkConfig;
-use domain::{AlarmChange, AlarmSeries, AlarmState};
+use domain::{AlarmChange, AlarmSeries, AlarmState, MetricQuery, Points};
 use engine::ports::{Alarms, CloudError};
 use jiff::Timestamp;
 
 use crate::cloud_error::cloud_error;
-use crate::data_points;
+use crate::{data_points, metric_data};
 
 /// Most names in one DescribeAlarms.
 const NAMES_PER_CALL_MAX: usize = 100;
@@ -108,6 +108,16 @@ impl Alarms for CloudWatchAlarms {
             names.iter().any(|asked| *asked == alarm.arn || asked == name)
         };
         Ok(found.into_values().filter(is_wanted).collect())
+    }
+
+    async fn metric_data(
+        &self,
+        region: &str,
+        queries: &[MetricQuery],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Points>, CloudError> {
+        metric_data::read(&self.client(region), queries, since, until).await
     }
 
     async fn messages_in(&self, queue: &str, since: Timestamp, until: Timestamp) -> Result<Option<u32>, CloudError> {

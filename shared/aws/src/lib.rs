@@ -25,6 +25,8 @@ mod eventbridge;
 mod lambda;
 #[cfg(any(feature = "sfn", feature = "sts"))]
 mod machine_arn;
+#[cfg(feature = "cloudwatch")]
+mod metric_data;
 #[cfg(all(
     test,
     any(

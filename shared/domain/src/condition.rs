@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionStatus, ArtifactLocation, ConditionIndex, ConditionStatus, ExecutionId, ExecutionMode, Finding, Generation,
-    PipelineName, RuleTypeId, RuleVerdict, StageName, StageState, Tokens, derived_uuid,
+    ActionStatus, ArtifactLocation, ConditionIndex, ConditionStatus, Evidence, ExecutionId, ExecutionMode, Finding,
+    Generation, PipelineName, RuleTypeId, RuleVerdict, StageName, StageState, Tokens, derived_uuid,
 };
 
 /// When a condition is evaluated.
@@ -145,6 +145,9 @@ pub struct RuleState {
     /// Where a person sees the work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_url: Option<String>,
+    /// What the judge's verdict rests on, where a rule that judges metrics has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Box<Evidence>>,
     /// How often it was asked anew.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub asked: u32,
@@ -251,6 +254,7 @@ impl ConditionRun {
             machine: None,
             external_id: None,
             external_url: None,
+            evidence: None,
             asked: 0,
         };
         Self {

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionName, ConditionKind, ExecutionMode, PipelineName, PipelineType, RetryMode, StageName};
+use crate::{
+    ActionName, ConditionKind, DeclaredMetrics, ExecutionMode, METRIC_DEGRADATION, PipelineName, PipelineType,
+    RetryMode, StageName,
+};
 
 /// A whole pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -341,8 +344,23 @@ impl RuleDeclaration {
         self.configuration.get("HoldUntil").is_some_and(|until| until == "OtherRevision")
     }
 
+    /// Whether it judges metrics.
+    pub fn is_metric_degradation(&self) -> bool {
+        self.rule_type_id.provider == METRIC_DEGRADATION
+    }
+
+    /// The metrics that it judges, if it does.
+    pub fn metrics(&self) -> Option<DeclaredMetrics> {
+        let declared = || DeclaredMetrics { region: self.region.clone(), configuration: self.configuration.clone() };
+        self.is_metric_degradation().then(declared)
+    }
+
     /// Data points of its alarm's metric that its watch waits for; 0 where it waits for none.
     pub fn data_points(&self) -> u32 {
+        // Of metrics that are judged it says when they may be called healthy.
+        if self.is_metric_degradation() {
+            return 0;
+        }
         self.configuration.get("MinimumDataPoints").and_then(|points| points.parse().ok()).unwrap_or(0)
     }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ActionStep, AlarmSnapshot, AlarmState, Changes, Execution, ExecutionId, ExecutionMode, ExecutionStatus,
-    ExecutionType, Generation, Live, Occupant, Phase, PhaseEvent, PipelineIndex, PipelineView, Rejected, RollbackCause,
-    StageIndex, StageName, StageStatus, Success, Watch, WatchPurpose,
+    ExecutionType, Generation, Live, MetricWatch, Occupant, Phase, PhaseEvent, PipelineIndex, PipelineView, Rejected,
+    RollbackCause, StageIndex, StageName, StageStatus, Success, Watch, WatchPurpose,
     admission::{admit_into, enter, run_stage},
     changes::Board,
     inherited::observed_after,
@@ -234,6 +234,7 @@ fn observe(
             from: entered.entered_at,
             until,
             data_points,
+            metrics: rule.metrics.clone().map(|declared| MetricWatch { declared, since: board.now }),
             state_at_entry: alarm.state,
             purpose,
             shadow: rule.shadow,

@@ -132,7 +132,7 @@ mod tests {
 
     fn rule() -> WatchRule {
         let (rule, alarm) = ("errors".to_owned(), "errors".to_owned());
-        WatchRule { rule, alarm, minutes: 10, data_points: 0, shadow: false, hold_until_other: false }
+        WatchRule { rule, alarm, minutes: 10, data_points: 0, shadow: false, hold_until_other: false, metrics: None }
     }
 
     fn live(observed: Vec<Observed>) -> Live {
@@ -201,6 +201,7 @@ mod tests {
             from: at(100),
             until: at(200),
             data_points: None,
+            metrics: None,
             state_at_entry: AlarmState::Alarm,
             purpose: WatchPurpose::Deploy,
             shadow: false,
@@ -213,6 +214,7 @@ mod tests {
             watch: watch.clone(),
             live: Some(id(live)),
             inside: inside.map(id),
+            sighted: None,
         };
         use Verdict as V;
         for (onset, now, expected, blamed) in [

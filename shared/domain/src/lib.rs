@@ -15,6 +15,7 @@ mod condition;
 mod custom_type;
 mod decision;
 mod declaration;
+mod degradation;
 mod eligibility;
 mod event;
 mod execution;
@@ -84,6 +85,11 @@ pub use declaration::{
     ActionDeclaration, ActionTypeId, ArtifactStore, BlockerDeclaration, Condition, EncryptionKey, EnvironmentVariable,
     FailureConditions, InputArtifact, OutputArtifact, PipelineDeclaration, PipelineVariable, RetryConfiguration,
     RuleDeclaration, RuleTypeId, StageConditions, StageDeclaration,
+};
+pub use degradation::{
+    DeclaredMetrics, METRIC_DEGRADATION, METRICS_MAX, MetricData, MetricQuery, MetricRule, MetricSight, MetricSource,
+    MetricStatistic, MissingPoint, PRESETS, Points, SETTLED_AFTER, Sighted, WatchedMetric, is_look_due, sight,
+    sight_watch, watched_as,
 };
 pub use eligibility::{Choice, Ineligible, LookedUp, choose_automatic, ineligible_because};
 pub use event::{
@@ -158,7 +164,7 @@ pub use transition::{
 pub use trigger::{GIT_CONNECTION, GitEvent, TriggerMiss, judge_git_event};
 pub use variable_check::check_variable;
 pub use variables::{ResolveError, Scope, resolve_configuration};
-pub use watch::{DataPoints, Watch, WatchPurpose, WatchState, saw_data, watch_state};
+pub use watch::{DataPoints, MetricWatch, Watch, WatchPurpose, WatchState, saw_data, watch_state};
 pub use webhook::{
     FilterMiss, InvalidWebhook, Secret, Sender, Unauthentic, Webhook, WebhookAuthConfiguration, WebhookAuthentication,
     WebhookDefinition, WebhookFilter, WebhookProblem, authenticate, has_placeholders, judge_filters, put_webhook,

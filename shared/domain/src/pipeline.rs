@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionDeclaration, ActionName, ActionRun, ActionTypeId, Catalogue, ConditionKind, ConditionRun, Execution,
-    ExecutionMode, FailureConditions, Generation, Phase, PipelineDeclaration, PipelineName, PipelineVariable,
-    StageDeclaration, StageName, StageState, Waiting, fingerprint, gate::is_outdated,
+    ActionDeclaration, ActionName, ActionRun, ActionTypeId, Catalogue, ConditionKind, ConditionRun, DeclaredMetrics,
+    Execution, ExecutionMode, FailureConditions, Generation, Phase, PipelineDeclaration, PipelineName,
+    PipelineVariable, RuleDeclaration, StageDeclaration, StageName, StageState, Waiting, fingerprint,
+    gate::is_outdated,
 };
 
 /// The pipeline's own row: which version is current, where its declaration is, and an index of its stages.
@@ -128,6 +129,25 @@ pub struct WatchRule {
     /// Whether a rollback's hold on the stage goes when other content comes, and not only by a person.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold_until_other: bool,
+    /// The metrics that are judged where it is no alarm that is observed; `alarm` is their name in its place then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<DeclaredMetrics>,
+}
+
+impl WatchRule {
+    fn of(rule: &RuleDeclaration) -> Self {
+        let metrics = rule.metrics();
+        let alarm = || rule.configuration.get("AlarmName").cloned().unwrap_or_default();
+        Self {
+            rule: rule.name.clone(),
+            alarm: metrics.as_ref().map_or_else(alarm, DeclaredMetrics::id),
+            minutes: rule.configuration.get("WaitTime").and_then(|time| time.parse().ok()).unwrap_or(0),
+            data_points: rule.data_points(),
+            shadow: rule.is_shadow(),
+            hold_until_other: rule.holds_until_other(),
+            metrics,
+        }
+    }
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -209,17 +229,7 @@ impl StageIndex {
             has_entry_condition: stage.before_entry.is_some(),
             has_success_condition: !blocking.is_empty(),
             success_result: stage.on_success.iter().flat_map(|on| &on.conditions).find_map(|one| one.result.clone()),
-            watches: watching
-                .into_iter()
-                .map(|rule| WatchRule {
-                    rule: rule.name.clone(),
-                    alarm: rule.configuration.get("AlarmName").cloned().unwrap_or_default(),
-                    minutes: rule.configuration.get("WaitTime").and_then(|time| time.parse().ok()).unwrap_or(0),
-                    data_points: rule.data_points(),
-                    shadow: rule.is_shadow(),
-                    hold_until_other: rule.holds_until_other(),
-                })
-                .collect(),
+            watches: watching.into_iter().map(WatchRule::of).collect(),
             conditions: CONDITION_KINDS.iter().filter_map(|kind| ConditionIndex::new(stage, *kind)).collect(),
         }
     }

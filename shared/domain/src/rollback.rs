@@ -9,6 +9,7 @@ use crate::{
     RollbackOutcome, StageName, StageStatus, Success, TransitionState, Trigger, TriggerType,
     changes::{Board, Effect},
     revoked::{revocable, revoked_by},
+    watched_as,
 };
 
 /// Why a rollback is started.
@@ -303,7 +304,8 @@ pub(crate) fn said(cause: &RollbackCause) -> String {
         RollbackCause::Manual { .. } => "manual rollback".to_owned(),
         RollbackCause::StageFailed => "failed stage".to_owned(),
         RollbackCause::Alarm { alarm_arn, .. } => {
-            format!("alarm {}", alarm_arn.rsplit(':').next().unwrap_or(alarm_arn))
+            let (what, name) = watched_as(alarm_arn);
+            format!("{} {name}", what.to_lowercase())
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::{FailureConditions, RuleTypeId};
+use crate::{FailureConditions, METRIC_DEGRADATION, RuleTypeId, degradation::OPTIONAL_KEYS};
 
 /// What is known of a rule type. Its category is `Rule`, its owner `AWS`, its version `1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,15 @@ pub const RULE_TYPES: &[RuleTypeInfo] = &[
         inputs: 0..=5,
         may_skip: true,
         finds: Finds::Function,
+    },
+    // Lastgood's own.
+    RuleTypeInfo {
+        provider: METRIC_DEGRADATION,
+        required_keys: &["Metrics", "WaitTime"],
+        optional_keys: OPTIONAL_KEYS,
+        inputs: 0..=0,
+        may_skip: false,
+        finds: Finds::Look,
     },
     RuleTypeInfo {
         provider: "VariableCheck",

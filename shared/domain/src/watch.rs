@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionStatus, AlarmState, Changes, ExecutionId, ExecutionType, Generation, Live, Observed, PipelineName,
-    PipelineView, Record, RollbackCause, StageName, StageState, Unclear, WatchChange, WatchRule, derived_uuid,
+    ActionStatus, AlarmState, Changes, DeclaredMetrics, ExecutionId, ExecutionType, Generation, Live, Observed,
+    PipelineName, PipelineView, Record, RollbackCause, StageName, StageState, Unclear, WatchChange, WatchRule,
+    derived_uuid,
 };
 
 /// Longest that a watch waits for its data points: what has so little traffic is better watched by something else.
@@ -35,6 +36,9 @@ pub struct Watch {
     /// What it waits for beside its time, where the rule says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_points: Option<DataPoints>,
+    /// The metrics that are judged where it is no alarm that is observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<MetricWatch>,
     /// The alarm's state when the execution entered the stage.
     pub state_at_entry: AlarmState,
     /// What it is for.
@@ -54,6 +58,16 @@ pub struct Watch {
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,
+}
+
+/// Metrics that are judged for a watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricWatch {
+    /// Which.
+    pub declared: DeclaredMetrics,
+    /// When the execution had succeeded in the stage.
+    pub since: Timestamp,
 }
 
 /// What an alarm is observed for.
@@ -93,6 +107,14 @@ pub struct WatchState {
 }
 
 impl WatchRule {
+    /// What it observes, to begin a sentence with.
+    pub(crate) fn subject(&self) -> String {
+        match &self.metrics {
+            Some(_) => format!("Metrics {}", self.alarm.rsplit_once('/').map_or(self.alarm.as_str(), |(name, _)| name)),
+            None => format!("Alarm {}", self.alarm),
+        }
+    }
+
     /// When the watch of a deploy that succeeded at `succeeded` is over, at the latest.
     pub(crate) fn over_at(&self, succeeded: Timestamp) -> Timestamp {
         match self.wants(succeeded) {
@@ -175,8 +197,9 @@ pub fn watch_state(stage: &StageState, rule: &WatchRule, now: Timestamp) -> Opti
     }
     if let Some(at) = observed.blamed.get(&rule.rule) {
         let summary = format!(
-            "Alarm {} turned red, and execution {} stays: list-rollback-decisions says why.",
-            rule.alarm, live.deployed_by
+            "{} turned red, and execution {} stays: list-rollback-decisions says why.",
+            rule.subject(),
+            live.deployed_by
         );
         return Some(WatchState { id, status: ActionStatus::Failed, summary, changed_at: *at });
     }
@@ -184,7 +207,10 @@ pub fn watch_state(stage: &StageState, rule: &WatchRule, now: Timestamp) -> Opti
     let (status, summary, changed_at) = if now < over {
         (ActionStatus::InProgress, runs(live, observed, rule, at_entry, now), live.since)
     } else {
-        let summary = format!("Alarm {} was watched until {over} for execution {}.", rule.alarm, live.deployed_by);
+        let summary = match &rule.metrics {
+            Some(_) => format!("{} were judged until {over} for execution {}.", rule.subject(), live.deployed_by),
+            None => format!("{} was watched until {over} for execution {}.", rule.subject(), live.deployed_by),
+        };
         (ActionStatus::Succeeded, summary, over)
     };
     Some(WatchState { id, status, summary, changed_at })
@@ -209,17 +235,21 @@ fn runs(live: &Live, observed: &Observed, rule: &WatchRule, at_entry: AlarmState
         ),
         _ => format!("until {over}"),
     };
+    if rule.metrics.is_some() {
+        return format!("{} are judged {until} for execution {execution}.", rule.subject());
+    }
     format!("Alarm {alarm} is watched {until} for execution {execution}; it was {at_entry} when that came in.")
 }
 
 fn turned_red(stage: &StageState, rule: &WatchRule) -> Option<WatchState> {
     let hold = stage.inbound.hold.as_ref()?;
     let RollbackCause::Alarm { alarm_arn, .. } = &hold.cause else { return None };
-    let is_its = *alarm_arn == rule.alarm || alarm_arn.ends_with(&format!(":alarm:{}", rule.alarm));
+    let kind = if rule.metrics.is_some() { "metrics" } else { "alarm" };
+    let is_its = *alarm_arn == rule.alarm || alarm_arn.ends_with(&format!(":{kind}:{}", rule.alarm));
     let summary = match (hold.rollback, hold.suspect) {
-        (Some(rollback), _) => format!("Alarm {} turned red; rollback {rollback} follows.", rule.alarm),
+        (Some(rollback), _) => format!("{} turned red; rollback {rollback} follows.", rule.subject()),
         (None, Some(suspect)) => {
-            format!("Alarm {} turned red; whether execution {suspect} is to blame is for a person to say.", rule.alarm)
+            format!("{} turned red; whether execution {suspect} is to blame is for a person to say.", rule.subject())
         }
         (None, None) => return None,
     };

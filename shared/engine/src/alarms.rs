@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{AlarmSnapshot, AlarmState, StageIndex};
 
-use crate::{HasAlarms, ports::Alarms};
+use crate::{HasAlarms, metrics::unseen, ports::Alarms};
 
 /// Reads the alarms that `stages` watch, by their declared name. One that cannot be read is a visible third outcome:
 /// the deploy goes on, and the judge knows that it knows nothing (spec 10.1).
@@ -12,9 +12,16 @@ pub(crate) async fn snapshot<'a, W: HasAlarms>(
     world: &W,
     stages: impl Iterator<Item = &'a StageIndex>,
 ) -> BTreeMap<String, AlarmSnapshot> {
-    let declared: BTreeSet<&String> = stages.flat_map(|stage| &stage.watches).map(|watch| &watch.alarm).collect();
+    let (judged, observed): (Vec<_>, Vec<_>) =
+        stages.flat_map(|stage| &stage.watches).partition(|watch| watch.metrics.is_some());
+    let judged = judged.into_iter().filter_map(|watch| {
+        let declared = watch.metrics.as_ref()?;
+        Some((watch.alarm.clone(), unseen(world.settings(), declared)))
+    });
+    let judged: BTreeMap<String, AlarmSnapshot> = judged.collect();
+    let declared: BTreeSet<&String> = observed.into_iter().map(|watch| &watch.alarm).collect();
     if declared.is_empty() {
-        return BTreeMap::new();
+        return judged;
     }
     let arns: Vec<String> = declared.iter().map(|alarm| world.settings().alarm_arn(alarm)).collect();
     let mut read = Vec::new();
@@ -28,6 +35,7 @@ pub(crate) async fn snapshot<'a, W: HasAlarms>(
             let state = read.iter().find(|alarm| alarm.arn == arn).map_or(AlarmState::Unreadable, |alarm| alarm.state);
             (name.clone(), AlarmSnapshot { arn, state })
         })
+        .chain(judged)
         .collect()
 }
 

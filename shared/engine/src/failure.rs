@@ -2,9 +2,9 @@
 
 use contract::{ConditionKind, FailureInput, FailureOutput};
 use domain::{
-    ActionRun, ActionStatus, ConditionRun, ConditionStatus, Execution, ExecutionMode, FailureDecision, PipelineView,
-    Rejected, RuleRun, StageFailure, StageIndex, StageOutcome, action_groups, decide_failure, remaining_groups,
-    roll_back, settle_failure,
+    ActionRun, ActionStatus, ConditionRun, ConditionStatus, Evidence, Execution, ExecutionMode, FailureDecision,
+    PipelineView, Rejected, RuleRun, StageFailure, StageIndex, StageOutcome, action_groups, decide_failure,
+    remaining_groups, roll_back, settle_failure,
 };
 
 use crate::{
@@ -76,6 +76,11 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             Err(Rejected::Stale) => return Err(EngineError::Contended),
             other => other.map_err(reread)?,
         };
+        let evidence = gate.iter().flat_map(|run| &run.rules).find_map(|rule| rule.evidence.as_deref());
+        for decision in &mut changes.decisions {
+            decision.evidence = evidence.cloned();
+            decision.series = evidence.map(Evidence::series).unwrap_or_default();
+        }
         changes.conditions.extend(condition);
         changes.rules.extend(rules);
         commit(world, &input.pipeline, changes).await?;

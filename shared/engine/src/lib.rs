@@ -24,6 +24,7 @@ pub mod git_source;
 mod jobs;
 mod keep;
 mod loading;
+mod metrics;
 mod outbox;
 mod pipelines;
 pub mod ports;

@@ -9,7 +9,7 @@ use domain::{
     Act, AlarmChange, AlarmSeries, AlarmState, Case, Changes, Evidence, ExecutionId, ExecutionStatus, Incident,
     IncidentRollback, IncidentStatus, PipelineName, PipelineView, Proof, Proven, Record, RollbackCause,
     RollbackDecision, RollbackOutcome, StageName, Watch, WatchedDeploy, hold_for_question, prove, rule_on,
-    settle_proof, time_around,
+    settle_proof, time_around, watched_as,
 };
 use jiff::SignedDuration;
 
@@ -17,6 +17,7 @@ use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore, commit,
     commit::until_stored,
     loading::load_of,
+    metrics::{SeenMetrics, Sights},
     ports::{Alarms, Store},
     rollback::{choose_target, prepare},
 };
@@ -25,6 +26,8 @@ use crate::{
 const QUIET: SignedDuration = SignedDuration::from_hours(1);
 /// Most deploys that one alarm is judged for, the newest: each is a request, and all are kept as evidence.
 const SUSPECTS_MAX: usize = 25;
+/// The same where metrics are judged, which are all kept as evidence.
+const SUSPECTS_BY_METRICS_MAX: usize = 6;
 
 /// What an alarm led to for one watched execution.
 #[derive(Debug, Clone)]
@@ -55,9 +58,27 @@ pub async fn alarm_changed<W: HasStore + HasMachines + HasObjects + HasAlarms>(
     alarm: &AlarmChange,
     judged: &mut Vec<Judged>,
 ) -> Result<(), EngineError> {
+    judge_anew(world, alarm, &Sights::new(), judged).await
+}
+
+/// As [`alarm_changed`], for metrics that are judged.
+pub(crate) async fn metrics_changed<W: HasStore + HasMachines + HasObjects + HasAlarms>(
+    world: &W,
+    seen: &SeenMetrics,
+    judged: &mut Vec<Judged>,
+) -> Result<(), EngineError> {
+    judge_anew(world, &seen.alarm, &seen.sights, judged).await
+}
+
+async fn judge_anew<W: HasStore + HasMachines + HasObjects + HasAlarms>(
+    world: &W,
+    alarm: &AlarmChange,
+    sights: &Sights,
+    judged: &mut Vec<Judged>,
+) -> Result<(), EngineError> {
     // Where another writer was faster, all are judged anew; what was done by then stays done.
     let done = Mutex::new(Vec::new());
-    let looked = until_stored(async || Box::pin(look_at(world, alarm, &done)).await).await;
+    let looked = until_stored(async || Box::pin(look_at(world, alarm, sights, &done)).await).await;
     judged.extend(done.into_inner().unwrap_or_else(PoisonError::into_inner));
     judged.extend(looked?);
     Ok(())
@@ -67,6 +88,7 @@ pub async fn alarm_changed<W: HasStore + HasMachines + HasObjects + HasAlarms>(
 async fn look_at<W: HasStore + HasMachines + HasObjects + HasAlarms>(
     world: &W,
     alarm: &AlarmChange,
+    sights: &Sights,
     done: &Mutex<Vec<Judged>>,
 ) -> Result<Vec<Judged>, EngineError> {
     let watches = world.store().watches_of(&alarm.arn).await?;
@@ -81,7 +103,7 @@ async fn look_at<W: HasStore + HasMachines + HasObjects + HasAlarms>(
         Some(incident) => Some(without_lost_proof(world, incident, &proofs).await?),
         None => None,
     };
-    let (suspects, views) = suspects(world, deploys).await?;
+    let (suspects, views) = suspects(world, deploys, sights).await?;
     let case = Case::new(alarm, suspects, incident.as_ref(), world.now());
     let ruling = rule_on(&case);
     let judged = case.suspects.iter().zip(ruling.evidence).map(|(one, evidence)| Judged {
@@ -193,9 +215,13 @@ async fn without_lost_proof<W: HasStore>(
 async fn suspects<W: HasStore>(
     world: &W,
     mut watches: Vec<Watch>,
+    sights: &Sights,
 ) -> Result<(Vec<WatchedDeploy>, BTreeMap<PipelineName, PipelineView>), EngineError> {
     watches.sort_by_key(|watch| std::cmp::Reverse(watch.from));
-    watches.truncate(SUSPECTS_MAX);
+    // Who is watched by metrics and was not looked at yet is looked at next time.
+    let sight_of = |watch: &Watch| sights.get(&(watch.execution, watch.rule.clone()));
+    watches.retain(|watch| watch.metrics.is_none() || sight_of(watch).is_some());
+    watches.truncate(if sights.is_empty() { SUSPECTS_MAX } else { SUSPECTS_BY_METRICS_MAX });
     let mut views = BTreeMap::new();
     let mut suspects = Vec::new();
     for watch in watches {
@@ -209,7 +235,8 @@ async fn suspects<W: HasStore>(
         let stage = view.stage(&watch.stage);
         let live = stage.live.map(|live| live.deployed_by);
         let inside = stage.occupant.map(|inside| inside.execution);
-        suspects.push(WatchedDeploy { watch, live, inside });
+        let sighted = sight_of(&watch).cloned().map(Box::new);
+        suspects.push(WatchedDeploy { watch, live, inside, sighted });
     }
     Ok((suspects, views))
 }
@@ -227,6 +254,9 @@ async fn taken_back_by<W: HasStore>(
 
 /// What the metrics of a case's alarm did. It is for people: where CloudWatch does not say, the decision is the same.
 async fn series_of<W: HasAlarms>(world: &W, case: &Case) -> Vec<AlarmSeries> {
+    if let Some(seen) = case.suspects.iter().find_map(|one| one.sighted.as_ref()) {
+        return seen.series();
+    }
     let Some((since, until)) = time_around(case) else { return Vec::new() };
     world.alarms().series(&case.alarm.arn, since, until).await.unwrap_or_default()
 }
@@ -255,7 +285,8 @@ impl<W: HasStore + HasMachines + HasObjects + HasAlarms> Deciding<'_, W> {
         let Some((_, index)) = view.index.stage(&watch.stage) else { return Ok(()) };
         let now = self.world.now();
         // What the alarm spoke against may be a deploy that this one superseded: then the way back is past that one too.
-        let blamed = watch.inherited_at(self.alarm.since).map_or(watch.execution, |one| one.execution);
+        let (_, since) = self.case.suspects[at].own_alarm(self.alarm);
+        let blamed = watch.inherited_at(since).map_or(watch.execution, |one| one.execution);
         if watch.shadow && watch.told {
             return self.tell_shadow(at, None).await;
         }
@@ -334,8 +365,8 @@ impl<W: HasStore + HasMachines + HasObjects + HasAlarms> Deciding<'_, W> {
     }
 
     fn question(&self, all: &[usize]) -> String {
-        let name = self.alarm.arn.rsplit(':').next().unwrap_or(&self.alarm.arn);
-        let turned = format!("Alarm {name} turned red at {}.", self.alarm.since);
+        let (what, name) = watched_as(&self.alarm.arn);
+        let turned = format!("{what} {name} turned red at {}.", self.alarm.since);
         if let [only] = all {
             let otherwise = &self.judged[*only].evidence.otherwise;
             return format!("{turned} {otherwise}");
@@ -386,7 +417,7 @@ impl<W: HasStore + HasMachines + HasObjects + HasAlarms> Deciding<'_, W> {
             at: self.world.now(),
             event: "AlarmJudged".to_owned(),
             stage: Some(watch.stage.clone()),
-            detail: format!("Alarm {}: {}. {outcome}", self.alarm.arn, evidence.reason),
+            detail: format!("{} {}: {}. {outcome}", watched_as(&self.alarm.arn).0, self.alarm.arn, evidence.reason),
             evidence: Some(evidence.clone()),
         });
         // Deciding about what is live belongs to whoever holds this generation of the stage.

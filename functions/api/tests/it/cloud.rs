@@ -4,12 +4,12 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
 
 use bytes::Bytes;
-use domain::{AlarmChange, AlarmSeries, AlarmState, ApprovalNotice, Event};
+use domain::{AlarmChange, AlarmSeries, AlarmState, ApprovalNotice, Event, MetricQuery, MetricSource, Points};
 use engine::ports::{
     Alarms, Clock, CloudError, Commit, Credentials, Events, Functions, Machine, MachineStatus, Machines, Notifications,
     Repositories, RepositoryError, RepositoryName, Revision, Roles,
@@ -132,6 +132,10 @@ pub(crate) struct SetAlarms {
     /// Data points, by the alarm's ARN.
     pub(crate) data: Arc<Mutex<BTreeMap<String, u32>>>,
     pub(crate) denied: Arc<AtomicBool>,
+    /// Points of metrics, by region and name.
+    pub(crate) metrics: Arc<Mutex<BTreeMap<String, Points>>>,
+    /// Metrics that were asked for.
+    pub(crate) asked: Arc<AtomicUsize>,
     /// Messages that wait in the queue of dead letters; none where CloudWatch has counted none so far.
     pub(crate) letters: Arc<Mutex<Option<u32>>>,
     /// Names of those that CloudWatch does not answer for.
@@ -171,6 +175,27 @@ impl Alarms for SetAlarms {
                 reason: String::new(),
             })
             .collect())
+    }
+
+    async fn metric_data(
+        &self,
+        region: &str,
+        queries: &[MetricQuery],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Points>, CloudError> {
+        if self.denied.load(SeqCst) {
+            return Err(CloudError::Denied("cloudwatch:GetMetricData".to_owned()));
+        }
+        self.asked.fetch_add(queries.len(), SeqCst);
+        let metrics = self.metrics.lock().unwrap();
+        let of = |query: &MetricQuery| {
+            let MetricSource::Statistic(of) = &query.source else { panic!("no metric math here") };
+            let within = |(second, _): &(&i64, &f64)| (since.as_second()..until.as_second()).contains(*second);
+            let points = metrics.get(&format!("{region} {}", of.metric)).into_iter().flatten();
+            points.filter(within).map(|(second, value)| (*second, *value)).collect()
+        };
+        Ok(queries.iter().map(of).collect())
     }
 
     async fn messages_in(&self, queue: &str, since: Timestamp, until: Timestamp) -> Result<Option<u32>, CloudError> {

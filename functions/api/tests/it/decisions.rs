@@ -56,6 +56,7 @@ pub(crate) async fn turn_red(bench: &Bench, execution: ExecutionId) {
         from: now,
         until: now + jiff::SignedDuration::from_mins(10),
         data_points: None,
+        metrics: None,
         state_at_entry: AlarmState::Ok,
         purpose: domain::WatchPurpose::Deploy,
         shadow: false,

@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use proof::{Proof, Proven, prove, settle_proof};
+use ranking::AHEAD_BY_METRICS;
 pub use ranking::CLEARLY_AHEAD;
 pub use row::{Incident, IncidentRollback, IncidentStatus, ROLLBACKS_MAX};
 
-use crate::{AlarmChange, AlarmState, Evidence, ExecutionId, PipelineName, StageName, Verdict, Watch, judge};
+use crate::{AlarmChange, AlarmState, Evidence, ExecutionId, PipelineName, Sighted, StageName, Verdict, Watch, judge};
 
 /// A deploy that is watched with the alarm, as its stage stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,19 @@ pub struct WatchedDeploy {
     /// The execution that is inside the stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inside: Option<ExecutionId>,
+    /// What its metrics did, where they are judged rather than an alarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sighted: Option<Box<Sighted>>,
+}
+
+impl WatchedDeploy {
+    /// The alarm as far as this deploy is concerned: metrics are judged for each by itself.
+    pub fn own_alarm(&self, alarm: &AlarmChange) -> (AlarmState, Timestamp) {
+        match &self.sighted {
+            Some(seen) => (seen.state(), seen.worse_since.unwrap_or(alarm.since)),
+            None => (alarm.state, alarm.since),
+        }
+    }
 }
 
 /// Everything that a ruling rests on. Equal cases get equal rulings, byte for byte.
@@ -95,7 +109,7 @@ pub struct RankedDeploy {
 /// | a person has been asked | ask for the others too |
 /// | a rollback is still to show whether it helps | nothing |
 /// | the incident has had [`ROLLBACKS_MAX`] automatic rollbacks | ask |
-/// | one suspect, or the first has [`CLEARLY_AHEAD`] times the score of the second | roll the first back |
+/// | one suspect, or the first has [`CLEARLY_AHEAD`] times the score of the second, by metrics twenty times | roll the first back |
 /// | otherwise | ask |
 pub fn rule_on(case: &Case) -> Ruling {
     let mut evidence: Vec<Evidence> = case.suspects.iter().map(|one| judge(one, &case.alarm, case.at)).collect();
@@ -133,7 +147,7 @@ fn act_on(case: &Case, ranking: &Ranking) -> Act {
         _ if case.proving.is_some() => Act::Nothing,
         _ if case.rollbacks >= ROLLBACKS_MAX => all(),
         [(first, _)] => Act::RollBack(*first),
-        [(first, best), (_, second), ..] if *best >= CLEARLY_AHEAD * second => Act::RollBack(*first),
+        [(first, best), (_, second), ..] if *best >= case.clearly_ahead() * second => Act::RollBack(*first),
         _ => all(),
     }
 }
@@ -164,6 +178,12 @@ impl Case {
         }
     }
 
+    /// With how many times the score of the second the first acts alone.
+    pub(crate) fn clearly_ahead(&self) -> u32 {
+        let is_judged = self.suspects.iter().any(|one| one.sighted.is_some());
+        if is_judged { AHEAD_BY_METRICS } else { CLEARLY_AHEAD }
+    }
+
     /// Whether the alarm speaks against anybody at all.
     pub fn is_red(&self) -> bool {
         self.alarm.state == AlarmState::Alarm
@@ -173,8 +193,11 @@ impl Case {
 impl Evidence {
     /// The same evidence found anew from the case that is kept with it; none where an older version kept no case.
     pub fn replay(&self) -> Option<Self> {
-        let case = self.case.as_deref()?;
+        let mut case = self.case.as_deref()?.clone();
+        for one in &mut case.suspects {
+            one.sighted = one.sighted.as_ref().map(|seen| Box::new(seen.replay()));
+        }
         let of_this = |found: &Self| found.execution == self.execution && found.stage == self.stage;
-        rule_on(case).evidence.into_iter().find(of_this)
+        rule_on(&case).evidence.into_iter().find(of_this)
     }
 }

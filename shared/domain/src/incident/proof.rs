@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Incident;
 use crate::{
     AlarmChange, AlarmState, Changes, Execution, ExecutionId, PipelineName, Record, RollbackCause, RollbackDecision,
-    RollbackOutcome, StageName, Watch, status::wire_enum,
+    RollbackOutcome, StageName, Watch, status::wire_enum, watched_as,
 };
 
 wire_enum! {
@@ -51,14 +51,16 @@ pub struct Proven<'a> {
 /// What is stored of a rollback that has shown whether it helps. `incident` is that of the alarm.
 pub fn settle_proof(of: &Proven<'_>, alarm: &AlarmChange, incident: Option<&Incident>, now: Timestamp) -> Changes {
     let rollback = of.rollback;
+    let (what, name) = watched_as(&alarm.arn);
+    let (has, is) = if what == "Metrics" { ("have", "are") } else { ("has", "is") };
     let (outcome, event, detail) = match of.proof {
         Proof::Helped => {
             let outcome = RollbackOutcome::Helped { rollback };
-            (outcome, "RollbackHelped", format!("Alarm {} has cleared.", alarm.arn))
+            (outcome, "RollbackHelped", format!("{what} {name} {has} cleared."))
         }
         Proof::DidNotHelp => {
             let outcome = RollbackOutcome::DidNotHelp { rollback };
-            let detail = format!("Alarm {} is still red, since {}. The incident stays open.", alarm.arn, alarm.since);
+            let detail = format!("{what} {name} {is} still red, since {}. The incident stays open.", alarm.since);
             (outcome, "RollbackDidNotHelp", detail)
         }
     };

@@ -3,9 +3,11 @@
 
 use jiff::Timestamp;
 
-use super::{Act, Case, RankedDeploy, Ranking};
+use super::{Act, Case, RankedDeploy, Ranking, WatchedDeploy};
 use crate::{AlarmState, Evidence, Verdict, Watch};
 
+/// The first acts alone only with this many times the odds of the second, where metrics are judged.
+pub(super) const AHEAD_BY_METRICS: u32 = 20;
 /// The first acts alone only with this many times the score of the second.
 pub const CLEARLY_AHEAD: u32 = 2;
 /// A deploy that began this many seconds before the alarm turned red has half the score of one that began just then.
@@ -36,7 +38,16 @@ fn certainty_percent(at_entry: AlarmState) -> u32 {
 pub(super) fn rank(case: &Case, evidence: &[Evidence]) -> Ranking {
     let suspects = case.suspects.iter().zip(evidence).enumerate();
     let degraded = suspects.filter(|(_, (_, found))| found.verdict == Verdict::Degraded);
-    let mut ranking: Ranking = degraded.map(|(at, (one, _))| (at, score(&one.watch, case.alarm.since))).collect();
+    let odds = |one: &WatchedDeploy| one.sighted.as_ref().map(|seen| seen.evidence.score);
+    let all: Vec<(usize, &WatchedDeploy)> = degraded.map(|(at, (one, _))| (at, one)).collect();
+    let best = all.iter().filter_map(|(_, one)| odds(one)).fold(f64::MIN, f64::max);
+    let total: f64 = all.iter().filter_map(|(_, one)| odds(one)).map(|odds| (odds - best).exp()).sum();
+    let score = |one: &WatchedDeploy| match odds(one) {
+        // The part of the odds that is its own; the cast is of at most a thousand.
+        Some(odds) => (f64::from(SCORE_MAX) * (odds - best).exp() / total).round() as u32,
+        None => score(&one.watch, case.alarm.since),
+    };
+    let mut ranking: Ranking = all.into_iter().map(|(at, one)| (at, score(one))).collect();
     ranking.sort_by_key(|(at, score)| (std::cmp::Reverse(*score), *at));
     ranking
 }
@@ -69,8 +80,17 @@ fn otherwise(case: &Case, ranking: &Ranking, act: &Act, at: usize, verdict: Verd
     let watch = &case.suspects[at].watch;
     match (verdict, act) {
         (Verdict::Degraded, Act::RollBack(first)) if *first == at => {
-            let mut text =
-                format!("It would have stayed had the alarm turned red before {} or after {}", watch.from, watch.until);
+            let mut text = match &case.suspects[at].sighted {
+                Some(seen) => format!(
+                    "It would have stayed with odds of less than 1 to {:.0}, or had harm begun before {}",
+                    1.0 / seen.evidence.policy.alpha,
+                    watch.from
+                ),
+                None => format!(
+                    "It would have stayed had the alarm turned red before {} or after {}",
+                    watch.from, watch.until
+                ),
+            };
             if let Some((second, _)) = ranking.get(1) {
                 let second = &case.suspects[*second].watch;
                 text += &format!(", or had {} of {} been deployed nearer to that", second.stage, second.pipeline);
@@ -89,8 +109,9 @@ fn otherwise(case: &Case, ranking: &Ranking, act: &Act, at: usize, verdict: Verd
             format!("It would have been taken back before the incident's {} automatic rollbacks.", case.rollbacks)
         }
         (Verdict::Degraded, Act::Ask(_)) => format!(
-            "The first of them would have been taken back with {CLEARLY_AHEAD} times the score of the second, so with the \
-             others deployed earlier."
+            "The first of them would have been taken back with {} times the score of the second, so with the others deployed \
+             earlier.",
+            case.clearly_ahead()
         ),
         (Verdict::Degraded, Act::Nothing) => {
             "It would have been looked at had no rollback still to show whether it helps.".to_owned()

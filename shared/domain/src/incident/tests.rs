@@ -27,6 +27,7 @@ fn suspect(pipeline: &str, n: u128, from: i64) -> WatchedDeploy {
         from: at(from),
         until: at(from + 3600),
         data_points: None,
+        metrics: None,
         state_at_entry: AlarmState::Ok,
         purpose: WatchPurpose::Deploy,
         shadow: false,
@@ -35,7 +36,7 @@ fn suspect(pipeline: &str, n: u128, from: i64) -> WatchedDeploy {
         generation: Generation(1),
         version: 0,
     };
-    WatchedDeploy { watch, live: Some(id(n)), inside: None }
+    WatchedDeploy { watch, live: Some(id(n)), inside: None, sighted: None }
 }
 
 fn case(alarm: &AlarmChange, suspects: Vec<WatchedDeploy>) -> Case {

@@ -116,26 +116,30 @@ pub struct Evidence {
 /// `now` is when that is asked; unknown in cases of older versions, which inherit nothing.
 pub fn judge(suspect: &WatchedDeploy, alarm: &AlarmChange, now: Option<Timestamp>) -> Evidence {
     let watch = &suspect.watch;
-    let inherited = watch.inherited_at(alarm.since);
-    let (verdict, reason) = match alarm.state {
+    let (state, since) = suspect.own_alarm(alarm);
+    let inherited = watch.inherited_at(since);
+    let by_metrics = suspect.sighted.as_ref().map(|seen| &seen.evidence);
+    let (verdict, reason) = match state {
+        AlarmState::Ok | AlarmState::InsufficientData if let Some(found) = by_metrics => {
+            (found.verdict, found.why.clone())
+        }
         AlarmState::Ok => (Verdict::Healthy, "the alarm is OK".to_owned()),
         AlarmState::InsufficientData => (Verdict::NotEnoughData, "the alarm has too little data".to_owned()),
         AlarmState::Unreadable => (Verdict::NotEnoughData, "the alarm could not be read".to_owned()),
         AlarmState::Alarm if inherited.is_some() && now.is_none_or(|now| now < watch.until) => (
             Verdict::NotEnoughData,
             format!(
-                "it turned red at {}, in the watch of a deploy that this one superseded; it has until {} to clear",
-                alarm.since, watch.until
+                "it turned red at {since}, in the watch of a deploy that this one superseded; it has until {} to clear",
+                watch.until
             ),
         ),
-        AlarmState::Alarm if alarm.since < watch.from && inherited.is_none() => (
+        AlarmState::Alarm if since < watch.from && inherited.is_none() => (
             Verdict::NotThisDeploy,
-            format!("it has been red since {}, before the deploy began at {}", alarm.since, watch.from),
+            format!("it has been red since {}, before the deploy began at {}", since, watch.from),
         ),
-        AlarmState::Alarm if alarm.since > watch.until => (
-            Verdict::NotThisDeploy,
-            format!("it turned red at {}, after the watch ended at {}", alarm.since, watch.until),
-        ),
+        AlarmState::Alarm if since > watch.until => {
+            (Verdict::NotThisDeploy, format!("it turned red at {}, after the watch ended at {}", since, watch.until))
+        }
         AlarmState::Alarm if suspect.live != Some(watch.execution) => {
             (Verdict::NotThisDeploy, "another execution is live in the stage".to_owned())
         }
@@ -146,14 +150,15 @@ pub fn judge(suspect: &WatchedDeploy, alarm: &AlarmChange, now: Option<Timestamp
                 format!(
                     "it turned red at {}, in the watch of execution {} that this deploy superseded, and this one did not \
                      mend it until {}",
-                    alarm.since,
+                    since,
                     inherited.map(|one| one.execution.to_string()).unwrap_or_default(),
                     watch.until
                 ),
             ),
+            None if let Some(found) = by_metrics => (Verdict::Degraded, found.why.clone()),
             None => (
                 Verdict::Degraded,
-                format!("it was {} when the deploy began and turned red at {}", watch.state_at_entry, alarm.since),
+                format!("it was {} when the deploy began and turned red at {}", watch.state_at_entry, since),
             ),
         },
     };
@@ -200,6 +205,7 @@ mod tests {
             from: at(100),
             until: at(200),
             data_points: None,
+            metrics: None,
             state_at_entry,
             purpose: crate::WatchPurpose::Deploy,
             shadow: false,
@@ -208,7 +214,7 @@ mod tests {
             generation: Generation(3),
             version: 0,
         };
-        WatchedDeploy { watch, live: Some(id(4)), inside: None }
+        WatchedDeploy { watch, live: Some(id(4)), inside: None, sighted: None }
     }
 
     #[test]

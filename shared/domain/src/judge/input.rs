@@ -81,6 +81,11 @@ pub struct Metric {
     pub scope: Option<MetricScope>,
 }
 
+// Numbers that are not finite do not pass `check`.
+impl Eq for MetricSeries {}
+impl Eq for RequestSeries {}
+impl Eq for Metric {}
+
 /// Why a metric cannot be judged.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidMetric {

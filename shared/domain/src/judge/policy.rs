@@ -22,7 +22,12 @@ pub struct JudgePolicy {
     pub silent_points: usize,
     /// Errors that a rate or count has to show since the onset.
     pub errors: u64,
+    /// Points after the deploy without which nothing is called healthy; one more than `harmful_points` at least.
+    pub healthy_points: usize,
 }
+
+// Every number is finite, where `check` lets it pass.
+impl Eq for JudgePolicy {}
 
 impl Default for JudgePolicy {
     fn default() -> Self {
@@ -34,6 +39,7 @@ impl Default for JudgePolicy {
             onset_points: 5,
             silent_points: 3,
             errors: 3,
+            healthy_points: 3,
         }
     }
 }
@@ -60,6 +66,7 @@ impl JudgePolicy {
             ((1..=1_000).contains(&self.onset_points), "onset points have to be from 1 to 1000"),
             ((1..=60).contains(&self.silent_points), "silent points have to be from 1 to 60"),
             ((2..=1_000).contains(&self.errors), "errors have to be from 2 to 1000: one error is no reason"),
+            ((1..=10_000).contains(&self.healthy_points), "healthy points have to be from 1 to 10000"),
         ];
         rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, text)| Err(InvalidPolicy(text)))
     }

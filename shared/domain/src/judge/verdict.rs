@@ -30,6 +30,10 @@ pub struct MetricEvidence {
     pub metrics: Vec<Metric>,
 }
 
+// What is stored is rounded, and every number finite.
+impl Eq for MetricEvidence {}
+impl Eq for MetricFinding {}
+
 /// What one metric said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -198,7 +202,7 @@ fn missing(assessment: &Assessment, policy: &JudgePolicy) -> Missing {
     let requests = assessment.requests.map_or(0, |r| (policy.errors * 5).saturating_sub(r as u64));
     Missing {
         points_before: lacking(policy.baseline_points, before),
-        points_after: lacking(policy.harmful_points + 1, after),
+        points_after: lacking(policy.healthy_points.max(policy.harmful_points + 1), after),
         requests,
     }
 }

@@ -9,7 +9,8 @@ use super::configuration::{check_keys, check_one_of, has_reference, is_given};
 use super::flow::Referrer;
 use super::{StructureError, StructureErrorKind};
 use crate::{
-    DeploymentWindow, RULE_TYPES, RuleDeclaration, RuleTypeId, RuleTypeInfo, check_alarm_states, find_rule_type,
+    DeploymentWindow, METRIC_DEGRADATION, MetricRule, RULE_TYPES, RuleDeclaration, RuleTypeId, RuleTypeInfo,
+    check_alarm_states, find_rule_type,
     variable_check::{OPERATORS, check_pattern},
     wait_minutes,
 };
@@ -85,6 +86,16 @@ fn check_configuration(
             known("AlarmStates").map_or(Ok(""), |states| check_alarm_states(states))?;
             check_watch(context, result, rule)?;
         }
+        METRIC_DEGRADATION => {
+            if context.kind != Kind::OnSuccess {
+                return Err("judges what a deploy did. Use it in onSuccess".into());
+            }
+            // What has a reference is not judged before it is resolved.
+            if !configuration.values().any(|value| has_reference(value)) {
+                MetricRule::declared(configuration)?;
+            }
+            check_watch(context, result, rule)?;
+        }
         "DeploymentWindow" => check_window(configuration)?,
         "VariableCheck" => {
             check_one_of(configuration, "Operator", OPERATORS)?;
@@ -139,7 +150,8 @@ fn check_watch(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclarati
             "has HoldUntil without Watch. It says what lifts the hold of a rollback that a watch can lead to".into()
         );
     }
-    let points = configuration.get("MinimumDataPoints").map(String::as_str);
+    let by_alarm = !rule.is_metric_degradation();
+    let points = configuration.get("MinimumDataPoints").map(String::as_str).filter(|_| by_alarm);
     if let Some(points) = points.filter(|points| watches && !has_reference(points)) {
         let number: Option<u32> = points.parse().ok().filter(|_| points.bytes().all(|byte| byte.is_ascii_digit()));
         number.filter(|number| DATA_POINTS.contains(number)).ok_or_else(|| {
@@ -162,7 +174,13 @@ fn check_watch(context: &Context<'_>, result: Option<&str>, rule: &RuleDeclarati
     if !is_given(configuration, "WaitTime") {
         return Err("has Watch but no WaitTime. Say for how many minutes the alarm is observed".into());
     }
-    if rule.region.is_some() && !configuration.get("AlarmName").is_some_and(|name| name.starts_with("arn:")) {
+    if watches && is_given(configuration, "TooLittleData") {
+        return Err(
+            "has Watch and TooLittleData, which says how a condition ends that the stage waits for. Remove one".into(),
+        );
+    }
+    if by_alarm && rule.region.is_some() && !configuration.get("AlarmName").is_some_and(|name| name.starts_with("arn:"))
+    {
         return Err("has Watch and a region. Name an alarm of another region by its ARN in AlarmName".into());
     }
     // What is watched has to be known when the pipeline is stored.

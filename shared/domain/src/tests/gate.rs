@@ -155,6 +155,7 @@ fn success_makes_live_a_candidate_and_watches() {
             data_points: 0,
             shadow: false,
             hold_until_other: false,
+            metrics: None,
         },
         WatchRule {
             rule: "unknown".into(),
@@ -163,6 +164,7 @@ fn success_makes_live_a_candidate_and_watches() {
             data_points: 0,
             shadow: false,
             hold_until_other: false,
+            metrics: None,
         },
     ];
     let alarm = |arn: &str, state| AlarmSnapshot { arn: arn.into(), state };
@@ -215,6 +217,7 @@ fn a_rollback_is_observed_with_the_alarms_that_it_may_clear() {
             data_points: 0,
             shadow: false,
             hold_until_other: false,
+            metrics: None,
         }];
         (1..=2).for_each(|n| table.release(n, "Deploy"));
         table.alarms = BTreeMap::from([("red".to_owned(), AlarmSnapshot { arn: "arn:red".into(), state })]);

@@ -131,6 +131,7 @@ fn rolled_back(executions: u128, policy: bool) -> Table {
         data_points: 0,
         shadow: false,
         hold_until_other: policy,
+        metrics: None,
     };
     table.index_of("Deploy").watches = vec![rule];
     carry(&mut table, 1, &[("App", "a1")]);

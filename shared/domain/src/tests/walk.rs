@@ -35,6 +35,7 @@ fn pipeline(mode: ExecutionMode, executions: u128, retry: bool) -> Table {
         data_points: 0,
         shadow: false,
         hold_until_other: false,
+        metrics: None,
     }];
     let mut table = Table::with_stages(vec![stage_index("Source", &[("Act", 1)]), deploy], mode, executions);
     let alarm = AlarmSnapshot { arn: ALARM.into(), state: AlarmState::Ok };

@@ -14,7 +14,7 @@ const ARN: &str = "arn:aws:cloudwatch:eu-west-1:1:alarm:errors";
 
 fn rule(data_points: u32) -> WatchRule {
     let (rule, alarm) = ("slow".to_owned(), "errors".to_owned());
-    WatchRule { rule, alarm, minutes: 10, data_points, shadow: false, hold_until_other: false }
+    WatchRule { rule, alarm, minutes: 10, data_points, shadow: false, hold_until_other: false, metrics: None }
 }
 
 fn entered(n: u128, execution_type: ExecutionType) -> Occupant {

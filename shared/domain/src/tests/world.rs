@@ -333,7 +333,7 @@ impl World {
         let state = self.table.stage("Deploy");
         let live = state.live.as_ref().map(|live| live.deployed_by);
         let inside = state.occupant.as_ref().map(|inside| inside.execution);
-        let suspect = WatchedDeploy { watch: watch.clone(), live, inside };
+        let suspect = WatchedDeploy { watch: watch.clone(), live, inside, sighted: None };
         if watch.proves() || judge(&suspect, &alarm, Some(self.table.now())).verdict != Verdict::Degraded {
             return None;
         }

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Consulted, Execution,
-    Finding, Job, PipelineDeclaration, RuleDeclaration, RuleRun, Scope, Script, aws_console, check_alarm_states,
-    check_variable, find_rule_type, is_current, judge_alarm, judge_answer, judge_unasked, judge_window,
-    resolve_configuration, wait_minutes,
+    ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Consulted, DeclaredMetrics,
+    Evidence, Execution, Finding, Job, METRIC_DEGRADATION, MetricRule, PipelineDeclaration, RuleDeclaration, RuleRun,
+    RuleState, Scope, Script, aws_console, check_alarm_states, check_variable, find_rule_type, is_current, is_look_due,
+    judge_alarm, judge_answer, judge_unasked, judge_window, resolve_configuration, wait_minutes,
 };
 use jiff::Timestamp;
 
 use crate::{
     EngineError, HasAlarms, HasBasics, HasStore,
+    metrics::{Held, Unread, Wanted, data_of},
     ports::{Alarms, CloudError, Store},
 };
 
@@ -25,6 +26,10 @@ pub(super) struct Examined<'a> {
     pub(super) entity_url: Option<String>,
     /// ARN of the alarm it looks at.
     pub(super) alarm: Option<String>,
+    /// The metrics it judges.
+    metrics: Option<Box<MetricRule>>,
+    /// What speaks against the deploy, where they got worse.
+    pub(super) evidence: Option<Box<Evidence>>,
     /// Whether it is a deployment window.
     is_window: bool,
     /// Who is asked for it.
@@ -58,6 +63,7 @@ pub(super) async fn examine<'a, W: HasAlarms + HasStore>(
     let find = |name: &str| declared.and_then(|condition| condition.rules.iter().find(|rule| rule.name == name));
     let mut examined: Vec<Examined<'a>> =
         run.rules.iter().map(|state| open(world, run.kind, find(&state.name), execution, now)).collect();
+    judge_metrics(world, run, &mut examined, execution, now).await?;
     let arns: Vec<String> = examined.iter().filter_map(|rule| rule.alarm.clone()).collect();
     let alarms = if arns.is_empty() { Ok(Vec::new()) } else { world.alarms().describe(&arns).await };
     if let Err(CloudError::Unavailable(source)) = alarms {
@@ -93,6 +99,52 @@ pub(super) async fn examine<'a, W: HasAlarms + HasStore>(
         one.limit(run, now);
     }
     Ok(examined)
+}
+
+/// Lets the judge look at the metrics of all rules that have some, with one request, where it is time for that.
+async fn judge_metrics<W: HasAlarms>(
+    world: &W,
+    run: &ConditionRun,
+    examined: &mut [Examined<'_>],
+    execution: &Execution,
+    now: Timestamp,
+) -> Result<(), EngineError> {
+    let mut wanted = Wanted::default();
+    let mut looks = Vec::new();
+    for (at, one) in examined.iter_mut().enumerate() {
+        let (Some(declared), Some(rule)) = (one.rule, one.metrics.clone()) else { continue };
+        let (region, configuration) = (region_of(world, declared).to_owned(), one.configuration.clone());
+        let held = Held {
+            pipeline: &run.pipeline,
+            stage: &run.stage,
+            execution,
+            generation: run.generation,
+            rule: &declared.name,
+            arn: world.settings().metrics_arn(&DeclaredMetrics { region: Some(region.clone()), configuration }),
+            since: run.started_at,
+        };
+        one.finding = held.waits(&rule);
+        if is_look_due(held.since, held.until(&rule), now) {
+            wanted.add(&region, &rule, held.sight(&rule).since(&rule));
+            looks.push((at, rule, region, held));
+        }
+    }
+    let read = wanted.read(world).await;
+    for (at, rule, region, held) in looks {
+        let one = &mut examined[at];
+        (one.finding, one.evidence) = match data_of(&read, &region, &rule) {
+            Ok(data) => held.finding(&rule, &data, now),
+            Err(Unread::Denied(why)) => {
+                (Finding::errored("PermissionError", format!("The metrics may not be read: {why}")), None)
+            }
+            Err(Unread::Refused(why)) => (Finding::errored("ConfigurationError", format!("The metrics: {why}")), None),
+            Err(Unread::Unavailable) => {
+                let source = format!("no answer from region {region}").into();
+                return Err(EngineError::Unavailable { what: "CloudWatch", source });
+            }
+        };
+    }
+    Ok(())
 }
 
 impl Examined<'_> {
@@ -150,6 +202,8 @@ fn open<'a, W: HasBasics>(
         configuration: BTreeMap::new(),
         entity_url: None,
         alarm: None,
+        metrics: None,
+        evidence: None,
         is_window: false,
         consulted: None,
         inputs: BTreeMap::new(),
@@ -201,6 +255,11 @@ fn open<'a, W: HasBasics>(
             // What was found is set when the alarm was read.
             Examined { entity_url: url, alarm: Some(arn), configuration, ..found(unread(&name)) }
         }
+        METRIC_DEGRADATION => match MetricRule::declared(&configuration) {
+            // What was found is set when the metrics were read.
+            Ok(rule) => Examined { metrics: Some(Box::new(rule)), configuration, ..unusable(String::new()) },
+            Err(why) => Examined { configuration, ..unusable(format!("The rule {why}.")) },
+        },
         "DeploymentWindow" => {
             let finding = judge_window(kind, setting("Cron"), setting("TimeZone"), now);
             Examined { is_window: true, configuration, ..found(finding) }
@@ -313,7 +372,8 @@ pub(super) fn rule_runs<W: HasBasics>(
             configuration: rule.configuration.clone(),
             resolved_configuration: examined.configuration.clone(),
             inputs: examined.inputs.clone(),
-            state: state.clone(),
+            // What it rests on is kept with the condition and the decision.
+            state: RuleState { evidence: None, ..state.clone() },
         });
     }
     runs

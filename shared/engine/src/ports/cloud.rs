@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use domain::{AlarmChange, AlarmSeries, ApprovalNotice, Event};
+use domain::{AlarmChange, AlarmSeries, ApprovalNotice, Event, MetricQuery, Points};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -97,6 +97,16 @@ pub trait Alarms: Send + Sync {
         since: Timestamp,
         until: Timestamp,
     ) -> impl Future<Output = Result<u32, CloudError>> + Send;
+
+    /// Points of each of `queries` in `region`, in their order, of periods from the one that `since` is in to `until`. Any number of
+    /// queries. [`CloudError::Refused`] where CloudWatch does not take an expression.
+    fn metric_data(
+        &self,
+        region: &str,
+        queries: &[MetricQuery],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Points>, CloudError>> + Send;
 
     /// How many messages wait in the queue of SQS called `queue`, as its metric last said between `since` and `until`; `None` where
     /// it said nothing, as that of a queue in which never was anything.

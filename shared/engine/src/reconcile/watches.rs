@@ -10,9 +10,10 @@ use crate::{
     commit,
     commit::until_stored,
     error::FirstError,
+    metrics::look_at_metrics,
     ports::{Alarms, CloudError, PageRequest, Precondition, Row, Store, StoreError, Write},
     rollback::choose_target,
-    watch::alarm_changed,
+    watch::{alarm_changed, metrics_changed},
 };
 
 /// How long a watch that has ended is kept for alarm events that come late.
@@ -43,6 +44,7 @@ where
         }
     }
     first.keep(look_at_alarms(world, &open, done).await);
+    first.keep(judge_metrics(world, &open, now, done).await);
     for watch in open.iter().filter(|watch| watch.awaits_data(now).is_some()) {
         first.keep(look_for_data(world, watch, now).await);
     }
@@ -73,7 +75,8 @@ async fn look_at_alarms<W>(world: &W, open: &[Watch], done: &mut Reconciled) -> 
 where
     W: HasStore + HasMachines + HasAlarms + HasObjects,
 {
-    let mut arns: Vec<String> = open.iter().map(|watch| watch.alarm_arn.clone()).collect();
+    let observed = open.iter().filter(|watch| watch.metrics.is_none());
+    let mut arns: Vec<String> = observed.map(|watch| watch.alarm_arn.clone()).collect();
     arns.sort();
     arns.dedup();
     let mut first = FirstError::default();
@@ -86,6 +89,26 @@ where
             if proves || alarm.state == AlarmState::Alarm {
                 first.keep(alarm_changed(world, &alarm, &mut done.judged).await);
             }
+        }
+    }
+    first.into_result()
+}
+
+/// Looks at the metrics of watches that have some. That they are well is said once, as a watch ends: then an incident that
+/// was open is over.
+async fn judge_metrics<W>(world: &W, open: &[Watch], now: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms + HasObjects,
+{
+    let (seen, metrics) = look_at_metrics(world, open, now).await?;
+    done.metrics_read += metrics;
+    let mut first = FirstError::default();
+    for seen in &seen {
+        first.keep(end_shadows(world, open, &seen.alarm).await);
+        let of = open.iter().filter(|watch| watch.alarm_arn == seen.alarm.arn);
+        let is_ending = of.clone().any(|watch| watch.until <= now);
+        if seen.alarm.state == AlarmState::Alarm || is_ending || of.clone().any(Watch::proves) {
+            first.keep(metrics_changed(world, seen, &mut done.judged).await);
         }
     }
     first.into_result()

@@ -1,0 +1,254 @@
+//! One look at the metrics of a deploy: when it is due, what the judge is shown, and what that means.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Group, MetricQuery, MetricRule, MetricSource, MissingPoint, Points, WatchedMetric};
+use crate::{
+    ALARM_SERIES_MAX, AlarmSeries, AlarmState, Direction, Evidence, Metric, MetricEvidence, MetricKind, MetricSeries,
+    RequestSeries, Standing, Verdict, Watch, judge_metrics, watch_metrics,
+};
+
+/// A point is looked at so long after its period, since CloudWatch has the last data of a minute a little later.
+pub const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(1);
+/// What happened in a stage longer before it succeeded is not what it deployed.
+const DEPLOY_MAX: SignedDuration = SignedDuration::from_hours(3);
+/// A look at a deploy of this many minutes ago is due every minute; at an older one after a twentieth of its age. A metric
+/// that is asked for costs the same each time, and harm that shows late can wait as much longer.
+const EVERY_MINUTE: i64 = 20;
+
+/// The times a look is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricSight {
+    /// Points before this are what it was like before: the deploy began.
+    pub before_until: Timestamp,
+    /// Points from here on are judged.
+    pub after_from: Timestamp,
+    /// The stage had succeeded: the deploy was whole by then.
+    pub deployed: Timestamp,
+    /// Nothing later counts.
+    pub until: Timestamp,
+    /// Whether harm that was seen at any look counts, rather than what is so now.
+    pub is_final: bool,
+}
+
+/// What a look saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sighted {
+    /// The verdict, with everything it rests on.
+    pub evidence: MetricEvidence,
+    /// When harm began, where the deploy does some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worse_since: Option<Timestamp>,
+    /// Time between points in seconds.
+    pub period_seconds: u32,
+    /// Beginning of the period after the last point before the deploy, in seconds since 1970.
+    pub before_end: i64,
+    /// Beginning of the first point since the deploy.
+    pub after_begin: i64,
+}
+
+impl MetricSight {
+    /// Of a deploy that began at `entered` and had `succeeded`.
+    pub fn of_deploy(entered: Timestamp, succeeded: Timestamp, until: Timestamp) -> Self {
+        let began = entered.max(succeeded - DEPLOY_MAX);
+        Self { before_until: began, after_from: began, deployed: succeeded, until, is_final: true }
+    }
+
+    /// Of a deploy that the next one superseded at `superseded`, as it is by now: that one may have mended it.
+    pub fn of_superseded(entered: Timestamp, superseded: Timestamp, until: Timestamp) -> Self {
+        Self { is_final: false, ..Self::of_deploy(entered, superseded, until) }
+    }
+
+    /// Of a rollback that had `succeeded`, against the time before the deploy that it takes back, which began at `entered`.
+    pub fn of_rollback(entered: Timestamp, succeeded: Timestamp, until: Timestamp) -> Self {
+        let after_from = succeeded + SETTLED_AFTER + SETTLED_AFTER;
+        Self { before_until: entered, after_from, deployed: after_from, until, is_final: false }
+    }
+
+    /// From when on points are read.
+    pub fn since(&self, rule: &MetricRule) -> Timestamp {
+        let baseline = i64::from(rule.period_seconds) * (i64::from(rule.baseline_points) + 1);
+        self.before_until - SignedDuration::from_secs(baseline)
+    }
+}
+
+/// Whether a deploy of `succeeded` is to be looked at by whoever comes by every minute.
+pub fn is_look_due(succeeded: Timestamp, until: Timestamp, now: Timestamp) -> bool {
+    let age = now.duration_since(succeeded).as_mins().max(0);
+    (age > 0 && age % (age / EVERY_MINUTE).max(1) == 0) || now >= until
+}
+
+/// What is read for a look.
+pub type MetricData = BTreeMap<(Option<String>, MetricQuery), Points>;
+
+/// Looks at the metrics of a deploy that `watch` observes. Where itself does no harm, one that it superseded may have done
+/// some that it does not mend.
+pub fn sight_watch(
+    rule: &MetricRule,
+    watch: &Watch,
+    succeeded: Timestamp,
+    data: &MetricData,
+    now: Timestamp,
+) -> Sighted {
+    let own = sight(rule, &MetricSight::of_deploy(watch.from, succeeded, watch.until), data, now);
+    if own.worse_since.is_some() {
+        return own;
+    }
+    let earlier = watch.inherited.iter().rev().map(|one| {
+        let seen = sight(rule, &MetricSight::of_superseded(one.from, one.until, watch.until), data, now);
+        (one, seen)
+    });
+    let is_its = |since: Timestamp, from, until| from <= since && since < until;
+    let mut guilty = earlier.filter(|(one, seen)| seen.worse_since.is_some_and(|at| is_its(at, one.from, one.until)));
+    guilty.next().map_or(own, |(_, seen)| seen)
+}
+
+/// Judges by `data` all that was seen until `now`, look after look as if somebody had looked at every point: looks that were
+/// missed change nothing, and whoever has the same data finds the same.
+pub fn sight(rule: &MetricRule, sight: &MetricSight, data: &MetricData, now: Timestamp) -> Sighted {
+    let grid = Grid::of(rule, sight, now);
+    let shown = Shown { rule, data, grid: &grid };
+    let metrics: Vec<Metric> = rule.metrics.iter().map(|metric| shown.metric(metric)).collect();
+    let mut policy = rule.policy.clone();
+    // A stage deploys at any time until it has succeeded.
+    let took = sight.deployed.duration_since(sight.after_from).as_secs().max(0);
+    policy.onset_points += usize::try_from(took / i64::from(rule.period_seconds)).unwrap_or(0);
+    let judged = if sight.is_final { watch_metrics } else { judge_metrics };
+    let evidence = judged(&metrics, &policy);
+    let worse_since = (evidence.verdict == Verdict::Degraded).then(|| grid.onset(&evidence, sight));
+    let (period_seconds, before_end, after_begin) = (rule.period_seconds, grid.before_end, grid.after_begin);
+    Sighted { evidence, worse_since, period_seconds, before_end, after_begin }
+}
+
+impl Sighted {
+    /// The same found anew from what is kept with it.
+    pub(crate) fn replay(&self) -> Self {
+        let evidence = judge_metrics(&self.evidence.metrics, &self.evidence.policy);
+        Self { evidence, ..self.clone() }
+    }
+
+    /// What its metrics did, for people: the worst of them first.
+    pub fn series(&self) -> Vec<AlarmSeries> {
+        let period = i64::from(self.period_seconds);
+        let mut order: Vec<usize> = (0..self.evidence.metrics.len()).collect();
+        let score = |at: &usize| self.evidence.findings.get(*at).map_or(f64::MIN, |finding| finding.score);
+        order.sort_by(|a, b| score(b).total_cmp(&score(a)));
+        let of = |metric: &Metric| {
+            let lead = i64::try_from(metric.new.before.len()).unwrap_or(0);
+            let before =
+                metric.new.before.iter().zip(0..).map(|(value, n)| (self.before_end + (n - lead) * period, value));
+            let after = metric.new.after.iter().zip(0..).map(|(value, n)| (self.after_begin + n * period, value));
+            let known =
+                before.chain(after).filter_map(|(at, value)| Some((Timestamp::from_second(at).ok()?, (*value)?)));
+            let low_is_bad = metric.direction == Direction::Decrease;
+            AlarmSeries::of(&metric.name, self.period_seconds, None, low_is_bad, known)
+        };
+        order.iter().filter_map(|at| of(self.evidence.metrics.get(*at)?)).take(ALARM_SERIES_MAX).collect()
+    }
+
+    /// What it would be of an alarm.
+    pub fn state(&self) -> AlarmState {
+        match self.evidence.verdict {
+            Verdict::Degraded => AlarmState::Alarm,
+            Verdict::Healthy => AlarmState::Ok,
+            Verdict::NotEnoughData | Verdict::NotThisDeploy => AlarmState::InsufficientData,
+        }
+    }
+}
+
+impl Evidence {
+    /// What the metrics did that it rests on, if it rests on metrics.
+    pub fn series(&self) -> Vec<AlarmSeries> {
+        let suspects = self.case.iter().flat_map(|case| &case.suspects);
+        let own = suspects.filter(|one| one.watch.execution == self.execution).find_map(|one| one.sighted.as_ref());
+        own.map(|seen| seen.series()).unwrap_or_default()
+    }
+}
+
+/// Beginnings of periods, in seconds since 1970.
+struct Grid {
+    before_end: i64,
+    after_begin: i64,
+    before: Vec<i64>,
+    after: Vec<i64>,
+}
+
+impl Grid {
+    /// A period that the deploy began in is neither before nor after it.
+    fn of(rule: &MetricRule, sight: &MetricSight, now: Timestamp) -> Self {
+        let period = i64::from(rule.period_seconds);
+        let end = sight.before_until.as_second().div_euclid(period) * period;
+        let before = (1..=i64::from(rule.baseline_points)).rev().map(|n| end - n * period).collect();
+        let from = sight.after_from.as_second() + i64::from(sight.after_from.subsec_nanosecond() > 0);
+        let first = -(-from).div_euclid(period) * period;
+        let known = sight.until.min(now - SETTLED_AFTER).as_second();
+        let after = (0..).map(|n| first + n * period).take_while(|begin| begin + period <= known).collect();
+        Self { before_end: end, after_begin: first, before, after }
+    }
+
+    /// When the point began from which on the worst of the metrics did harm.
+    fn onset(&self, evidence: &MetricEvidence, sight: &MetricSight) -> Timestamp {
+        let worse = evidence.findings.iter().filter(|finding| finding.standing == Standing::Worse);
+        let worst = worse.max_by(|a, b| a.score.total_cmp(&b.score));
+        let at = worst.and_then(|finding| self.after.get(usize::try_from(finding.onset - 1).ok()?));
+        at.and_then(|second| Timestamp::from_second(*second).ok()).unwrap_or(sight.after_from).max(sight.after_from)
+    }
+}
+
+/// What is shown to the judge.
+struct Shown<'a> {
+    rule: &'a MetricRule,
+    data: &'a MetricData,
+    grid: &'a Grid,
+}
+
+impl Shown<'_> {
+    fn metric(&self, watched: &WatchedMetric) -> Metric {
+        let of = |group: &Group| self.series(watched, group, &group.value, true);
+        let requests_of = |group: &Group| group.requests.as_ref().map(|of| self.series(watched, group, of, false));
+        let requests = watched.own.requests.is_some().then(|| RequestSeries {
+            new: requests_of(&watched.own),
+            old: watched.control.as_ref().and_then(requests_of),
+        });
+        Metric {
+            name: watched.name.clone(),
+            kind: watched.kind,
+            direction: watched.direction,
+            new: of(&watched.own),
+            old: watched.control.as_ref().map(of),
+            requests,
+            scope: Some(watched.scope),
+        }
+    }
+
+    fn series(&self, watched: &WatchedMetric, group: &Group, source: &MetricSource, is_value: bool) -> MetricSeries {
+        let key = (group.region.clone(), self.rule.query(source));
+        let points = self.data.get(&key);
+        let at = |begin: &i64| {
+            let known = points.and_then(|points| points.get(begin)).copied().filter(|value| value.is_finite());
+            let known = if is_value {
+                known.and_then(|value| fitting(watched.kind, value))
+            } else {
+                known.filter(|value| *value >= 0.0)
+            };
+            known.or((watched.missing == MissingPoint::Zero).then_some(0.0))
+        };
+        MetricSeries {
+            before: self.grid.before.iter().map(at).collect(),
+            after: self.grid.after.iter().map(at).collect(),
+        }
+    }
+}
+
+/// A value as the metric's kind has it: metric math may come to a little more than one, or to less than nothing.
+fn fitting(kind: MetricKind, value: f64) -> Option<f64> {
+    match kind {
+        MetricKind::Gauge => Some(value),
+        MetricKind::Rate => Some(value.clamp(0.0, 1.0)),
+        MetricKind::Count => (value >= 0.0).then_some(value),
+    }
+}
