@@ -8,8 +8,8 @@ use std::{cell::Cell, collections::BTreeMap};
 
 use super::{
     Metric, Series, Value, Window,
-    parse::{Expr, Filler, Function, Operator, Over},
     series::{Filling, count},
+    tree::{Expr, Filler, Function, Operator, Over},
 };
 
 /// How many points one request may touch, all steps of all expressions counted: some seconds of work, and memory for it.

@@ -3,11 +3,12 @@
 mod evaluate;
 mod parse;
 mod series;
+mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::evaluate::{Budget, Context};
-pub(crate) use self::{parse::Expr, series::Series};
+pub(crate) use self::{series::Series, tree::Expr};
 
 /// What a query has found.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
-use super::parse::{Calendar, Each, Operator, Over};
+use super::tree::{Calendar, Each, Operator, Over};
 
 /// Values over time.
 #[derive(Debug, Clone, PartialEq)]

@@ -55,7 +55,10 @@ async fn expressions_are_computed_over_metrics_and_each_other() {
     let minute = |minute: i64| json!((FIRST + 60 * minute) as f64);
     let all = [0, 1, 2, 3, 4].map(minute);
     let served = [0, 1, 3, 4].map(minute);
-    let result = |id: &str, label: &str, times: &[Value], values: &[f64]| json!({"Id": id, "Label": label, "Timestamps": times, "Values": values, "StatusCode": "Complete"});
+    let result = |id: &str, label: &str, times: &[Value], values: &[f64]| {
+        let (times, values) = (json!(times), json!(values));
+        json!({"Id": id, "Label": label, "Timestamps": times, "Values": values, "StatusCode": "Complete"})
+    };
     assert_eq!(
         answer,
         json!({"Messages": [], "MetricDataResults": [
@@ -81,7 +84,10 @@ async fn the_start_is_included_the_end_is_not_and_gaps_end_with_the_present() {
         metric("none", "Nothing"),
         with(metric("requests", "Requests"), "ReturnData", json!(true)),
     ]);
-    let within = |start: i64, end: i64| json!({"MetricDataQueries": queries, "StartTime": FIRST + start, "EndTime": FIRST + end});
+    let within = |start: i64, end: i64| {
+        let (start, end) = (FIRST + start, FIRST + end);
+        json!({"MetricDataQueries": queries, "StartTime": start, "EndTime": end})
+    };
     let now: jiff::Timestamp = START.parse().expect("a time");
     assert_eq!(now.as_second(), FIRST + 240);
     let rows = [
