@@ -150,6 +150,7 @@ pub(crate) struct MetricDataQuery {
     pub(crate) expression: Option<String>,
     pub(crate) label: Option<String>,
     pub(crate) return_data: Option<bool>,
+    pub(crate) period: Option<i64>,
 }
 
 /// The members of a metric alarm's configuration that decide what it watches.

@@ -4,14 +4,15 @@
 //! **May touch**: one SQLite file below the directory it is given, and the clock and entropy it is given. It opens no socket:
 //! it hands out a router, and reports state changes to a [`Notify`].
 //!
-//! **Architecture invariants**: knows no pipeline. The decisions (`evaluate`, `rule`, `statistics`, `reason`, `event`) are
-//! pure. Operations see canonical values only; what differs between protocols stays in `wire`. A state change, its history
+//! **Architecture invariants**: knows no pipeline. The decisions (`evaluate`, `rule`, `statistics`, `math`, `reason`,
+//! `event`) are pure. Operations see canonical values only; what differs between protocols stays in `wire`. A state change, its history
 //! item and its event are one transaction.
 
 mod alarm;
 mod error;
 mod evaluate;
 mod event;
+mod math;
 mod operations;
 mod reason;
 mod rule;

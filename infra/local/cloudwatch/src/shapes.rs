@@ -48,6 +48,7 @@ static STATISTIC: Shape = Choice(&["SampleCount", "Average", "Sum", "Minimum", "
 static STATE: Shape = Choice(&["OK", "ALARM", "INSUFFICIENT_DATA"]);
 static SCAN_BY: Shape = Choice(&["TimestampDescending", "TimestampAscending"]);
 static MAX_RECORDS: Shape = Integer { min: 1, max: 100 };
+static MAX_DATAPOINTS: Shape = Integer { min: 1, max: 100_800 };
 
 const fn list(item: &'static Shape, min: usize, max: usize) -> Shape {
     List { item, min, max }
@@ -159,7 +160,7 @@ pub(crate) static GET_METRIC_DATA: Shape = Structure(&[
     required("EndTime", &Time),
     optional("NextToken", &TEXT),
     optional("ScanBy", &SCAN_BY),
-    optional("MaxDatapoints", &INTEGER),
+    optional("MaxDatapoints", &MAX_DATAPOINTS),
 ]);
 static METRIC_DATA_RESULT: Shape = Structure(&[
     optional("Id", &TEXT),

@@ -3,6 +3,7 @@
 mod alarms;
 mod describe;
 mod history;
+mod metric_data;
 mod metrics;
 mod queries;
 mod tags;
@@ -65,7 +66,7 @@ static OPERATIONS: [Operation; 16] = [
         "GetMetricData",
         &shapes::GET_METRIC_DATA,
         &shapes::GET_METRIC_DATA_OUTPUT,
-        queries::get_metric_data,
+        metric_data::get_metric_data,
     ),
     Operation::acting("PutMetricAlarm", &shapes::PUT_METRIC_ALARM, alarms::put_metric_alarm),
     Operation::acting("PutCompositeAlarm", &shapes::PUT_COMPOSITE_ALARM, alarms::put_composite_alarm),

@@ -1,4 +1,4 @@
-//! Metric data out.
+//! `GetMetricStatistics`, and what all queries of metric data check.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::parse;
 use crate::{
-    alarm::{Dimension, MetricDataQuery, MetricKey, MetricStat},
+    alarm::{Dimension, MetricKey},
     error::ApiError,
     statistics::{Samples, Statistic},
     store::Work,
@@ -17,12 +17,6 @@ use crate::{
 
 /// How many datapoints `GetMetricStatistics` answers with at most: CloudWatch's limit.
 const DATAPOINTS_MAX: usize = 1440;
-
-/// How many queries `GetMetricData` takes at most: CloudWatch's limit.
-const QUERIES_MAX: usize = 500;
-
-/// How many datapoints `GetMetricData` answers with at most: CloudWatch's limit of a page. More is refused, not paged.
-const DATA_MAX: usize = 100_800;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -56,7 +50,7 @@ pub(super) fn get_metric_statistics(work: &Work<'_>, input: Value) -> Result<Val
     let start = floor(request.start_time, request.period);
     let mut buckets: BTreeMap<(Timestamp, String), Samples> = BTreeMap::new();
     for sampled in work.samples(&key, request.unit.as_deref(), start, request.end_time)? {
-        add(&mut buckets, (floor(sampled.at, request.period), sampled.unit), sampled.samples);
+        merge(&mut buckets, (floor(sampled.at, request.period), sampled.unit), sampled.samples);
     }
     if buckets.len() > DATAPOINTS_MAX {
         return Err(ApiError::combination(format!(
@@ -84,76 +78,8 @@ fn values(statistics: &[(String, Statistic)], samples: &Samples) -> Map<String, 
     statistics.iter().filter_map(|(name, statistic)| Some((name.clone(), statistic.of(samples)?.into()))).collect()
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct GetMetricData {
-    metric_data_queries: Vec<MetricDataQuery>,
-    start_time: Timestamp,
-    end_time: Timestamp,
-    scan_by: Option<String>,
-}
-
-pub(super) fn get_metric_data(work: &Work<'_>, input: Value) -> Result<Value, ApiError> {
-    let request: GetMetricData = parse(input)?;
-    check_times(request.start_time, request.end_time)?;
-    if request.metric_data_queries.len() > QUERIES_MAX {
-        return Err(ApiError::validation(format!("MetricDataQueries must not have more than {QUERIES_MAX} members.")));
-    }
-    let descending = request.scan_by.as_deref() != Some("TimestampAscending");
-    let mut results = Vec::new();
-    let mut total = 0;
-    for query in &request.metric_data_queries {
-        let stat = match (&query.metric_stat, &query.expression) {
-            (Some(stat), None) => stat,
-            _ => {
-                return Err(ApiError::validation(format!(
-                    "The query {} is not a MetricStat: expressions are not offered here; fetch the metrics and compute outside.",
-                    query.id
-                )));
-            }
-        };
-        let mut points = datapoints(work, stat, request.start_time, request.end_time)?;
-        total += points.len();
-        if total > DATA_MAX {
-            return Err(ApiError::validation(format!(
-                "The request asks for more than {DATA_MAX} datapoints; use a longer Period or a shorter range."
-            )));
-        }
-        if descending {
-            points.reverse();
-        }
-        if query.return_data == Some(false) {
-            continue;
-        }
-        let label = query.label.as_ref().or(stat.metric.metric_name.as_ref());
-        results.push(json!({
-            "Id": query.id,
-            "Label": label,
-            "Timestamps": points.iter().map(|(at, _)| at.to_string()).collect::<Vec<_>>(),
-            "Values": points.iter().map(|(_, value)| *value).collect::<Vec<_>>(),
-            "StatusCode": "Complete",
-        }));
-    }
-    Ok(json!({"MetricDataResults": results, "Messages": []}))
-}
-
-fn datapoints(
-    work: &Work<'_>,
-    stat: &MetricStat,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Vec<(Timestamp, f64)>, ApiError> {
-    check_period(stat.period)?;
-    let statistic = statistic(&stat.stat)?;
-    let key = stat.metric.key()?;
-    let mut buckets = BTreeMap::new();
-    for sampled in work.samples(&key, stat.unit.as_deref(), floor(from, stat.period), to)? {
-        add(&mut buckets, floor(sampled.at, stat.period), sampled.samples);
-    }
-    Ok(buckets.into_iter().filter_map(|(at, samples)| Some((at, statistic.of(&samples)?))).collect())
-}
-
-fn add<K: Ord>(buckets: &mut BTreeMap<K, Samples>, key: K, samples: Samples) {
+/// Adds samples to a bucket.
+pub(super) fn merge<K: Ord>(buckets: &mut BTreeMap<K, Samples>, key: K, samples: Samples) {
     let merged = match buckets.remove(&key) {
         Some(before) => before.merged(samples),
         None => samples,
@@ -161,7 +87,11 @@ fn add<K: Ord>(buckets: &mut BTreeMap<K, Samples>, key: K, samples: Samples) {
     buckets.insert(key, merged);
 }
 
-fn statistic(name: &str) -> Result<Statistic, ApiError> {
+/// The statistic of that name.
+///
+/// # Errors
+/// One that is not offered.
+pub(super) fn statistic(name: &str) -> Result<Statistic, ApiError> {
     Statistic::parse(name).ok_or_else(|| {
         ApiError::value(format!(
             "The statistic {name} is not offered here; use SampleCount, Average, Sum, Minimum, Maximum or a percentile such as p99."
@@ -169,7 +99,8 @@ fn statistic(name: &str) -> Result<Statistic, ApiError> {
     })
 }
 
-fn check_times(start: Timestamp, end: Timestamp) -> Result<(), ApiError> {
+/// Refuses a range that is empty.
+pub(super) fn check_times(start: Timestamp, end: Timestamp) -> Result<(), ApiError> {
     if start < end {
         Ok(())
     } else {
@@ -177,7 +108,8 @@ fn check_times(start: Timestamp, end: Timestamp) -> Result<(), ApiError> {
     }
 }
 
-fn check_period(period_s: i64) -> Result<(), ApiError> {
+/// Refuses a period, in seconds, that CloudWatch keeps no data for.
+pub(super) fn check_period(period_s: i64) -> Result<(), ApiError> {
     if matches!(period_s, 1 | 5 | 10 | 20 | 30) || period_s % 60 == 0 {
         Ok(())
     } else {

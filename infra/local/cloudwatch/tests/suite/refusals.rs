@@ -80,7 +80,7 @@ async fn bad_input_is_named() {
             "GetMetricData",
             json!({"MetricDataQueries": math, "StartTime": 0, "EndTime": 60}),
             "ValidationError",
-            "expressions",
+            "Error in expression 'e'",
         ),
         ("DescribeAlarms", json!({"NextToken": "!"}), "InvalidNextToken", "NextToken"),
         (
