@@ -249,14 +249,14 @@ impl Declared {
             metrics: self.metrics,
         };
         let name = self.name.unwrap_or_else(|| own.name());
+        let problem = |why: String| format!("has a metric '{name}' that {why}");
+        let value = own.source(&DeclaredSource::default(), "Average").map_err(problem)?;
         if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
             return Err(format!(
                 "has a metric with a name of {} characters. Use 1 to {NAME_CHARS_MAX}",
                 name.chars().count()
             ));
         }
-        let problem = |why: String| format!("has a metric '{name}' that {why}");
-        let value = own.source(&DeclaredSource::default(), "Average").map_err(problem)?;
         let requests = self.requests.map(|requests| requests.source(&own, "Sum")).transpose().map_err(problem)?;
         let statistic = match &value {
             MetricSource::Statistic(of) => of.statistic.as_str(),
