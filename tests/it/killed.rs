@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use engine::ports::Entropy;
-use local::demo::{ApiError, Client, Ending, Narrator, Story, ending};
+use local::demo::{ApiError, Client, Ending, Guard, Narrator, Story, ending};
 use runtime::SystemEntropy;
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -59,7 +59,7 @@ async fn tell(kills_max: usize) -> (Ending, usize) {
     let mut memory = Memory::default();
     let client = Client::new(&endpoint).expect("constant settings");
     let (told, kills) = {
-        let mut story = Story::new(&client, &mut memory);
+        let mut story = Story::new(&client, &mut memory, Guard::Alarm);
         disturbed(&mut process, kills_max, story.tell()).await
     };
     if let Err(error) = told {

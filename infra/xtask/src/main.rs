@@ -44,6 +44,8 @@ enum Command {
     Walk,
     /// Judge deploys: JSON lines of series in, verdicts out; lines with suspects are asked which deploy did it
     Judge(judge::Options),
+    /// Judge past releases: exports of CloudWatch's GetMetricData in, the verdicts out that the running system would have come to
+    JudgeExport(judge::replay::Options),
     /// Measure
     #[command(subcommand)]
     Bench(Bench),
@@ -76,6 +78,7 @@ fn main() -> anyhow::Result<()> {
         Command::Simulate(options) => simulate::run(&options),
         Command::Walk => walk::run(),
         Command::Judge(options) => judge::run(&options),
+        Command::JudgeExport(options) => judge::replay::run(&options),
         Command::Bench(Bench::Release(options)) => bench::run(&options),
         Command::Bench(Bench::Cost) => bench::cost::run(),
         Command::Bench(Bench::Functions(options)) => bench::functions::run(&options),

@@ -122,11 +122,13 @@ pub(crate) fn enter(board: &mut Board<'_>, event: &GateEvent<'_>, index: &StageI
     let free =
         is_free(board, &index.name, mode != ExecutionMode::Parallel) && (mode != ExecutionMode::Queued || !ahead);
     if reserved || free {
-        board.changes.waiting_removed.extend(own);
         take(board, id, index, event.alarms)?;
         let execution = board.execution(id)?.clone();
         let answer = run_stage(&execution, board.stage(&index.name), index);
+        // Who asks now may be late, with a token that is over: the one that is waited for is among those it asked with before.
+        own.iter().for_each(|waiting| board.answer_all(&waiting.token, &answer));
         board.answer(event.token, answer);
+        board.changes.waiting_removed.extend(own);
         return Ok(());
     }
     wait(board, event, index, &others, own)

@@ -10,7 +10,7 @@ use crate::{
     definitions,
     outbox::forget,
     pipelines::{bindings, summary},
-    ports::{Definition, PendingEffect, Precondition, Remains, Row, Store, WRITES_MAX, Write},
+    ports::{Definition, Deletion, PendingEffect, Precondition, Remains, Row, Store, WRITES_MAX, Write},
     tags::untag_removed,
 };
 
@@ -41,6 +41,8 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
             untag_removed(TaggedResource::pipeline(name)),
             Write::Delete(Row::Head(index.clone())),
             Write::Put(Row::Effect(pending), Precondition::None),
+            // Whoever has looked at what is left here, and is about to create the next pipeline, looks again.
+            Write::Put(Row::Deletion(Deletion::new(name, deleted.before, world.now())), Precondition::None),
         ];
         writes.extend(bindings(&declaration).into_iter().map(Write::Delete));
         let version = index.version;
@@ -57,6 +59,29 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
         forget(world, &deleted.effect()).await;
     }
     Ok(())
+}
+
+impl Deletion {
+    /// `unique` is an id that nothing else has.
+    fn new(name: &PipelineName, unique: ExecutionId, at: Timestamp) -> Self {
+        // Not as far as the highest: it is raised by one as it is stored.
+        let version = u64::try_from(unique.0.as_u128() & u128::from(u64::MAX >> 2)).unwrap_or_default();
+        Self { pipeline: name.clone(), at, version }
+    }
+
+    /// Holds as long as no pipeline of this name is deleted after `seen`.
+    pub(crate) fn is_last(name: &PipelineName, seen: Option<Self>, now: Timestamp) -> Write {
+        match seen {
+            Some(seen) => {
+                let version = seen.version;
+                Write::Check(Row::Deletion(seen), Precondition::Version(version))
+            }
+            None => {
+                let none = Self { pipeline: name.clone(), at: now, version: 0 };
+                Write::Check(Row::Deletion(none), Precondition::Absent)
+            }
+        }
+    }
 }
 
 /// A pipeline that was deleted, as [`Effect::PurgeHistory`] tells of it.

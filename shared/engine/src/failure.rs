@@ -8,7 +8,9 @@ use domain::{
 };
 
 use crate::{
-    EngineError, HasAlarms, HasMachines, HasObjects, HasStore, alarms, commit,
+    EngineError, HasAlarms, HasMachines, HasObjects, HasStore,
+    actions::expire_run,
+    alarms, commit,
     commit::{reread, until_stored},
     condition::{failure_conditions, load_run},
     gate::load_waiting,
@@ -44,6 +46,9 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             return Ok(retried_before(index, outcome));
         }
         let runs = runs_of(world, &view, &execution, input).await?;
+        if end_open(world, &runs).await? {
+            return Err(EngineError::Contended);
+        }
         let gate = failed_condition(world, &view, &execution, input).await?;
         let mut succeeded = succeeded(&runs);
         succeeded.extend(outcome.kept.iter().cloned());
@@ -178,6 +183,16 @@ async fn runs_of<W: HasStore>(
         run.stage == input.stage && run.execution == input.execution_id && run.generation == input.generation
     });
     Ok(runs)
+}
+
+/// Ends runs that are still open although their stage has failed: whoever was to write down that nobody finished them in
+/// time could not, again and again. Whether there were any.
+async fn end_open<W: HasStore + HasMachines>(world: &W, runs: &[ActionRun]) -> Result<bool, EngineError> {
+    let open: Vec<&ActionRun> = runs.iter().filter(|run| run.status == ActionStatus::InProgress).collect();
+    for run in &open {
+        expire_run(world, run).await?;
+    }
+    Ok(!open.is_empty())
 }
 
 fn approval_rejected(runs: &[ActionRun]) -> bool {

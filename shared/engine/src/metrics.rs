@@ -155,7 +155,7 @@ impl Held<'_> {
         now: Timestamp,
     ) -> (Finding, Option<Box<Evidence>>) {
         let seen = sight(rule, &self.sight(rule), data, now);
-        let (why, ends) = (seen.evidence.why.clone(), self.until(rule) + domain::SETTLED_AFTER);
+        let (why, ends) = (seen.evidence.why.clone(), self.until(rule) + rule.settled_after());
         match seen.evidence.verdict {
             Verdict::Degraded => (Finding::failed(sentence(&why)), self.evidence(seen, now).map(Box::new)),
             _ if now < ends => (self.waits(rule), None),
@@ -169,7 +169,7 @@ impl Held<'_> {
 
     /// What it says while its time is not over: the same words at every look, so that there is nothing to store.
     pub(crate) fn waits(&self, rule: &MetricRule) -> Finding {
-        let ends = self.until(rule) + domain::SETTLED_AFTER;
+        let ends = self.until(rule) + rule.settled_after();
         Finding::pending(ends, format!("Metrics {} are judged until {ends}.", rule.name))
     }
 

@@ -18,8 +18,8 @@ use crate::{
     gate::load_into,
     outbox::{forget, perform_all},
     ports::{
-        CloudError, Definition, PageRequest, PendingEffect, PipelineSummary, Precondition, Roles, Row, SourceBinding,
-        Store, Write,
+        CloudError, Definition, Deletion, PageRequest, PendingEffect, PipelineSummary, Precondition, Roles, Row,
+        SourceBinding, Store, StoreError, Write,
     },
     start::{first_execution, not_found},
     tags::tag_new,
@@ -45,35 +45,37 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
     let tags = tag_new(world, TaggedResource::pipeline(&declaration.name), tags)?;
     check_role(world, &declaration.role_arn).await?;
     check_limit(world, &declaration.name).await?;
-    clear(world, &declaration.name, 0).await?;
     declaration.version = Some(1);
     let stored = definitions::store(world, &declaration, 1).await?;
-    let now = world.now();
-    let mut index = PipelineIndex::new(&declaration, &catalogue, 1, stored.key, stored.digest, now);
-    // No pipeline that had the name before had these versions of its row, so what was decided about that one is refused.
-    index.version = now.as_microsecond().unsigned_abs();
-    let trigger =
-        Trigger { trigger_type: TriggerType::CreatePipeline, trigger_detail: Some(caller.to_owned()), starter: None };
-    let (mut writes, effects) = first_execution(world, &index, trigger).await?;
-    writes.push(Write::Put(Row::Summary(summary(&index)), Precondition::None));
-    writes.extend(bindings(&declaration).into_iter().map(|row| Write::Put(row, Precondition::None)));
-    writes.push(tags);
-    writes.push(Write::Put(Row::Definition(definitions::definition(&index)), Precondition::None));
-    writes.push(Write::Put(Row::Head(index.clone()), Precondition::None));
-    writes.push(Write::Put(Row::Pipeline(index), Precondition::Absent));
-    match world.store().commit(writes).await {
-        Err(crate::ports::StoreError::Contended) => {
-            return Err(EngineError::refused(
-                "PipelineNameInUseException",
-                format!(
-                    "A pipeline with the name '{}' already exists in account '{}'",
-                    declaration.name,
-                    world.settings().account
-                ),
-            ));
+    let effects = until_stored(async || {
+        // Between a look at what is left of the last pipeline of this name and the commit another one may come and go.
+        let deletion = world.store().load_deletion(&declaration.name).await?;
+        clear(world, &declaration.name, 0).await?;
+        let now = world.now();
+        let (key, digest) = (stored.key.clone(), stored.digest.clone());
+        let mut index = PipelineIndex::new(&declaration, &catalogue, 1, key, digest, now);
+        // No pipeline that had the name before had these versions of its row, so what was decided about that one is refused.
+        index.version = now.as_microsecond().unsigned_abs();
+        let trigger_detail = Some(caller.to_owned());
+        let trigger = Trigger { trigger_type: TriggerType::CreatePipeline, trigger_detail, starter: None };
+        let (mut writes, effects) = first_execution(world, &index, trigger).await?;
+        writes.push(Write::Put(Row::Summary(summary(&index)), Precondition::None));
+        writes.extend(bindings(&declaration).into_iter().map(|row| Write::Put(row, Precondition::None)));
+        writes.push(tags.clone());
+        writes.push(Write::Put(Row::Definition(definitions::definition(&index)), Precondition::None));
+        writes.push(Write::Put(Row::Head(index.clone()), Precondition::None));
+        writes.push(Write::Put(Row::Pipeline(index), Precondition::Absent));
+        writes.push(Deletion::is_last(&declaration.name, deletion, now));
+        match world.store().commit(writes).await {
+            Err(StoreError::Contended) if world.store().load_pipeline(&declaration.name).await?.is_some() => {
+                let (name, account) = (&declaration.name, &world.settings().account);
+                let message = format!("A pipeline with the name '{name}' already exists in account '{account}'");
+                Err(EngineError::refused("PipelineNameInUseException", message))
+            }
+            other => Ok(other.map(|()| effects)?),
         }
-        other => other?,
-    }
+    })
+    .await?;
     perform_all(world, &effects).await;
     Ok(declaration.masked())
 }

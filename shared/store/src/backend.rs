@@ -96,4 +96,5 @@ stored! {
     engine::ports::SourceBinding: Row::Source(it) => it;
     engine::ports::StartMarker: Row::Start(it) => it;
     engine::ports::ResourceTags: Row::Tags(it) => it;
+    engine::ports::Deletion: Row::Deletion(it) => it;
 }

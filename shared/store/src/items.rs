@@ -33,6 +33,8 @@ const HISTORY_S: i64 = 366 * DAY_S;
 const JOB_S: i64 = 61 * DAY_S;
 /// A watch that is over stays a day for the reconciler, should it have been down.
 const WATCH_S: i64 = DAY_S;
+/// Far longer than any call that creates a pipeline.
+const DELETION_S: i64 = 7 * DAY_S;
 
 /// The item of `row` as it is to be stored under `key`: rows with a version at the next one.
 pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
@@ -64,6 +66,7 @@ pub(crate) fn item(row: &Row, key: &Key) -> Result<Item, StoreError> {
         Row::CustomType(row) => to_item(row),
         Row::CustomTypeCount(row) => to_item(row),
         Row::LastLook(row) => to_item(row),
+        Row::Deletion(row) => to_item(row),
         Row::Slot(row) => to_item(row),
         Row::Source(row) => to_item(row),
         Row::Start(row) => to_item(row),
@@ -136,6 +139,7 @@ pub(crate) fn row_type(row: &Row) -> &'static str {
         Row::CustomType(_) => "CustomType",
         Row::CustomTypeCount(_) => "CustomTypeCount",
         Row::LastLook(_) => "LastLook",
+        Row::Deletion(_) => "Deletion",
         Row::Slot(_) => "Slot",
         Row::Source(_) => "Source",
         Row::Start(_) => "Start",
@@ -163,6 +167,7 @@ macro_rules! version {
             Row::Webhook(row) => Some($($borrow)+ row.version),
             Row::Tags(row) => Some($($borrow)+ row.version),
             Row::Kept(row) => Some($($borrow)+ row.version),
+            Row::Deletion(row) => Some($($borrow)+ row.version),
             Row::Head(_)
             | Row::Summary(_)
             | Row::Definition(_)
@@ -219,6 +224,7 @@ pub(crate) fn expires_at(row: &Row) -> Option<i64> {
         // As long as its execution.
         Row::Slot(row) => after(row.taken_at, HISTORY_S),
         Row::QueuedJob(row) => after(row.created_at, JOB_S),
+        Row::Deletion(row) => after(row.at, DELETION_S),
         Row::Start(row) => Some(row.expires_at),
         Row::Pipeline(_)
         | Row::CustomType(_)

@@ -97,6 +97,7 @@ impl Key {
             Row::CustomType(custom) => Self::custom_type(&custom.info.id),
             Row::CustomTypeCount(_) => Self::custom_type_count(),
             Row::LastLook(_) => Self::last_look(),
+            Row::Deletion(row) => Self::deletion(&row.pipeline),
             Row::Source(binding) => Self::source(binding),
             Row::Start(marker) => Self::start(&marker.pipeline, &marker.cause),
             Row::Webhook(webhook) => Self::webhook(&webhook.definition.name),
@@ -107,6 +108,11 @@ impl Key {
     /// A pipeline's own row.
     pub(crate) fn pipeline(name: &PipelineName) -> Self {
         Self::new(pipeline(name), META)
+    }
+
+    /// That a pipeline was deleted. Not under the pipeline's key, where versions before there was this row would stumble.
+    pub(crate) fn deletion(name: &PipelineName) -> Self {
+        Self::new(format!("DELETED#{name}"), META)
     }
 
     /// A stage, beside its pipeline's row.

@@ -13,8 +13,8 @@ use domain::{
     Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
-    DecisionList, Definition, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob, Remains,
-    ResourceTags, SourceBinding, StartMarker, Store, StoreError, Write,
+    DecisionList, Definition, Deletion, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob,
+    Remains, ResourceTags, SourceBinding, StartMarker, Store, StoreError, Write,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -114,6 +114,10 @@ impl<B: Backend> Store for Table<B> {
             .buffered(READS_PARALLEL_MAX)
             .try_collect()
             .await
+    }
+
+    async fn load_deletion(&self, name: &PipelineName) -> Result<Option<Deletion>, StoreError> {
+        self.get(&Key::deletion(name)).await
     }
 
     async fn load_remains(&self, name: &PipelineName) -> Result<Option<Remains>, StoreError> {

@@ -10,10 +10,10 @@ use domain::{
     RevokedContent, RollbackDecision, RuleRun, Slot, StageName, Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
-    self, CloudError, Commit, Credentials, DecisionList, Definition, MachineStatus, ObjectAt, ObjectInfo, ObjectsError,
-    OpenExecution, Page, PageRequest, Part, PendingEffect, PinnedObject, PipelineSummary, PutOptions, QueuedJob,
-    Remains, RepositoryError, RepositoryName, ResourceTags, Revision, SourceBinding, StartMarker, Store, StoreError,
-    Upload, Write, Written,
+    self, CloudError, Commit, Credentials, DecisionList, Definition, Deletion, MachineStatus, ObjectAt, ObjectInfo,
+    ObjectsError, OpenExecution, Page, PageRequest, Part, PendingEffect, PinnedObject, PipelineSummary, PutOptions,
+    QueuedJob, Remains, RepositoryError, RepositoryName, ResourceTags, Revision, SourceBinding, StartMarker, Store,
+    StoreError, Upload, Write, Written,
 };
 use futures::stream::BoxStream;
 use jiff::Timestamp;
@@ -77,6 +77,7 @@ impl Store for Rows {
     rows! {
         fn load_pipeline(&self, name: &PipelineName) -> Option<PipelineView>;
         fn load_glances(&self, names: &[PipelineName]) -> Vec<PipelineView>;
+        fn load_deletion(&self, name: &PipelineName) -> Option<Deletion>;
         fn load_remains(&self, name: &PipelineName) -> Option<Remains>;
         fn list_pipelines(&self, page: PageRequest) -> Page<PipelineSummary>;
         fn load_definition(&self, pipeline: &PipelineName, version: u32) -> Option<Definition>;

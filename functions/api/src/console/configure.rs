@@ -144,6 +144,9 @@ fn watch_lock(stage: &StageDeclaration) -> Option<&'static str> {
     if condition.result.as_deref() != Some("ROLLBACK") {
         return Some("Its success condition fails the stage and does not roll back, so a watch has no place in it.");
     }
+    if condition.rules.iter().any(RuleDeclaration::is_metric_degradation) {
+        return Some("It judges metrics. Change that in the pipeline's declaration.");
+    }
     (watches > 1).then_some("It has several watches. Change them in the pipeline's declaration.")
 }
 

@@ -249,7 +249,7 @@ async fn a_bake_is_overridden() {
 }
 
 /// Ends the stage run that failed for its condition, as the state machine has it settled.
-async fn settle(bench: &Bench, prod: &Prod, condition: ConditionKind) {
+pub(crate) async fn settle(bench: &Bench, prod: &Prod, condition: ConditionKind) {
     let input = FailureInput {
         pipeline: shop_name(),
         execution_id: prod.execution,

@@ -11,6 +11,7 @@ mod conditions;
 mod console;
 mod decisions;
 mod definitions;
+mod degradation;
 mod deliveries;
 mod executions;
 mod fuzz;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use local::{
     Access, EventOptions, Options, PORT, System, UserFunction,
-    demo::{Client, Narrator, PIPELINE, SITE, SMOKE_CHECK, Story, smoke_check, timeline, with_short_ids},
+    demo::{Client, Guard, Narrator, PIPELINE, SITE, SMOKE_CHECK, Story, smoke_check, timeline, with_short_ids},
 };
 
 /// Tells the story of a release that breaks and comes back, on the whole system in this process; then serves it.
@@ -16,6 +16,9 @@ struct Arguments {
     /// End after the story; the exit code is 0 only if every step was observed to be as told.
     #[arg(long)]
     once: bool,
+    /// Define no alarm: the judge finds by metrics alone that a release does harm. Takes about two minutes more.
+    #[arg(long)]
+    judge: bool,
     /// Port on 127.0.0.1; with --once any free one.
     #[arg(long)]
     port: Option<u16>,
@@ -56,7 +59,8 @@ async fn main() -> anyhow::Result<()> {
     let endpoint = system.endpoint();
     let client = Client::new(&endpoint)?;
     let mut teller = Teller;
-    let told = Story::new(&client, &mut teller).tell().await;
+    let guard = if arguments.judge { Guard::Judge } else { Guard::Alarm };
+    let told = Story::new(&client, &mut teller, guard).tell().await;
     anstream::println!("\n{BOLD}What happened{BOLD:#}\n\n{}", timeline(&client).await?);
     told.context("the story did not go as told")?;
     anstream::println!("{GREEN}Every step was observed to be as told.{GREEN:#}");

@@ -19,7 +19,7 @@ use crate::handlers;
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Longest time to wait for something to be seen.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A client of the system at one address.
 #[derive(Clone)]
@@ -120,6 +120,15 @@ impl Client {
 /// Looks until there is something to see.
 pub(crate) async fn eventually<T>(
     what: &str,
+    look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    eventually_within(what, PATIENCE, look).await
+}
+
+/// Looks for so long at most.
+pub(crate) async fn eventually_within<T>(
+    what: &str,
+    patience: Duration,
     mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
     let looking = async {
@@ -130,7 +139,7 @@ pub(crate) async fn eventually<T>(
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
-    tokio::time::timeout(PATIENCE, looking)
+    tokio::time::timeout(patience, looking)
         .await
-        .with_context(|| format!("after {} seconds there is still no sign of {what}", PATIENCE.as_secs()))?
+        .with_context(|| format!("after {} seconds there is still no sign of {what}", patience.as_secs()))?
 }

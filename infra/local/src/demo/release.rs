@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 use super::{
-    SMOKE_CHECK,
+    SMOKE_CHECK, raw_metrics,
     story::{ALARM, ARTIFACTS, OBJECT, PIPELINE, RELEASES, SITE},
 };
 
@@ -41,9 +41,26 @@ impl Release {
     }
 }
 
+/// What tells that a release does harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// An alarm of CloudWatch.
+    Alarm,
+    /// The judge, by metrics alone.
+    Judge,
+}
+
 /// The pipeline: an upload to S3, then a deploy of its content and a smoke check, with automatic rollback when they
-/// fail and a watch on an alarm for ten minutes after they succeeded.
-pub fn pipeline_declaration() -> Value {
+/// fail and a watch on an alarm, or on metrics, for ten minutes after they succeeded.
+pub fn pipeline_declaration(guard: Guard) -> Value {
+    let rule = match guard {
+        Guard::Judge => raw_metrics::rule(),
+        Guard::Alarm => json!({
+            "name": "Errors",
+            "ruleTypeId": { "category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1" },
+            "configuration": { "AlarmName": ALARM, "WaitTime": "10", "Watch": "true" },
+        }),
+    };
     let aws = |category: &str, provider: &str| json!({ "category": category, "owner": "AWS", "provider": provider, "version": "1" });
     json!({
         "name": PIPELINE,
@@ -72,11 +89,7 @@ pub fn pipeline_declaration() -> Value {
                 "inputArtifacts": [{ "name": "Shop" }],
               }],
               "onFailure": { "result": "ROLLBACK" },
-              "onSuccess": { "conditions": [{ "result": "ROLLBACK", "rules": [{
-                "name": "Errors",
-                "ruleTypeId": { "category": "Rule", "owner": "AWS", "provider": "CloudWatchAlarm", "version": "1" },
-                "configuration": { "AlarmName": ALARM, "WaitTime": "10", "Watch": "true" },
-              }]}]},
+              "onSuccess": { "conditions": [{ "result": "ROLLBACK", "rules": [rule] }] },
             },
         ],
     })

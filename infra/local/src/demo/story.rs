@@ -10,7 +10,11 @@ use aws_sdk_s3::{
 };
 use serde_json::{Value, json};
 
-use super::{ApiError, Client, Release, client::eventually, pipeline_declaration};
+use super::{
+    ApiError, Client, Guard, Release,
+    client::{PATIENCE, eventually, eventually_within},
+    pipeline_declaration, raw_metrics,
+};
 
 /// The pipeline of the story.
 pub const PIPELINE: &str = "shop";
@@ -39,12 +43,13 @@ pub trait Narrator {
 pub struct Story<'a, N> {
     client: &'a Client,
     narrator: &'a mut N,
+    guard: Guard,
 }
 
 impl<'a, N: Narrator> Story<'a, N> {
-    /// A story on the system that `client` reaches.
-    pub fn new(client: &'a Client, narrator: &'a mut N) -> Self {
-        Self { client, narrator }
+    /// A story on the system that `client` reaches, in which `guard` catches a release that does harm.
+    pub fn new(client: &'a Client, narrator: &'a mut N, guard: Guard) -> Self {
+        Self { client, narrator, guard }
     }
 
     /// Tells the whole story. Steps that were done before are found done, so it can go on after an interruption.
@@ -61,7 +66,12 @@ impl<'a, N: Narrator> Story<'a, N> {
     }
 
     async fn prepare(&mut self) -> anyhow::Result<()> {
-        self.narrator.chapter("A pipeline: upload to S3, publish the site, smoke check, watch an alarm");
+        self.narrator.chapter(match self.guard {
+            Guard::Alarm => "A pipeline: upload to S3, publish the site, smoke check, watch an alarm",
+            Guard::Judge => {
+                "A pipeline: upload to S3, publish the site, smoke check, judge metrics. No alarm is defined"
+            }
+        });
         for bucket in [RELEASES, ARTIFACTS, SITE] {
             retried(async || {
                 let made = self.client.s3.create_bucket().bucket(bucket).send().await;
@@ -80,8 +90,11 @@ impl<'a, N: Narrator> Story<'a, N> {
             Ok(put.versioning_configuration(versioned.clone()).send().await.map(drop)?)
         })
         .await?;
-        self.put_alarm().await?;
-        let created = self.client.call("CreatePipeline", &json!({ "pipeline": pipeline_declaration() })).await;
+        if self.guard == Guard::Alarm {
+            self.put_alarm().await?;
+        }
+        let created =
+            self.client.call("CreatePipeline", &json!({ "pipeline": pipeline_declaration(self.guard) })).await;
         if let Err(error) = created {
             let known = error.downcast_ref::<ApiError>().is_some_and(|e| e.exception == "PipelineNameInUseException");
             ensure!(known, error);
@@ -135,6 +148,10 @@ impl<'a, N: Narrator> Story<'a, N> {
 
     async fn degrading_release(&mut self) -> anyhow::Result<()> {
         self.narrator.chapter("3. Release 3 is good. Release 4 deploys well, then its errors rise");
+        if self.guard == Guard::Judge {
+            retried(async || raw_metrics::tell_history(self.client).await).await?;
+            self.narrator.done("told CloudWatch of the shop's last eleven minutes: requests, failures, latency");
+        }
         let third = self.release(Release { number: 3, with_appspec: true }).await?;
         let execution = self.ended(&third).await?;
         ensure!(execution["status"] == "Succeeded", "release 3 ended as {}", execution["status"]);
@@ -146,8 +163,16 @@ impl<'a, N: Narrator> Story<'a, N> {
             .seen(&format!("execution {} succeeded; its watch runs on without holding the stage", short(&fourth)));
         let rollback = self.errors_until_rolled_back(&fourth).await?;
         self.expect_rollback(&rollback, &third)?;
-        self.narrator
-            .seen(&format!("alarm {ALARM} turned red; rollback {} brought release 3 back", short_of(&rollback)));
+        let what = match self.guard {
+            Guard::Alarm => format!("alarm {ALARM} turned red"),
+            Guard::Judge => "the judge says that the release does harm".to_owned(),
+        };
+        self.narrator.seen(&format!("{what}; rollback {} brought release 3 back", short_of(&rollback)));
+        if self.guard == Guard::Judge {
+            for line in raw_metrics::evidence(self.client).await? {
+                self.narrator.seen(&line);
+            }
+        }
         self.site_serves(3).await?;
         let stage = self.deploy_stage().await?;
         let inbound = &stage["inboundTransitionState"];
@@ -156,13 +181,25 @@ impl<'a, N: Narrator> Story<'a, N> {
         Ok(())
     }
 
-    /// Sends errors until the alarm has led to a rollback. One would do; a process that is killed may lose one.
+    /// Sends errors until they have led to a rollback. For the alarm one would do; a process that is killed may lose one.
     async fn errors_until_rolled_back(&mut self, fourth: &str) -> anyhow::Result<Value> {
-        self.narrator.done("sending errors of release 4 to CloudWatch; the alarm looks every ten seconds");
+        self.narrator.done(match self.guard {
+            Guard::Alarm => "sending errors of release 4 to CloudWatch; the alarm looks every ten seconds",
+            Guard::Judge => {
+                "sending what release 4 does to CloudWatch; the judge looks every minute at points of ten seconds"
+            }
+        });
         let watched = fourth.to_owned();
-        eventually("the rollback of release 4", async || {
+        // The judge wants two points or three, whole, and comes by once a minute.
+        let patience = if self.guard == Guard::Judge { PATIENCE * 3 } else { PATIENCE };
+        eventually_within("the rollback of release 4", patience, async || {
             if let Some(rollback) = self.find_rollback("AutomatedRollback", &watched).await? {
                 return Ok(Some(rollback));
+            }
+            if self.guard == Guard::Judge {
+                let _ = raw_metrics::tell_harm(self.client).await;
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                return Ok(None);
             }
             let datum = MetricDatum::builder().metric_name(METRIC).value(5.0).unit(StandardUnit::Count);
             let datum = datum.storage_resolution(1).build();

@@ -51,10 +51,10 @@ fn why(execution: &Value) -> String {
     let detail: Value = serde_json::from_str(text(&execution["trigger"]["triggerDetail"])).unwrap_or_default();
     let undone = short(text(&detail["FailedPipelineExecutionId"])).to_owned();
     match (text(&execution["trigger"]["triggerType"]), detail["AlarmArn"].as_str()) {
-        ("AutomatedRollback", Some(alarm)) => {
-            let alarm = alarm.rsplit(':').next().unwrap_or(alarm);
-            format!("alarm {alarm} turned red after {undone}; back to {target}")
-        }
+        ("AutomatedRollback", Some(alarm)) => match domain::watched_as(alarm) {
+            ("Metrics", _) => format!("metrics got worse after {undone}; back to {target}"),
+            (_, alarm) => format!("alarm {alarm} turned red after {undone}; back to {target}"),
+        },
         ("AutomatedRollback", None) => format!("{undone} failed; back to {target}"),
         ("ManualRollback", _) => format!("asked for by hand; back to {target}"),
         _ => "the upload".to_owned(),

@@ -5,6 +5,7 @@
 //! `shared/domain/src/judge/README.md`.
 
 mod protocol;
+pub(crate) mod replay;
 
 use std::io::{BufRead, Write};
 

@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{Direction, JudgePolicy, MetricKind, MetricScope, wait_minutes};
 
-const PERIODS: RangeInclusive<u32> = 60..=3_600;
+const PERIODS: RangeInclusive<u32> = 10..=3_600;
+/// Periods of less than a minute that CloudWatch keeps metrics of high resolution by.
+const SHORT_PERIODS: &[u32] = &[10, 30];
 /// Points before the deploy that are read, unless `Baseline` says otherwise.
 const BASELINE_POINTS: u32 = 60;
 const PERCENT: RangeInclusive<u32> = 5..=1_000;
@@ -68,8 +70,8 @@ impl MetricRule {
         }
         let number = |key: &str, range: RangeInclusive<u32>, unit: &str| number(setting(key), key, range, unit);
         let period_seconds = number("Period", PERIODS, "seconds")?.unwrap_or(60);
-        if period_seconds % 60 != 0 {
-            return Err(format!("has '{period_seconds}' for 'Period'. Use whole minutes, in seconds"));
+        if period_seconds % 60 != 0 && !SHORT_PERIODS.contains(&period_seconds) {
+            return Err(format!("has '{period_seconds}' for 'Period'. Use 10, 30 or whole minutes, in seconds"));
         }
         let baseline = number("Baseline", 10..=10_080, "minutes")?;
         let minutes = wait_minutes(setting("WaitTime").unwrap_or_default())?;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use presets::PRESETS;
 pub use query::{MetricQuery, MetricSource, MetricStatistic, Points};
-pub use sight::{MetricData, MetricSight, SETTLED_AFTER, Sighted, is_look_due, sight, sight_watch};
+pub use sight::{MetricData, MetricSight, Sighted, is_look_due, sight, sight_watch};
 
 use crate::{Direction, JudgePolicy, MetricKind, MetricScope};
 
@@ -46,7 +46,7 @@ pub fn watched_as(arn: &str) -> (&'static str, &str) {
     match (parts.next(), parts.next()) {
         (Some("metrics"), Some(id)) => ("Metrics", id.rsplit_once('/').map_or(id, |(name, _)| name)),
         (Some("alarm"), Some(name)) => ("Alarm", name),
-        _ => ("Alarm", arn),
+        _ => ("Alarm", arn.rsplit(':').next().unwrap_or(arn)),
     }
 }
 

@@ -11,8 +11,10 @@ use crate::{
     RequestSeries, Standing, Verdict, Watch, judge_metrics, watch_metrics,
 };
 
-/// A point is looked at so long after its period, since CloudWatch has the last data of a minute a little later.
-pub const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(1);
+/// A point is looked at so long after its period at most, since CloudWatch has the last data of a minute a little later.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(1);
+/// A rollback's effect is looked for so long after it succeeded.
+const ROLLBACK_TAKES: SignedDuration = SignedDuration::from_mins(2);
 /// What happened in a stage longer before it succeeded is not what it deployed.
 const DEPLOY_MAX: SignedDuration = SignedDuration::from_hours(3);
 /// A look at a deploy of this many minutes ago is due every minute; at an older one after a twentieth of its age. A metric
@@ -51,6 +53,13 @@ pub struct Sighted {
     pub after_begin: i64,
 }
 
+impl MetricRule {
+    /// How long after its period a point is taken to be whole.
+    pub fn settled_after(&self) -> SignedDuration {
+        SETTLED_AFTER.min(SignedDuration::from_secs(2 * i64::from(self.period_seconds)))
+    }
+}
+
 impl MetricSight {
     /// Of a deploy that began at `entered` and had `succeeded`.
     pub fn of_deploy(entered: Timestamp, succeeded: Timestamp, until: Timestamp) -> Self {
@@ -65,7 +74,7 @@ impl MetricSight {
 
     /// Of a rollback that had `succeeded`, against the time before the deploy that it takes back, which began at `entered`.
     pub fn of_rollback(entered: Timestamp, succeeded: Timestamp, until: Timestamp) -> Self {
-        let after_from = succeeded + SETTLED_AFTER + SETTLED_AFTER;
+        let after_from = succeeded + ROLLBACK_TAKES;
         Self { before_until: entered, after_from, deployed: after_from, until, is_final: false }
     }
 
@@ -185,7 +194,7 @@ impl Grid {
         let before = (1..=i64::from(rule.baseline_points)).rev().map(|n| end - n * period).collect();
         let from = sight.after_from.as_second() + i64::from(sight.after_from.subsec_nanosecond() > 0);
         let first = -(-from).div_euclid(period) * period;
-        let known = sight.until.min(now - SETTLED_AFTER).as_second();
+        let known = sight.until.min(now - rule.settled_after()).as_second();
         let after = (0..).map(|n| first + n * period).take_while(|begin| begin + period <= known).collect();
         Self { before_end: end, after_begin: first, before, after }
     }

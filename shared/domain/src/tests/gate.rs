@@ -297,6 +297,22 @@ fn a_request_from_before_an_earlier_stage_does_not_replace_the_token_that_is_wai
     }
 }
 
+/// Nobody knows which of its requests an execution waits with: a late one that finds the stage open answers them all.
+#[test]
+fn a_late_request_that_goes_in_answers_the_token_that_is_waited_for() {
+    let mut table = Table::new(PARALLEL, 2);
+    runs(&table.ask(1, "a", None), "a", "Source", 1);
+    let changes = disable_transition(&table.view(), &stage("Deploy"), "ana", "no", table.now());
+    table.answers(changes);
+    assert!(table.finish(1, "Source", StageResult::Succeeded, "waited for").is_empty());
+    // It is opened by somebody who leaves the letting in to others.
+    table.stages.get_mut(&stage("Deploy")).unwrap().inbound.enabled = true;
+    let answers = table.finish(1, "Source", StageResult::Succeeded, "late");
+    runs(&answers, "late", "Deploy", 1);
+    runs(&answers, "waited for", "Deploy", 1);
+    assert!(table.waiting.is_empty());
+}
+
 #[test]
 fn asking_again_and_being_let_in_do_not_both_win() {
     let mut table = Table::new(QUEUED, 2);

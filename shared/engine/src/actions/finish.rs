@@ -248,9 +248,17 @@ pub(crate) async fn expire<W: HasStore + HasObjects + HasMachines>(
         Begun::Ended(status) => return Ok(status),
         Begun::Running(underway) => underway.run,
     };
+    expire_run(world, &run).await
+}
+
+/// Ends a run that nobody finished in time.
+pub(crate) async fn expire_run<W: HasStore + HasMachines>(
+    world: &W,
+    run: &ActionRun,
+) -> Result<ActionStatus, EngineError> {
     let mut finished = Finished::failed("JobFailed", "The action did not finish in time.");
-    if let Some(job) = crate::jobs::open_job(world, &run).await? {
+    if let Some(job) = crate::jobs::open_job(world, run).await? {
         finished.job = Some((job.id, JobEvent::TimeOut));
     }
-    finish(world, &RunKey::from(&run), &finished).await
+    finish(world, &RunKey::from(run), &finished).await
 }

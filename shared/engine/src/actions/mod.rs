@@ -13,7 +13,7 @@ use domain::{ActionKind, ActionRun, ActionStatus, Changes, Effect, Execution, Ex
 use futures::future::join;
 
 pub(crate) use abandon::{abandon_runs, let_go};
-pub(crate) use finish::{Finished, digests_of, finish};
+pub(crate) use finish::{Finished, digests_of, expire_run, finish};
 pub(crate) use machine::{look_after, start as start_machine, stop as stop_machine};
 pub(crate) use start::Underway;
 

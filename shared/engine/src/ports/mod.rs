@@ -19,7 +19,7 @@ pub use objects::{
 };
 pub use repositories::{Commit, Repositories, RepositoryError, RepositoryName, Revision};
 pub use rows::{
-    Definition, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, Remains, ResourceTags, SourceBinding,
-    StartMarker,
+    Definition, Deletion, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, Remains, ResourceTags,
+    SourceBinding, StartMarker,
 };
 pub use store::{Page, PageRequest, Precondition, Row, Store, StoreError, WRITES_MAX, Write};

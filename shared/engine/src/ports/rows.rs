@@ -136,6 +136,19 @@ pub struct Remains {
     pub conditions: Vec<ConditionRun>,
 }
 
+/// A pipeline of this name was deleted: whoever creates the next one must have cleared away what the last one left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// The name.
+    pub pipeline: PipelineName,
+    /// When it was deleted last.
+    pub at: Timestamp,
+    /// Row version, another one for each deletion.
+    #[serde(default)]
+    pub version: u64,
+}
+
 /// Tags of a resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

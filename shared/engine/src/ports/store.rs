@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    DecisionList, Definition, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, Remains, ResourceTags,
-    SourceBinding, StartMarker,
+    DecisionList, Definition, Deletion, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, Remains,
+    ResourceTags, SourceBinding, StartMarker,
 };
 
 /// One row of the table.
@@ -83,6 +83,8 @@ pub enum Row {
     CustomTypeCount(CustomTypeCount),
     /// When the reconciler had last looked at everything.
     LastLook(LastLook),
+    /// That a pipeline was deleted, for whoever creates the next one of its name.
+    Deletion(Deletion),
     /// Which Source action takes an object.
     Source(SourceBinding),
     /// Remembers what an event or a client token started.
@@ -168,6 +170,9 @@ pub trait Store: Send + Sync {
         &self,
         names: &[PipelineName],
     ) -> impl Future<Output = Result<Vec<PipelineView>, StoreError>> + Send;
+
+    /// The last deletion of a pipeline of this name, as far as anybody remembers.
+    fn load_deletion(&self, name: &PipelineName) -> impl Future<Output = Result<Option<Deletion>, StoreError>> + Send;
 
     /// What a deleted pipeline has left under its name; one query. None where there is a pipeline.
     fn load_remains(&self, name: &PipelineName) -> impl Future<Output = Result<Option<Remains>, StoreError>> + Send;

@@ -21,7 +21,7 @@ fn rules_are_checked() {
             |p| success(p, rule("Banana", json!({}))),
             INVALID,
             subject(
-                "has the RuleType (Category: 'Rule', Provider: 'Banana', Owner: 'AWS', Version: '1'), which is not available. Use one of CloudWatchAlarm, CodeBuild, Commands, DeploymentWindow, LambdaInvoke, VariableCheck",
+                "has the RuleType (Category: 'Rule', Provider: 'Banana', Owner: 'AWS', Version: '1'), which is not available. Use one of CloudWatchAlarm, CodeBuild, Commands, DeploymentWindow, LambdaInvoke, MetricDegradation, VariableCheck",
             ),
         ),
         refused(
@@ -33,7 +33,7 @@ fn rules_are_checked() {
             },
             INVALID,
             subject(
-                "has the RuleType (Category: 'Rule', Provider: 'CloudWatchAlarm', Owner: 'AWS', Version: '2'), which is not available. Use one of CloudWatchAlarm, CodeBuild, Commands, DeploymentWindow, LambdaInvoke, VariableCheck",
+                "has the RuleType (Category: 'Rule', Provider: 'CloudWatchAlarm', Owner: 'AWS', Version: '2'), which is not available. Use one of CloudWatchAlarm, CodeBuild, Commands, DeploymentWindow, LambdaInvoke, MetricDegradation, VariableCheck",
             ),
         ),
         accepted("owner and version left out", |p| {
