@@ -29,10 +29,11 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             "Of a provider's optional configuration keys the common ones are listed; others are kept as well.",
         ],
         O::ListRuleTypes => &[
-            "All of them are evaluated in all three conditions of a stage. A failure whose condition asks somebody is settled when \
+            "All of CodePipeline's are evaluated in all three conditions of a stage. A failure whose condition asks somebody is settled when \
              they have answered; until then the stage is in progress.",
             "Commands run in the CodeBuild project that the template makes, as the role of the rule or the pipeline.",
             "`Watch` of `CloudWatchAlarm` is Lastgood's own: the alarm is observed after the stage was left.",
+            "`MetricDegradation` is Lastgood's own: metrics of a deploy are judged against what they were before, for `onSuccess`.",
             "A `DeploymentWindow` is open in every second its `Cron` matches, where `0` stands for the whole minute (seconds) and for the \
              whole hour (minutes beside them). With alarms beside it, they are looked at again when it opens.",
         ],

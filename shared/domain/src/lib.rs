@@ -88,7 +88,7 @@ pub use declaration::{
 };
 pub use degradation::{
     DeclaredMetrics, METRIC_DEGRADATION, METRICS_MAX, MetricData, MetricQuery, MetricRule, MetricSight, MetricSource,
-    MetricStatistic, MissingPoint, PRESETS, Points, Sighted, WatchedMetric, is_look_due, sight, sight_watch,
+    MetricStatistic, MissingPoint, PRESETS, Points, Sighted, WatchedMetric, is_look_due, is_over, sight, sight_watch,
     watched_as,
 };
 pub use eligibility::{Choice, Ineligible, LookedUp, choose_automatic, ineligible_because};

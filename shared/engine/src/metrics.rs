@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{
     AlarmChange, AlarmSnapshot, AlarmState, Case, DeclaredMetrics, Evidence, Execution, ExecutionId, Finding,
     Generation, MetricData, MetricQuery, MetricRule, MetricSight, PipelineName, Sighted, StageName, Verdict, Watch,
-    WatchPurpose, WatchedDeploy, is_look_due, rule_on, sight, sight_watch,
+    WatchPurpose, WatchedDeploy, is_look_due, is_over, rule_on, sight, sight_watch,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,9 +13,6 @@ use crate::{
     HasAlarms, HasStore, Settings,
     ports::{Alarms, CloudError, Store},
 };
-
-/// For so long after the end of a watch its last points are waited for.
-pub(crate) const LAST_LOOK: SignedDuration = SignedDuration::from_mins(3);
 
 impl Settings {
     /// What stands for metrics in the place of an alarm's ARN.
@@ -273,7 +270,7 @@ async fn due<'a, W: HasStore>(
     watch: &'a Watch,
     now: Timestamp,
 ) -> Result<Option<Look<'a>>, crate::EngineError> {
-    let Some(metrics) = watch.metrics.as_ref().filter(|_| now < watch.until + LAST_LOOK) else { return Ok(None) };
+    let Some(metrics) = watch.metrics.as_ref().filter(|_| !is_over(watch.until, now)) else { return Ok(None) };
     // A pipeline's declaration was checked when it was stored.
     let Ok(rule) = metrics.declared.rule() else { return Ok(None) };
     if !is_look_due(metrics.since, watch.until, now) {

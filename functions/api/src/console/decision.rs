@@ -1,6 +1,9 @@
 //! A decision about going back, with what it rests on.
 
-use domain::{AlarmState, Evidence, ExecutionId, PipelineName, RollbackDecision, RollbackOutcome, Verdict};
+use domain::{
+    AlarmState, Evidence, ExecutionId, MetricFinding, PipelineName, RollbackDecision, RollbackOutcome, Standing,
+    Verdict,
+};
 
 use super::{
     parts::{Badge, ExecutionLink, Prose, When, alarm_name, words},
@@ -41,6 +44,48 @@ pub(super) struct EvidenceCard {
     pub(super) ranking: Vec<Suspect>,
     pub(super) otherwise: Prose,
     pub(super) plot: Plot,
+    /// What each metric said, where metrics were judged and no alarm.
+    pub(super) metrics: Vec<JudgedMetric>,
+}
+
+/// What the judge found in one metric.
+pub(super) struct JudgedMetric {
+    pub(super) name: String,
+    pub(super) before: String,
+    pub(super) since: String,
+    pub(super) times: String,
+    pub(super) odds: String,
+    pub(super) standing: Badge,
+}
+
+impl JudgedMetric {
+    fn of(found: &MetricFinding) -> Self {
+        let look = match found.standing {
+            Standing::Worse => "bad",
+            Standing::Calm => "good",
+            _ => "off",
+        };
+        let known = found.standing != Standing::Unknown;
+        let number = |value: f64| if known { tidy(value) } else { "-".to_owned() };
+        Self {
+            name: found.name.clone(),
+            before: number(found.from),
+            since: number(found.to),
+            times: number(found.ratio),
+            odds: if known { format!("{} to 1", tidy(found.score.exp())) } else { "-".to_owned() },
+            standing: Badge::new(look, words(&format!("{:?}", found.standing))),
+        }
+    }
+}
+
+/// With as many digits as a person reads.
+fn tidy(value: f64) -> String {
+    match value.abs() {
+        size if size >= 1e6 || (size > 0.0 && size < 1e-3) => format!("{value:.1e}"),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+    }
 }
 
 /// A deploy that may be to blame.
@@ -142,6 +187,7 @@ impl EvidenceCard {
             ranking: ranking.collect(),
             otherwise: Prose::new(&decision.pipeline, &sentence(&evidence.otherwise)),
             plot: Plot::of(evidence, &decision.series, decision.at),
+            metrics: evidence.sighted().iter().flat_map(|seen| &seen.evidence.findings).map(JudgedMetric::of).collect(),
         }
     }
 }

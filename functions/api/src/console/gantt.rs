@@ -130,7 +130,7 @@ fn marks(scale: &Scale, decision: &RollbackDecision) -> Vec<GanttRow> {
     let mut rows = Vec::new();
     let evidence = decision.evidence.as_ref().filter(|evidence| evidence.alarm.state == AlarmState::Alarm);
     if let Some(evidence) = evidence {
-        let label = format!("Alarm {}", alarm_name(&evidence.alarm.arn));
+        let label = format!("{} {}", domain::watched_as(&evidence.alarm.arn).0, alarm_name(&evidence.alarm.arn));
         rows.push(scale.row(label, "mark", Badge::new("bad", "Red"), evidence.alarm.since, decision.at));
     }
     let label = format!("Decision in {}", decision.stage);

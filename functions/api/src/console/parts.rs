@@ -267,9 +267,9 @@ pub(super) fn cut(text: &str, chars: usize) -> String {
     }
 }
 
-/// The part of an alarm's ARN that people gave it.
+/// The part of an alarm's ARN that people gave it; of metrics that are judged, which they are.
 pub(super) fn alarm_name(arn: &str) -> &str {
-    arn.split_once(":alarm:").map_or(arn, |(_, name)| name)
+    domain::watched_as(arn).1
 }
 
 /// The part of a caller's ARN that tells people apart.

@@ -129,15 +129,25 @@ impl Plot {
             ticks: scale.ticks(),
             shift: metrics.last().map_or(0, |last| last.shift),
             metrics,
-            told: format!(
-                "Alarm {} was {} when execution {} entered the stage, is {} since {:.0}, and was judged at {:.0}.",
-                alarm_name(&evidence.alarm.arn),
-                evidence.state_at_entry,
-                short(evidence.execution),
-                evidence.alarm.state,
-                evidence.alarm.since,
-                decided
-            ),
+            told: match evidence.sighted() {
+                Some(seen) => format!(
+                    "Metrics {} got worse at {:.0}, after execution {} had entered the stage: {}. Judged at {:.0}.",
+                    alarm_name(&evidence.alarm.arn),
+                    seen.worse_since.unwrap_or(evidence.alarm.since),
+                    short(evidence.execution),
+                    evidence.reason,
+                    decided
+                ),
+                None => format!(
+                    "Alarm {} was {} when execution {} entered the stage, is {} since {:.0}, and was judged at {:.0}.",
+                    alarm_name(&evidence.alarm.arn),
+                    evidence.state_at_entry,
+                    short(evidence.execution),
+                    evidence.alarm.state,
+                    evidence.alarm.since,
+                    decided
+                ),
+            },
         }
     }
 }

@@ -9,7 +9,7 @@ use domain::{
 use engine::{HasStore, ports::Store};
 use jiff::{SignedDuration, Timestamp};
 
-use super::parts::{Age, Badge, ExecutionLink, When, alarm_name, person, revision};
+use super::parts::{Age, Badge, ExecutionLink, When, person, revision};
 use crate::failure::Failure;
 
 /// A stage as both the list and the pipeline's own page show it.
@@ -133,7 +133,10 @@ impl HoldGlance {
 pub(super) fn cause_words(cause: &RollbackCause) -> String {
     match cause {
         RollbackCause::StageFailed => "the stage failed".to_owned(),
-        RollbackCause::Alarm { alarm_arn, .. } => format!("alarm {} turned red", alarm_name(alarm_arn)),
+        RollbackCause::Alarm { alarm_arn, .. } => match domain::watched_as(alarm_arn) {
+            ("Metrics", name) => format!("metrics {name} got worse"),
+            (_, name) => format!("alarm {name} turned red"),
+        },
         RollbackCause::Manual { by, reason: Some(reason), .. } => format!("{} said: {reason}", person(by)),
         RollbackCause::Manual { by, reason: None, .. } => format!("{} asked for it", person(by)),
     }

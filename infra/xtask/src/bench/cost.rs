@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use domain::MetricRule;
 use sim::{Counts, count_release};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -75,6 +76,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     header("Lastgood's price, of CodePipeline's", ratios.map(|ratio| format!("{ratio:.3}")));
     println!();
     standing(idle)?;
+    judging()?;
     println!(
         "\nList prices of {}, {} (infra/prices.json). Free: what every account has each month, for ever,",
         LIST.region, LIST.as_of
@@ -145,6 +147,21 @@ fn standing(idle: Taken) -> anyhow::Result<()> {
         "What failed or was lost is also a metric, for the hours in which it happens: {:.2} a metric and month.",
         prices.custom_metric.of(1.0)
     );
+    Ok(())
+}
+
+/// What the judge's looks at a deploy cost, which a rule MetricDegradation adds.
+fn judging() -> anyhow::Result<()> {
+    println!("\n{:<52} {:>14} {:>14}", "A deploy judged by \"Metrics\": \"lambda:FUNCTION\"", "looks", "US dollars");
+    for minutes in [15, 30, 60, 240] {
+        let declared = [("Metrics", "lambda:shop".to_owned()), ("WaitTime", minutes.to_string())];
+        let declared = declared.map(|(key, value)| (key.to_owned(), value)).into();
+        let rule = MetricRule::declared(&declared).map_err(anyhow::Error::msg)?;
+        let metrics: usize = rule.queries().iter().map(|(_, query)| query.source.metrics()).sum();
+        let looks = rule.looks();
+        let dollars = LIST.prices.metric_requested.of(f64::from(looks) * metrics as f64);
+        println!("{:<52} {looks:>14} {dollars:>14.5}", format!("for {minutes} minutes: {metrics} metrics a look"));
+    }
     Ok(())
 }
 

@@ -38,7 +38,7 @@ macro_rules! prices {
 
 prices! {
     transition, invocation, gb_second, write_unit, read_unit, table_gb_month, backup_gb_month, api_request, event,
-    object_write, object_read, log_gb, alarm_metric, dashboard, custom_metric, key_request, key_month,
+    object_write, object_read, log_gb, metric_requested, alarm_metric, dashboard, custom_metric, key_request, key_month,
     codepipeline_action_minute,
 }
 

@@ -118,20 +118,19 @@ impl MetricRule {
 /// A JSON array of metrics, or presets with commas or blanks between them.
 fn read(declared: &str, missing: Option<MissingPoint>) -> Result<Vec<WatchedMetric>, String> {
     if !declared.starts_with('[') {
-        let presets = declared.split([',', ' ', '\n']).filter(|preset| !preset.is_empty());
-        let several = presets.clone().count() > 1;
-        let mut metrics = Vec::new();
-        for preset in presets {
-            let mut found = presets::expand(preset)?;
-            for metric in &mut found {
-                metric.missing = missing.unwrap_or(metric.missing);
-                if several {
-                    metric.name = format!("{} {preset}", metric.name);
-                }
-            }
-            metrics.extend(found);
+        let mut metrics: Vec<(&str, WatchedMetric)> = Vec::new();
+        for preset in declared.split([',', ' ', '\n']).filter(|preset| !preset.is_empty()) {
+            metrics.extend(presets::expand(preset)?.into_iter().map(|metric| (preset, metric)));
         }
-        return Ok(metrics);
+        let names: Vec<String> = metrics.iter().map(|(_, metric)| metric.name.clone()).collect();
+        let told_apart = |(preset, mut metric): (&str, WatchedMetric)| {
+            metric.missing = missing.unwrap_or(metric.missing);
+            if names.iter().filter(|name| **name == metric.name).count() > 1 {
+                metric.name = format!("{} of {preset}", metric.name);
+            }
+            metric
+        };
+        return Ok(metrics.into_iter().map(told_apart).collect());
     }
     let declared: Vec<Declared> =
         serde_json::from_str(declared).map_err(|error| format!("has Metrics that cannot be read: {error}"))?;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use presets::PRESETS;
 pub use query::{MetricQuery, MetricSource, MetricStatistic, Points};
-pub use sight::{MetricData, MetricSight, Sighted, is_look_due, sight, sight_watch};
+pub use sight::{MetricData, MetricSight, Sighted, is_look_due, is_over, sight, sight_watch};
 
 use crate::{Direction, JudgePolicy, MetricKind, MetricScope};
 

@@ -20,6 +20,8 @@ const DEPLOY_MAX: SignedDuration = SignedDuration::from_hours(3);
 /// A look at a deploy of this many minutes ago is due every minute; at an older one after a twentieth of its age. A metric
 /// that is asked for costs the same each time, and harm that shows late can wait as much longer.
 const EVERY_MINUTE: i64 = 20;
+/// Minutes after its end for which the last points are waited for.
+const LAST_LOOKS: u32 = 2;
 
 /// The times a look is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +56,24 @@ pub struct Sighted {
 }
 
 impl MetricRule {
+    /// How often the metrics are looked at for a deploy that does no harm.
+    pub fn looks(&self) -> u32 {
+        let begin = Timestamp::UNIX_EPOCH;
+        let at = |minute: u32| begin + SignedDuration::from_mins(i64::from(minute));
+        let looks = (0..=self.minutes + LAST_LOOKS).filter(|minute| is_look_due(begin, at(self.minutes), at(*minute)));
+        // At most one a minute.
+        u32::try_from(looks.count()).unwrap_or(u32::MAX)
+    }
+
     /// How long after its period a point is taken to be whole.
     pub fn settled_after(&self) -> SignedDuration {
         SETTLED_AFTER.min(SignedDuration::from_secs(2 * i64::from(self.period_seconds)))
     }
+}
+
+/// Whether a watch that ends at `until` is looked at any more: its last points are known a little later.
+pub fn is_over(until: Timestamp, now: Timestamp) -> bool {
+    now >= until + SignedDuration::from_mins(i64::from(LAST_LOOKS) + 1)
 }
 
 impl MetricSight {
@@ -170,11 +186,15 @@ impl Sighted {
 }
 
 impl Evidence {
+    /// What the judge saw of the deploy, if it rests on metrics.
+    pub fn sighted(&self) -> Option<&Sighted> {
+        let mut suspects = self.case.iter().flat_map(|case| &case.suspects);
+        suspects.find(|one| one.watch.execution == self.execution)?.sighted.as_deref()
+    }
+
     /// What the metrics did that it rests on, if it rests on metrics.
     pub fn series(&self) -> Vec<AlarmSeries> {
-        let suspects = self.case.iter().flat_map(|case| &case.suspects);
-        let own = suspects.filter(|one| one.watch.execution == self.execution).find_map(|one| one.sighted.as_ref());
-        own.map(|seen| seen.series()).unwrap_or_default()
+        self.sighted().map(Sighted::series).unwrap_or_default()
     }
 }
 

@@ -146,6 +146,15 @@ fn what_is_declared_wrongly_is_refused_with_what_to_write() {
 }
 
 #[test]
+fn metrics_of_several_presets_are_told_apart_where_they_have_to_be() {
+    let names = |presets: &str| -> Vec<String> {
+        rule(&[("Metrics", presets)]).unwrap().metrics.into_iter().map(|metric| metric.name).collect()
+    };
+    assert_eq!(names("ecs:a/b, emf:Shop:Latency"), ["CPUUtilization", "MemoryUtilization", "Latency"]);
+    assert_eq!(names("emf:Shop:Latency emf:Cart:Latency")[1], "Latency of emf:Cart:Latency");
+}
+
+#[test]
 fn every_setting_is_read() {
     let metrics = r##"[
         {"name": "errors", "expression": "100 * e / r", "direction": "increase", "kind": "gauge",
@@ -391,4 +400,30 @@ fn looks_get_rarer_with_age_and_none_is_due_that_sees_nothing() {
     assert_eq!(due(10_000, 30), 29, "every minute at first");
     assert_eq!(due(10_000, 1_440), 150, "of a day");
     assert_eq!(due(10, 13), 12, "and at the end in any case");
+}
+
+/// Two pipelines that watch the same metrics: the one whose deploy the harm follows is taken back, and where that may be
+/// either a person is asked.
+#[test]
+fn of_several_deploys_the_one_that_the_harm_follows_is_taken_back() {
+    let rule = latency();
+    let data = data(&rule, |minute| if minute >= 125 { 2.0 } else { 1.0 });
+    let suspect = |pipeline: &str, n: u128, from: i64| {
+        let deploy = Watch { pipeline: pipeline.parse().unwrap(), execution: id(n), ..watch(from * MINUTE) };
+        let seen = sight_watch(&rule, &deploy, at((from + 1) * MINUTE), &data, at(130 * MINUTE));
+        WatchedDeploy { watch: deploy, live: Some(id(n)), inside: None, sighted: Some(Box::new(seen)) }
+    };
+    let ruling = |first: i64, second: i64| {
+        let suspects = vec![suspect("blog", 1, first), suspect("shop", 2, second)];
+        let since = suspects.iter().filter_map(|one| one.sighted.as_ref()?.worse_since).min().unwrap();
+        let arn = "arn:aws:lastgood:eu-west-1:1:metrics:shop/00000000".to_owned();
+        let alarm = crate::AlarmChange { arn, state: AlarmState::Alarm, since, reason: String::new() };
+        crate::rule_on(&crate::Case::new(&alarm, suspects, None, at(130 * MINUTE)))
+    };
+    let clear = ruling(105, 124);
+    assert_eq!(clear.act, crate::Act::RollBack(1), "{:?}", clear.evidence);
+    assert_eq!((clear.evidence[0].score, clear.evidence[1].score), (0, 1000));
+    assert!(clear.evidence[1].otherwise.contains("odds of less than 1 to 200"), "{}", clear.evidence[1].otherwise);
+    assert_eq!(clear.evidence[1].replay().as_ref(), Some(&clear.evidence[1]));
+    assert_eq!(ruling(124, 124).act, crate::Act::Ask(vec![0, 1]));
 }
