@@ -1,24 +1,25 @@
 //! What the next rollbacks of a stage need is looked at before each deploy and once a day, and marked in S3, so that the
 //! bucket's lifecycle lets it be.
 //!
-//! The row says what is marked before anything is, and forgets what is to be marked no more only after that was done: a
-//! crash anywhere leaves a row, or an effect, that says what to do again.
+//! The row says what is marked before anything is, and forgets what is to be marked no more only after that was done. With
+//! the row the effect is stored that marks: whoever stands still before that may find that another has performed, and
+//! forgotten, the one it was asked by. So a crash anywhere leaves an effect that says what to do again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     ActionName, ArtifactLocation, ArtifactState, Changes, Effect, ExecutionId, GateAnswer, KEPT_TARGETS, Kept,
-    KeptArtifact, KeptChange, KeptFunction, KeptTarget, PipelineName, PipelineView, StageIndex, StageName, keep,
-    look_again, worth_keeping,
+    KeptArtifact, KeptChange, KeptFunction, KeptTarget, PipelineName, PipelineView, StageIndex, StageName, look_again,
+    worth_keeping,
 };
 use jiff::Timestamp;
 
 use crate::{
     EngineError, HasFunctions, HasMachines, HasObjects, HasStore, commit,
-    commit::until_stored,
+    commit::{store, until_stored},
     error::FirstError,
     loading::load_of,
-    outbox::forget,
+    outbox::{forget, perform_all},
     ports::{Functions, Objects, ObjectsError, PageRequest, Precondition, Row, Store, StoreError, Write},
     rollback::{StoredArtifact, look_at_artifacts},
 };
@@ -88,7 +89,7 @@ impl Ahead {
 /// the next time too: the daily look tries that again. Whether it was performed.
 pub(crate) async fn keep_and_forget<W: HasStore + HasMachines + HasObjects>(world: &W, effect: &Effect) -> bool {
     let Effect::KeepArtifacts { pipeline, stage, .. } = effect else { return false };
-    let done = Box::pin(keep_artifacts(world, pipeline, stage, &mut Probed::default())).await;
+    let done = Box::pin(keep(world, (pipeline, stage), Some(effect), &mut Probed::default())).await;
     if matches!(done, Ok(()) | Err(EngineError::Broken(_))) {
         forget(world, effect).await;
     }
@@ -105,8 +106,18 @@ pub(crate) async fn keep_artifacts<W: HasStore + HasMachines + HasObjects>(
     stage: &StageName,
     probed: &mut Probed,
 ) -> Result<(), EngineError> {
-    let kept = until_stored(async || Box::pin(decide(world, pipeline, stage)).await).await?;
-    let Some(Decided { row, others, requests }) = kept else { return Ok(()) };
+    keep(world, (pipeline, stage), None, probed).await
+}
+
+/// `asked` is the effect that asks for it, which its performer forgets.
+async fn keep<W: HasStore + HasMachines + HasObjects>(
+    world: &W,
+    (pipeline, stage): (&PipelineName, &StageName),
+    asked: Option<&Effect>,
+    probed: &mut Probed,
+) -> Result<(), EngineError> {
+    let kept = until_stored(async || Box::pin(decide(world, pipeline, stage, asked)).await).await?;
+    let Some(Decided { row, others, requests, stored }) = kept else { return Ok(()) };
     probed.stages += 1;
     probed.requests += requests + row.targets.len();
     let mut marks: Vec<(ArtifactLocation, bool)> = row.places().map(|at| (at.clone(), true)).collect();
@@ -121,6 +132,9 @@ pub(crate) async fn keep_artifacts<W: HasStore + HasMachines + HasObjects>(
             other => other?,
         }
     }
+    if let Some(effect) = stored.filter(|stored| asked != Some(stored)) {
+        forget(world, &effect).await;
+    }
     Ok(())
 }
 
@@ -130,6 +144,8 @@ struct Decided {
     /// Of the pipeline's other stages.
     others: Vec<Kept>,
     requests: usize,
+    /// The effect that was stored with it, where it was stored now.
+    stored: Option<Effect>,
 }
 
 /// Stores what is to be kept. `None` where nothing is and nothing was.
@@ -137,6 +153,7 @@ async fn decide<W: HasStore + HasMachines + HasObjects>(
     world: &W,
     pipeline: &PipelineName,
     stage: &StageName,
+    asked: Option<&Effect>,
 ) -> Result<Option<Decided>, EngineError> {
     // First what is to be replaced: whoever stands still after it is refused when another look was faster. Read the other way
     // round, a pipeline that was not there takes away what is kept for the next one of its name.
@@ -153,7 +170,7 @@ async fn decide<W: HasStore + HasMachines + HasObjects>(
         return Ok(None);
     }
     let requests = targets.iter().map(|target| target.artifacts.len()).sum();
-    let mut after = keep(before.as_ref(), (pipeline, stage), targets, world.now());
+    let mut after = domain::keep(before.as_ref(), (pipeline, stage), targets, world.now());
     if let Some(before) = &before {
         // Those of the look before this one: that they were let go is known only once it was seen.
         let still = before.letting_go.iter().filter(|at| !after.places().any(|kept| kept == *at)).cloned();
@@ -163,17 +180,25 @@ async fn decide<W: HasStore + HasMachines + HasObjects>(
     let is_news = before.as_ref().is_none_or(|before| {
         (&before.targets, before.due) != (&after.targets, after.due) || before.letting_go != after.letting_go
     });
+    let mut stored = None;
     if is_news {
         let is_first = before.is_none();
         if is_first {
             // Whoever looked at an earlier row of this place, and is late, must not take this one for it.
             after.version = world.now().as_microsecond().unsigned_abs();
         }
-        let changes = Changes { kept: vec![KeptChange { before, after: after.clone() }], ..Changes::default() };
-        commit(world, pipeline, changes).await?;
+        let known = before.iter().chain([&after]).flat_map(|row| &row.targets).map(|target| target.execution).max();
+        let marking = |after| Effect::KeepArtifacts { pipeline: pipeline.clone(), stage: stage.clone(), after };
+        stored = asked.cloned().or_else(|| known.map(marking));
+        let kept = vec![KeptChange { before, after: after.clone() }];
+        let changes = Changes { kept, effects: stored.iter().cloned().collect(), ..Changes::default() };
+        let mut effects = store(world, pipeline, &changes).await?;
+        // This is being performed.
+        effects.retain(|effect| stored.as_ref() != Some(effect));
+        perform_all(world, &effects).await;
         after.version += u64::from(!is_first);
     }
-    Ok(Some(Decided { row: after, others, requests }))
+    Ok(Some(Decided { row: after, others, requests, stored }))
 }
 
 /// The executions that are worth keeping, with how their artifacts stand, until enough have all they need.
