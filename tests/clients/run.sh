@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Official clients, as they are, against the local process: each on a fresh one on a free port. Ends with 0 only if all went well.
 #
-#   tests/clients/run.sh [CLIENT..]     CLIENT is conformance, signing, strict, boto3, extensions, nights, js or rust;
-#                                      all of them unless given
+#   tests/clients/run.sh [CLIENT..]     CLIENT is conformance, signing, strict, boto3, extensions, nights, judged, js
+#                                      or rust; all of them unless given
 #
 # Installs what it needs below target/ (by pip, npm and cargo), in the versions pinned here. LASTGOOD_LOCAL is the local
 # process, target/debug/local unless set.
@@ -160,6 +160,11 @@ nights() {
   AWS_CLI=$PYTHON/bin/aws "$PYTHON/bin/python" tests/clients/nights.py "$local_binary"
 }
 
+judged() {
+  install_python
+  AWS_CLI=$PYTHON/bin/aws "$PYTHON/bin/python" tests/clients/judged.py "$local_binary"
+}
+
 js() {
   install_js
   start_local
@@ -177,13 +182,13 @@ rust_sdk() {
   stop_local
 }
 
-(($# > 0)) || set -- conformance signing strict boto3 extensions nights js rust
+(($# > 0)) || set -- conformance signing strict boto3 extensions nights judged js rust
 for client; do
   printf '== %s\n' "$client"
   case $client in
-    conformance | signing | strict | boto3 | extensions | nights | js) "$client" ;;
+    conformance | signing | strict | boto3 | extensions | nights | judged | js) "$client" ;;
     rust) rust_sdk ;;
-    *) fail "there is no client '$client'; there are conformance, signing, strict, boto3, extensions, nights, js and rust" ;;
+    *) fail "there is no client '$client'; there are conformance, signing, strict, boto3, extensions, nights, judged, js and rust" ;;
   esac
 done
 echo "All clients went well, after ${SECONDS} s."
