@@ -90,7 +90,9 @@ impl Model {
             Forecaster { level, deviation: 0.0, last: None, gain, persistence, clip }
         });
         let (forecaster, errors) = run(forecasters, before).into_iter().min_by(|a, b| loss(a).total_cmp(&loss(b)))?;
-        let noise = Noise::of(&errors, least);
+        // A level that does not follow stands from the first point on.
+        let settled = if forecaster.gain == 0.0 { 0 } else { BURN_IN };
+        let noise = Noise::of(&errors[settled..], least);
         let trend = trend(before, noise.widest());
         Some(Self { forecaster, noise, trend, middle })
     }
@@ -111,7 +113,7 @@ impl Model {
     }
 }
 
-/// Lets each forecast every point before the deploy; the errors, but for the first few.
+/// Lets each forecast every point before the deploy; the errors.
 fn run(forecasters: impl Iterator<Item = Forecaster>, before: &[Option<f64>]) -> Vec<(Forecaster, Vec<f64>)> {
     let mut all: Vec<_> = forecasters.map(|forecaster| (forecaster, Vec::with_capacity(before.len()))).collect();
     // Point by point, since a processor works on several forecasters at once, and on one point of one after the other.
@@ -121,16 +123,14 @@ fn run(forecasters: impl Iterator<Item = Forecaster>, before: &[Option<f64>]) ->
             forecaster.learn(*point);
         }
     }
-    for (_, errors) in &mut all {
-        errors.drain(..BURN_IN);
-    }
     all
 }
 
 /// Mean absolute error, which a few outliers do not decide. Short series make deviations look less persistent than they are,
 /// so persistence is cheap.
 fn loss((forecaster, errors): &(Forecaster, Vec<f64>)) -> f64 {
-    let mean = errors.iter().map(|e| e.abs()).sum::<f64>() / errors.len() as f64;
+    let settled = &errors[BURN_IN..];
+    let mean = settled.iter().map(|e| e.abs()).sum::<f64>() / settled.len() as f64;
     mean * (1.0 - 0.04 * forecaster.persistence)
 }
 
