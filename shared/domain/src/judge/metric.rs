@@ -64,7 +64,7 @@ fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessm
             let way =
                 |s: &Sides<Events>, is_up: bool| events::track(&turn(&s.before, is_up), &turn(&s.after, is_up), policy);
             let pair = |n: &[Option<Events>], o: &[Option<Events>]| -> Vec<Option<(Events, Events)>> {
-                turn(n, is_up).into_iter().zip(turn(o, is_up)).map(|(n, o)| n.zip(o)).collect()
+                together(&turn(n, is_up), &turn(o, is_up)).map(|(n, o)| (*n).zip(*o)).collect()
             };
             if known(&new.before) < policy.baseline_points {
                 return None;
@@ -91,7 +91,7 @@ fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessm
             });
             let against = old.as_ref().and_then(|o| {
                 let apart =
-                    |a: &[Option<f64>], b: &[Option<f64>]| a.iter().zip(b).map(|(a, b)| Some((*a)? - (*b)?)).collect();
+                    |a: &[Option<f64>], b: &[Option<f64>]| together(a, b).map(|(a, b)| Some((*a)? - (*b)?)).collect();
                 let apart = Sides { before: apart(&new.before, &o.before), after: apart(&new.after, &o.after) };
                 Some(way(&fit(&apart.before, policy)?, &apart, is_up))
             });
@@ -124,6 +124,12 @@ fn fit(before: &[Option<f64>], policy: &JudgePolicy) -> Option<Model> {
 struct Sides<T> {
     before: Vec<Option<T>>,
     after: Vec<Option<T>>,
+}
+
+/// The points of both that are of the same time. Series before the deploy end together, however long each has been recorded.
+fn together<'a, T>(a: &'a [T], b: &'a [T]) -> impl Iterator<Item = (&'a T, &'a T)> {
+    let points = a.len().min(b.len());
+    a[a.len() - points..].iter().zip(&b[b.len() - points..])
 }
 
 fn known<T>(points: &[Option<T>]) -> usize {

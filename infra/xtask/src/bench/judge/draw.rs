@@ -221,3 +221,26 @@ pub(super) fn suspects(seed: u64) -> Set {
         .collect();
     Set { name: "drawn-attribution".to_owned(), cases }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_draw_different_numbers() {
+        let first = |seed: u64| Dice::new(seed).bits();
+        let mut one = Dice::new(1);
+        let of_one: Vec<u64> = (0..1000).map(|_| one.bits()).collect();
+        assert!((0..20).filter(|seed| *seed != 1).all(|seed| !of_one.contains(&first(seed))));
+        assert_eq!(first(1), of_one[0]);
+    }
+
+    #[test]
+    fn events_have_their_mean() {
+        let mut dice = Dice::new(3);
+        for mean in [0.5, 6.0, 200.0] {
+            let drawn: f64 = (0..2000).map(|_| dice.events(mean)).sum::<f64>() / 2000.0;
+            assert!((drawn - mean).abs() < 5.0 * (mean / 2000.0).sqrt(), "{drawn} for {mean}");
+        }
+    }
+}
