@@ -75,8 +75,11 @@ const SHAPES: &[Shape] = &[
     }),
 ];
 
-/// What is done to a level since the onset: its part of the usual level that is added, by point; which is harm in most kinds.
-const HARMS: &[(&str, bool, usize, fn(usize) -> f64)] = &[
+/// A kind of deploy: its name, whether it does harm, how many there are of each shape, and the part of the usual level that is
+/// added at each point since the onset.
+type Kind = (&'static str, bool, usize, fn(usize) -> f64);
+
+const KINDS: &[Kind] = &[
     ("level-x2", true, 40, |_| 1.0),
     ("level-x1.5", true, 40, |_| 0.5),
     ("ramp-to-x2", true, 20, |point| (point as f64 + 1.0) / AFTER as f64),
@@ -89,7 +92,7 @@ pub(super) fn deploys(seed: u64) -> Set {
     let mut dice = Dice::new(seed ^ 0x5AA5);
     let mut cases = Vec::new();
     for (shape, draw) in SHAPES {
-        for (kind, degraded, count, harm) in HARMS {
+        for (kind, degraded, count, harm) in KINDS {
             for _ in 0..*count {
                 let onset = dice.pick(&[0, 0, 3]);
                 let mut points = draw(&mut dice);
