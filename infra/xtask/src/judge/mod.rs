@@ -88,4 +88,71 @@ mod tests {
         let error = judged(&case).1.expect("refused");
         assert!(error.ends_with("metric \"m\": old has 1 points, 2 are expected"), "{error}");
     }
+
+    /// A case whose metric has these members.
+    fn case(metric: &str) -> String {
+        format!(r#"{{"id":"a","metrics":[{{"name":"m",{metric}}}]}}"#)
+    }
+
+    #[test]
+    fn lines_that_are_no_case_are_refused() {
+        let gauge = r#""kind":"gauge","direction":"increase""#;
+        let (rate, count) = (gauge.replace("gauge", "rate"), gauge.replace("gauge", "count"));
+        let new = |before: &str, after: &str| format!(r#""new":{{"before":{before},"after":{after}}}"#);
+        for (line, said) in [
+            ("{".to_owned(), "EOF"),
+            ("7".to_owned(), "invalid type"),
+            ("\u{feff}{}".to_owned(), "expected value"),
+            (r#"{"id":"a","metrics":{}}"#.to_owned(), "invalid type"),
+            (r#"{"metrics":[]}"#.to_owned(), "missing field `id`"),
+            (case(gauge), "missing field `new`"),
+            (case(&format!("{gauge},{}", new("[]", "7"))), "invalid type"),
+            (case(&format!("{gauge},{}", new("[\"1\"]", "[]"))), "invalid type"),
+            (case(&format!("{gauge},{}", new("[NaN]", "[]"))), "expected value"),
+            (case(&format!("{gauge},{}", new("[1e999]", "[]"))), "number out of range"),
+            (case(&format!("{},{}", gauge.replace("gauge", "histogram"), new("[]", "[]"))), "unknown variant"),
+            (case(&format!("{},{}", gauge.replace("increase", "up"), new("[]", "[]"))), "unknown variant"),
+            (case(&format!("{rate},{}", new("[0.1, 1.5]", "[]"))), "1.5 is no rate from 0 to 1"),
+            (case(&format!("{count},{}", new("[]", "[-1]"))), "-1 is no count"),
+            (
+                case(&format!(r#"{count},{},"requests":{{"new":{{"before":[],"after":[-1]}}}}"#, new("[]", "[1]"))),
+                "-1 is no number of requests",
+            ),
+            (
+                case(&format!(r#"{count},{},"requests":{{"new":{{"before":[],"after":[]}}}}"#, new("[]", "[1]"))),
+                "requests.new has 0 points, 1 are expected",
+            ),
+            (case(&format!("{gauge},{}", new(&format!("[{}0]", "0,".repeat(10_080)), "[]"))), "at most 10080"),
+            (
+                r#"{"id":"a","suspects":[{"id":"b","deployedAt":0,"metrics":[]},{"id":"b","deployedAt":1,"metrics":[]}]}"#
+                    .to_owned(),
+                "named twice",
+            ),
+        ] {
+            let (output, error) = judged(&format!("{line}\n"));
+            let error = error.unwrap_or_default();
+            assert!(error.starts_with("line 1 is no valid case") && error.contains(said), "{line}: {error}");
+            assert_eq!(output, "");
+        }
+    }
+
+    #[test]
+    fn nothing_known_is_answered_all_the_same() {
+        let empty = r#""kind":"count","direction":"either","new":{"before":[],"after":[]}"#;
+        let nulls = r#""kind":"rate","direction":"decrease","new":{"before":[null,null],"after":[null]},"scope":null"#;
+        let cases = [
+            r#"{"id":"a","metrics":[]}"#.to_owned(),
+            case(empty),
+            case(nulls),
+            r#"{"id":"a","suspects":[]}"#.to_owned(),
+            r#"{"id":"a","suspects":[{"id":"b","deployedAt":-5,"metrics":[]}],"calls":[["x","b"]]}"#.to_owned(),
+        ];
+        let (output, error) = judged(&cases.join("\r\n"));
+        assert_eq!(error, None);
+        let answers: Vec<&str> = output.lines().collect();
+        assert_eq!(answers.len(), cases.len());
+        assert!(answers[..3].iter().all(|a| a.contains(r#""verdict":"NotEnoughData","afterPoints":null"#)), "{output}");
+        assert!(answers[3].contains(r#""ranking":[],"act":null"#), "{output}");
+        assert!(answers[4].contains(r#""act":null"#), "{output}");
+    }
 }

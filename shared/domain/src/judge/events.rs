@@ -1,10 +1,12 @@
 //! Errors among requests: has their share risen since the deploy?
 
 use statrs::function::beta::ln_beta;
+use statrs::function::gamma::ln_gamma;
 
 use super::JudgePolicy;
 use super::level::{BACK, BEFORE, Track};
-use super::model::{CERTAIN, outlier_chance};
+use super::model::outlier_chance;
+use super::noise::CERTAIN;
 use super::wager::{Factor, Onsets, Wager};
 
 /// One point: events out of trials.
@@ -44,8 +46,10 @@ pub(super) fn track(before: &[Option<Events>], after: &[Option<Events>], policy:
     for (at, point) in after.iter().enumerate() {
         let Some(events) = point.filter(|e| e.trials > 0.0) else { continue };
         let quiet = null.log_chance(events);
+        // The same for every rise, and a third of the work.
+        let together = ln_gamma(events.trials + independent);
         for (raised, wager) in &mut bets {
-            wager.settle(null.over(quiet - raised.log_chance(events)));
+            wager.settle(null.over(quiet - raised.log_chance_of(events, together)));
         }
         null.learn(events);
         seen.push((at, events));
@@ -230,13 +234,20 @@ struct Shares {
 impl Shares {
     /// With this mean, and as certain as after `size` trials.
     fn new(mean: f64, size: f64) -> Self {
+        // Neither is ever quite impossible, whatever rounding makes of it.
+        let mean = mean.clamp(1e-12, 1.0 - 1e-12);
         let (a, b) = (mean * size, (1.0 - mean) * size);
         Self { a, b, whole: ln_beta(a, b) }
     }
 
     /// Logarithm of the chance of these hits, but for the ways to choose them, which cancel in a ratio.
     fn log_chance(&self, events: Events) -> f64 {
-        ln_beta(events.hits + self.a, events.trials - events.hits + self.b) - self.whole
+        self.log_chance_of(events, ln_gamma(events.trials + self.a + self.b))
+    }
+
+    /// The same with `together`, the logarithm of the gamma function of all trials, known.
+    fn log_chance_of(&self, events: Events, together: f64) -> f64 {
+        ln_gamma(events.hits + self.a) + ln_gamma(events.trials - events.hits + self.b) - together - self.whole
     }
 }
 

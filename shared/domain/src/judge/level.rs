@@ -74,14 +74,16 @@ pub(super) fn track(
         if let Some(value) = *point {
             let forecast = forecaster.next() + sign * by_itself.min(floor);
             let error = sign * (value - forecast);
+            let quiet_over_harmed = model.noise.quiet_over_harmed(error, is_up);
             // The bets on one size differ in how often it shows.
             for bets in bets.chunks_mut(OFTEN.len()) {
                 let shift = bets[0].shift;
                 let harmed = forecaster.next_at(model.forecaster.level() + sign * (shift + by_itself));
-                let begun = model.quiet_over_harmed(error, (sign * (harmed - forecast)).max(0.0), is_up);
-                let begins = model.quiet_over_harmed(error, shift, is_up);
+                let (begun, begins) =
+                    (quiet_over_harmed((sign * (harmed - forecast)).max(0.0)), quiet_over_harmed(shift));
                 for bet in bets {
-                    bet.wager.settle_either(model.factor(begun, bet.often), model.factor(begins, bet.often));
+                    bet.wager
+                        .settle_either(model.noise.factor(begun, bet.often), model.noise.factor(begins, bet.often));
                 }
             }
             beyond.push((at, sign * (value - model.forecaster.level()) - by_itself));
@@ -95,8 +97,8 @@ pub(super) fn track(
     // Where harm comes and goes, its size is that of the points that show it.
     let values: Vec<f64> = if best.often < 0.5 { harmful.clone() } else { since.iter().map(|(_, v)| *v).collect() };
     let size = median(&values);
-    // One standard error of a median, with autocorrelation.
-    let error = 2.0 * model.scale(is_up) / (values.len().max(1) as f64).sqrt();
+    // One standard error of a median: of the middle errors, since those far off do not move it.
+    let error = 2.0 * model.noise.centre() / (values.len().max(1) as f64).sqrt();
     let base = model.forecaster.level();
     Track {
         fortune,
@@ -114,7 +116,11 @@ pub(super) fn track(
 fn began_before(model: &Model, before: &[Option<f64>], beyond: &[(usize, f64)], best: &Bet, sign: f64) -> usize {
     let is_up = sign > 0.0;
     let onset = best.wager.onset().min(beyond.len());
-    let factor = |beyond: f64| model.factor(model.quiet_over_harmed(beyond, best.shift, is_up), best.often);
+    // The points before made the bumps, those looked at too, so the smooth curve has to agree that they were usual.
+    let factor = |beyond: f64| {
+        let smooth = model.noise.smooth_quiet_over_harmed(beyond, best.shift, is_up);
+        model.noise.factor(smooth.min(model.noise.quiet_over_harmed(beyond, is_up)(best.shift)), best.often)
+    };
     let mut odds: f64 = beyond[..onset].iter().map(|(_, v)| factor(*v)).product();
     let (mut most, mut began) = (BEFORE, 0);
     for (back, point) in before.iter().rev().take(BACK).enumerate() {

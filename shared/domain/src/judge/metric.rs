@@ -26,6 +26,10 @@ pub(super) struct Assessment {
     pub(super) requests: Option<f64>,
 }
 
+/// Size of a value beside that of the usual ones at most, so that every number has a logarithm.
+const VALUE_MAX: f64 = 1e150;
+/// Requests that a point counts for at most.
+const TRIALS_MAX: f64 = 1e9;
 /// From this fortune on the control group is said to have moved. A hint is enough, since it only asks for more evidence.
 const MOVED: f64 = 3.0;
 /// What the comparison with a control group that did not move has to reach.
@@ -51,7 +55,7 @@ pub(super) fn assess(metric: &Metric, policy: &JudgePolicy) -> Assessment {
 
 fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessment> {
     let old = metric.old.as_ref();
-    let (own, own_back, control, against) = match trials(metric) {
+    let (own, own_back, control, against, part_apart) = match trials(metric) {
         Some((new, old)) => {
             let turn = |side: &[Option<Events>], is_up: bool| -> Vec<Option<Events>> {
                 let turned = |e: Events| if is_up { e } else { Events { hits: e.trials - e.hits, ..e } };
@@ -60,7 +64,7 @@ fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessm
             let way =
                 |s: &Sides<Events>, is_up: bool| events::track(&turn(&s.before, is_up), &turn(&s.after, is_up), policy);
             let pair = |n: &[Option<Events>], o: &[Option<Events>]| -> Vec<Option<(Events, Events)>> {
-                turn(n, is_up).into_iter().zip(turn(o, is_up)).map(|(n, o)| n.zip(o)).collect()
+                together(&turn(n, is_up), &turn(o, is_up)).map(|(n, o)| (*n).zip(*o)).collect()
             };
             if known(&new.before) < policy.baseline_points {
                 return None;
@@ -69,7 +73,8 @@ fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessm
                 .as_ref()
                 .map(|o| events::track_against(&pair(&new.before, &o.before), &pair(&new.after, &o.after), policy));
             let control = old.as_ref().map(|o| way(o, true).fortune.max(way(o, false).fortune));
-            (way(&new, is_up), old.is_some().then(|| way(&new, !is_up).fortune), control, against)
+            // Errors are so rare that two groups differ by little more than chance.
+            (way(&new, is_up), old.is_some().then(|| way(&new, !is_up).fortune), control, against, 0.0)
         }
         None => {
             let scale = Scale::of(metric);
@@ -86,11 +91,11 @@ fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessm
             });
             let against = old.as_ref().and_then(|o| {
                 let apart =
-                    |a: &[Option<f64>], b: &[Option<f64>]| a.iter().zip(b).map(|(a, b)| Some((*a)? - (*b)?)).collect();
+                    |a: &[Option<f64>], b: &[Option<f64>]| together(a, b).map(|(a, b)| Some((*a)? - (*b)?)).collect();
                 let apart = Sides { before: apart(&new.before, &o.before), after: apart(&new.after, &o.after) };
                 Some(way(&fit(&apart.before, policy)?, &apart, is_up))
             });
-            (way(&model, &new, is_up), old.is_some().then(|| way(&model, &new, !is_up).fortune), control, against)
+            (way(&model, &new, is_up), old.is_some().then(|| way(&model, &new, !is_up).fortune), control, against, 0.5)
         }
     };
     let control_moved = control.is_some_and(|fortune| fortune >= MOVED);
@@ -100,7 +105,12 @@ fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessm
         Some(apart) if control_moved => {
             (if own.fortune.max(own_back.unwrap_or(0.0)) >= MOVED { apart.fortune } else { 0.0 }, apart.is_large)
         }
-        Some(apart) => (if apart.fortune >= APART { own.fortune } else { own.fortune.min(1.0) }, own.is_large),
+        Some(apart) if apart.fortune < APART => (own.fortune.min(1.0), own.is_large),
+        // Both comparisons point the same way, and are bets on the same harm: a part of the stake is on each.
+        Some(apart) if own.fortune >= MOVED => {
+            (part_apart * apart.fortune + (1.0 - part_apart) * own.fortune, own.is_large)
+        }
+        Some(_) => (own.fortune, own.is_large),
     };
     Some(Assessment { own, against, control_moved, fortune, is_large, ..Assessment::default() })
 }
@@ -114,6 +124,12 @@ fn fit(before: &[Option<f64>], policy: &JudgePolicy) -> Option<Model> {
 struct Sides<T> {
     before: Vec<Option<T>>,
     after: Vec<Option<T>>,
+}
+
+/// The points of both that are of the same time. Series before the deploy end together, however long each has been recorded.
+fn together<'a, T>(a: &'a [T], b: &'a [T]) -> impl Iterator<Item = (&'a T, &'a T)> {
+    let points = a.len().min(b.len());
+    a[a.len() - points..].iter().zip(&b[b.len() - points..])
 }
 
 fn known<T>(points: &[Option<T>]) -> usize {
@@ -133,7 +149,9 @@ fn trials(metric: &Metric) -> Option<(Sides<Events>, Option<Sides<Events>>)> {
             .map(|(value, trials)| {
                 let (value, trials) = ((*value)?, (*trials)?);
                 let hits = if metric.kind == MetricKind::Rate { (value * trials).round() } else { value };
-                Some(Events { hits: hits.min(trials), trials })
+                // More than a billion requests tell no more than a billion, and their sum has no end.
+                let part = (TRIALS_MAX / trials).min(1.0);
+                Some(Events { hits: hits.min(trials) * part, trials: trials * part })
             })
             .collect()
     };
@@ -151,8 +169,8 @@ fn trials(metric: &Metric) -> Option<(Sides<Events>, Option<Sides<Events>>)> {
 enum Scale {
     /// Logarithm of the value plus an offset; below the least value it is cut.
     Logarithm { offset: f64, least: f64 },
-    /// Like a logarithm on both sides of zero, straight within this size.
-    Both { size: f64 },
+    /// Like a logarithm on both sides of zero, straight within this size. Idle are series that are zero at least half of the time.
+    Both { size: f64, is_idle: bool },
 }
 
 impl Scale {
@@ -167,7 +185,7 @@ impl Scale {
         let least = before.iter().copied().fold(f64::INFINITY, f64::min);
         if least > 0.0 {
             // A thousandth of the least value is as low as a level can seem to fall.
-            return Self::Logarithm { offset: 0.0, least: least / 1000.0 };
+            return Self::Logarithm { offset: 0.0, least: (least / 1000.0).max(f64::MIN_POSITIVE) };
         }
         let sizes: Vec<f64> = before.iter().map(|v| v.abs()).filter(|v| *v > 0.0).collect();
         let size = if sizes.is_empty() {
@@ -176,21 +194,22 @@ impl Scale {
         } else {
             super::model::median(&sizes) / 4.0
         };
-        Self::Both { size }
+        let size = size.max(f64::MIN_POSITIVE);
+        Self::Both { size, is_idle: 2 * sizes.len() <= before.len() }
     }
 
-    /// A history of zeros does not tell what other values look like.
+    /// A history of mostly zeros does not tell what other values look like.
     fn outliers(self) -> f64 {
         match self {
-            Self::Logarithm { .. } => 0.0,
-            Self::Both { .. } => 0.15,
+            Self::Both { is_idle: true, .. } => 0.15,
+            _ => 0.0,
         }
     }
 
     fn value(self, value: f64) -> f64 {
         match self {
             Self::Logarithm { offset, least } => (value + offset).max(least).ln(),
-            Self::Both { size } => (value / size).asinh(),
+            Self::Both { size, .. } => (value / size).clamp(-VALUE_MAX, VALUE_MAX).asinh(),
         }
     }
 

@@ -11,6 +11,7 @@ mod input;
 mod level;
 mod metric;
 mod model;
+mod noise;
 mod policy;
 mod silence;
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! What a level does by itself: drift, autocorrelation, noise and outliers, learned from the time before the deploy.
+//! What a level does by itself: drift and autocorrelation, learned from the time before the deploy.
 
-use super::wager::Factor;
+use super::noise::Noise;
 
 /// How fast the level may follow, per point.
 const GAINS: [f64; 4] = [0.0, 0.05, 0.15, 0.4];
@@ -8,14 +8,10 @@ const GAINS: [f64; 4] = [0.0, 0.05, 0.15, 0.4];
 const PERSISTENCES: [f64; 5] = [0.0, 0.3, 0.5, 0.7, 0.9];
 /// Deviations beyond this many scales pull the forecast no further: an outlier, or harm, must not become the new normal.
 const CLIP: f64 = 3.0;
-/// Errors beyond this many scales are outliers: a logistic distribution has one in 3000.
-const OUTLYING: f64 = 8.0;
 /// Points a trend is read from.
 const TREND_POINTS: usize = 12;
 /// How much of a trend is left at the next point.
 const TREND_LEFT: f64 = 0.9;
-/// Odds beyond this make no difference.
-pub(super) const CERTAIN: f64 = 1e12;
 /// Points before the forecast counts.
 const BURN_IN: usize = 4;
 
@@ -66,11 +62,8 @@ impl Forecaster {
 pub(super) struct Model {
     /// As it stood when the deploy began.
     pub(super) forecaster: Forecaster,
-    /// Scale of the noise upwards and downwards.
-    up: f64,
-    down: f64,
-    /// Chance of an outlier.
-    outlier: f64,
+    /// What it was wrong by.
+    pub(super) noise: Noise,
     /// How much the level rises or falls by itself at the next point; it wears off.
     trend: f64,
     /// Middle of the points before.
@@ -90,35 +83,23 @@ impl Model {
         let steps: Vec<f64> = known.windows(2).map(|w| (w[1] - w[0]).abs()).collect();
         let clip = CLIP * (1.4826 * median(&spread).min(median(&steps) * 2.0)).max(least);
         let start = median(&known[..known.len().min(7)]);
-        let (forecaster, errors) = GAINS
-            .iter()
-            .flat_map(|gain| PERSISTENCES.iter().map(move |persistence| (*gain, *persistence)))
-            .map(|(gain, persistence)| {
-                let level = if gain == 0.0 { middle } else { start };
-                run(Forecaster { level, deviation: 0.0, last: None, gain, persistence, clip }, before)
-            })
-            .min_by(|a, b| loss(a).total_cmp(&loss(b)))?;
-        let up: Vec<f64> = errors.iter().map(|e| e.max(0.0)).collect();
-        let down: Vec<f64> = errors.iter().map(|e| (-e).max(0.0)).collect();
-        let both: Vec<f64> = errors.iter().map(|e| e.abs()).collect();
-        // Twenty forecasters were tried and the best kept, so its errors flatter it a little.
-        let flattery = 1.0 + 3.0 / errors.len() as f64;
-        let centre = median(&both) / logit(0.75);
-        let scale = |side: &[f64]| {
-            let side = sorted(side);
-            let tail = [0.8, 0.9, 0.95].map(|q| quantile_of_sorted(&side, q) / logit(q));
-            flattery * tail.into_iter().fold(centre.max(least), f64::max)
-        };
-        let (up, down) = (scale(&up), scale(&down));
-        let outliers = errors.iter().filter(|e| **e > OUTLYING * up || **e < -OUTLYING * down).count();
-        let outlier = outlier_chance(outliers, errors.len());
-        Some(Self { forecaster, up, down, outlier, trend: trend(before, up.max(down)), middle })
+        let forecasters =
+            GAINS.iter().flat_map(|gain| PERSISTENCES.iter().map(move |persistence| (*gain, *persistence)));
+        let forecasters = forecasters.map(|(gain, persistence)| {
+            let level = if gain == 0.0 { middle } else { start };
+            Forecaster { level, deviation: 0.0, last: None, gain, persistence, clip }
+        });
+        let (forecaster, errors) = run(forecasters, before).into_iter().min_by(|a, b| loss(a).total_cmp(&loss(b)))?;
+        // A level that does not follow stands from the first point on.
+        let settled = if forecaster.gain == 0.0 { 0 } else { BURN_IN };
+        let noise = Noise::of(&errors[settled..], least);
+        let trend = trend(before, noise.widest());
+        Some(Self { forecaster, noise, trend, middle })
     }
 
     /// The same with outliers at least this likely.
-    pub(super) fn with_outliers(mut self, chance: f64) -> Self {
-        self.outlier = self.outlier.max(chance);
-        self
+    pub(super) fn with_outliers(self, chance: f64) -> Self {
+        Self { noise: self.noise.with_outliers(chance), ..self }
     }
 
     /// How far the level has moved by itself `points` after the deploy.
@@ -130,45 +111,26 @@ impl Model {
     pub(super) fn middle(&self) -> f64 {
         self.middle
     }
-
-    /// How much likelier a point is without harm than with harm of this size: `error` is how far it lies beyond the forecast in
-    /// the direction of harm. Noise is logistic, whose likelihood ratio of a shift falls with the error and has bounds.
-    pub(super) fn quiet_over_harmed(&self, error: f64, shift: f64, is_up: bool) -> f64 {
-        let scale = self.scale(is_up);
-        let (quiet, harmed) = ((error / scale).abs(), ((error - shift) / scale).abs());
-        let ratio = (1.0 + (-harmed).exp()) / (1.0 + (-quiet).exp());
-        ((harmed - quiet).exp() * ratio * ratio).min(CERTAIN)
-    }
-
-    /// What a point multiplies a stake on harm by that `often`, a part of the points, show.
-    ///
-    /// By some chance a point is an outlier, and then looks like harm, so that one point alone multiplies by no more than one
-    /// over that chance.
-    pub(super) fn factor(&self, quiet_over_harmed: f64, often: f64) -> Factor {
-        (often + (1.0 - often) * quiet_over_harmed) / (self.outlier + (1.0 - self.outlier) * quiet_over_harmed)
-    }
-
-    /// Scale of the noise on this side.
-    pub(super) fn scale(&self, is_up: bool) -> f64 {
-        if is_up { self.up } else { self.down }
-    }
 }
 
-/// Forecasts every point before the deploy; the errors, but for the first few.
-fn run(mut forecaster: Forecaster, before: &[Option<f64>]) -> (Forecaster, Vec<f64>) {
-    let mut errors = Vec::with_capacity(before.len());
+/// Lets each forecast every point before the deploy; the errors.
+fn run(forecasters: impl Iterator<Item = Forecaster>, before: &[Option<f64>]) -> Vec<(Forecaster, Vec<f64>)> {
+    let mut all: Vec<_> = forecasters.map(|forecaster| (forecaster, Vec::with_capacity(before.len()))).collect();
+    // Point by point, since a processor works on several forecasters at once, and on one point of one after the other.
     for point in before {
-        errors.extend(point.map(|value| value - forecaster.next()));
-        forecaster.learn(*point);
+        for (forecaster, errors) in &mut all {
+            errors.extend(point.map(|value| value - forecaster.next()));
+            forecaster.learn(*point);
+        }
     }
-    errors.drain(..BURN_IN);
-    (forecaster, errors)
+    all
 }
 
 /// Mean absolute error, which a few outliers do not decide. Short series make deviations look less persistent than they are,
 /// so persistence is cheap.
 fn loss((forecaster, errors): &(Forecaster, Vec<f64>)) -> f64 {
-    let mean = errors.iter().map(|e| e.abs()).sum::<f64>() / errors.len() as f64;
+    let settled = &errors[BURN_IN..];
+    let mean = settled.iter().map(|e| e.abs()).sum::<f64>() / settled.len() as f64;
     mean * (1.0 - 0.04 * forecaster.persistence)
 }
 
@@ -187,24 +149,20 @@ fn trend(before: &[Option<f64>], scale: f64) -> f64 {
     if slope.abs() > error { slope } else { 0.0 }
 }
 
-/// Quantile of the standard logistic distribution.
-fn logit(q: f64) -> f64 {
-    (q / (1.0 - q)).ln()
-}
-
 /// The middle value; 0 of none.
 pub(super) fn median(values: &[f64]) -> f64 {
     quantile_of_sorted(&sorted(values), 0.5)
 }
 
-fn sorted(values: &[f64]) -> Vec<f64> {
+/// From the least to the greatest.
+pub(super) fn sorted(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted
 }
 
 /// Interpolated between the neighbouring values; 0 of none.
-fn quantile_of_sorted(sorted: &[f64], q: f64) -> f64 {
+pub(super) fn quantile_of_sorted(sorted: &[f64], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
     let at = q * last as f64;
     let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);

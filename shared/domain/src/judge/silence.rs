@@ -1,7 +1,7 @@
 //! A new version that says nothing while the old one speaks.
 
 use super::JudgePolicy;
-use super::input::Metric;
+use super::input::{Metric, MetricSeries};
 use super::wager::{Onsets, Wager};
 
 /// The fortune of a bet on silence.
@@ -17,26 +17,26 @@ const SILENT: f64 = 0.95;
 /// Bets on silence. `None` without an old version to hear.
 pub(super) fn hear(metrics: &[&Metric], policy: &JudgePolicy) -> Option<Silence> {
     let heard: Vec<&Metric> = metrics.iter().copied().filter(|m| m.old.is_some()).collect();
-    let first = *heard.first()?;
-    let speaks = |at: usize, is_after: bool, is_new: bool| {
+    heard.first()?;
+    let speaks = |at: isize, is_new: bool| {
         heard.iter().any(|m| {
             let series = if is_new { Some(&m.new) } else { m.old.as_ref() };
-            let part = series.map(|s| if is_after { &s.after } else { &s.before });
-            part.and_then(|p| p.get(at).copied().flatten()).is_some()
+            series.and_then(|s| point(s, at)).is_some()
                 // A point without requests has nothing to say, and is no silence.
-                || is_new && requests(m, at, is_after) == Some(0.0)
+                || is_new && requests(m, at) == Some(0.0)
         })
     };
-    let together: Vec<bool> =
-        (0..first.new.before.len()).filter(|at| speaks(*at, false, false)).map(|at| speaks(at, false, true)).collect();
+    let longest = |part: fn(&MetricSeries) -> usize| heard.iter().map(|m| part(&m.new)).max().unwrap_or(0) as isize;
+    let (before, after) = (longest(|s| s.before.len()), longest(|s| s.after.len()));
+    let together: Vec<bool> = (-before..0).filter(|at| speaks(*at, false)).map(|at| speaks(at, true)).collect();
     let missing = together.iter().filter(|spoke| !**spoke).count();
     let chance = (missing as f64 + 1.0) / (together.len() as f64 + 2.0);
     let (mut wager, mut points) = (Wager::new(Onsets::Any), 0);
-    for at in 0..first.new.after.len() {
-        if !speaks(at, true, false) {
+    for at in 0..after {
+        if !speaks(at, false) {
             continue;
         }
-        let is_silent = !speaks(at, true, true);
+        let is_silent = !speaks(at, true);
         points = if is_silent { points + 1 } else { 0 };
         let often = SILENT.max(chance);
         wager.settle(if is_silent { often / chance } else { (1.0 - often) / (1.0 - chance) });
@@ -45,7 +45,16 @@ pub(super) fn hear(metrics: &[&Metric], policy: &JudgePolicy) -> Option<Silence>
     Some(Silence { fortune, points })
 }
 
-fn requests(metric: &Metric, at: usize, is_after: bool) -> Option<f64> {
-    let series = metric.requests.as_ref()?.new.as_ref()?;
-    if is_after { &series.after } else { &series.before }.get(at).copied().flatten()
+fn requests(metric: &Metric, at: isize) -> Option<f64> {
+    point(metric.requests.as_ref()?.new.as_ref()?, at)
+}
+
+/// The point at this place from the deploy on; negative before it.
+fn point(series: &MetricSeries, at: isize) -> Option<f64> {
+    match usize::try_from(at) {
+        Ok(at) => series.after.get(at),
+        Err(_) => series.before.len().checked_add_signed(at).and_then(|at| series.before.get(at)),
+    }
+    .copied()
+    .flatten()
 }

@@ -12,17 +12,22 @@ use crate::judge::{Case, DeployCase, SuspectsCase};
 pub(super) struct Dice(u64);
 
 impl Dice {
+    /// Starts at the seed's own place: with seeds beside each other as places, each would draw what the next one draws.
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        Self(Self(seed).bits())
     }
 
-    /// From 0 up to 1.
-    pub(super) fn share(&mut self) -> f64 {
+    fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        z ^ (z >> 31)
+    }
+
+    /// From 0 up to 1.
+    pub(super) fn share(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
@@ -39,14 +44,24 @@ impl Dice {
         radius * (std::f64::consts::TAU * self.share()).cos()
     }
 
+    /// From the Poisson distribution, as a sum of chances; of means up to some hundreds.
+    pub(super) fn events(&mut self, mean: f64) -> f64 {
+        let (mut left, mut count) = (mean, -1.0);
+        while left >= 0.0 {
+            left += (1.0 - self.share()).ln();
+            count += 1.0;
+        }
+        count
+    }
+
     fn hits(&mut self, trials: f64, share: f64) -> f64 {
         (0..trials as u32).filter(|_| self.share() < share).count() as f64
     }
 }
 
 /// Points before and since the deploy.
-const BEFORE: usize = 60;
-const AFTER: usize = 15;
+pub(super) const BEFORE: usize = 60;
+pub(super) const AFTER: usize = 15;
 
 /// Autocorrelated noise around 1.
 pub(super) struct Noise {
@@ -100,7 +115,7 @@ pub(super) fn deploys(seed: u64) -> Set {
     Set { name: "drawn".to_owned(), cases }
 }
 
-fn deploy(number: usize, metrics: Vec<Metric>, kind: &str, degraded: bool, onset: usize) -> (Case, Truth) {
+pub(super) fn deploy(number: usize, metrics: Vec<Metric>, kind: &str, degraded: bool, onset: usize) -> (Case, Truth) {
     let id = format!("drawn-{number:05}");
     let truth = Truth {
         id: id.clone(),
@@ -205,4 +220,27 @@ pub(super) fn suspects(seed: u64) -> Set {
         })
         .collect();
     Set { name: "drawn-attribution".to_owned(), cases }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_draw_different_numbers() {
+        let first = |seed: u64| Dice::new(seed).bits();
+        let mut one = Dice::new(1);
+        let of_one: Vec<u64> = (0..1000).map(|_| one.bits()).collect();
+        assert!((0..20).filter(|seed| *seed != 1).all(|seed| !of_one.contains(&first(seed))));
+        assert_eq!(first(1), of_one[0]);
+    }
+
+    #[test]
+    fn events_have_their_mean() {
+        let mut dice = Dice::new(3);
+        for mean in [0.5, 6.0, 200.0] {
+            let drawn: f64 = (0..2000).map(|_| dice.events(mean)).sum::<f64>() / 2000.0;
+            assert!((drawn - mean).abs() < 5.0 * (mean / 2000.0).sqrt(), "{drawn} for {mean}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod null;
 mod report;
 mod score;
 mod sets;
+mod shapes;
 mod speed;
 
 use std::path::PathBuf;
@@ -47,7 +48,7 @@ pub(crate) struct Options {
 /// When a folder cannot be read, or holds a case or truth that is not valid.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let policy = JudgePolicy::default();
-    let mut all = vec![draw::deploys(options.seed), draw::suspects(options.seed)];
+    let mut all = vec![draw::deploys(options.seed), draw::suspects(options.seed), shapes::deploys(options.seed)];
     for folder in &options.folders {
         all.extend(sets::read(folder)?);
     }

@@ -1,5 +1,6 @@
 //! Tests of the judge of metrics.
 
+mod edges;
 mod properties;
 mod streams;
 mod tables;
