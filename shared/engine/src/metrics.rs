@@ -48,13 +48,20 @@ impl Wanted {
     }
 
     /// Metrics that reading all this is billed as.
-    pub(crate) fn metrics(&self) -> usize {
+    fn metrics(&self) -> usize {
         self.regions.values().flat_map(|(queries, _)| queries).map(|query| query.source.metrics()).sum()
     }
 
     /// Reads everything, a region at a time: one that cannot be reached keeps nobody from reading the others.
     pub(crate) async fn read<W: HasAlarms>(&self, world: &W) -> Read {
         let mut read = Read::new();
+        let metrics = self.metrics() as u64;
+        if metrics > 0 {
+            tracing::info!(
+                metric.MetricsAskedFor = metrics,
+                "asked CloudWatch for metrics to judge, each of which is billed"
+            );
+        }
         for (region, (queries, since)) in &self.regions {
             let Some(since) = since else { continue };
             let queries: Vec<MetricQuery> = queries.iter().cloned().collect();
@@ -223,8 +230,7 @@ struct Look<'a> {
     of_rollback: Option<MetricSight>,
 }
 
-/// Looks at the metrics of those of `open` that it is time for. Returns what was seen of each ARN, and how many metrics
-/// that was billed as.
+/// Looks at the metrics of those of `open` that it is time for. Returns what was seen of each ARN.
 ///
 /// # Errors
 /// The store's. What CloudWatch does not say is looked for again at the next look.
@@ -232,7 +238,7 @@ pub(crate) async fn look_at_metrics<W: HasAlarms + HasStore>(
     world: &W,
     open: &[Watch],
     now: Timestamp,
-) -> Result<(Vec<SeenMetrics>, usize), crate::EngineError> {
+) -> Result<Vec<SeenMetrics>, crate::EngineError> {
     let (mut looks, mut wanted) = (Vec::new(), Wanted::default());
     for watch in open {
         let Some(look) = due(world, watch, now).await? else { continue };
@@ -262,7 +268,7 @@ pub(crate) async fn look_at_metrics<W: HasAlarms + HasStore>(
         };
         seen.entry(&look.watch.alarm_arn).or_default().push((look.watch, found));
     }
-    Ok((seen.into_iter().map(|(arn, found)| stands(arn, found, now)).collect(), wanted.metrics()))
+    Ok(seen.into_iter().map(|(arn, found)| stands(arn, found, now)).collect())
 }
 
 async fn due<'a, W: HasStore>(

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Effect, PipelineDeclaration, PipelineIndex, PipelineName, Rejected, TaggedResource, Tags, Trigger, TriggerType,
-    cancel_outdated, validate_structure,
+    Effect, ExecutionMode, PipelineDeclaration, PipelineIndex, PipelineName, PipelineView, Rejected, TaggedResource,
+    Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
 };
 
 use crate::{
@@ -16,10 +16,11 @@ use crate::{
     deletion::clear,
     error::FirstError,
     gate::load_into,
+    keep::keep_and_forget,
     outbox::{forget, perform_all},
     ports::{
         CloudError, Definition, Deletion, PageRequest, PendingEffect, PipelineSummary, Precondition, Roles, Row,
-        SourceBinding, Store, StoreError, Write,
+        SourceBinding, Store, StoreError, WRITES_MAX, Write,
     },
     start::{first_execution, not_found},
     tags::tag_new,
@@ -115,20 +116,35 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms 
         writes.push(Write::Put(Row::Definition(definitions::definition(&index)), Precondition::None));
         writes.push(Write::Put(Row::Head(index.clone()), Precondition::None));
         writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(view.index.version)));
-        if view.waiting.is_empty() {
-            world.store().commit(writes).await?;
-            look_at_outdated(world, &view).await;
-            return Ok(declaration.masked());
-        }
-        let effect = Effect::CancelWaiting { pipeline: declaration.name.clone(), version };
-        let pending = PendingEffect { since: world.now(), effect: effect.clone() };
-        writes.push(Write::Put(Row::Effect(pending), Precondition::None));
+        let mut effects = effects_of_update(&view, &declaration, version);
+        // Of a pipeline with so many stages the last are looked at before their next deploy.
+        effects.truncate(WRITES_MAX.saturating_sub(writes.len()));
+        let pending = effects.iter().map(|effect| PendingEffect { since: world.now(), effect: effect.clone() });
+        writes.extend(pending.map(|row| Write::Put(Row::Effect(row), Precondition::None)));
         world.store().commit(writes).await?;
-        cancel_and_forget(world, &effect).await;
+        for effect in &effects {
+            // What cannot be done now is the reconciler's.
+            let _ = cancel_and_forget(world, effect).await || keep_and_forget(world, effect).await;
+        }
         look_at_outdated(world, &view).await;
         Ok(declaration.masked())
     })
     .await
+}
+
+/// Those who wait are cancelled. With PARALLEL mode left behind stages can go back: what that needs is kept from here on.
+fn effects_of_update(before: &PipelineView, after: &PipelineDeclaration, version: u32) -> Vec<Effect> {
+    let pipeline = || after.name.clone();
+    let cancel = (!before.waiting.is_empty()).then(|| Effect::CancelWaiting { pipeline: pipeline(), version });
+    let gains_rollback =
+        before.index.mode == ExecutionMode::Parallel && after.execution_mode != ExecutionMode::Parallel;
+    let live = before.stages.values().filter_map(|stage| Some((&stage.name, stage.live.as_ref()?.deployed_by)));
+    let keep = live.filter(|_| gains_rollback).map(|(stage, deployed)| Effect::KeepArtifacts {
+        pipeline: pipeline(),
+        stage: stage.clone(),
+        after: deployed,
+    });
+    cancel.into_iter().chain(keep).collect()
 }
 
 /// Performs an [`Effect::CancelWaiting`] and takes it out of the outbox; a failure leaves it there. Whether it was

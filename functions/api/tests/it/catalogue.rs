@@ -55,7 +55,10 @@ async fn every_rule_type_is_listed() {
     let providers: Vec<_> = types.iter().map(|one| one["id"]["provider"].as_str().unwrap()).collect();
     // CodePipeline's six, and ours.
     let (ours, theirs): (Vec<&str>, Vec<&str>) = providers.into_iter().partition(|one| *one == "MetricDegradation");
-    assert_eq!(theirs, ["CloudWatchAlarm", "CodeBuild", "Commands", "DeploymentWindow", "LambdaInvoke", "VariableCheck"]);
+    assert_eq!(
+        theirs,
+        ["CloudWatchAlarm", "CodeBuild", "Commands", "DeploymentWindow", "LambdaInvoke", "VariableCheck"]
+    );
     assert_eq!(ours.len(), 1);
     let name = json!({"name": "AlarmName", "required": true, "key": true, "secret": false});
     assert_eq!(types[0]["ruleConfigurationProperties"][0], name);

@@ -36,8 +36,6 @@ pub struct Reconciled {
     pub executions: usize,
     /// Alarms whose event was lost.
     pub judged: Vec<Judged>,
-    /// Metrics that CloudWatch was asked for: each is billed.
-    pub metrics_read: usize,
     /// Watches that had ended.
     pub watches_ended: usize,
     /// Conditions that waited and are decided.

@@ -100,8 +100,7 @@ async fn judge_metrics<W>(world: &W, open: &[Watch], now: Timestamp, done: &mut 
 where
     W: HasStore + HasMachines + HasAlarms + HasObjects,
 {
-    let (seen, metrics) = look_at_metrics(world, open, now).await?;
-    done.metrics_read += metrics;
+    let seen = look_at_metrics(world, open, now).await?;
     let mut first = FirstError::default();
     for seen in &seen {
         first.keep(end_shadows(world, open, &seen.alarm).await);
