@@ -3,7 +3,7 @@
 use sim::{Mutant, Options, Release, count_release, shrink, simulate};
 
 /// Seeds that found a mistake each, and how many of the first are simulated beside them.
-const FOUND_MISTAKES: [u64; 17] = [
+const FOUND_MISTAKES: [u64; 24] = [
     25,
     40,
     158,
@@ -21,6 +21,13 @@ const FOUND_MISTAKES: [u64; 17] = [
     5_000_481,
     5_000_505,
     5_000_891,
+    70_002_270,
+    70_004_316,
+    70_008_353,
+    70_008_546,
+    70_008_953,
+    71_000_404,
+    71_000_618,
 ];
 const FIRST: u64 = 36;
 /// Those that found one in a short story.
