@@ -1,6 +1,8 @@
 //! Deleting a pipeline: its row first, so that from then on nobody finds it, then everything that was kept under it.
 
-use domain::{Effect, ExecutionId, ExecutionStatus, GateAnswer, OpenHold, PipelineIndex, PipelineName, TaggedResource};
+use domain::{
+    Effect, ExecutionId, ExecutionStatus, GateAnswer, OpenHold, PipelineIndex, PipelineName, StageState, TaggedResource,
+};
 use jiff::Timestamp;
 
 use crate::{
@@ -47,6 +49,12 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
         writes.extend(bindings(&declaration).into_iter().map(Write::Delete));
         let version = index.version;
         writes.push(Write::DeleteIf(Row::Pipeline(index), Precondition::Version(version)));
+        // Who is inside a stage acts by its row: without it nothing more is begun. What does not fit goes a moment later.
+        let occupied = view.stages.into_values().filter(|stage| stage.occupant.is_some());
+        let held = |stage: &StageState| OpenHold::on(stage).map(Row::Hold);
+        let rows = occupied.flat_map(|stage| held(&stage).into_iter().chain([Row::Stage(stage)]));
+        let room = WRITES_MAX.saturating_sub(writes.len());
+        writes.extend(rows.map(Write::Delete).take(room));
         world.store().commit(writes).await?;
         Ok(Some(deleted))
     })
