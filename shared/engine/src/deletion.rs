@@ -1,8 +1,6 @@
 //! Deleting a pipeline: its row first, so that from then on nobody finds it, then everything that was kept under it.
 
-use domain::{
-    Effect, ExecutionId, ExecutionStatus, GateAnswer, OpenHold, PipelineIndex, PipelineName, StageState, TaggedResource,
-};
+use domain::{Effect, ExecutionId, ExecutionStatus, GateAnswer, OpenHold, PipelineIndex, PipelineName, TaggedResource};
 use jiff::Timestamp;
 
 use crate::{
@@ -49,12 +47,14 @@ pub async fn delete_pipeline<W: HasStore + HasObjects + HasMachines>(
         writes.extend(bindings(&declaration).into_iter().map(Write::Delete));
         let version = index.version;
         writes.push(Write::DeleteIf(Row::Pipeline(index), Precondition::Version(version)));
-        // Who is inside a stage acts by its row: without it nothing more is begun. What does not fit goes a moment later.
-        let occupied = view.stages.into_values().filter(|stage| stage.occupant.is_some());
-        let held = |stage: &StageState| OpenHold::on(stage).map(Row::Hold);
-        let rows = occupied.flat_map(|stage| held(&stage).into_iter().chain([Row::Stage(stage)]));
-        let room = WRITES_MAX.saturating_sub(writes.len());
-        writes.extend(rows.map(Write::Delete).take(room));
+        // Who begins an action demands its execution's row as it was read: with these touched, nobody inside begins one any more.
+        let inside = view.stages.values().filter_map(|stage| Some(stage.occupant.as_ref()?.execution));
+        for id in inside.take(WRITES_MAX.saturating_sub(writes.len())) {
+            if let Some(execution) = world.store().load_execution(name, id).await? {
+                let version = execution.version;
+                writes.push(Write::Put(Row::Execution(execution), Precondition::Version(version)));
+            }
+        }
         world.store().commit(writes).await?;
         Ok(Some(deleted))
     })

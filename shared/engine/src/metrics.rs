@@ -240,7 +240,7 @@ pub(crate) async fn look_at_metrics<W: HasAlarms + HasStore>(
     now: Timestamp,
 ) -> Result<Vec<SeenMetrics>, crate::EngineError> {
     let (mut looks, mut wanted) = (Vec::new(), Wanted::default());
-    for watch in open {
+    for watch in open.iter().filter(|watch| is_newest(watch, open)) {
         let Some(look) = due(world, watch, now).await? else { continue };
         let times = look.of_rollback.unwrap_or_else(|| earliest(&look));
         wanted.add(&look.region, &look.rule, times.since(&look.rule));
@@ -269,6 +269,13 @@ pub(crate) async fn look_at_metrics<W: HasAlarms + HasStore>(
         seen.entry(&look.watch.alarm_arn).or_default().push((look.watch, found));
     }
     Ok(seen.into_iter().map(|(arn, found)| stands(arn, found, now)).collect())
+}
+
+/// Whether no later deploy of its stage is watched by the same rule: then its row is that one's.
+fn is_newest(watch: &Watch, open: &[Watch]) -> bool {
+    let place =
+        |watch: &Watch| (watch.alarm_arn.clone(), watch.pipeline.clone(), watch.stage.clone(), watch.rule.clone());
+    open.iter().all(|other| other.from <= watch.from || place(other) != place(watch))
 }
 
 async fn due<'a, W: HasStore>(

@@ -66,11 +66,14 @@ impl JudgedMetric {
             _ => "off",
         };
         let known = found.standing != Standing::Unknown;
+        // Levels are compared by their logarithms.
+        let is_log = ((found.to - found.from).exp() / found.ratio - 1.0).abs() < 1e-3;
         let number = |value: f64| if known { tidy(value) } else { "-".to_owned() };
+        let level = |value: f64| number(if is_log { value.exp() } else { value });
         Self {
             name: found.name.clone(),
-            before: number(found.from),
-            since: number(found.to),
+            before: level(found.from),
+            since: level(found.to),
             times: number(found.ratio),
             odds: if known { format!("{} to 1", tidy(found.score.exp())) } else { "-".to_owned() },
             standing: Badge::new(look, words(&format!("{:?}", found.standing))),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     decision::outcome_badge,
-    parts::{Badge, When, alarm_name, span},
+    parts::{Badge, When, span},
 };
 
 /// Units of the scale.
@@ -130,7 +130,11 @@ fn marks(scale: &Scale, decision: &RollbackDecision) -> Vec<GanttRow> {
     let mut rows = Vec::new();
     let evidence = decision.evidence.as_ref().filter(|evidence| evidence.alarm.state == AlarmState::Alarm);
     if let Some(evidence) = evidence {
-        let label = format!("{} {}", domain::watched_as(&evidence.alarm.arn).0, alarm_name(&evidence.alarm.arn));
+        let label = match domain::watched_as(&evidence.alarm.arn) {
+            // Their name may be long, and is with the decision.
+            ("Metrics", _) => "Metrics".to_owned(),
+            (_, name) => format!("Alarm {name}"),
+        };
         rows.push(scale.row(label, "mark", Badge::new("bad", "Red"), evidence.alarm.since, decision.at));
     }
     let label = format!("Decision in {}", decision.stage);

@@ -44,7 +44,7 @@ impl DeclaredMetrics {
             digest.update(format!("{key}={}:{value};", value.len()));
         }
         let name = self.rule().map(|rule| rule.name).unwrap_or_default();
-        let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.$/".contains(char);
+        let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_.$/+".contains(char);
         let slug: String =
             name.chars().map(|char| if is_plain(char) { char } else { '/' }).take(SLUG_CHARS_MAX).collect();
         format!("{slug}/{}", &hex::encode(digest.finalize())[..8])
@@ -195,9 +195,9 @@ fn choice<'v>(value: Option<&'v str>, key: &str, known: &[&str]) -> Result<Optio
 /// Presets as they are, or what the metrics are called.
 fn name_of(declared: &str, metrics: &[WatchedMetric]) -> String {
     if !declared.starts_with('[') {
-        return declared.split([',', ' ', '\n']).filter(|preset| !preset.is_empty()).collect::<Vec<_>>().join(", ");
+        return declared.split([',', ' ', '\n']).filter(|preset| !preset.is_empty()).collect::<Vec<_>>().join("+");
     }
-    metrics.iter().map(|metric| metric.name.as_str()).collect::<Vec<_>>().join(", ")
+    metrics.iter().map(|metric| metric.name.as_str()).collect::<Vec<_>>().join("+")
 }
 
 /// One metric of the JSON array.

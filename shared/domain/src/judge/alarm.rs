@@ -167,7 +167,10 @@ pub fn judge(suspect: &WatchedDeploy, alarm: &AlarmChange, now: Option<Timestamp
         reason,
         execution: watch.execution,
         stage: Some(watch.stage.clone()),
-        alarm: alarm.clone(),
+        alarm: match by_metrics {
+            Some(found) => AlarmChange { arn: alarm.arn.clone(), state, since, reason: found.why.clone() },
+            None => alarm.clone(),
+        },
         state_at_entry: watch.state_at_entry,
         from: watch.from,
         until: watch.until,
