@@ -139,7 +139,7 @@ pub(crate) struct Held<'a> {
 impl Held<'_> {
     /// The times of a look.
     pub(crate) fn sight(&self, rule: &MetricRule) -> MetricSight {
-        MetricSight::of_deploy(self.entered(), self.since, self.until(rule))
+        MetricSight::of_deploy(rule, self.entered(), self.since, self.until(rule))
     }
 
     fn entered(&self) -> Timestamp {
@@ -315,7 +315,7 @@ async fn sight_of_rollback<W: HasStore>(
 /// The times that reach furthest back of those a look at a deploy is about.
 fn earliest(look: &Look<'_>) -> MetricSight {
     let from = look.watch.inherited.first().map_or(look.watch.from, |one| one.from);
-    MetricSight::of_deploy(from, look.since.min(from + SignedDuration::from_hours(1)), look.watch.until)
+    MetricSight::of_deploy(&look.rule, from, from, look.watch.until)
 }
 
 /// What all deploys that are watched by the same metrics make of these.

@@ -28,6 +28,8 @@ const QUIET: SignedDuration = SignedDuration::from_hours(1);
 const SUSPECTS_MAX: usize = 25;
 /// The same where metrics are judged, which are all kept as evidence.
 const SUSPECTS_BY_METRICS_MAX: usize = 6;
+/// Values of all their series together, at some seven bytes each: a row of the table holds 400 KB.
+const VALUES_MAX: usize = 20_000;
 
 /// What an alarm led to for one watched execution.
 #[derive(Debug, Clone)]
@@ -223,7 +225,7 @@ async fn suspects<W: HasStore>(
     watches.retain(|watch| watch.metrics.is_none() || sight_of(watch).is_some());
     watches.truncate(if sights.is_empty() { SUSPECTS_MAX } else { SUSPECTS_BY_METRICS_MAX });
     let mut views = BTreeMap::new();
-    let mut suspects = Vec::new();
+    let (mut suspects, mut values) = (Vec::new(), 0);
     for watch in watches {
         if !views.contains_key(&watch.pipeline) {
             let Some(view) = world.store().load_pipeline(&watch.pipeline).await? else { continue };
@@ -236,6 +238,10 @@ async fn suspects<W: HasStore>(
         let live = stage.live.map(|live| live.deployed_by);
         let inside = stage.occupant.map(|inside| inside.execution);
         let sighted = sight_of(&watch).cloned().map(Box::new);
+        values += sighted.as_ref().map_or(0, |seen| seen.values());
+        if values > VALUES_MAX && !suspects.is_empty() {
+            break;
+        }
         suspects.push(WatchedDeploy { watch, live, inside, sighted });
     }
     Ok((suspects, views))

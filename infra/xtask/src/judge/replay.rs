@@ -141,7 +141,7 @@ impl Release {
         let until = succeeded + SignedDuration::from_mins(i64::from(rule.minutes));
         // All that will ever be known of it.
         let now = until + rule.settled_after();
-        Ok(sight(rule, &MetricSight::of_deploy(self.entered, succeeded, until), &data, now))
+        Ok(sight(rule, &MetricSight::of_deploy(rule, self.entered, succeeded, until), &data, now))
     }
 }
 
@@ -152,7 +152,7 @@ fn id(at: usize) -> String {
 /// The input of GetMetricData that has everything the judge reads.
 fn request(rule: &MetricRule, entered: Timestamp, succeeded: Timestamp) -> anyhow::Result<Value> {
     let until = succeeded + SignedDuration::from_mins(i64::from(rule.minutes));
-    let since = MetricSight::of_deploy(entered, succeeded, until).since(rule);
+    let since = MetricSight::of_deploy(rule, entered, succeeded, until).since(rule);
     let mut queries = Vec::new();
     for (at, (region, query)) in rule.queries().into_iter().enumerate() {
         if let Some(region) = region {

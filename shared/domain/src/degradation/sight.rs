@@ -15,8 +15,9 @@ use crate::{
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(1);
 /// A rollback's effect is looked for so long after it succeeded.
 const ROLLBACK_TAKES: SignedDuration = SignedDuration::from_mins(2);
-/// What happened in a stage longer before it succeeded is not what it deployed.
-const DEPLOY_MAX: SignedDuration = SignedDuration::from_hours(3);
+/// What happened in a stage more points before it succeeded is not taken for what it deployed: three hours of minutes. All
+/// points are kept with a decision, so there has to be an end.
+const DEPLOY_POINTS_MAX: i64 = 180;
 /// A look at a deploy of this many minutes ago is due every minute; at an older one after a twentieth of its age. A metric
 /// that is asked for costs the same each time, and harm that shows late can wait as much longer.
 const EVERY_MINUTE: i64 = 20;
@@ -78,14 +79,15 @@ pub fn is_over(until: Timestamp, now: Timestamp) -> bool {
 
 impl MetricSight {
     /// Of a deploy that began at `entered` and had `succeeded`.
-    pub fn of_deploy(entered: Timestamp, succeeded: Timestamp, until: Timestamp) -> Self {
-        let began = entered.max(succeeded - DEPLOY_MAX);
+    pub fn of_deploy(rule: &MetricRule, entered: Timestamp, succeeded: Timestamp, until: Timestamp) -> Self {
+        let longest = SignedDuration::from_secs(DEPLOY_POINTS_MAX * i64::from(rule.period_seconds));
+        let began = entered.max(succeeded - longest);
         Self { before_until: began, after_from: began, deployed: succeeded, until, is_final: true }
     }
 
     /// Of a deploy that the next one superseded at `superseded`, as it is by now: that one may have mended it.
-    pub fn of_superseded(entered: Timestamp, superseded: Timestamp, until: Timestamp) -> Self {
-        Self { is_final: false, ..Self::of_deploy(entered, superseded, until) }
+    pub fn of_superseded(rule: &MetricRule, entered: Timestamp, superseded: Timestamp, until: Timestamp) -> Self {
+        Self { is_final: false, ..Self::of_deploy(rule, entered, superseded, until) }
     }
 
     /// Of a rollback that had `succeeded`, against the time before the deploy that it takes back, which began at `entered`.
@@ -119,12 +121,12 @@ pub fn sight_watch(
     data: &MetricData,
     now: Timestamp,
 ) -> Sighted {
-    let own = sight(rule, &MetricSight::of_deploy(watch.from, succeeded, watch.until), data, now);
+    let own = sight(rule, &MetricSight::of_deploy(rule, watch.from, succeeded, watch.until), data, now);
     if own.worse_since.is_some() {
         return own;
     }
     let earlier = watch.inherited.iter().rev().map(|one| {
-        let seen = sight(rule, &MetricSight::of_superseded(one.from, one.until, watch.until), data, now);
+        let seen = sight(rule, &MetricSight::of_superseded(rule, one.from, one.until, watch.until), data, now);
         (one, seen)
     });
     let is_its = |since: Timestamp, from, until| from <= since && since < until;
@@ -154,6 +156,16 @@ impl Sighted {
     pub(crate) fn replay(&self) -> Self {
         let evidence = judge_metrics(&self.evidence.metrics, &self.evidence.policy);
         Self { evidence, ..self.clone() }
+    }
+
+    /// Values that it rests on, all of which are kept with it.
+    pub fn values(&self) -> usize {
+        let of = |series: &MetricSeries| series.before.len() + series.after.len();
+        let all = self.evidence.metrics.iter().flat_map(|metric| {
+            let requests = metric.requests.iter().flat_map(|requests| [requests.new.as_ref(), requests.old.as_ref()]);
+            [Some(&metric.new), metric.old.as_ref()].into_iter().chain(requests).flatten()
+        });
+        all.map(of).sum()
     }
 
     /// What its metrics did, for people: the worst of them first.

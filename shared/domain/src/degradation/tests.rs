@@ -244,7 +244,7 @@ fn data(rule: &MetricRule, worse: impl Fn(i64) -> f64) -> MetricData {
 }
 
 fn deploy() -> MetricSight {
-    MetricSight::of_deploy(at(ENTERED), at(SUCCEEDED), at(SUCCEEDED + 30 * MINUTE))
+    MetricSight::of_deploy(&latency(), at(ENTERED), at(SUCCEEDED), at(SUCCEEDED + 30 * MINUTE))
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_long_deploy_may_do_harm_at_any_time() {
     let succeeded = ENTERED + 40 * MINUTE;
     let data = data(&rule, |minute| if minute >= 138 { 2.0 } else { 1.0 });
     let seen = |succeeded: i64| {
-        let times = MetricSight::of_deploy(at(ENTERED), at(succeeded), at(succeeded + 60 * MINUTE));
+        let times = MetricSight::of_deploy(&rule, at(ENTERED), at(succeeded), at(succeeded + 60 * MINUTE));
         sight(&rule, &times, &data, at(170 * MINUTE)).worse_since
     };
     assert_eq!(seen(succeeded), Some(at(138 * MINUTE)));
@@ -426,4 +426,15 @@ fn of_several_deploys_the_one_that_the_harm_follows_is_taken_back() {
     assert!(clear.evidence[1].otherwise.contains("odds of less than 1 to 200"), "{}", clear.evidence[1].otherwise);
     assert_eq!(clear.evidence[1].replay().as_ref(), Some(&clear.evidence[1]));
     assert_eq!(ruling(124, 124).act, crate::Act::Ask(vec![0, 1]));
+}
+
+/// Everything a verdict rests on is kept in rows that have their limit: a stage that took days, in which somebody had to
+/// approve first, is looked at as far back as a deploy takes.
+#[test]
+fn what_is_kept_with_a_decision_has_an_end() {
+    let rule = latency();
+    let (entered, succeeded) = (at(0), at(3 * 24 * 60 * MINUTE));
+    let times = MetricSight::of_deploy(&rule, entered, succeeded, succeeded + SignedDuration::from_mins(30));
+    let seen = sight(&rule, &times, &MetricData::new(), succeeded + SignedDuration::from_hours(1));
+    assert_eq!(seen.values(), 60 + 180 + 30);
 }
