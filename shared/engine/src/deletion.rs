@@ -183,9 +183,14 @@ fn doomed(remains: &Remains, gone: &PipelineIndex, versions: u32) -> Vec<Write> 
     let held = stages.iter().filter_map(OpenHold::on).map(Row::Hold);
     let definitions = (1..=versions)
         .map(|pipeline_version| Row::Definition(Definition { pipeline_version, ..definitions::definition(gone) }));
-    let rows = stages.iter().cloned().map(Row::Stage);
-    let rows = rows.chain(actions.iter().cloned().map(Row::LatestAction));
+    // First, and as they were read: whoever asks again at a gate in the meantime leaves a token that has to be answered too, and
+    // changes its stage's row with that.
+    let first = stages.iter().cloned().map(|stage| {
+        let version = Precondition::Version(stage.version);
+        Write::DeleteIf(Row::Stage(stage), version)
+    });
+    let rows = actions.iter().cloned().map(Row::LatestAction);
     let rows = rows.chain(waiting.iter().cloned().map(Row::Waiting));
     let rows = rows.chain(conditions.iter().cloned().map(Row::Condition));
-    rows.chain(held).chain(definitions).map(Write::Delete).collect()
+    first.chain(rows.chain(held).chain(definitions).map(Write::Delete)).collect()
 }
