@@ -260,8 +260,9 @@ async fn taken_back_by<W: HasStore>(
 
 /// What the metrics of a case's alarm did. It is for people: where CloudWatch does not say, the decision is the same.
 async fn series_of<W: HasAlarms>(world: &W, case: &Case) -> Vec<AlarmSeries> {
-    if let Some(seen) = case.suspects.iter().find_map(|one| one.sighted.as_ref()) {
-        return seen.series();
+    if case.suspects.iter().any(|one| one.sighted.is_some()) {
+        // They are in the evidence of each.
+        return Vec::new();
     }
     let Some((since, until)) = time_around(case) else { return Vec::new() };
     world.alarms().series(&case.alarm.arn, since, until).await.unwrap_or_default()
@@ -416,7 +417,7 @@ impl<W: HasStore + HasMachines + HasObjects + HasAlarms> Deciding<'_, W> {
         let (watch, evidence) = (&self.case.suspects[at].watch, &self.judged[at].evidence);
         for decision in &mut changes.decisions {
             decision.evidence = Some(evidence.clone());
-            decision.series.clone_from(&self.series);
+            decision.series = if self.series.is_empty() { evidence.series() } else { self.series.clone() };
         }
         changes.records.push(Record {
             execution: watch.execution,

@@ -1,8 +1,8 @@
 //! A decision about going back, with what it rests on.
 
 use domain::{
-    AlarmState, Evidence, ExecutionId, MetricFinding, PipelineName, RollbackDecision, RollbackOutcome, Standing,
-    Verdict,
+    AlarmState, Evidence, ExecutionId, Metric, MetricEvidence, MetricFinding, MetricKind, PipelineName,
+    RollbackDecision, RollbackOutcome, Standing, Verdict,
 };
 
 use super::{
@@ -59,26 +59,38 @@ pub(super) struct JudgedMetric {
 }
 
 impl JudgedMetric {
-    fn of(found: &MetricFinding) -> Self {
+    fn of((found, metric): (&MetricFinding, &Metric)) -> Self {
         let look = match found.standing {
             Standing::Worse => "bad",
             Standing::Calm => "good",
             _ => "off",
         };
         let known = found.standing != Standing::Unknown;
-        // Levels are compared by their logarithms.
-        let is_log = ((found.to - found.from).exp() / found.ratio - 1.0).abs() < 1e-3;
         let number = |value: f64| if known { tidy(value) } else { "-".to_owned() };
-        let level = |value: f64| number(if is_log { value.exp() } else { value });
+        // The judge compares levels on a scale of its own: people are shown the metric's.
+        let (before, since) = match metric.kind {
+            MetricKind::Gauge => {
+                let onset = usize::try_from(found.onset - 1).unwrap_or(0).min(metric.new.after.len());
+                (median(&metric.new.before), median(&metric.new.after[onset..]))
+            }
+            MetricKind::Rate | MetricKind::Count => (Some(found.from), Some(found.to)),
+        };
+        let level = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
         Self {
             name: found.name.clone(),
-            before: level(found.from),
-            since: level(found.to),
+            before: level(before),
+            since: level(since),
             times: number(found.ratio),
             odds: if known { format!("{} to 1", tidy(found.score.exp())) } else { "-".to_owned() },
             standing: Badge::new(look, words(&format!("{:?}", found.standing))),
         }
     }
+}
+
+fn median(points: &[Option<f64>]) -> Option<f64> {
+    let mut known: Vec<f64> = points.iter().flatten().copied().collect();
+    known.sort_by(f64::total_cmp);
+    known.get(known.len() / 2).copied()
 }
 
 /// With as many digits as a person reads.
@@ -190,9 +202,13 @@ impl EvidenceCard {
             ranking: ranking.collect(),
             otherwise: Prose::new(&decision.pipeline, &sentence(&evidence.otherwise)),
             plot: Plot::of(evidence, &decision.series, decision.at),
-            metrics: evidence.sighted().iter().flat_map(|seen| &seen.evidence.findings).map(JudgedMetric::of).collect(),
+            metrics: evidence.sighted().map(|seen| &seen.evidence).into_iter().flat_map(judged).collect(),
         }
     }
+}
+
+fn judged(seen: &MetricEvidence) -> impl Iterator<Item = JudgedMetric> {
+    seen.findings.iter().zip(&seen.metrics).map(JudgedMetric::of)
 }
 
 fn verdict(verdict: Verdict) -> Badge {

@@ -115,11 +115,15 @@ impl MetricRule {
     }
 }
 
+fn presets_in(declared: &str) -> impl Iterator<Item = &str> {
+    declared.split([',', ' ', '\n']).filter(|preset| !preset.is_empty())
+}
+
 /// A JSON array of metrics, or presets with commas or blanks between them.
 fn read(declared: &str, missing: Option<MissingPoint>) -> Result<Vec<WatchedMetric>, String> {
     if !declared.starts_with('[') {
         let mut metrics: Vec<(&str, WatchedMetric)> = Vec::new();
-        for preset in declared.split([',', ' ', '\n']).filter(|preset| !preset.is_empty()) {
+        for preset in presets_in(declared) {
             metrics.extend(presets::expand(preset)?.into_iter().map(|metric| (preset, metric)));
         }
         let names: Vec<String> = metrics.iter().map(|(_, metric)| metric.name.clone()).collect();
@@ -195,7 +199,7 @@ fn choice<'v>(value: Option<&'v str>, key: &str, known: &[&str]) -> Result<Optio
 /// Presets as they are, or what the metrics are called.
 fn name_of(declared: &str, metrics: &[WatchedMetric]) -> String {
     if !declared.starts_with('[') {
-        return declared.split([',', ' ', '\n']).filter(|preset| !preset.is_empty()).collect::<Vec<_>>().join("+");
+        return presets_in(declared).collect::<Vec<_>>().join("+");
     }
     metrics.iter().map(|metric| metric.name.as_str()).collect::<Vec<_>>().join("+")
 }

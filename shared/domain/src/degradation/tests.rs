@@ -273,8 +273,7 @@ fn harm_is_found_dated_and_found_again() {
         let data = data(&rule, |minute| if minute >= worse_from { 2.0 } else { 1.0 });
         let seen = sight(&rule, &deploy(), &data, at(SUCCEEDED + 31 * MINUTE));
         assert_eq!(seen.worse_since, expected.map(|minute| at(minute * MINUTE)), "{}", seen.evidence.why);
-        let state = if expected.is_some() { AlarmState::Alarm } else { seen.state() };
-        assert_eq!(seen.state(), state);
+        assert_eq!(seen.state() == AlarmState::Alarm, expected.is_some());
         assert_eq!(seen.replay(), seen);
         let text = serde_json::to_string(&seen).unwrap();
         let read: Sighted = serde_json::from_str(&text).unwrap();
