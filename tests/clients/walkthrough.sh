@@ -2,13 +2,14 @@
 # The README's walk-through by the unchanged AWS CLI, as a test: starts the local process on a free port with data of its
 # own, goes through every step, and checks each by reading the API and the deployed site. Ends with 0 only if all was so.
 #
-#   tests/clients/walkthrough.sh [BINARY]     BINARY is the local process, target/debug/local unless given
+#   tests/clients/walkthrough.sh [BINARY] [XTASK]     the local process and xtask, in target/debug unless given
 #
 # Needs bash, curl, python3 and the AWS CLI of requirements.txt in PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 local_binary=${1:-target/debug/local}
+xtask=$(realpath --canonicalize-missing "${2:-target/debug/xtask}")
 # Each look at the API takes a second or so, most of it the CLI's own start.
 readonly LOOKS_MAX=40
 readonly LOOK_EVERY_S=0.5
@@ -152,6 +153,7 @@ done < <(sed '/^## In your account/,/^## When/d' README.md | sed -n '/^```sh/,/^
 
 step 'The system starts empty'
 [[ -x $local_binary ]] || fail "$local_binary is not there. Build it with: cargo build --package local"
+[[ -x $xtask ]] || fail "$xtask is not there. Build it with: cargo build --package xtask"
 start_local
 is 'pipelines' '[]' "$(aws codepipeline list-pipelines --query pipelines --output json)"
 
@@ -442,6 +444,18 @@ has 'its history' 'ExecutionSucceeded' "$(aws stepfunctions get-execution-histor
 # A metric of its own: data for the alarm's would have it evaluated anew, at a moment of CloudWatch's choice.
 aws cloudwatch put-metric-data --namespace Shop --metric-name Orders --value 12
 is 'metrics' 'Orders' "$(aws cloudwatch list-metrics --namespace Shop --query 'Metrics[].MetricName' --output text)"
+
+step 'A past release is judged from an export'
+(
+  cd "$work"
+  printf '{"Metrics": "emf:Shop:Orders", "WaitTime": "30", "Watch": "true"}' >pipeline.json
+  "$xtask" judge-export --rule pipeline.json --entered 2026-11-27T08:00:00Z --queries > queries.json
+  aws cloudwatch get-metric-data --cli-input-json file://queries.json > release.json
+  "$xtask" judge-export --rule pipeline.json --entered 2026-11-27T08:00:00Z release.json >verdict
+)
+# Nothing was told of that morning; what the judge makes of more is tried by judged.py.
+has 'asked for' 'Orders' "$(json '[q["MetricStat"]["Metric"]["MetricName"] for q in d["MetricDataQueries"]]' <"$work/queries.json")"
+is 'the verdict' 'NotEnoughData' "$(json 'd["verdict"]' <"$work/verdict")"
 
 step 'Deleting a pipeline'
 aws codepipeline delete-pipeline --name audit
