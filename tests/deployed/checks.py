@@ -52,11 +52,14 @@ class Checks:
         self.tell("the API is closed to whoever is not signed in or not allowed; webhooks answer for themselves")
 
     def rules(self):
-        """The stack's rules take what S3 and CloudWatch send, and lead to their functions."""
+        """The stack's rules take what S3, CloudWatch and Step Functions send, and lead to their functions."""
         events = self.system.root["events"]
         alarm = {**OBJECT_CREATED, "source": "aws.cloudwatch", "detail-type": "CloudWatch Alarm State Change",
                  "detail": {"alarmName": "shop-errors", "state": {"value": "ALARM"}}}
-        for event, logical in ((OBJECT_CREATED, "SourceTriggerFunction"), (alarm, "AlarmHandlerFunction")):
+        machine = self.system.output("MachineArn")
+        died = {**OBJECT_CREATED, "source": "aws.states", "detail-type": "Step Functions Execution Status Change", "resources": [machine],
+                "detail": {"stateMachineArn": machine, "name": "of-nobody", "status": "FAILED"}}
+        for event, logical in ((OBJECT_CREATED, "SourceTriggerFunction"), (alarm, "AlarmHandlerFunction"), (died, "ReconcilerFunction")):
             arn = self.system.function_arn(logical)
             rules = [events.describe_rule(Name=name) for name in events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]]
             patterns = [rule["EventPattern"] for rule in rules if rule.get("EventPattern")]
@@ -66,7 +69,7 @@ class Checks:
             [rule] = [rule for rule in rules if rule.get("EventPattern")]
             [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
             same(f"dead letters of {logical}", True, bool(target.get("DeadLetterConfig", {}).get("Arn")))
-        self.tell("the stack's rules take the events of uploads and alarms to their functions, and keep what was lost")
+        self.tell("the stack's rules take the events of uploads, alarms and dead machines to their functions, and keep what was lost")
 
     def upgrade(self):
         """The stack is deployed again, with another parameter, while an execution waits."""

@@ -457,3 +457,15 @@ async fn nothing_is_deployed_into_the_bucket_of_definitions() {
     assert!(message.contains("Lastgood's own pipeline definitions"), "{message}");
     assert!(!world.keys(BUCKET).await.iter().any(|key| key.contains("index.html")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_taken_from_the_bucket_of_definitions() {
+    let world = World::start().await;
+    world.buckets("shop").await;
+    let mut reader = pipeline("shop", &[publish("shop", 1)]);
+    reader["stages"][0]["actions"][0]["configuration"]["S3Bucket"] = json!(BUCKET);
+    let failed = world.create(&reader).await;
+    let (code, message) = world.failure("shop", &failed, "Upload").await;
+    assert_eq!(code, "ConfigurationError");
+    assert!(message.contains("Lastgood's own pipeline definitions"), "{message}");
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::{Catalogue, PipelineDeclaration, PipelineIndex, action_groups};
 use engine::ports::{Machine, Machines};
 use jiff::{SignedDuration, Timestamp};
-use local_states::{Call, Definitions, States};
+use local_states::{Arn, Call, Definitions, States};
 use runtime::{ManualClock, SeededEntropy};
 use serde_json::{Value, json};
 
@@ -14,10 +14,14 @@ use crate::world::{approval, pipeline};
 const STAGE_RUN: &str = include_str!("../../statemachine/stage-run.asl.json");
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
-/// The stage Deploy of a pipeline that asks, run by its machine until somebody has to answer.
-async fn asking(timeout_in_minutes: Option<u32>) -> (States, Arc<ManualClock>) {
-    let begin: Timestamp = "2026-11-23T10:00:00Z".parse().expect("a constant");
-    let clock = Arc::new(ManualClock::new(begin));
+/// When everything here begins.
+fn begin() -> Timestamp {
+    "2026-11-23T10:00:00Z".parse().expect("a constant")
+}
+
+/// The machine that runs a stage as it is shipped. Whoever holds it answers what it asks.
+pub(crate) fn stage_run() -> (States, Arn, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(begin()));
     let states = States::in_memory(clock.clone(), Arc::new(SeededEntropy::new(1)), &Definitions::default())
         .expect("a store in memory");
     let definition =
@@ -28,12 +32,18 @@ async fn asking(timeout_in_minutes: Option<u32>) -> (States, Arc<ManualClock>) {
             )
         });
     let machine = states.put_state_machine("stage-run", &definition).expect("it is what is shipped");
+    (states, machine, clock)
+}
+
+/// The stage Deploy of a pipeline that asks, run by its machine until somebody has to answer.
+async fn asking(timeout_in_minutes: Option<u32>) -> (States, Arc<ManualClock>) {
+    let (states, machine, clock) = stage_run();
     let mut action = approval(1);
     if let Some(minutes) = timeout_in_minutes {
         action["timeoutInMinutes"] = json!(minutes);
     }
     let declaration: PipelineDeclaration = serde_json::from_value(pipeline("asked", &[action])).expect("a pipeline");
-    let index = PipelineIndex::new(&declaration, &Catalogue::default(), 1, String::new(), String::new(), begin);
+    let index = PipelineIndex::new(&declaration, &Catalogue::default(), 1, String::new(), String::new(), begin());
     let input = json!({
         "pipeline": "asked", "executionId": "01935c2a-4f00-7000-8000-000000000003", "stage": "Deploy", "generation": 1,
         "attempt": 1, "groups": action_groups(&index.stages[1]), "entryCondition": false, "successCondition": false,
@@ -47,7 +57,8 @@ async fn asking(timeout_in_minutes: Option<u32>) -> (States, Arc<ManualClock>) {
     (states, clock)
 }
 
-fn only(states: &States) -> Call {
+/// The one call that has to be made.
+pub(crate) fn only(states: &States) -> Call {
     let mut calls = states.take_calls();
     assert_eq!(calls.len(), 1, "{calls:?}");
     calls.remove(0)

@@ -8,6 +8,7 @@ mod connection;
 mod events;
 mod expiry;
 mod fenced;
+mod gates;
 mod incidents;
 mod interventions;
 mod killed;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     chance::Chance,
     cloud::{ACCOUNT, REGION},
+    faults::{Dial, Dials},
 };
 
 /// Bucket that releases are uploaded to.
@@ -32,7 +33,7 @@ pub(crate) fn alarm_arn(name: &str) -> String {
 }
 
 /// The declaration of a pipeline from an upload to a page. `others` are pipelines it may start when it is through.
-pub(crate) fn declaration(name: &str, others: &[&str], chance: &mut Chance) -> Value {
+pub(crate) fn declaration(name: &str, others: &[&str], dials: &Dials, chance: &mut Chance) -> Value {
     let mode = *chance.one_of(&["SUPERSEDED", "SUPERSEDED", "QUEUED", "QUEUED", "PARALLEL"]);
     let mut stages = vec![source(name)];
     if chance.permille(400) {
@@ -47,6 +48,10 @@ pub(crate) fn declaration(name: &str, others: &[&str], chance: &mut Chance) -> V
             actions.push(next);
         }
         stages.push(json!({"name": "After", "actions": actions}));
+    }
+    // Chosen aside, so that without the dial everything else is as it was.
+    if chance.clone().permille(dials.of(Dial::Metrics)) {
+        stages.iter_mut().for_each(|stage| judge_metrics(stage, name));
     }
     json!({
         "name": name,
@@ -166,6 +171,21 @@ fn alarm_rule(name: &str, watches: bool) -> Value {
         rule["configuration"]["Watch"] = "true".into();
     }
     rule
+}
+
+/// The metric behind the alarm in the place of the alarm that a stage looks at after its deploy.
+fn judge_metrics(stage: &mut Value, name: &str) {
+    let rules = stage.pointer_mut("/onSuccess/conditions/0/rules").and_then(Value::as_array_mut).into_iter().flatten();
+    for rule in rules.filter(|rule| rule["ruleTypeId"]["provider"] == "CloudWatchAlarm") {
+        rule["ruleTypeId"]["provider"] = "MetricDegradation".into();
+        if let Some(configuration) = rule["configuration"].as_object_mut() {
+            configuration.remove("AlarmName");
+            configuration.insert("Metrics".to_owned(), format!("emf:Sim:{}", alarm(name)).into());
+            // People act every minute or so.
+            configuration.insert("Period".to_owned(), "10".into());
+            configuration.insert("Baseline".to_owned(), "10".into());
+        }
+    }
 }
 
 /// Open for the first twenty minutes of every half hour.

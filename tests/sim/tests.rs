@@ -1,8 +1,9 @@
 //! The simulator: the seeds that every run tells, and every broken rule.
 
-use sim::{Mutant, Options, Release, count_release, shrink, simulate};
+use sim::{Dial, Mutant, Options, Release, count_release, shrink, simulate};
 
-/// Seeds that found a mistake each, and how many of the first are simulated beside them.
+/// Seeds that found a mistake each, without metrics, which were not simulated then; and how many of the first are simulated
+/// beside them, with everything.
 const FOUND_MISTAKES: [u64; 25] = [
     25,
     40,
@@ -38,10 +39,13 @@ const SHORT: u32 = 5;
 
 #[test]
 fn whatever_fails_everything_comes_to_a_good_end() {
-    let (mut executions, mut rollbacks, mut faults, mut pages, mut builds) = (0, 0, 0, 0, 0);
-    let usual = FOUND_MISTAKES.into_iter().chain(0..FIRST).map(|seed| (seed, Options::default()));
-    let short = FOUND_IN_SHORT.map(|seed| (seed, Options { interventions: SHORT, ..Options::default() }));
-    let seeds: Vec<(u64, Options)> = usual.chain(short).collect();
+    let (mut executions, mut rollbacks, mut judged, mut faults, mut pages, mut builds) = (0, 0, 0, 0, 0, 0);
+    let everything = Options::default();
+    let dials = everything.dials.iter().copied().filter(|dial| *dial != Dial::Metrics).collect();
+    let before = Options { dials, ..everything.clone() };
+    let short = Options { interventions: SHORT, ..before.clone() };
+    let found = FOUND_MISTAKES.map(|seed| (seed, &before)).into_iter().chain(FOUND_IN_SHORT.map(|seed| (seed, &short)));
+    let seeds: Vec<(u64, &Options)> = found.chain((0..FIRST).map(|seed| (seed, &everything))).collect();
     for (seed, options) in &seeds {
         let (seed, outcome) = (*seed, simulate(*seed, options, false).unwrap());
         if let Some(broken) = outcome.broken {
@@ -51,15 +55,17 @@ fn whatever_fails_everything_comes_to_a_good_end() {
         }
         executions += outcome.executions;
         rollbacks += outcome.rollbacks;
+        judged += outcome.judged;
         faults += outcome.faults;
         pages += outcome.pages;
         builds += outcome.builds;
     }
     println!(
-        "{} seeds: {executions} executions, {rollbacks} rollbacks, {builds} builds, {faults} faults, {pages} pages as \
-         they had to be",
+        "{} seeds: {executions} executions, {rollbacks} rollbacks ({judged} by a metric), {builds} builds, {faults} \
+         faults, {pages} pages as they had to be",
         seeds.len()
     );
+    assert!(judged > 0, "nothing was rolled back for a metric");
     assert!(executions > 200 && rollbacks > 10 && faults > 1_000 && pages > 10 && builds > 5, "too little happened");
 }
 

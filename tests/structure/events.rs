@@ -19,12 +19,14 @@ const TARGET: &str = "01935c2a-4f00-7000-8000-000000000001";
 const UNDONE: &str = "01935c2a-4f00-7000-8000-000000000002";
 
 /// Documented states, by detail-type (spec 8), and what a file of the type is called.
-const STATES: [(&str, &str, &[&str]); 5] = [
+const STATES: [(&str, &str, &[&str]); 6] = [
     (
         "pipeline",
         "CodePipeline Pipeline Execution State Change",
         &["STARTED", "SUCCEEDED", "FAILED", "RESUMED", "STOPPING", "STOPPED", "SUPERSEDED", "CANCELED"],
     ),
+    // What a push started tells that with each state.
+    ("git", "CodePipeline Pipeline Execution State Change", &["STARTED", "SUCCEEDED"]),
     (
         "stage",
         "CodePipeline Stage Execution State Change",
@@ -104,7 +106,7 @@ fn examples() -> BTreeMap<String, Event> {
     let mut add = |name: &str, changes: &Changes| {
         for event in events_of(changes, "eu-west-1", now()).expect("the changes say how it was") {
             let kind = match (&event.change, name) {
-                (StateChange::Pipeline(_), "rollback") => "rollback",
+                (StateChange::Pipeline(_), "rollback" | "git") => name,
                 (StateChange::Pipeline(_), _) => "pipeline",
                 (StateChange::Stage(_), _) => "stage",
                 (StateChange::Action(_), _) => "action",
@@ -142,6 +144,12 @@ fn examples() -> BTreeMap<String, Event> {
             Execution { phase: Phase::Waiting { stage: stage() }, ..entered() },
             Execution { phase: Phase::Superseded, ..entered() },
         ),
+    );
+    let git = pushed(entered());
+    add("git", &new(Execution { phase: Phase::Starting, stages: BTreeMap::new(), version: 0, ..git.clone() }));
+    add(
+        "git",
+        &between(git.clone(), Execution { phase: Phase::Succeeded, stages: ended(StageStatus::Succeeded), ..git }),
     );
     let back = rollback(entered());
     add("rollback", &new(Execution { phase: Phase::Starting, stages: BTreeMap::new(), version: 0, ..back.clone() }));
@@ -256,6 +264,16 @@ fn inside(phase: Phase, status: StageStatus) -> Execution {
 fn ended(status: StageStatus) -> BTreeMap<domain::StageName, StageOutcome> {
     let outcome = json!({ "status": status, "fingerprint": "", "enteredAt": "2026-11-23T10:16:05.5Z" });
     BTreeMap::from([(stage(), serde_json::from_value(outcome).expect("an outcome"))])
+}
+
+fn pushed(mut row: Execution) -> Execution {
+    let detail = json!({
+        "author-display-name": "Ana Lind", "branch-name": "main", "commit-id": "c41d07e95b8a4f62a3d0e9b1f8c7265430ab19de",
+        "full-repository-name": "harbour-books/shop", "provider-type": "GitHub",
+    });
+    row.trigger.trigger_type = TriggerType::WebhookV2;
+    row.trigger.trigger_detail = Some(detail.to_string());
+    row
 }
 
 fn rollback(row: Execution) -> Execution {

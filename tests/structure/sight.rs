@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    template::{resources, template},
+    template::{resources, role_of, template, texts},
     workspace,
 };
 
@@ -23,6 +23,28 @@ fn the_runbook_knows_every_alarm() {
         assert!(description.ends_with(&format!("See {id} in {RUNBOOK}.")), "{id}: {description}");
         assert_eq!(properties["AlarmActions"][0].as_str(), Some("AlarmTopicArn"), "{id}");
         assert!(!properties["TreatMissingData"].is_badvalue(), "{id}: what does silence mean?");
+    }
+}
+
+#[test]
+fn every_machine_and_function_has_an_alarm_and_no_alarm_more_metrics_than_one_may() {
+    let template = template();
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let mut seen = BTreeSet::new();
+    for (id, properties) in &alarms {
+        let metrics = properties["Metrics"].as_vec().into_iter().flatten();
+        let metrics: Vec<_> =
+            metrics.map(|one| &one["MetricStat"]["Metric"]).filter(|one| !one.is_badvalue()).collect();
+        assert!(metrics.len() <= 10, "{id}: CloudWatch takes ten metrics in an expression of an alarm");
+        let failures = metrics
+            .iter()
+            .filter(|one| ["Errors", "ExecutionsFailed"].contains(&one["MetricName"].as_str().unwrap_or_default()));
+        seen.extend(failures.filter_map(|one| one["Dimensions"][0]["Value"].as_str()));
+    }
+    for kind in ["AWS::Serverless::Function", "AWS::Serverless::StateMachine"] {
+        for id in resources(&template, kind).into_keys() {
+            assert!(seen.contains(id), "{id}: nobody is told that it fails");
+        }
     }
 }
 
@@ -78,6 +100,12 @@ fn everything_is_traced_where_it_is_asked_for_and_nothing_else() {
             .filter(|policy| policy[0].as_str() == Some("HasTracing") && policy[1].as_str() == Some("TracesPolicy"));
         assert_eq!(traces.count(), 1, "{id}");
     }
+    for (id, properties) in resources(&template, "AWS::Serverless::Function") {
+        let statements = role_of(&template, properties)["Policies"][0]["PolicyDocument"]["Statement"].as_vec();
+        let traces = statements.into_iter().flatten().filter(|one| one[0].as_str() == Some("HasTracing"));
+        let actions: Vec<_> = traces.map(|one| texts(&one[1]["Action"])).collect();
+        assert_eq!(actions, [BTreeSet::from(["xray:PutTelemetryRecords", "xray:PutTraceSegments"])], "{id}");
+    }
 }
 
 #[test]
@@ -93,6 +121,14 @@ fn logs_end_and_are_encrypted_as_the_rest() {
         let group = properties["LoggingConfig"]["LogGroup"].as_str().unwrap_or_default();
         assert!(groups.contains_key(group), "{id}: a log group that the stack does not keep in order");
         assert!(used.insert(group), "{id}: the log group of another function");
+    }
+    // Where none is named, a group arises that nobody has in order.
+    let projects = resources(&template, "AWS::CodeBuild::Project");
+    assert!(!projects.is_empty());
+    for (id, properties) in projects {
+        let group = properties["LogsConfig"]["CloudWatchLogs"]["GroupName"].as_str().unwrap_or_default();
+        assert!(groups.contains_key(group), "{id}: a log group that the stack does not keep in order");
+        assert!(used.insert(group), "{id}: the log group of a function");
     }
 }
 

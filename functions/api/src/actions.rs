@@ -85,7 +85,7 @@ fn detail(mut run: ActionRun, region: &str) -> ActionExecutionDetail {
         start_time: run.started_at.into(),
         last_update_time: run.updated_at.into(),
         status: run.status,
-        updated_by: None,
+        updated_by: run.updated_by,
         input: Some(ActionExecutionInput {
             action_type_id: run.action_type,
             configuration: Some(run.configuration),

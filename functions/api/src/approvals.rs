@@ -9,6 +9,7 @@ use crate::failure::Failure;
 pub(crate) async fn put<W: HasStore + HasMachines>(
     world: &W,
     input: PutApprovalResultInput,
+    caller: &str,
 ) -> Result<PutApprovalResultOutput, Failure> {
     let approval = Approval {
         pipeline: input.pipeline_name,
@@ -17,6 +18,7 @@ pub(crate) async fn put<W: HasStore + HasMachines>(
         token: input.token,
         approved: input.result.status == ApprovalStatus::Approved,
         summary: input.result.summary,
+        by: caller.to_owned(),
     };
     let approved_at = engine::put_approval(world, &approval).await?.into();
     Ok(PutApprovalResultOutput { approved_at })

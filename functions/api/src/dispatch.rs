@@ -105,7 +105,7 @@ where
         O::ReleaseHold => write(holds::release(world, read(input)?, caller).await?),
         O::EnableStageTransition => write(transitions::enable(world, read(input)?, caller).await?),
         O::DisableStageTransition => write(transitions::disable(world, read(input)?, caller).await?),
-        O::PutApprovalResult => write(approvals::put(world, read(input)?).await?),
+        O::PutApprovalResult => write(approvals::put(world, read(input)?, caller).await?),
         O::PutJobSuccessResult => write(jobs::succeed(world, read(input)?).await?),
         O::PutJobFailureResult => write(jobs::fail(world, read(input)?).await?),
         O::PollForJobs => write(jobs::poll(world, read(input)?).await?),

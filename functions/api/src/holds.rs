@@ -68,7 +68,12 @@ impl From<RollbackCause> for Decided {
             RollbackCause::Manual { by, reason, forced } => {
                 Self { by: Some(by), reason, forced, ..automatic(DecisionCause::Person) }
             }
-            RollbackCause::StageFailed => automatic(DecisionCause::StageFailed),
+            RollbackCause::StageFailed { gate: None } => automatic(DecisionCause::StageFailed),
+            RollbackCause::StageFailed { gate: Some(gate) } => Self {
+                alarm_arn: Some(gate.alarm_arn),
+                reason: Some(gate.reason),
+                ..automatic(DecisionCause::StageFailed)
+            },
             RollbackCause::Alarm { alarm_arn, reason } => {
                 Self { alarm_arn: Some(alarm_arn), reason: Some(reason), ..automatic(DecisionCause::Alarm) }
             }

@@ -16,6 +16,7 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
              machine are stored, and fail when they are reached.",
             "Actions of providers that Lastgood does not run are stored, and fail when they are reached; \
              `ReportCompatibility` names them beforehand.",
+            "`onFailure` retries or rolls back when the actions of the same `runOrder` have ended, not while one of them still runs.",
         ],
         O::UpdatePipeline => &[
             "A running execution whose action fails after the update ends Cancelled and does not roll back.",
@@ -36,6 +37,9 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             "`MetricDegradation` is Lastgood's own: metrics of a deploy are judged against what they were before, for `onSuccess`.",
             "A `DeploymentWindow` is open in every second its `Cron` matches, where `0` stands for the whole minute (seconds) and for the \
              whole hour (minutes beside them). With alarms beside it, they are looked at again when it opens.",
+            "`MATCHES` of `VariableCheck` takes Java's patterns, in linear time: without look-around, back references, atomic \
+             groups, possessive quantifiers, classes inside classes, and properties beyond ASCII (`\\p{Alpha}` is known, \
+             `\\p{L}` is not). Who uses them is told so when the pipeline is stored.",
         ],
         O::RollbackStage => &[
             "A target of an older pipeline version is accepted while the stage still does the same.",
@@ -45,7 +49,7 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         ],
         O::GetPipelineState => &[
             "PARALLEL pipelines show no executions of conditions.",
-            "A rule that watches shows how its watch stands, though its condition was evaluated by nobody: `InProgress` until              its time is over, `Failed` where its alarm turned red.",
+            "A rule that watches shows how its watch stands, though its condition was evaluated by nobody: `InProgress` until its time is over, `Failed` where its alarm turned red.",
             "`created` of a revision is when the action took it: one request answers the whole state.",
         ],
         O::ListPipelineExecutions => &[
@@ -119,6 +123,11 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::OverrideStageCondition => &[
             "An unknown execution is a `NotLatestPipelineExecutionException`: the operation declares no not-found error for it.",
             "A second override is a `ConditionNotOverridableException`, since nothing is left to override.",
+            "A stage that an `onSuccess` condition failed with ROLLBACK shows `Failed`, and once that rollback has begun the answer is a \
+             `NotLatestPipelineExecutionException`.",
+        ],
+        O::PutApprovalResult => &[
+            "After a rejection nothing follows by itself, neither the rollback nor the retry of `onFailure`: nothing was deployed.",
         ],
         O::ListRuleExecutions => &[
             "`externalExecutionId` is the build of a `CodeBuild` or `Commands` rule and the job of a `LambdaInvoke` rule; alarms, windows \
@@ -175,7 +184,6 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         | O::DisableStageTransition
         | O::GetPipelineExecution
         | O::ListPipelines
-        | O::PutApprovalResult
         | O::ListHolds
         | O::ListRollbackCandidates
         | O::ReportCompatibility => &[],

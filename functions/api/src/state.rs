@@ -126,7 +126,7 @@ fn latest_execution(run: &ActionRun) -> ActionExecution {
         summary: run.summary.clone(),
         last_status_change: Some(run.updated_at.into()),
         token: run.approval_token.clone().filter(|_| run.status == ActionStatus::InProgress),
-        last_updated_by: None,
+        last_updated_by: run.updated_by.clone(),
         external_execution_id: run.external_id.clone(),
         external_execution_url: run.execution_url(),
         percent_complete: run.percent_complete,

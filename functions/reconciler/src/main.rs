@@ -18,5 +18,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         .with_objects(S3Objects::connect(&sdk))
         .with_roles(StsRoles::connect(&sdk, &config.pipeline_machine_arn))
         .with_notifications(SnsTopics::connect(&sdk));
-    runtime::serve("reconciler", |tick, _| reconciler::handle(&world, tick)).await
+    runtime::serve("reconciler", |call, _| reconciler::handle(&world, call)).await
 }

@@ -69,7 +69,7 @@ pub(crate) fn register(functions: &Functions, world: &Arc<LocalWorld>, clock: Ar
         |world, input, _| async move { evaluate_rollback::handle(&*world, input).await },
     )?;
     to.add("lastgood-alarm-handler", |world, event, _| async move { alarm_handler::handle(&*world, event).await })?;
-    to.add("lastgood-reconciler", |world, tick, _| async move { reconciler::handle(&*world, tick).await })?;
+    to.add("lastgood-reconciler", |world, call, _| async move { reconciler::handle(&*world, call).await })?;
     to.add("lastgood-run-action", move |world, input, deadline: Timestamp| {
         let clock = Arc::clone(&clock);
         async move {

@@ -14,6 +14,11 @@ use crate::{package, workspace};
 const TEMPLATE: &str = "infra/template.yaml";
 /// Where the template goes whose zips are uploaded.
 const PACKAGED: &str = "target/lambda/packaged.yaml";
+/// CloudFormation names a function `<stack>-<logical id>-<up to 13 random characters>`, with 64 characters at most, and cuts both names where
+/// that is too long. The template keeps actions from invoking the stack's own functions by these names, so they have to be whole.
+const STACK_NAME_MAX: usize = 24;
+/// The status of a stack that is nothing yet but a change set.
+const UNMADE: &str = "REVIEW_IN_PROGRESS";
 
 /// Whose account, and what of it.
 #[derive(Args)]
@@ -75,7 +80,7 @@ impl Architecture {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let aws = Aws { profile: &options.profile, region: &options.region };
     let identity: Identity = aws.json(&["sts", "get-caller-identity"])?;
-    let is_new = !aws.succeeds(&["cloudformation", "describe-stacks", "--stack-name", &options.stack_name])?;
+    let is_new = aws.is_new(&options.stack_name)?;
     // Not lastgood-...: pipelines may write to buckets of that name, and must not write functions.
     let bucket = options
         .bucket
@@ -156,6 +161,12 @@ impl Aws<'_> {
         serde_json::from_str(&self.run(arguments)?).with_context(|| format!("read what aws {} says", arguments[0]))
     }
 
+    /// Whether the stack is still to be made.
+    fn is_new(&self, stack: &str) -> anyhow::Result<bool> {
+        let asked = ["cloudformation", "describe-stacks", "--stack-name", stack];
+        Ok(!self.succeeds(&asked)? || self.json::<Stacks>(&asked)?.is_unmade())
+    }
+
     /// Has CloudFormation work out what it would change; none if nothing.
     fn change_set(&self, options: &Options, bucket: &str) -> anyhow::Result<Option<String>> {
         let mut arguments = vec!["cloudformation", "deploy", "--template-file", PACKAGED];
@@ -230,9 +241,17 @@ struct Stacks {
     stacks: Vec<Stack>,
 }
 
+impl Stacks {
+    /// What a first run that was interrupted leaves behind is made, not upgraded.
+    fn is_unmade(&self) -> bool {
+        self.stacks.iter().all(|stack| stack.stack_status == UNMADE)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Stack {
+    stack_status: String,
     #[serde(default)]
     outputs: Vec<Output>,
 }
@@ -258,12 +277,19 @@ fn change_set_arn(said: &str) -> Option<String> {
     said.split_whitespace().find(|word| word.starts_with("arn:") && word.contains(":changeSet/")).map(str::to_owned)
 }
 
-/// Machines are named after the stack, with at most 80 characters, and its name is part of an external id.
 fn stack_name(name: &str) -> Result<String, String> {
-    let is_valid = name.len() <= 40
-        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+    let is_valid = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if is_valid { Ok(name.to_owned()) } else { Err("1 to 40 letters, digits and '-', a letter first".to_owned()) }
+    if !is_valid {
+        return Err("letters, digits and '-', a letter first".to_owned());
+    }
+    if name.len() > STACK_NAME_MAX {
+        return Err(format!(
+            "at most {STACK_NAME_MAX} characters: CloudFormation shortens the names of functions of a stack with a longer \
+             name, and the template knows them by their whole names"
+        ));
+    }
+    Ok(name.to_owned())
 }
 
 fn parameter(text: &str) -> Result<String, String> {
@@ -315,12 +341,37 @@ mod tests {
     #[test]
     fn names_and_parameters_are_checked_at_the_door() {
         assert!(stack_name("lastgood-eu").is_ok());
-        for name in ["", "1st", "a b", &"x".repeat(41)] {
+        for name in ["", "1st", "a b", &"x".repeat(STACK_NAME_MAX + 1)] {
             assert!(stack_name(name).is_err(), "{name}");
         }
+        assert!(stack_name(&"x".repeat(STACK_NAME_MAX)).is_ok());
         assert!(parameter("EventBusName=releases").is_ok() && parameter("PipelineBuckets=a,b").is_ok());
         for text in ["EventBusName", "=x", "--yes=1", "Architecture=arm64"] {
             assert!(parameter(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_functions_stay_whole() {
+        let template = std::fs::read_to_string(workspace::root().join(TEMPLATE)).unwrap();
+        let lines = template.lines().zip(template.lines().skip(1));
+        let functions = lines.filter(|(_, kind)| *kind == "    Type: AWS::Serverless::Function");
+        let longest = functions.map(|(id, _)| id.trim().trim_end_matches(':').len()).max().unwrap();
+        assert!(
+            STACK_NAME_MAX + "-".len() + longest + "-".len() + 13 <= 64,
+            "a function's id has {longest} characters"
+        );
+    }
+
+    #[test]
+    fn what_an_interrupted_first_run_left_is_new() {
+        let is_unmade = |status: &str| {
+            let said = format!(r#"{{"Stacks": [{{"StackName": "lastgood", "StackStatus": "{status}"}}]}}"#);
+            serde_json::from_str::<Stacks>(&said).unwrap().is_unmade()
+        };
+        assert!(is_unmade("REVIEW_IN_PROGRESS"));
+        for there in ["CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "ROLLBACK_COMPLETE"] {
+            assert!(!is_unmade(there), "{there}");
         }
     }
 

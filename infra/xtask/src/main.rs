@@ -1,5 +1,6 @@
 //! Automation of this repository, as `cargo xtask`.
 
+mod adopt;
 mod bench;
 mod deploy;
 mod import;
@@ -31,6 +32,8 @@ enum Command {
     Package(package::Options),
     /// Package, and deploy the template to an account; asks before it changes anything
     Deploy(deploy::Options),
+    /// Print the template of what outlives a stack, with which a new stack takes on the table, bucket and queue of an old one
+    Adopt,
     /// Rewrite the table of CodePipeline's operations and shapes from botocore's service model
     Model {
         /// botocore's codepipeline/2015-07-09/service-2.json, unpacked
@@ -73,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lint => lint::run(),
         Command::Package(options) => package::run(&options),
         Command::Deploy(options) => deploy::run(&options),
+        Command::Adopt => adopt::run(),
         Command::Model { service_model } => model::run(&service_model),
         Command::Import(options) => import::run(&options),
         Command::Simulate(options) => simulate::run(&options),

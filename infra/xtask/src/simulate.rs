@@ -53,6 +53,7 @@ struct Sum {
     seeds: u64,
     executions: usize,
     rollbacks: usize,
+    judged: usize,
     pages: usize,
     builds: usize,
     requests: u64,
@@ -127,10 +128,10 @@ fn run_many(options: &Options, chosen: &sim::Options) -> anyhow::Result<()> {
     if let Some((seed, broken)) = &sum.broken {
         return explain(*seed, broken, chosen);
     }
-    let Sum { seeds, executions, rollbacks, pages, builds, requests, faults, steps, .. } = sum;
+    let Sum { seeds, executions, rollbacks, judged, pages, builds, requests, faults, steps, .. } = sum;
     println!(
-        "{seeds} seeds from {from}, all well: {executions} executions, {rollbacks} rollbacks, {builds} builds, \
-         {requests} requests, {faults} faults, {steps} steps, {pages} pages as they had to be"
+        "{seeds} seeds from {from}, all well: {executions} executions, {rollbacks} rollbacks ({judged} by a metric), \
+         {builds} builds, {requests} requests, {faults} faults, {steps} steps, {pages} pages as they had to be"
     );
     Ok(())
 }
@@ -146,6 +147,7 @@ fn add(sum: &mut Sum, seed: u64, outcome: Outcome) {
     sum.seeds += 1;
     sum.executions += outcome.executions;
     sum.rollbacks += outcome.rollbacks;
+    sum.judged += outcome.judged;
     sum.pages += outcome.pages;
     sum.builds += outcome.builds;
     sum.requests += outcome.requests;

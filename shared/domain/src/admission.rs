@@ -54,8 +54,9 @@ pub fn admit_waiting(
     Ok(board.into_changes())
 }
 
-/// Lets those in who wait before `name`, as far as the stage is free and open: one that takes its lock, and of PARALLEL
-/// executions all that were read. Whom an update has outdated is turned away (spec 1.7).
+/// Lets those in who wait before `name`, as far as the stage is free and open: one that takes its lock, and all PARALLEL
+/// executions; those of them that were not read, or do not fit a transaction, are left to another decision. Whom an
+/// update has outdated is turned away (spec 1.7).
 pub(crate) fn admit_into(
     board: &mut Board<'_>,
     name: &StageName,
@@ -68,7 +69,9 @@ pub(crate) fn admit_into(
     let queue = board.waiting(name);
     let mut door = Door::default();
     for (place, waiting) in queue.iter().enumerate() {
-        let locks = board.mode_of(waiting.execution) != Some(ExecutionMode::Parallel);
+        // Whether one that was not read takes the lock, nobody knows: behind one that did not, it may be like that.
+        let mode = board.mode_of(waiting.execution);
+        let locks = mode.map_or(!door.is_side_by_side(), |mode| mode != ExecutionMode::Parallel);
         if !is_free(board, name, locks) && !awaits_other_content(board, name) {
             continue;
         }
@@ -76,11 +79,11 @@ pub(crate) fn admit_into(
             door.leave_to_later(board, waiting);
             break;
         }
-        match door.look(board, waiting)? {
+        let writes = match door.look(board, waiting, locks)? {
             Look::TurnedAway => continue,
             Look::Later => break,
-            Look::Passes => {}
-        }
+            Look::Passes(writes) => writes,
+        };
         let_other_content_pass(board, waiting.execution, name)?;
         if !is_free(board, name, locks) {
             continue;
@@ -97,6 +100,9 @@ pub(crate) fn admit_into(
         let execution = board.execution(waiting.execution)?.clone();
         let answer = run_stage(&execution, board.stage(name), index);
         board.answer_all(&waiting.token, &answer);
+        if !locks {
+            door.let_in_beside(writes);
+        }
     }
     Ok(())
 }

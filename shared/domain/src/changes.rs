@@ -205,7 +205,8 @@ pub enum Effect {
         /// Its version after the update.
         version: u32,
     },
-    /// Let those in who wait before a stage: so many before them were turned away that one decision could not hold all.
+    /// Let those in who wait before a stage: so many before them were turned away, or let in side by side, that one
+    /// decision could not hold all.
     AdmitWaiting {
         /// The pipeline.
         pipeline: PipelineName,

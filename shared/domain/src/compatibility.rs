@@ -3,8 +3,8 @@
 use crate::secrets::MASK;
 use crate::trigger::{GIT_CONNECTION, GitTrigger};
 use crate::{
-    ActionDeclaration, Catalogue, Condition, ExecutionMode, PipelineDeclaration, RuleDeclaration, RuleTypeInfo,
-    StageDeclaration, find_rule_type, runs_in_any_region, validate_structure,
+    ActionDeclaration, Catalogue, Condition, ExecutionMode, METRIC_DEGRADATION, PipelineDeclaration, RuleDeclaration,
+    RuleTypeInfo, StageDeclaration, find_rule_type, runs_in_any_region, validate_structure,
 };
 
 /// How much a difference matters, worst first.
@@ -167,12 +167,7 @@ impl Report<'_> {
                 );
                 self.add(Severity::Unsupported, format!("{path}.region"), message);
             } else if provider == "Lambda" {
-                let message = format!(
-                    "The function of {elsewhere} is invoked there, and answers its job to Lastgood in {}: its client \
-                     needs that endpoint, and that region to sign for. The stack's ActionRegions has to name {elsewhere}.",
-                    self.region
-                );
-                self.add(Severity::Different, format!("{path}.region"), message);
+                self.add(Severity::Different, format!("{path}.region"), self.function_of(elsewhere));
             } else if is_run {
                 let message = format!("The stack's ActionRegions has to name {elsewhere}.");
                 self.add(Severity::Different, format!("{path}.region"), message);
@@ -272,8 +267,7 @@ impl Report<'_> {
             Some(_) => self.rule_settings(rule, path),
         }
         if let Some(elsewhere) = rule.region.as_ref().filter(|own| *own != self.region) {
-            let message = format!("Rules look at {} alone, not at {elsewhere}.", self.region);
-            self.add(Severity::Ignored, format!("{path}.region"), message);
+            self.rule_region(rule, elsewhere, &format!("{path}.region"));
         }
         match &rule.role_arn {
             // Its keys go to the function, or a provider's work is started with it.
@@ -286,6 +280,34 @@ impl Report<'_> {
             }
             None => {}
         }
+    }
+
+    /// What an action or rule does otherwise that asks a function of another region.
+    fn function_of(&self, elsewhere: &str) -> String {
+        format!(
+            "The function of {elsewhere} is invoked there, and answers its job to Lastgood in {}: its client needs that \
+             endpoint, and that region to sign for. The stack's ActionRegions has to name {elsewhere}.",
+            self.region
+        )
+    }
+
+    /// A rule of another region. Alarms and metrics are read there as in CodePipeline.
+    fn rule_region(&mut self, rule: &RuleDeclaration, elsewhere: &str, path: &str) {
+        let (provider, own) = (rule.rule_type_id.provider.as_str(), self.region);
+        let (severity, message) = match provider {
+            "CloudWatchAlarm" | METRIC_DEGRADATION => return,
+            "LambdaInvoke" => (Severity::Different, self.function_of(elsewhere)),
+            _ if find_rule_type(&rule.rule_type_id).is_some_and(|info| info.machine().is_some()) => {
+                let message = format!(
+                    "{provider} rules run in {own} alone, since Step Functions reaches no service of another region: \
+                     this one, of {elsewhere}, cannot tell when its turn comes. Remove its region, or ask a function \
+                     there by a LambdaInvoke rule."
+                );
+                (Severity::Unsupported, message)
+            }
+            _ => (Severity::Ignored, format!("{provider} rules look at nothing in a region.")),
+        };
+        self.add(severity, path, message);
     }
 
     /// What an action or rule does otherwise that runs commands.

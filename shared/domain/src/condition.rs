@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionStatus, ArtifactLocation, ConditionIndex, ConditionStatus, Evidence, ExecutionId, ExecutionMode, Finding,
-    Generation, PipelineName, RuleTypeId, RuleVerdict, StageName, StageState, Tokens, derived_uuid,
+    ActionStatus, ArtifactLocation, ConditionIndex, ConditionStatus, Evidence, ExecutionId, ExecutionMode, FailedGate,
+    Finding, Generation, PipelineName, RuleTypeId, RuleVerdict, StageName, StageState, Tokens, derived_uuid,
 };
 
 /// When a condition is evaluated.
@@ -127,6 +127,9 @@ pub struct RuleState {
     /// Where a person sees what it looks at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity_url: Option<String>,
+    /// ARN of the alarm it looks at, where that failed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<String>,
     /// Who ended it, where that was a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_by: Option<String>,
@@ -248,6 +251,7 @@ impl ConditionRun {
             summary: None,
             error_code: None,
             entity_url: None,
+            alarm: None,
             updated_by: None,
             waits_until: None,
             job: None,
@@ -367,6 +371,17 @@ impl ConditionRun {
             ConditionStatus::Failed if self.result.as_deref() == Some("SKIP") => ConditionAnswer::Skip,
             _ => ConditionAnswer::Fail,
         }
+    }
+
+    /// The first alarm or metrics that failed it, where a rule found so.
+    pub fn failed_gate(&self) -> Option<FailedGate> {
+        let mut failed =
+            self.rules.iter().filter(|rule| rule.status == ActionStatus::Failed && rule.error_code.is_none());
+        failed.find_map(|rule| {
+            let judged = || rule.evidence.as_ref().map(|evidence| evidence.alarm.arn.clone());
+            let alarm_arn = rule.alarm.clone().or_else(judged)?;
+            Some(FailedGate { alarm_arn, reason: rule.summary.clone().unwrap_or_default() })
+        })
     }
 
     /// The condition as it stands while `stage` is as it is: who lost the stage is evaluated no more.

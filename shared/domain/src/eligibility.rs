@@ -19,6 +19,11 @@ pub enum Ineligible {
         /// That execution.
         target: ExecutionId,
     },
+    /// The latest execution skipped the stage, so what is live there is not what came last (R9).
+    StageSkipped {
+        /// That execution.
+        by: ExecutionId,
+    },
     /// It did not succeed in the stage (R1).
     NotSucceeded {
         /// How it stands there; absent if it never entered.
@@ -78,6 +83,11 @@ impl fmt::Display for Ineligible {
             Self::RollbackExecution { target } => {
                 write!(f, "It is itself a rollback; choose the execution it brought back, {target}.")
             }
+            Self::StageSkipped { by } => write!(
+                f,
+                "The stage was skipped by the latest execution, {by}, and a skipped stage is not rolled back. Start the \
+                 rollback with force (StartRollback) if it has to go back all the same."
+            ),
             Self::NotSucceeded { status: Some(status) } => write!(f, "It did not succeed in the stage: {status}."),
             Self::NotSucceeded { status: None } => f.write_str("It never entered the stage."),
             Self::StageChanged { started_in, current, fields } => {
@@ -115,7 +125,7 @@ impl fmt::Display for Ineligible {
 pub enum Choice {
     /// A person, who may name a revoked execution and is told so.
     Manual,
-    /// A person who knows that the stage was changed since, and goes back all the same.
+    /// A person who knows that the stage was changed since or skipped, and goes back all the same.
     Forced,
     /// A failure or an alarm.
     Automatic,
@@ -130,6 +140,8 @@ pub struct LookedUp {
     pub altered: Vec<(String, Option<ArtifactDigest>)>,
     /// What was changed of the stage since, where its fingerprint tells that something was.
     pub changed: Vec<String>,
+    /// The latest execution in the stage, where it skipped it. An automatic rollback does not ask: what it undoes is known.
+    pub skipped_by: Option<ExecutionId>,
 }
 
 /// Why `stage` cannot go back to `candidate`; empty means it can.
@@ -151,6 +163,9 @@ pub fn ineligible_because(
     }
     if let Some(rollback) = &candidate.rollback {
         reasons.push(Ineligible::RollbackExecution { target: rollback.target });
+    }
+    if let (Some(by), Choice::Manual) = (looked_up.skipped_by, choice) {
+        reasons.push(Ineligible::StageSkipped { by });
     }
     match candidate.stages.get(&stage.name) {
         Some(outcome) if outcome.status == StageStatus::Succeeded => {

@@ -313,6 +313,9 @@ pub struct ActionRun {
     /// Token that answers a manual approval, while it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_token: Option<String>,
+    /// ARN of the person who answered it; runs of older versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_by: Option<String>,
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionType,
+    ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionType, FailedGate,
     FailureConditions, Generation, Phase, PhaseEvent, PipelineView, Rejected, RetryMode, RetryTrigger, RollbackCause,
     RollbackOrder, RollbackOutcome, StageName, StageStatus, Success, action_groups,
     admission::admit_into,
@@ -85,6 +85,8 @@ pub struct StageFailure<'a> {
     pub decision: FailureDecision,
     /// For a rollback: the target, or why there is none.
     pub target: Result<&'a Execution, String>,
+    /// The alarm or the metrics of its success condition, where these failed it.
+    pub gate: Option<FailedGate>,
     /// Successes in the stage newer than the target.
     pub newer: &'a [Success],
     /// Id for the rollback execution.
@@ -167,13 +169,13 @@ pub fn settle_failure(
                 stage: failure.stage,
                 target,
                 undone: Some(failure.execution),
-                cause: RollbackCause::StageFailed,
+                cause: RollbackCause::StageFailed { gate: failure.gate.clone() },
                 newer: failure.newer,
             },
         )?,
         _ => {
             if let Some(reason) = declined(&board, failure) {
-                let (cause, undone) = (RollbackCause::StageFailed, failure.execution);
+                let (cause, undone) = (RollbackCause::StageFailed { gate: failure.gate.clone() }, failure.execution);
                 let outcome = RollbackOutcome::Declined { reason };
                 board.decide(failure.stage, &cause, undone, Some(undone), outcome);
             }

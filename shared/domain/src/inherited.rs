@@ -36,6 +36,9 @@ pub struct Observed {
     /// When it was decided, by rule, that it is to blame and cannot be taken back: its watch has ended.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub blamed: BTreeMap<String, Timestamp>,
+    /// Why nothing could be said of it in all the time of a watch, by rule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unjudged: BTreeMap<String, String>,
     /// When the next deploy entered; absent while it is live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superseded_at: Option<Timestamp>,
@@ -69,6 +72,7 @@ pub(crate) fn observed_after(
         succeeded_at: now,
         saw_data: BTreeMap::new(),
         blamed: BTreeMap::new(),
+        unjudged: BTreeMap::new(),
         superseded_at: None,
     });
     observed

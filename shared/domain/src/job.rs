@@ -85,6 +85,9 @@ pub struct RuleJob {
     pub attempt: u32,
     /// Role whose keys the function gets, or that the provider's work is started with.
     pub role_arn: String,
+    /// Region of the function; absent, the installation's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// The rule's configuration with references resolved.
     pub configuration: BTreeMap<String, String>,
     /// Its input artifacts.

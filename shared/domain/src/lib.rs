@@ -26,6 +26,7 @@ mod health;
 mod ids;
 mod incident;
 mod inherited;
+mod java_pattern;
 mod job;
 mod judge;
 mod kept;
@@ -87,9 +88,9 @@ pub use declaration::{
     RuleDeclaration, RuleTypeId, StageConditions, StageDeclaration,
 };
 pub use degradation::{
-    DeclaredMetrics, METRIC_DEGRADATION, METRICS_MAX, MetricData, MetricQuery, MetricRule, MetricSight, MetricSource,
-    MetricStatistic, MissingPoint, PRESETS, Points, Sighted, WatchedMetric, is_look_due, is_over, sight, sight_watch,
-    watched_as,
+    DeclaredMetrics, METRIC_DEGRADATION, METRICS_MAX, MetricAsked, MetricData, MetricQuery, MetricRule, MetricSight,
+    MetricSource, MetricStatistic, MissingPoint, PRESETS, Points, Sighted, WatchedMetric, is_look_due, sight,
+    sight_watch, watched_as,
 };
 pub use eligibility::{Choice, Ineligible, LookedUp, choose_automatic, ineligible_because};
 pub use event::{
@@ -138,7 +139,7 @@ pub use records::{OpenHold, Success};
 pub use retry::{NotRetryable, RetryOrder, retry_stage};
 pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pin_sources};
 pub use revoked::{ContentId, RevokedContent, contents_of, culprit, find_revoked, recognised_by, reinstate};
-pub use rollback::{RollbackCause, RollbackOrder, start_rollback};
+pub use rollback::{FailedGate, RollbackCause, RollbackOrder, start_rollback};
 pub use rule::{
     AlarmDemand, Consulted, Finding, RuleVerdict, check_alarm_states, is_current, judge_alarm, judge_answer,
     judge_unasked, judge_window, wait_minutes,
@@ -164,7 +165,7 @@ pub use transition::{
 pub use trigger::{GIT_CONNECTION, GitEvent, TriggerMiss, judge_git_event};
 pub use variable_check::check_variable;
 pub use variables::{ResolveError, Scope, resolve_configuration};
-pub use watch::{DataPoints, MetricWatch, Watch, WatchPurpose, WatchState, saw_data, watch_state};
+pub use watch::{DataPoints, MetricWatch, Watch, WatchPurpose, WatchState, note_unjudged, saw_data, watch_state};
 pub use webhook::{
     FilterMiss, InvalidWebhook, Secret, Sender, Unauthentic, Webhook, WebhookAuthConfiguration, WebhookAuthentication,
     WebhookDefinition, WebhookFilter, WebhookProblem, authenticate, has_placeholders, judge_filters, put_webhook,

@@ -50,7 +50,7 @@ impl RevokedContent {
         let names: Vec<&str> = self.revisions.iter().map(|revision| revision.action_name.as_str()).collect();
         let by = match &self.cause {
             RollbackCause::Manual { by, .. } => format!(" by {by}"),
-            RollbackCause::StageFailed | RollbackCause::Alarm { .. } => String::new(),
+            RollbackCause::StageFailed { .. } | RollbackCause::Alarm { .. } => String::new(),
         };
         format!(
             "It may not go into stage {stage}: what {} took was rolled back from in stage {} of pipeline {} at {} ({}{by}; \
@@ -149,7 +149,7 @@ pub(crate) fn revoked_by(
     undone: Option<&Execution>,
     now: Timestamp,
 ) -> Option<RevokedContent> {
-    let undone = undone.filter(|_| order.cause != RollbackCause::StageFailed)?;
+    let undone = undone.filter(|_| !order.cause.is_stage_failure())?;
     let (content, actions) = culprit(undone, order.target)?;
     let revisions = undone.revisions.iter().filter(|revision| actions.contains(&revision.action_name));
     Some(RevokedContent {

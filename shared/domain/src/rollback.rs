@@ -28,7 +28,11 @@ pub enum RollbackCause {
         forced: bool,
     },
     /// The stage failed.
-    StageFailed,
+    StageFailed {
+        /// What its success condition found, where an alarm or metrics failed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gate: Option<FailedGate>,
+    },
     /// An alarm turned red inside the watch.
     Alarm {
         /// The alarm.
@@ -36,6 +40,17 @@ pub enum RollbackCause {
         /// The judge's reason.
         reason: String,
     },
+}
+
+/// What made a success condition fail its stage. An alarm led to the rollback, and is told so; but the stage's own check
+/// caught it, so nothing is held or revoked as after the alarm of a watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedGate {
+    /// The alarm, or what stands for the metrics.
+    pub alarm_arn: String,
+    /// What the rule found.
+    pub reason: String,
 }
 
 impl RollbackCause {
@@ -49,8 +64,13 @@ impl RollbackCause {
         match self {
             Self::Manual { forced: true, .. } => Choice::Forced,
             Self::Manual { .. } => Choice::Manual,
-            Self::StageFailed | Self::Alarm { .. } => Choice::Automatic,
+            Self::StageFailed { .. } | Self::Alarm { .. } => Choice::Automatic,
         }
+    }
+
+    /// Whether the stage caught the bad revision itself.
+    pub fn is_stage_failure(&self) -> bool {
+        matches!(self, Self::StageFailed { .. })
     }
 }
 
@@ -98,7 +118,7 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
     });
     // A failed stage caught the bad revision itself and would again; after an alarm or a person's verdict nothing
     // else keeps the queue from bringing it back.
-    if order.cause != RollbackCause::StageFailed {
+    if !order.cause.is_stage_failure() {
         stage.inbound = TransitionState {
             enabled: false,
             changed_by: Some("lastgood".to_owned()),
@@ -248,10 +268,11 @@ fn trigger(order: &RollbackOrder<'_>) -> Trigger {
         RollbackCause::Manual { by, .. } => {
             (TriggerType::ManualRollback, by.chars().take(TRIGGER_DETAIL_MAX).collect())
         }
-        RollbackCause::StageFailed => {
+        RollbackCause::StageFailed { gate: None } => {
             (TriggerType::AutomatedRollback, serde_json::json!({ "FailedPipelineExecutionId": undone }).to_string())
         }
-        RollbackCause::Alarm { alarm_arn, reason } => {
+        RollbackCause::StageFailed { gate: Some(FailedGate { alarm_arn, reason }) }
+        | RollbackCause::Alarm { alarm_arn, reason } => {
             (TriggerType::AutomatedRollback, alarm_detail(&undone, alarm_arn, reason))
         }
     };
@@ -302,7 +323,7 @@ fn hold_reason(order: &RollbackOrder<'_>) -> String {
 pub(crate) fn said(cause: &RollbackCause) -> String {
     match cause {
         RollbackCause::Manual { .. } => "manual rollback".to_owned(),
-        RollbackCause::StageFailed => "failed stage".to_owned(),
+        RollbackCause::StageFailed { .. } => "failed stage".to_owned(),
         RollbackCause::Alarm { alarm_arn, .. } => {
             let (what, name) = watched_as(alarm_arn);
             format!("{} {name}", what.to_lowercase())

@@ -141,6 +141,11 @@ impl Hold {
 }
 
 impl StageState {
+    /// The latest execution, where it skipped the stage.
+    pub fn skipped_by(&self) -> Option<ExecutionId> {
+        self.latest.as_ref().filter(|latest| latest.status == StageStatus::Skipped).map(|latest| latest.execution)
+    }
+
     /// A stage nobody has entered.
     pub fn new(pipeline: PipelineName, name: StageName) -> Self {
         Self {

@@ -2,7 +2,7 @@
 
 use regex_lite::Regex;
 
-use crate::Finding;
+use crate::{Finding, java_pattern::translate};
 
 /// How a rule compares.
 pub(crate) const OPERATORS: &[&str] = &["EQ", "NE", "CONTAINS", "MATCHES"];
@@ -33,8 +33,11 @@ pub(crate) fn check_pattern(value: &str) -> Result<(), String> {
 
 /// A pattern must match the whole value, as Java's matches() does.
 fn pattern(value: &str) -> Result<Regex, String> {
+    let written = translate(value).map_err(|what| {
+        format!("'{value}' uses {what}, which Java's patterns have and Lastgood's do not. Write it without")
+    })?;
     // By itself first: what closes a group that it did not open would be none in the brackets.
-    let parsed = Regex::new(value).and_then(|_| Regex::new(&format!("^(?:{value})$")));
+    let parsed = Regex::new(&written).and_then(|_| Regex::new(&format!("^(?:{written})$")));
     parsed.map_err(|error| format!("'{value}' is not a pattern: {error}"))
 }
 
@@ -51,11 +54,21 @@ mod tests {
             ("CONTAINS", "abc", "b", Succeeded),
             ("MATCHES", "v12", r"v\d+", Succeeded),
             ("MATCHES", "v12x", r"v\d+", Failed),
+            ("MATCHES", "Prod", r"\p{Alpha}+", Succeeded),
+            ("MATCHES", "test", "(?!prod).*", Errored("ConfigurationError")),
             ("MATCHES", "x", "(", Errored("ConfigurationError")),
             ("MATCHES", "x", "a)|(?:x", Errored("ConfigurationError")),
             ("??", "a", "a", Errored("ConfigurationError")),
         ] {
             assert_eq!(check_variable(operator, variable, value).verdict, expected, "{variable} {operator} {value}");
         }
+    }
+
+    #[test]
+    fn java_syntax_that_is_not_supported_is_told_from_what_is_no_pattern() {
+        let refused = check_pattern("(?!prod).*").unwrap_err();
+        assert!(refused.contains("uses look-ahead ((?!), which Java's patterns have"), "{refused}");
+        let broken = check_pattern("(").unwrap_err();
+        assert!(broken.contains("is not a pattern"), "{broken}");
     }
 }

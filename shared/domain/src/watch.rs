@@ -173,6 +173,22 @@ pub fn saw_data(view: &PipelineView, watch: &Watch, seen: u32, now: Timestamp) -
     Some(changes)
 }
 
+/// Notes why nothing could be said of the deploy that `watch` observed, its time being over; `None` where something could.
+/// Absent where the stage has it so already, or observes the deploy no more.
+pub fn note_unjudged(view: &PipelineView, watch: &Watch, unjudged: Option<&str>) -> Option<Changes> {
+    let mut stage = view.stage(&watch.stage);
+    let observed = stage.live.iter_mut().flat_map(|live| &mut live.observed);
+    let one = observed.into_iter().find(|one| one.entered.execution == watch.execution)?;
+    if one.unjudged.get(&watch.rule).map(String::as_str) == unjudged {
+        return None;
+    }
+    match unjudged {
+        Some(why) => one.unjudged.insert(watch.rule.clone(), why.to_owned()),
+        None => one.unjudged.remove(&watch.rule),
+    };
+    Some(Changes { stages: [(watch.stage.clone(), stage)].into(), ..Changes::default() })
+}
+
 /// How the watch of `rule` stands in `stage`, by what is live there; `None` where nothing is or was watched.
 ///
 /// | the stage | status |
@@ -207,13 +223,21 @@ pub fn watch_state(stage: &StageState, rule: &WatchRule, now: Timestamp) -> Opti
     let (status, summary, changed_at) = if now < over {
         (ActionStatus::InProgress, runs(live, observed, rule, at_entry, now), live.since)
     } else {
-        let summary = match &rule.metrics {
-            Some(_) => format!("{} were judged until {over} for execution {}.", rule.subject(), live.deployed_by),
-            None => format!("{} was watched until {over} for execution {}.", rule.subject(), live.deployed_by),
-        };
-        (ActionStatus::Succeeded, summary, over)
+        (ActionStatus::Succeeded, ran(live, observed, rule), over)
     };
     Some(WatchState { id, status, summary, changed_at })
+}
+
+fn ran(live: &Live, observed: &Observed, rule: &WatchRule) -> String {
+    let (subject, execution, over) = (rule.subject(), live.deployed_by, observed.over_at(rule));
+    match observed.unjudged.get(&rule.rule) {
+        Some(why) => {
+            let why = why.trim_end_matches('.');
+            format!("{subject} were to be judged until {over} for execution {execution}, and could not be: {why}.")
+        }
+        None if rule.metrics.is_some() => format!("{subject} were judged until {over} for execution {execution}."),
+        None => format!("{subject} was watched until {over} for execution {execution}."),
+    }
 }
 
 impl StageState {

@@ -28,6 +28,8 @@ pub struct Approval {
     pub approved: bool,
     /// Why, for people.
     pub summary: String,
+    /// ARN of the person.
+    pub by: String,
 }
 
 /// PutApprovalResult; returns when it was approved or rejected.
@@ -66,6 +68,7 @@ pub async fn put_approval<W: HasStore + HasMachines>(world: &W, approval: &Appro
         Finished::failed(REJECTED, format!("Rejected: {}", approval.summary))
     };
     finished.summary = Some(approval.summary.clone());
+    finished.by = Some(approval.by.clone());
     let key = (&job).into();
     finished.job = Some((job.id, event));
     match finish(world, &key, &finished).await? {

@@ -72,6 +72,7 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             succeeded: &succeeded,
             decision,
             target: chosen.as_ref().map_err(Clone::clone),
+            gate: gate.as_ref().and_then(ConditionRun::failed_gate),
             newer: &[],
             rollback_id: world.new_execution_id(),
             alarms: &alarms,
@@ -127,8 +128,16 @@ async fn decide<W: HasStore + HasObjects + HasAlarms>(
     if execution.rollback.is_some() {
         return at_once(decide_failure(None, execution, &index.name, false));
     }
-    if gate_wants_rollback(input, gate, index) {
-        return at_once(roll_back(execution));
+    if input.condition == Some(ConditionKind::OnSuccess) {
+        // Every action succeeded: nothing speaks against what they deployed but a condition that was found to be so.
+        if gate.is_none_or(|run| run.status != ConditionStatus::Failed) {
+            let why = "What could not be found out speaks against nothing that was deployed.";
+            return at_once(FailureDecision::Stop(why.to_owned()));
+        }
+        // It rolls back whatever `onFailure` says (spec 4.1).
+        if index.success_result.as_deref() == Some("ROLLBACK") {
+            return at_once(roll_back(execution));
+        }
     }
     let conditions = failure_conditions(world, input, view, index, execution).await?;
     if conditions.has_to_wait {
@@ -142,14 +151,7 @@ async fn decide<W: HasStore + HasObjects + HasAlarms>(
     Ok(Some(Decided { decision, condition: conditions.run, rules: conditions.rules }))
 }
 
-/// A failed success condition with result ROLLBACK rolls back whatever `onFailure` says (spec 4.1). One that could not
-/// be evaluated speaks against nothing that was deployed.
-fn gate_wants_rollback(input: &FailureInput, gate: Option<&ConditionRun>, index: &StageIndex) -> bool {
-    let failed = gate.is_none_or(|run| run.status == ConditionStatus::Failed);
-    input.condition == Some(ConditionKind::OnSuccess) && index.success_result.as_deref() == Some("ROLLBACK") && failed
-}
-
-/// The evaluation that failed the stage, if it was one.
+/// The evaluation that failed the stage, if it was one. That of an earlier attempt says nothing of this one.
 async fn failed_condition<W: HasStore>(
     world: &W,
     view: &PipelineView,
@@ -158,7 +160,10 @@ async fn failed_condition<W: HasStore>(
 ) -> Result<Option<ConditionRun>, EngineError> {
     let Some(kind) = input.condition else { return Ok(None) };
     let run = load_run(world, view, execution, &input.stage, kind).await?;
-    Ok(run.filter(|run| run.execution == input.execution_id && run.generation == input.generation))
+    let is_of_input = |run: &ConditionRun| {
+        run.execution == input.execution_id && run.generation == input.generation && run.attempt == input.attempt
+    };
+    Ok(run.filter(is_of_input))
 }
 
 /// The retry was stored, but its answer was lost: give it again.
@@ -206,9 +211,12 @@ fn approval_rejected(runs: &[ActionRun]) -> bool {
 
 fn summary(runs: &[ActionRun], input: &FailureInput, condition: Option<&ConditionRun>) -> String {
     if let Some(kind) = input.condition {
-        let why = condition.and_then(|run| run.summary.as_deref()).unwrap_or("no reason is known");
-        let why = why.trim_end_matches('.');
-        return format!("The {} condition of stage {} failed: {why}.", kind.as_str(), input.stage);
+        let what = format!("The {} condition of stage {}", kind.as_str(), input.stage);
+        let Some(run) = condition.filter(|run| !run.is_open()) else {
+            return format!("{what} could not be evaluated.");
+        };
+        let why = run.summary.as_deref().unwrap_or("no reason is known").trim_end_matches('.');
+        return format!("{what} failed: {why}.");
     }
     let failed = runs.iter().filter(|run| run.status == ActionStatus::Failed);
     let texts: Vec<String> = failed

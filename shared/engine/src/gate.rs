@@ -93,26 +93,55 @@ pub(crate) async fn load_waiting<'a, W: HasStore>(
 ) -> Result<BTreeMap<ExecutionId, Execution>, EngineError> {
     let mut executions = BTreeMap::new();
     for stage in stages {
-        // Where there are locks, only the first can be let in by one decision. In SUPERSEDED mode there is one place, but
-        // nobody knows before reading who is beside it of those that are left of another mode.
-        let most = if view.index.mode == ExecutionMode::Superseded { usize::MAX } else { WAITING_READ_MAX };
-        let mut passing = 0;
-        for waiting in view.waiting_for(stage) {
-            load_into(world, view, waiting.execution, &mut executions).await?;
-            let Some(execution) = executions.get_mut(&waiting.execution) else { continue };
-            revoked::look_up(world, [&mut *execution]).await?;
-            // Who carries revoked content is turned away, and the next is looked at.
-            passing += usize::from(execution.revoked.is_none());
-            if passing == most {
-                break;
-            }
-        }
+        read_waiting(world, view, stage, WAITING_READ_MAX, &mut executions).await?;
     }
     Ok(executions)
 }
 
+/// The same for a decision that is about those who wait before `stage` alone: where there are no locks, as many as it can
+/// let in.
+pub(crate) async fn load_to_let_in<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    stage: &StageName,
+) -> Result<BTreeMap<ExecutionId, Execution>, EngineError> {
+    let mut executions = BTreeMap::new();
+    read_waiting(world, view, stage, SIDE_BY_SIDE_READ_MAX, &mut executions).await?;
+    Ok(executions)
+}
+
+async fn read_waiting<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    stage: &StageName,
+    side_by_side: usize,
+    executions: &mut BTreeMap<ExecutionId, Execution>,
+) -> Result<(), EngineError> {
+    // Where there are locks, only the first can be let in by one decision. In SUPERSEDED mode there is one place, but
+    // nobody knows before reading who is beside it of those that are left of another mode.
+    let most = match view.index.mode {
+        ExecutionMode::Superseded => usize::MAX,
+        ExecutionMode::Queued => WAITING_READ_MAX,
+        ExecutionMode::Parallel => side_by_side,
+    };
+    let mut passing = 0;
+    for waiting in view.waiting_for(stage) {
+        load_into(world, view, waiting.execution, executions).await?;
+        let Some(execution) = executions.get_mut(&waiting.execution) else { continue };
+        revoked::look_up(world, [&mut *execution]).await?;
+        // Who carries revoked content is turned away, and the next is looked at.
+        passing += usize::from(execution.revoked.is_none());
+        if passing == most {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// The first, and the one that is next after it where that has to be turned away.
 const WAITING_READ_MAX: usize = 2;
+/// As many PARALLEL executions as one decision mostly lets in, and the next, which is left to another.
+const SIDE_BY_SIDE_READ_MAX: usize = 12;
 
 pub(crate) async fn load_into<W: HasStore>(
     world: &W,

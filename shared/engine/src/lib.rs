@@ -66,7 +66,7 @@ pub use jobs::{
 pub use keep::{KEEP_NO, KEEP_TAG, KEEP_YES};
 pub use pipelines::{create_pipeline, get_pipeline, update_pipeline};
 pub use preview::{RollbackPreview, TargetPreview, preview_rollback};
-pub use reconcile::{Reconciled, reconcile};
+pub use reconcile::{Reconciled, machine_died, reconcile};
 pub use retry::retry_stage_execution;
 pub use revisions::{ActionRevision, put_action_revision, start_with_revisions};
 pub use revoked::reinstate;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{
     AlarmChange, AlarmSnapshot, AlarmState, Case, DeclaredMetrics, Evidence, Execution, ExecutionId, Finding,
     Generation, MetricData, MetricQuery, MetricRule, MetricSight, PipelineName, Sighted, StageName, Verdict, Watch,
-    WatchPurpose, WatchedDeploy, is_look_due, is_over, rule_on, sight, sight_watch,
+    WatchPurpose, WatchedDeploy, is_look_due, rule_on, sight, sight_watch,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,10 +28,11 @@ pub(crate) fn unseen(settings: &Settings, declared: &DeclaredMetrics) -> AlarmSn
     AlarmSnapshot { arn: settings.metrics_arn(declared), state: AlarmState::InsufficientData }
 }
 
-/// What is to be read, by region.
+/// What is to be read, by region and period, and since when. CloudWatch counts periods from the start of a request, and of
+/// a start that lies far back it has no short ones: what has another period is another request.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
-    regions: BTreeMap<String, (BTreeSet<MetricQuery>, Option<Timestamp>)>,
+    requests: BTreeMap<(String, u32), (BTreeSet<MetricQuery>, Timestamp)>,
 }
 
 /// What was read, by region.
@@ -41,18 +42,20 @@ impl Wanted {
     /// Adds what a look of `rule` reads, whose metrics are in `region` unless it says otherwise.
     pub(crate) fn add(&mut self, region: &str, rule: &MetricRule, since: Timestamp) {
         for (other, query) in rule.queries() {
-            let (queries, first) = self.regions.entry(other.unwrap_or(region).to_owned()).or_default();
+            let request = (other.unwrap_or(region).to_owned(), query.period_seconds);
+            let (queries, first) = self.requests.entry(request).or_insert_with(|| (BTreeSet::new(), since));
             queries.insert(query);
-            *first = Some(first.map_or(since, |first| first.min(since)));
+            // Both are whole multiples of the period.
+            *first = since.min(*first);
         }
     }
 
     /// Metrics that reading all this is billed as.
     fn metrics(&self) -> usize {
-        self.regions.values().flat_map(|(queries, _)| queries).map(|query| query.source.metrics()).sum()
+        self.requests.values().map(|(queries, _)| MetricQuery::billed(queries)).sum()
     }
 
-    /// Reads everything, a region at a time: one that cannot be reached keeps nobody from reading the others.
+    /// Reads everything, a region and period at a time: one that cannot be reached keeps nobody from reading others.
     pub(crate) async fn read<W: HasAlarms>(&self, world: &W) -> Read {
         let mut read = Read::new();
         let metrics = self.metrics() as u64;
@@ -62,8 +65,7 @@ impl Wanted {
                 "asked CloudWatch for metrics to judge, each of which is billed"
             );
         }
-        for (region, (queries, since)) in &self.regions {
-            let Some(since) = since else { continue };
+        for ((region, _), (queries, since)) in &self.requests {
             let queries: Vec<MetricQuery> = queries.iter().cloned().collect();
             let mut points = read_together(world, region, &queries, *since).await;
             if queries.len() > 1 && points.iter().any(|points| matches!(points, Err(Unread::Refused(_)))) {
@@ -73,7 +75,7 @@ impl Wanted {
                     points.extend(read_together(world, region, std::slice::from_ref(query), *since).await);
                 }
             }
-            read.insert(region.clone(), queries.into_iter().zip(points).collect());
+            read.entry(region.clone()).or_default().extend(queries.into_iter().zip(points));
         }
         read
     }
@@ -122,6 +124,17 @@ pub(crate) enum Unread {
     Refused(String),
     /// No answer: look again.
     Unavailable,
+}
+
+impl Unread {
+    /// Why nothing was judged, for people.
+    fn told(&self) -> String {
+        match self {
+            Self::Denied(why) => format!("the metrics may not be read: {why}"),
+            Self::Refused(why) => format!("CloudWatch does not take what is asked: {why}"),
+            Self::Unavailable => "CloudWatch gave no answer".to_owned(),
+        }
+    }
 }
 
 /// A deploy whose stage waits for the judge.
@@ -220,6 +233,15 @@ pub(crate) struct SeenMetrics {
     pub(crate) sights: Sights,
 }
 
+/// What a look at all watches found.
+#[derive(Debug)]
+pub(crate) struct Looked<'a> {
+    /// By ARN.
+    pub(crate) seen: Vec<SeenMetrics>,
+    /// Deploys of which no more points will come, and why nothing could be said of each where that is so.
+    pub(crate) ended: Vec<(&'a Watch, Option<String>)>,
+}
+
 /// A watch to look at.
 struct Look<'a> {
     watch: &'a Watch,
@@ -234,41 +256,70 @@ struct Look<'a> {
 ///
 /// # Errors
 /// The store's. What CloudWatch does not say is looked for again at the next look.
-pub(crate) async fn look_at_metrics<W: HasAlarms + HasStore>(
+pub(crate) async fn look_at_metrics<'a, W: HasAlarms + HasStore>(
     world: &W,
-    open: &[Watch],
+    open: &'a [Watch],
     now: Timestamp,
-) -> Result<Vec<SeenMetrics>, crate::EngineError> {
+) -> Result<Looked<'a>, crate::EngineError> {
     let (mut looks, mut wanted) = (Vec::new(), Wanted::default());
     for watch in open.iter().filter(|watch| is_newest(watch, open)) {
         let Some(look) = due(world, watch, now).await? else { continue };
-        let times = look.of_rollback.unwrap_or_else(|| earliest(&look));
-        wanted.add(&look.region, &look.rule, times.since(&look.rule));
+        wanted.add(&look.region, &look.rule, look.reads_since());
         looks.push(look);
     }
     let read = wanted.read(world).await;
     let mut seen: BTreeMap<&str, Vec<(&Watch, Sighted)>> = BTreeMap::new();
+    let mut ended = Vec::new();
     for look in &looks {
-        let data = match data_of(&read, &look.region, &look.rule) {
-            Ok(data) => data,
-            Err(why) => {
-                tracing::warn!(
-                    pipeline.name = %look.watch.pipeline,
-                    stage.name = %look.watch.stage,
-                    rule = look.watch.rule,
-                    ?why,
-                    "the metrics of a watch could not be read"
-                );
-                continue;
-            }
-        };
-        let found = match &look.of_rollback {
-            Some(times) => sight(&look.rule, times, &data, now),
-            None => sight_watch(&look.rule, look.watch, look.since, &data, now),
-        };
-        seen.entry(&look.watch.alarm_arn).or_default().push((look.watch, found));
+        let found = data_of(&read, &look.region, &look.rule).map(|data| look.judged(&data, now));
+        if look.is_last(now) {
+            ended.push((look.watch, unjudged(&found)));
+        }
+        match found {
+            Ok(found) => seen.entry(&look.watch.alarm_arn).or_default().push((look.watch, found)),
+            Err(why) => tracing::warn!(
+                pipeline.name = %look.watch.pipeline,
+                stage.name = %look.watch.stage,
+                rule = look.watch.rule,
+                ?why,
+                "the metrics of a watch could not be read"
+            ),
+        }
     }
-    Ok(seen.into_iter().map(|(arn, found)| stands(arn, found, now)).collect())
+    Ok(Looked { seen: seen.into_iter().map(|(arn, found)| stands(arn, found, now)).collect(), ended })
+}
+
+impl Look<'_> {
+    fn judged(&self, data: &MetricData, now: Timestamp) -> Sighted {
+        match &self.of_rollback {
+            Some(times) => sight(&self.rule, times, data, now),
+            None => sight_watch(&self.rule, self.watch, self.since, data, now),
+        }
+    }
+
+    /// From when on it reads: from the first point of its own deploy, or of the first that this one superseded.
+    fn reads_since(&self) -> Timestamp {
+        let until = self.watch.until;
+        let own = || MetricSight::of_deploy(&self.rule, self.watch.from, self.since, until);
+        let own = self.of_rollback.unwrap_or_else(own).since(&self.rule);
+        let earlier = self.watch.inherited.iter().filter(|_| self.of_rollback.is_none());
+        let earlier = earlier.map(|one| MetricSight::of_superseded(&self.rule, one.from, one.until, until));
+        earlier.map(|times| times.since(&self.rule)).fold(own, Timestamp::min)
+    }
+
+    /// Whether every point of a deploy is known that counts.
+    fn is_last(&self, now: Timestamp) -> bool {
+        self.of_rollback.is_none() && now >= self.watch.until + self.rule.settled_after()
+    }
+}
+
+/// Why nothing can be said of a deploy, if that is so.
+fn unjudged(found: &Result<Sighted, Unread>) -> Option<String> {
+    match found {
+        Ok(found) if found.evidence.verdict == Verdict::NotEnoughData => Some(found.evidence.why.clone()),
+        Ok(_) => None,
+        Err(why) => Some(why.told()),
+    }
 }
 
 /// Whether no later deploy of its stage is watched by the same rule: then its row is that one's.
@@ -283,10 +334,10 @@ async fn due<'a, W: HasStore>(
     watch: &'a Watch,
     now: Timestamp,
 ) -> Result<Option<Look<'a>>, crate::EngineError> {
-    let Some(metrics) = watch.metrics.as_ref().filter(|_| !is_over(watch.until, now)) else { return Ok(None) };
+    let Some(metrics) = watch.metrics.as_ref() else { return Ok(None) };
     // A pipeline's declaration was checked when it was stored.
     let Ok(rule) = metrics.declared.rule() else { return Ok(None) };
-    if !is_look_due(metrics.since, watch.until, now) {
+    if rule.is_over(watch.until, now) || !is_look_due(metrics.since, watch.until, now) {
         return Ok(None);
     }
     let of_rollback = match watch.proves() {
@@ -310,12 +361,6 @@ async fn sight_of_rollback<W: HasStore>(
     };
     let entered = undone.and_then(|execution| Some(execution.stages.get(&watch.stage)?.entered_at));
     Ok(MetricSight::of_rollback(entered.unwrap_or(watch.from), succeeded, watch.until))
-}
-
-/// The times that reach furthest back of those a look at a deploy is about.
-fn earliest(look: &Look<'_>) -> MetricSight {
-    let from = look.watch.inherited.first().map_or(look.watch.from, |one| one.from);
-    MetricSight::of_deploy(&look.rule, from, from, look.watch.until)
 }
 
 /// What all deploys that are watched by the same metrics make of these.

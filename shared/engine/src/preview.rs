@@ -1,8 +1,8 @@
 //! What RollbackStage would do, found by the decisions it takes, without storing any.
 
 use domain::{
-    ActionPreview, ActionRun, Execution, ExecutionId, ExpectedDuration, PipelineName, PipelineView, RollbackCause,
-    RollbackPlan, StageIndex, StageName, Waiting, expect_duration, ineligible_because, preview_actions,
+    ActionPreview, ActionRun, Execution, ExecutionId, ExpectedDuration, LookedUp, PipelineName, PipelineView,
+    RollbackCause, RollbackPlan, StageIndex, StageName, Waiting, expect_duration, ineligible_because, preview_actions,
 };
 
 use crate::{
@@ -142,7 +142,7 @@ async fn decide<W: HasStore + HasObjects>(
     let stage = &index.name;
     let changed =
         Edits::of(world, &view.index, index, &target.execution).await?.since(target.execution.pipeline_version);
-    let known = looked_up(changed, &target.artifacts);
+    let known = LookedUp { skipped_by: view.stage(stage).skipped_by(), ..looked_up(changed, &target.artifacts) };
     let reasons = ineligible_because(&view.index, index, &target.execution, &known, cause.choice());
     let mut reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
     match prepare(world, view, &target.execution, stage, target.undone, cause.clone()).await {

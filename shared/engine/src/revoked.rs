@@ -11,7 +11,7 @@ use domain::{
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::{reread, until_stored},
-    gate::load_waiting,
+    gate::load_to_let_in,
     loading::load_of,
     outbox::forget,
     ports::Store,
@@ -93,33 +93,51 @@ pub(crate) async fn reinstate_with_hold<W: HasStore + HasMachines>(
 /// Longest text that can name content, in bytes.
 const CONTENT_BYTES_MAX: usize = 200;
 
-/// Performs an [`Effect::AdmitWaiting`] and takes it out of the outbox; a failure leaves it there. Whether it was
-/// performed.
+/// Decisions one after another that let in who waits before a stage. Each reads two executions at least, and fifty are
+/// under way at most (spec 1.10).
+const ADMISSIONS_MAX: usize = 25;
+
+/// What `changes` leave to another decision: that those are let in who wait and did not fit.
+pub(crate) fn left_waiting(changes: &Changes) -> Option<Effect> {
+    changes.effects.iter().find(|effect| matches!(effect, Effect::AdmitWaiting { .. })).cloned()
+}
+
+/// Performs an [`Effect::AdmitWaiting`], and those that this leaves in its turn, and takes each out of the outbox; a
+/// failure leaves it there. Whether it was performed.
 pub(crate) async fn admit_and_forget<W: HasStore + HasMachines + HasAlarms>(world: &W, effect: &Effect) -> bool {
     let Effect::AdmitWaiting { pipeline, stage, .. } = effect else {
         return false;
     };
-    let performed = admit(world, pipeline, stage).await.is_ok();
-    if performed {
-        forget(world, effect).await;
+    let mut pending = effect.clone();
+    for round in 0..ADMISSIONS_MAX {
+        let Ok(left) = admit(world, pipeline, stage).await else { return round > 0 };
+        // The same once more was stored anew, and is not done.
+        if left.as_ref() != Some(&pending) {
+            forget(world, &pending).await;
+        }
+        let Some(left) = left else { break };
+        pending = left;
     }
-    performed
+    true
 }
 
+/// Lets those in who wait before a stage; what is left to another decision.
 async fn admit<W: HasStore + HasMachines + HasAlarms>(
     world: &W,
     pipeline: &PipelineName,
     stage: &StageName,
-) -> Result<(), EngineError> {
+) -> Result<Option<Effect>, EngineError> {
     until_stored(async || {
         let Some(view) = world.store().load_pipeline(pipeline).await? else {
-            return Ok(());
+            return Ok(None);
         };
         let index = view.index.stage(stage).map(|(_, index)| index);
-        let executions = load_waiting(world, &view, std::iter::once(stage)).await?;
+        let executions = load_to_let_in(world, &view, stage).await?;
         let alarms = alarms::snapshot(world, index.into_iter()).await;
         let changes = domain::admit_waiting(&view, &executions, stage, &alarms, world.now()).map_err(reread)?;
-        commit(world, pipeline, changes).await
+        let left = left_waiting(&changes);
+        commit(world, pipeline, changes).await?;
+        Ok(left)
     })
     .await
 }

@@ -53,9 +53,20 @@ pub async fn list_candidates<W: HasStore + HasObjects>(
     // One request for the first page, which people look at, whatever the history's length; one more for those after it,
     // and one for what of theirs is revoked.
     let (head, mut executions) = world.store().list_executions_with_head(pipeline, page).await?;
-    let index = match head {
-        Some(head) => head,
-        None => load_view(world, pipeline).await?.index,
+    let latest = |index: &PipelineIndex| {
+        let mut own = executions.items.iter().filter(|execution| index.owns(execution));
+        own.find_map(|execution| Some((execution.id, execution.stages.get(stage)?.status)))
+    };
+    let (index, skipped_by) = match head.map(|index| (latest(&index), index)) {
+        // Of the newest executions, the first that entered the stage tells how it stands.
+        Some((latest, index)) if latest.is_some() || executions.next.is_none() => {
+            (index, latest.filter(|(_, status)| *status == StageStatus::Skipped).map(|(id, _)| id))
+        }
+        _ => {
+            let view = load_view(world, pipeline).await?;
+            let skipped_by = view.stage(stage).skipped_by();
+            (view.index, skipped_by)
+        }
     };
     executions.items.retain(|execution| index.owns(execution));
     let (index, stage) = (&index, find_in(&index, stage)?);
@@ -64,7 +75,7 @@ pub async fn list_candidates<W: HasStore + HasObjects>(
     let edits = Edits::load(world, index, stage, changed.map(|execution| execution.pipeline_version)).await?;
     let (edits, choice) = (&edits, Choice::Manual);
     let items = stream::iter(executions.items)
-        .map(async |execution| candidate(world, index, stage, execution, edits, choice).await)
+        .map(async |execution| candidate(world, index, stage, execution, edits, (choice, skipped_by)).await)
         .buffered(HEADS_PARALLEL_MAX)
         .collect::<Vec<_>>()
         .await
@@ -85,14 +96,15 @@ async fn candidate<W: HasObjects>(
     stage: &StageIndex,
     execution: Execution,
     edits: &Edits,
-    choice: Choice,
+    (choice, skipped_by): (Choice, Option<ExecutionId>),
 ) -> Result<Candidate, EngineError> {
     let changed = edits.since(execution.pipeline_version);
-    let mut known = looked_up(changed, &[]);
+    let mut known = LookedUp { skipped_by, ..looked_up(changed, &[]) };
     let mut reasons = ineligible_because(index, stage, &execution, &known, choice);
     if reasons.is_empty() {
         // Only of those that nothing else speaks against, S3 is asked.
-        known = looked_up(known.changed, &look_at_artifacts(world, stage, &execution).await?);
+        known =
+            LookedUp { skipped_by, ..looked_up(known.changed, &look_at_artifacts(world, stage, &execution).await?) };
         reasons = ineligible_because(index, stage, &execution, &known, choice);
     }
     let elsewhere = execution.revoked.as_ref().map(|revoked| revoked.rollback);
@@ -209,7 +221,8 @@ pub async fn rollback_stage<W: HasStore + HasMachines + HasObjects>(
         let index = find_stage(&view, stage)?;
         let execution = load_target(world, &view, target).await?;
         let edits = Edits::of(world, &view.index, index, &execution).await?;
-        let candidate = candidate(world, &view.index, index, execution, &edits, cause.choice()).await?;
+        let chosen_as = (cause.choice(), view.stage(stage).skipped_by());
+        let candidate = candidate(world, &view.index, index, execution, &edits, chosen_as).await?;
         if let Some(reason) = candidate.reasons.first() {
             return Err(refuse(stage, target, reason));
         }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use domain::{OpenHold, PipelineName, PipelineView, Rejected, StageName};
+use domain::{Effect, OpenHold, PipelineName, PipelineView, Rejected, StageName};
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::{reread, until_stored},
-    gate::{load_into, load_waiting},
-    revoked::reinstate_with_hold,
+    gate::{load_into, load_to_let_in},
+    revoked::{admit_and_forget, left_waiting, reinstate_with_hold},
     rollback::{find_stage, load_view},
 };
 
@@ -21,7 +21,7 @@ pub enum Side {
     Outbound,
 }
 
-/// EnableStageTransition: lifts a hold, and lets the first that waits in.
+/// EnableStageTransition: lifts a hold, and lets the first that waits in; in PARALLEL mode all.
 ///
 /// # Errors
 /// Refusals `PipelineNotFoundException`, `StageNotFoundException`.
@@ -37,21 +37,33 @@ pub async fn enable<W: HasStore + HasMachines + HasAlarms>(
         end_expired(world, &view, &stage).await?;
         reinstate_with_hold(world, &view, &stage).await?;
     }
-    until_stored(async || {
+    let left = until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let Some(stage) = guarded(&view, stage, side)? else {
-            return Ok(());
+            return Ok(None);
         };
         let index = find_stage(&view, &stage)?;
-        let executions = load_waiting(world, &view, std::iter::once(&stage)).await?;
+        let executions = load_to_let_in(world, &view, &stage).await?;
         let alarms = alarms::snapshot(world, std::iter::once(index)).await;
         let changes = domain::enable_transition(&view, &executions, &stage, caller, &alarms, world.now());
-        commit(world, pipeline, changes.map_err(reread)?).await
+        let changes = changes.map_err(reread)?;
+        let left = left_waiting(&changes);
+        commit(world, pipeline, changes).await?;
+        Ok(left)
     })
-    .await
+    .await?;
+    let_in(world, left).await;
+    Ok(())
 }
 
-/// Lifts the hold of a rollback on `stage`, and lets the first that waits in; the hold that was lifted.
+/// Lets in who did not fit the decision that opened the way. What cannot be done now is the reconciler's.
+async fn let_in<W: HasStore + HasMachines + HasAlarms>(world: &W, left: Option<Effect>) {
+    if let Some(left) = left {
+        Box::pin(admit_and_forget(world, &left)).await;
+    }
+}
+
+/// Lifts the hold of a rollback on `stage`, and lets in who waits as [`enable`] does; the hold that was lifted.
 ///
 /// A stage that an update took out of the pipeline may still be held, and can be released.
 ///
@@ -67,7 +79,7 @@ pub async fn release_hold<W: HasStore + HasMachines + HasAlarms>(
     let view = load_view(world, pipeline).await?;
     end_expired(world, &view, stage).await?;
     reinstate_with_hold(world, &view, stage).await?;
-    until_stored(async || {
+    let (held, left) = until_stored(async || {
         let view = load_view(world, pipeline).await?;
         let Some(held) = OpenHold::on(&view.stage(stage)) else {
             find_stage(&view, stage)?;
@@ -78,13 +90,17 @@ pub async fn release_hold<W: HasStore + HasMachines + HasAlarms>(
             return Err(EngineError::refused("ResourceNotFoundException", message));
         };
         let index = view.index.stage(stage).map(|(_, index)| index);
-        let executions = load_waiting(world, &view, std::iter::once(stage)).await?;
+        let executions = load_to_let_in(world, &view, stage).await?;
         let alarms = alarms::snapshot(world, index.into_iter()).await;
         let changes = domain::release_hold(&view, &executions, stage, caller, comment, &alarms, world.now());
-        commit(world, pipeline, changes.map_err(reread)?).await?;
-        Ok(held)
+        let changes = changes.map_err(reread)?;
+        let left = left_waiting(&changes);
+        commit(world, pipeline, changes).await?;
+        Ok((held, left))
     })
-    .await
+    .await?;
+    let_in(world, left).await;
+    Ok(held)
 }
 
 /// DisableStageTransition.

@@ -159,8 +159,8 @@ extensions! {
 
     /// Starts a rollback as `RollbackStage` does, with a reason that is kept with the decision.
     ///
-    /// With `force` the stage goes back although its actions were changed since the target ran, which is kept as well.
-    /// Whatever else speaks against the target still does.
+    /// With `force` the stage goes back although its actions were changed since the target ran, or the latest execution
+    /// skipped it, which is kept as well. Whatever else speaks against the target still does.
     StartRollback: StartRollbackInput => StartRollbackOutput,
         refuses with [
             ValidationException, PipelineNotFoundException, StageNotFoundException,

@@ -60,9 +60,10 @@ impl Checker {
         holds(is_held, || format!("{what} is evaluated for somebody who has lost the stage"))
     }
 
-    /// No action begins in a stage whose entry condition has not let it in.
+    /// No action begins in a stage whose entry condition has not let it in, also where it is tried once more.
     pub(super) fn check_let_in(&self, run: &ActionRun, execution: &Execution) -> Result<(), Broken> {
         let entry = self.condition_of(execution, &run.stage, ConditionKind::BeforeEntry);
+        let entry = entry.filter(|entry| entry.generation == run.generation);
         let lets_in =
             entry.is_none_or(|entry| matches!(entry.status, ConditionStatus::Succeeded | ConditionStatus::Overridden));
         holds(lets_in, || format!("action {} of {} begins before it is let in", run.action, execution.id))
@@ -75,7 +76,9 @@ impl Checker {
             if was == Some(StageStatus::Succeeded) {
                 continue;
             }
+            let attempt = before.stages.get(name).map(|of| of.attempt);
             let success = self.condition_of(before, name, ConditionKind::OnSuccess);
+            let success = success.filter(|success| Some(success.attempt) == attempt);
             let lets_out = success.is_none_or(|success| {
                 matches!(success.status, ConditionStatus::Succeeded | ConditionStatus::Overridden)
             });
@@ -84,12 +87,22 @@ impl Checker {
         Ok(())
     }
 
-    /// The evaluation of a condition in the current run of a stage.
+    /// No success condition that could not tell takes back what every action has deployed.
+    pub(super) fn check_failed(&self, undone: &Execution, stage: &StageName) -> Result<(), Broken> {
+        let is_own = |run: &&ActionRun| run.execution == undone.id && run.stage == *stage;
+        let has_failed = self.runs.values().filter(is_own).any(|run| run.status == ActionStatus::Failed);
+        let success = self.condition_of(undone, stage, ConditionKind::OnSuccess);
+        let is_refused = success.is_some_and(|success| success.status == ConditionStatus::Failed);
+        holds(has_failed || is_refused, || {
+            format!("{} is taken back though nothing in {stage} failed: its condition is {success:?}", undone.id)
+        })
+    }
+
+    /// The latest evaluation of a condition in an execution.
     fn condition_of(&self, execution: &Execution, stage: &StageName, kind: ConditionKind) -> Option<&ConditionRun> {
-        let attempt = execution.stages.get(stage)?.attempt;
         let own = (execution.mode == ExecutionMode::Parallel).then_some(execution.id);
         let run = self.conditions.get(&(execution.pipeline.clone(), own, stage.clone(), kind.as_str()))?;
-        (run.execution == execution.id && run.attempt == attempt).then_some(run)
+        (run.execution == execution.id).then_some(run)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Execution, ExecutionId, ExecutionType, Phase, RollbackCause, RollbackOf, StageName, StageStatus};
+use domain::{Execution, ExecutionId, ExecutionType, Phase, RollbackOf, StageName, StageStatus};
 use engine::ports::Row;
 use store::Change;
 
@@ -70,7 +70,7 @@ impl Checker {
 
     /// A person's verdict and an alarm's are about content; a stage that failed is about itself.
     fn ban(&mut self, rollback: &Execution, of: &RollbackOf, changes: &[Change]) {
-        if of.cause == RollbackCause::StageFailed {
+        if of.cause.is_stage_failure() {
             return;
         }
         let driven_out = || changes.iter().find_map(|change| driven_out_of(&of.stage, rollback, change));

@@ -1,6 +1,8 @@
 //! That a rollback goes back to the right execution, once.
 
-use domain::{Execution, ExecutionId, ExecutionMode, RollbackCause, RollbackOf, StageIndex, StageName, StageStatus};
+use domain::{
+    Execution, ExecutionId, ExecutionMode, RollbackCause, RollbackOf, StageIndex, StageName, StageState, StageStatus,
+};
 use engine::ports::Row;
 use jiff::SignedDuration;
 use store::Change;
@@ -30,7 +32,9 @@ impl Checker {
         let can_be = is_candidate(target, stage, is_manual);
         holds(can_be, || format!("rollback {id} to {}, which cannot be gone back to", of.target))?;
         if is_manual {
-            return Ok(());
+            let state = self.stages.get(&(execution.pipeline.clone(), of.stage.clone()));
+            let skipped = state.and_then(StageState::skipped_by);
+            return holds(skipped.is_none(), || format!("rollback {id} of {}, which {skipped:?} skipped", of.stage));
         }
         self.check_automatic(execution, of, stage)
     }
@@ -43,6 +47,9 @@ impl Checker {
         holds(undone.rollback.is_none(), || format!("rollback {id} undoes a rollback by itself"))?;
         let first = self.undone.get(&key(undone, &of.stage));
         holds(first.is_none(), || format!("{} is undone by {first:?} and by {id}", undone.id))?;
+        if matches!(of.cause, RollbackCause::StageFailed { .. }) {
+            self.check_failed(undone, &of.stage)?;
+        }
         let best = self.best_before(undone, stage, false);
         // What was reinstated a moment ago may have been passed over.
         let is_best = best == Some(of.target)

@@ -1,6 +1,7 @@
 //! The services around the system, in memory and at a moment of the simulation's choosing: every request is two points
 //! at which others may go first or the caller may die, one before its effect and one after.
 
+mod alarms;
 mod builds;
 mod objects;
 mod ports;
@@ -16,7 +17,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use domain::{AlarmState, Event};
+use domain::Event;
 use engine::{Settings, World, ports::Clock};
 use jiff::{SignedDuration, Timestamp};
 use local_states::{Arn, States};
@@ -25,6 +26,7 @@ use serde_json::Value;
 use store::{Memory, Table};
 use uuid::Uuid;
 
+use alarms::SimAlarms;
 pub(crate) use builds::Builds;
 pub(crate) use objects::ObjectsInMemory;
 pub(crate) use ports::{Alarms, Events, Functions, Machines, NoRepositories, Notifications, Objects, Roles, Rows};
@@ -97,8 +99,8 @@ pub(crate) struct State {
     pub(crate) retold: Option<Uuid>,
     /// Builds of the provider that builds.
     pub(crate) builds: Builds,
-    /// State of each alarm by ARN, and since when.
-    pub(crate) alarms: BTreeMap<String, (AlarmState, Timestamp)>,
+    /// Alarms and metrics.
+    pub(crate) alarms: SimAlarms,
     /// Whoever makes the request that is being made stands still before it has its effect.
     pub(crate) stands_still: bool,
     /// Requests so far.
@@ -124,7 +126,7 @@ impl Cloud {
             published: BTreeMap::new(),
             retold: None,
             builds: Builds::default(),
-            alarms: BTreeMap::new(),
+            alarms: SimAlarms::default(),
             stands_still: false,
             requests: 0,
             to_objects: BTreeMap::new(),

@@ -188,15 +188,14 @@ impl ports::Alarms for Alarms {
     async fn describe(&self, names: &[String]) -> Result<Vec<AlarmChange>, CloudError> {
         let look = async {
             let state = self.0.state();
-            let known = state
-                .alarms
-                .iter()
-                .filter(|(arn, _)| names.iter().any(|name| name == *arn || arn.ends_with(&format!(":alarm:{name}"))));
+            let is_meant =
+                |arn: &String| names.iter().any(|name| name == arn || arn.ends_with(&format!(":alarm:{name}")));
+            let known = state.alarms.all().filter(|(arn, ..)| is_meant(arn));
             Ok(known
-                .map(|(arn, (state, since))| AlarmChange {
+                .map(|(arn, state, since)| AlarmChange {
                     arn: arn.clone(),
-                    state: *state,
-                    since: *since,
+                    state,
+                    since,
                     reason: "simulated".to_owned(),
                 })
                 .collect())
@@ -204,15 +203,18 @@ impl ports::Alarms for Alarms {
         self.0.request(Service::CloudWatch, look, no_service).await
     }
 
-    /// As of a service that does well, whatever is deployed.
     async fn metric_data(
         &self,
         _: &str,
         queries: &[MetricQuery],
-        _: Timestamp,
-        _: Timestamp,
+        since: Timestamp,
+        until: Timestamp,
     ) -> Result<Vec<Points>, CloudError> {
-        let give = async { Ok(queries.iter().map(|_| Points::new()).collect()) };
+        let give = async {
+            let until = until.min(self.0.now());
+            let state = self.0.state();
+            Ok(queries.iter().map(|query| state.alarms.points(query, since, until)).collect())
+        };
         self.0.request(Service::CloudWatch, give, no_service).await
     }
 
@@ -223,7 +225,7 @@ impl ports::Alarms for Alarms {
     /// One for each minute, as of a metric with traffic.
     async fn data_points(&self, arn: &str, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {
         let count = async {
-            let is_there = self.0.state().alarms.contains_key(arn);
+            let is_there = self.0.state().alarms.is_there(arn);
             let minutes = u32::try_from(until.duration_since(since).as_mins()).unwrap_or(0);
             if is_there { Ok(minutes) } else { Err(CloudError::NotFound(arn.to_owned())) }
         };

@@ -93,12 +93,12 @@ pub(crate) struct People {
 type Soon = Vec<(SignedDuration, Later)>;
 
 impl People {
-    pub(crate) fn new(cloud: &Cloud, chance: &mut Chance, interventions: u32, habit: Habit) -> Self {
+    pub(crate) fn new(cloud: &Cloud, chance: &mut Chance, dials: &Dials, interventions: u32, habit: Habit) -> Self {
         let mut chance = chance.fork();
         let names = ["shop", "blog", "mail"];
         let names = &names[..1 + chance.below(names.len())];
         let drawn = |(place, name): (usize, &&str)| {
-            ((*name).to_owned(), pipelines::declaration(name, &names[place + 1..], &mut chance))
+            ((*name).to_owned(), pipelines::declaration(name, &names[place + 1..], dials, &mut chance))
         };
         let declarations = names.iter().enumerate().map(drawn).collect();
         Self {
@@ -132,10 +132,9 @@ impl People {
             first.push(Later::Poll);
         }
         for (name, declaration) in self.declarations.clone() {
-            self.cloud.state().alarms.insert(
-                pipelines::alarm_arn(pipelines::alarm(&name)),
-                (AlarmState::Ok, self.cloud.now() - SignedDuration::from_hours(1)),
-            );
+            let alarm = pipelines::alarm_arn(pipelines::alarm(&name));
+            let since = self.cloud.now() - SignedDuration::from_hours(1);
+            self.cloud.state().alarms.turn(&alarm, AlarmState::Ok, since);
             self.release(&name);
             first.push(ask(Asked::Other, "CreatePipeline", json!({"pipeline": declaration})));
         }
@@ -265,11 +264,7 @@ impl People {
 
     /// Lifts what is closed, and answers what is asked.
     pub(crate) fn tidy_up(&mut self, checker: &Checker, now: Timestamp) -> Vec<Later> {
-        for alarm in self.cloud.state().alarms.values_mut() {
-            if alarm.0 != AlarmState::Ok {
-                *alarm = (AlarmState::Ok, now);
-            }
-        }
+        self.cloud.state().alarms.calm_down(now);
         let mut done = Vec::new();
         for name in self.declarations.keys() {
             if let Some(stage) = checker.closed_stage(name) {

@@ -4,6 +4,7 @@ mod work;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use domain::{Execution, RollbackCause};
 use jiff::{SignedDuration, Timestamp};
 use local_states::Call;
 use serde_json::{Value, json};
@@ -63,6 +64,8 @@ pub struct Outcome {
     pub executions: usize,
     /// Those of them that were rollbacks.
     pub rollbacks: usize,
+    /// Those of rollbacks that the judge began, by a metric.
+    pub judged: usize,
     /// Pages that were compared in the end with what had to be live.
     pub pages: usize,
     /// Builds that the provider's machine began.
@@ -88,11 +91,18 @@ pub fn simulate(seed: u64, options: &Options, tell: bool) -> anyhow::Result<Outc
         faults: state.faults + simulation.faults,
         executions: executions.len(),
         rollbacks: executions.values().filter(|execution| execution.rollback.is_some()).count(),
+        judged: executions.values().filter(|execution| is_judged(execution)).count(),
         pages: simulation.pages,
         builds: state.builds.count(),
         broken,
         story: simulation.story.into_lines(),
     })
+}
+
+/// Whether metrics stand where another rollback has its alarm.
+fn is_judged(execution: &Execution) -> bool {
+    let cause = execution.rollback.as_ref().map(|of| &of.cause);
+    matches!(cause, Some(RollbackCause::Alarm { alarm_arn, .. }) if domain::watched_as(alarm_arn).0 == "Metrics")
 }
 
 /// Who waits for a function.
@@ -154,7 +164,7 @@ impl Simulation {
         let cloud = Cloud::new(&mut chance, Dials::off(), options.mutant, seed)?;
         let world = Arc::new(cloud.world(seed));
         let habit = options.mutant.map_or(Habit::Usual, Mutant::habit);
-        let people = People::new(&cloud, &mut chance, options.interventions, habit);
+        let people = People::new(&cloud, &mut chance, &drawn, options.interventions, habit);
         let story = Story::new(tell, cloud.now());
         let mut simulation = Self {
             cloud,

@@ -67,13 +67,13 @@ impl JudgedMetric {
         };
         let known = found.standing != Standing::Unknown;
         let number = |value: f64| if known { tidy(value) } else { "-".to_owned() };
-        // The judge compares levels on a scale of its own: people are shown the metric's.
-        let (before, since) = match metric.kind {
-            MetricKind::Gauge => {
-                let onset = usize::try_from(found.onset - 1).unwrap_or(0).min(metric.new.after.len());
-                (median(&metric.new.before), median(&metric.new.after[onset..]))
-            }
-            MetricKind::Rate | MetricKind::Count => (Some(found.from), Some(found.to)),
+        // The judge compares levels, as those are that have no requests, on a scale of its own: people are shown the metric's.
+        let requests = metric.requests.as_ref().and_then(|requests| requests.new.as_ref());
+        let (before, since) = if metric.kind == MetricKind::Gauge || requests.is_none() {
+            let onset = usize::try_from(found.onset - 1).unwrap_or(0).min(metric.new.after.len());
+            (median(&metric.new.before), median(&metric.new.after[onset..]))
+        } else {
+            (Some(found.from), Some(found.to))
         };
         let level = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
         Self {
@@ -234,5 +234,48 @@ pub(super) fn look_of(state: AlarmState) -> &'static str {
         AlarmState::Ok => "good",
         AlarmState::Alarm => "bad",
         AlarmState::InsufficientData | AlarmState::Unreadable => "off",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Direction, MetricSeries, RequestSeries};
+
+    use super::*;
+
+    fn shown(kind: MetricKind, requests: Option<f64>) -> (String, String) {
+        let series =
+            |before: f64, after: f64| MetricSeries { before: vec![Some(before); 9], after: vec![Some(after); 4] };
+        let requests = requests.map(|each| RequestSeries { new: Some(series(each, each)), old: None });
+        let metric = Metric {
+            name: "m".to_owned(),
+            kind,
+            direction: Direction::Decrease,
+            new: series(1_000.0, 500.0),
+            old: None,
+            requests,
+            scope: None,
+        };
+        // As the judge compares them: logarithms, or shares where there are requests.
+        let found = MetricFinding {
+            name: "m".to_owned(),
+            standing: Standing::Worse,
+            score: 6.0,
+            from: 0.5,
+            to: 0.25,
+            ratio: 0.5,
+            ratio_to_control: None,
+            onset: 1,
+        };
+        let judged = JudgedMetric::of((&found, &metric));
+        (judged.before, judged.since)
+    }
+
+    #[test]
+    fn levels_are_shown_as_they_are_and_what_is_out_of_requests_as_its_share() {
+        let own = ("1000".to_owned(), "500".to_owned());
+        assert_eq!(shown(MetricKind::Gauge, None), own);
+        assert_eq!(shown(MetricKind::Count, None), own);
+        assert_eq!(shown(MetricKind::Count, Some(2_000.0)), ("0.5".to_owned(), "0.25".to_owned()));
     }
 }

@@ -148,7 +148,7 @@ fn times(decision: &RollbackDecision, executions: &BTreeMap<ExecutionId, Executi
     let restored = outcome(rollback).filter(|outcome| outcome.status == StageStatus::Succeeded);
     let (entered, noticed) = match (&decision.cause, &decision.evidence) {
         (RollbackCause::Alarm { .. }, Some(evidence)) => (Some(evidence.from), Some(evidence.alarm.since)),
-        (RollbackCause::StageFailed, _) => {
+        (RollbackCause::StageFailed { .. }, _) => {
             let failed = decision.undone.and_then(outcome);
             (failed.map(|failed| failed.entered_at), failed.and_then(|failed| failed.left_at))
         }

@@ -132,7 +132,11 @@ impl HoldGlance {
 /// What led to a rollback or a hold, for people.
 pub(super) fn cause_words(cause: &RollbackCause) -> String {
     match cause {
-        RollbackCause::StageFailed => "the stage failed".to_owned(),
+        RollbackCause::StageFailed { gate: None } => "the stage failed".to_owned(),
+        RollbackCause::StageFailed { gate: Some(gate) } => {
+            let (what, name) = domain::watched_as(&gate.alarm_arn);
+            format!("the stage failed for {} {name}", what.to_lowercase())
+        }
         RollbackCause::Alarm { alarm_arn, .. } => match domain::watched_as(alarm_arn) {
             ("Metrics", name) => format!("metrics {name} got worse"),
             (_, name) => format!("alarm {name} turned red"),

@@ -9,7 +9,7 @@ use engine::{
 use serde_json::{Value, json};
 
 use crate::cloud::Fault;
-use crate::world::{Bench, Driven, asking, shop_name};
+use crate::world::{ANA, Bench, Driven, asking, shop_name};
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:releases";
 
@@ -66,6 +66,27 @@ async fn without_a_topic_nobody_is_told() {
     let bench = Bench::new().await;
     ask(&bench, &asking()).await;
     assert!(bench.notices.sent.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_answered_is_shown_and_nobody_while_it_waits() {
+    for status in ["Approved", "Rejected"] {
+        let bench = Bench::new().await;
+        ask(&bench, &asking()).await;
+        let waiting = action(&bench).await;
+        assert_eq!(waiting["latestExecution"].get("lastUpdatedBy"), None);
+        let mut given = answer(&waiting, &waiting["latestExecution"]["token"]);
+        given["result"]["status"] = json!(status);
+        bench.ok("PutApprovalResult", given).await;
+        assert_eq!(action(&bench).await["latestExecution"]["lastUpdatedBy"], ANA, "{status}");
+        let runs = bench.ok("ListActionExecutions", json!({"pipelineName": "shop"})).await;
+        let by = |name: &str| {
+            let runs = runs["actionExecutionDetails"].as_array().unwrap().iter();
+            let mut named = runs.filter(|run| run["actionName"] == name);
+            named.next().unwrap().get("updatedBy").cloned()
+        };
+        assert_eq!((by("Check"), by("Fetch")), (Some(json!(ANA)), None), "{status}");
+    }
 }
 
 #[tokio::test]

@@ -136,6 +136,8 @@ pub(crate) struct SetAlarms {
     pub(crate) metrics: Arc<Mutex<BTreeMap<String, Points>>>,
     /// Metrics that were asked for.
     pub(crate) asked: Arc<AtomicUsize>,
+    /// Requests for metrics: the period in seconds, how many they are, and since when.
+    pub(crate) requests: Arc<Mutex<Vec<(u32, usize, Timestamp)>>>,
     /// Messages that wait in the queue of dead letters; none where CloudWatch has counted none so far.
     pub(crate) letters: Arc<Mutex<Option<u32>>>,
     /// Names of those that CloudWatch does not answer for.
@@ -188,12 +190,19 @@ impl Alarms for SetAlarms {
             return Err(CloudError::Denied("cloudwatch:GetMetricData".to_owned()));
         }
         self.asked.fetch_add(queries.len(), SeqCst);
-        let metrics = self.metrics.lock().unwrap();
+        self.requests.lock().unwrap().push((queries[0].period_seconds, queries.len(), since));
+        let (metrics, first) = (self.metrics.lock().unwrap(), since.as_second());
         let of = |query: &MetricQuery| {
             let MetricSource::Statistic(of) = &query.source else { panic!("no metric math here") };
-            let within = |(second, _): &(&i64, &f64)| (since.as_second()..until.as_second()).contains(*second);
+            let within = |(second, _): &(&i64, &f64)| (first..until.as_second()).contains(*second);
+            // As CloudWatch, whose periods begin with what is asked for; each has its first value.
+            let begin = |second: i64| second - (second - first).rem_euclid(i64::from(query.period_seconds));
             let points = metrics.get(&format!("{region} {}", of.metric)).into_iter().flatten();
-            points.filter(within).map(|(second, value)| (*second, *value)).collect()
+            let mut found = Points::new();
+            for (second, value) in points.filter(within) {
+                found.entry(begin(*second)).or_insert(*value);
+            }
+            found
         };
         Ok(queries.iter().map(of).collect())
     }
@@ -220,13 +229,19 @@ impl Alarms for SetAlarms {
     }
 }
 
-/// Functions that take every event and do nothing; of those whose names end so, versions are gone.
+/// Functions that take every event and do nothing; of those whose names end so, versions are gone. Then the regions that
+/// they were invoked in.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Invoked(pub(crate) Arc<Mutex<Vec<Value>>>, pub(crate) Arc<Mutex<Vec<&'static str>>>);
+pub(crate) struct Invoked(
+    pub(crate) Arc<Mutex<Vec<Value>>>,
+    pub(crate) Arc<Mutex<Vec<&'static str>>>,
+    pub(crate) Arc<Mutex<Vec<Option<String>>>>,
+);
 
 impl Functions for Invoked {
-    async fn invoke(&self, _: Option<&str>, _: &str, payload: &Value) -> Result<(), CloudError> {
+    async fn invoke(&self, region: Option<&str>, _: &str, payload: &Value) -> Result<(), CloudError> {
         self.0.lock().unwrap().push(payload.clone());
+        self.2.lock().unwrap().push(region.map(str::to_owned));
         Ok(())
     }
 

@@ -95,6 +95,19 @@ impl Prod {
         json!({"pipelineName": "shop", "stageName": "Prod", "pipelineExecutionId": self.execution,
             "conditionType": condition})
     }
+
+    /// What settles the stage run that `condition` has failed.
+    pub(crate) fn failed_by(&self, condition: ConditionKind, attempt: u32) -> FailureInput {
+        FailureInput {
+            pipeline: shop_name(),
+            execution_id: self.execution,
+            stage: "Prod".parse().unwrap(),
+            generation: self.generation,
+            attempt,
+            evaluated: Some(false),
+            condition: Some(condition),
+        }
+    }
 }
 
 pub(crate) async fn create(bench: &Bench, pipeline: &Value) -> Prod {
@@ -250,15 +263,7 @@ async fn a_bake_is_overridden() {
 
 /// Ends the stage run that failed for its condition, as the state machine has it settled.
 pub(crate) async fn settle(bench: &Bench, prod: &Prod, condition: ConditionKind) {
-    let input = FailureInput {
-        pipeline: shop_name(),
-        execution_id: prod.execution,
-        stage: "Prod".parse().unwrap(),
-        generation: prod.generation,
-        attempt: 1,
-        evaluated: Some(false),
-        condition: Some(condition),
-    };
+    let input = prod.failed_by(condition, 1);
     assert_eq!(engine::evaluate_failure(&bench.world, &input).await.unwrap(), FailureOutput::End);
     let execution = json!({"pipelineName": "shop", "pipelineExecutionId": prod.execution});
     let execution = bench.ok("GetPipelineExecution", execution).await;

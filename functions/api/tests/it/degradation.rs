@@ -156,6 +156,70 @@ async fn looks_ask_for_what_they_need_and_no_more() {
     assert_eq!(status, "Succeeded");
 }
 
+/// CloudWatch counts periods from the start of what it is asked for, and who deploys does not look at the clock.
+#[tokio::test]
+async fn points_of_long_periods_are_found_where_cloudwatch_counts_them() {
+    let (bench, clock, _, bad) = two_releases(&json!({"Watch": "true", "Period": "300", "Baseline": "60"})).await;
+    latency(&bench, Some(bench.world.now()), None);
+    let judged = minutes(&bench, &clock, 35).await;
+    let [one] = judged.as_slice() else { panic!("{judged:?}") };
+    assert_eq!(one.evidence.execution, bad);
+    let seen = one.evidence.sighted().unwrap();
+    let known = seen.evidence.metrics[0].new.before.iter().flatten().count();
+    assert_eq!((seen.period_seconds, known), (300, 12));
+}
+
+/// Rules that look at the same tick are read together where they have the same period, and each since when it needs it.
+#[tokio::test]
+async fn each_period_is_a_request_of_its_own() {
+    let clock = Arc::new(SteadyClock::new());
+    let bench = Bench::with_clock(Arc::clone(&clock)).await;
+    let mut pipeline = judged(&json!({"Watch": "true"}));
+    let rules = pipeline["stages"][1]["onSuccess"]["conditions"][0]["rules"].as_array_mut().unwrap();
+    let mut long = metric_rule(&json!({"Watch": "true", "Period": "300"}));
+    long["name"] = json!("long");
+    let mut same = metric_rule(&json!({"Watch": "true", "WaitTime": "20"}));
+    same["name"] = json!("same");
+    rules.extend([long, same]);
+    bench.ok("CreatePipeline", json!({"pipeline": pipeline})).await;
+    latency(&bench, None, None);
+    let release = bench.newest().await;
+    bench.pass(release).await;
+    let before = bench.alarms.requests.lock().unwrap().len();
+    clock.pass(SignedDuration::from_secs(60));
+    bench.reconcile().await;
+    let requests = bench.alarms.requests.lock().unwrap()[before..].to_vec();
+    let [(short, 1, since), (long, 1, since_long)] = requests[..] else { panic!("{requests:?}") };
+    assert_eq!((short, long), (60, 300));
+    assert_eq!((since.as_second() % 60, since_long.as_second() % 300), (0, 0));
+    assert!(since > since_long, "it asks for no more than it needs");
+}
+
+#[tokio::test]
+async fn a_watch_that_could_say_nothing_says_so() {
+    let (bench, clock) = created(&json!({"Watch": "true"})).await;
+    let first = bench.newest().await;
+    bench.pass(first).await;
+    minutes(&bench, &clock, 40).await;
+    let (status, summary) = watch(&bench).await;
+    assert!(status == "Succeeded" && summary.contains("and could not be: too little is known"), "{status}: {summary}");
+
+    bench.alarms.denied.store(true, SeqCst);
+    let second = bench.start().await;
+    bench.pass(second).await;
+    minutes(&bench, &clock, 40).await;
+    let (_, summary) = watch(&bench).await;
+    assert!(summary.contains("and could not be: the metrics may not be read: "), "{summary}");
+
+    bench.alarms.denied.store(false, SeqCst);
+    latency(&bench, None, None);
+    let third = bench.start().await;
+    bench.pass(third).await;
+    minutes(&bench, &clock, 40).await;
+    let (_, summary) = watch(&bench).await;
+    assert!(summary.contains("were judged until") && !summary.contains("could not"), "{summary}");
+}
+
 /// Up to the condition that holds the stage.
 async fn held(more: &Value) -> (Bench, Arc<SteadyClock>, Prod) {
     let (bench, clock) = created(more).await;
@@ -231,6 +295,8 @@ async fn a_rule_that_cannot_be_judged_is_refused_when_the_pipeline_is_stored() {
         (json!({"Shadow": "true"}), "has Shadow without Watch"),
         (json!({"AlarmName": "errors"}), "contains unknown configuration 'AlarmName'"),
         (json!({"Watch": "true", "Metrics": "lambda:#{variables.Color}"}), "a reference in 'Metrics'"),
+        (json!({"ControlRegion": "eu-west-1"}), "compares 'Latency' with itself"),
+        (json!({"Period": "3600"}), "has a WaitTime of 0 points"),
     ];
     for (more, words) in refused {
         let pipeline = json!({"pipeline": judged(&more)});

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     conditions::{Prod, alarm_rule, answered, create, gated},
-    world::{Bench, id},
+    world::{Bench, Driven, id},
 };
 
 #[tokio::test]
@@ -57,4 +57,27 @@ async fn a_lost_definition_keeps_no_dead_execution_in_its_stage() {
     let execution = bench.ok("GetPipelineExecution", input).await;
     assert_eq!(execution["pipelineExecution"]["status"], "Failed");
     assert_eq!(answered(&bench, "wait"), Some(json!({"next": "Fail"})));
+}
+
+#[tokio::test]
+async fn of_a_machine_that_died_its_execution_is_closed_at_once_and_nothing_is_started() {
+    let (bench, _) = Bench::with_release().await;
+    let (dead, other) = (bench.start().await, bench.start().await);
+    assert!(matches!(bench.drive(dead, None).await, Driven::Working(_)));
+    let (started, name) = (bench.machines_started(), format!("{dead}-1"));
+    let told = async |name: &str| {
+        let mut done = Reconciled::default();
+        Box::pin(engine::machine_died(&bench.world, name, &mut done)).await.unwrap();
+        done.executions
+    };
+    assert_eq!(told(&name).await, 0, "whose machine still runs is left alone");
+    bench.world.machines().dead.store(true, SeqCst);
+    assert_eq!(told("of-nobody").await, 0);
+    assert_eq!(told(&name).await, 1);
+    assert_eq!(told(&name).await, 0, "told again, nothing is left to do");
+    for (execution, status) in [(dead, "Failed"), (other, "InProgress")] {
+        let input = json!({"pipelineName": "shop", "pipelineExecutionId": execution});
+        assert_eq!(bench.ok("GetPipelineExecution", input).await["pipelineExecution"]["status"], status);
+    }
+    assert_eq!(bench.machines_started(), started, "what dies at once would be called for without end");
 }

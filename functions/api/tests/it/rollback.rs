@@ -1,6 +1,6 @@
 //! Going back by hand.
 
-use domain::ExecutionId;
+use domain::{ExecutionId, ExecutionStatus, StageReport, StageResult};
 use engine::{
     HasStore,
     ports::{Precondition, Row, Store, Write},
@@ -76,6 +76,39 @@ async fn what_a_stage_cannot_go_back_to_is_refused_by_name() {
         .await;
     bench.objects.lose("artifacts");
     bench.refuses("RollbackStage", &[(rollback("Prod", good), "UnableToRollbackStageException", "gone")]).await;
+}
+
+#[tokio::test]
+async fn a_stage_that_was_skipped_last_goes_back_only_by_force() {
+    let (bench, good) = Bench::with_release().await;
+    let newer = bench.start().await;
+    let Driven::Working(report) = bench.drive(newer, None).await else { panic!("no job is out") };
+    bench.ok("PutJobSuccessResult", json!({"jobId": bench.job().await})).await;
+    let skipped = StageReport { status: StageResult::Skipped, ..report };
+    assert_eq!(bench.drive(newer, Some(skipped)).await, Driven::Ended(ExecutionStatus::Succeeded));
+
+    let text = format!("skipped by the latest execution, {newer}");
+    bench.refuses("RollbackStage", &[(rollback("Prod", good), "UnableToRollbackStageException", text.as_str())]).await;
+    let mut forced = rollback("Prod", good);
+    forced["force"] = json!(true);
+    for (input, eligible) in [(rollback("Prod", good), false), (forced.clone(), true)] {
+        let previewed = bench.ok("PreviewRollback", input).await;
+        assert_eq!(previewed["eligible"], eligible, "{previewed}");
+        assert_eq!(previewed["reasons"].to_string().contains(&text), !eligible, "{previewed}");
+    }
+    // The list says the same on each of its pages.
+    let mut input = json!({"pipelineName": "shop", "stageName": "Prod", "maxResults": 1});
+    for execution in [newer, good] {
+        let page = bench.ok("ListRollbackCandidates", input.clone()).await;
+        assert_eq!(id(&page["candidates"][0]["pipelineExecutionId"]), execution);
+        assert!(page["candidates"][0]["reasons"][0].as_str().unwrap().contains(&text), "{page}");
+        input["nextToken"] = page["nextToken"].clone();
+    }
+    forced["reason"] = json!("What is live is wrong.");
+    let back = id(&bench.ok("StartRollback", forced).await["pipelineExecutionId"]);
+    bench.pass(back).await;
+    // The stage succeeded last: it can go back by any means.
+    bench.ok("RollbackStage", rollback("Prod", good)).await;
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ impl Stopped {
         Self { bench: Bench::with_clock(Arc::clone(&clock)).await, clock }
     }
 
-    fn until(&self, time: &str) {
+    pub(crate) fn until(&self, time: &str) {
         self.clock.advance_to(day(time));
     }
 }
@@ -55,7 +55,7 @@ pub(crate) fn function() -> Value {
     rule
 }
 
-fn seconds(answer: &ConditionOutput) -> u32 {
+pub(crate) fn seconds(answer: &ConditionOutput) -> u32 {
     let ConditionOutput::Wait { seconds, .. } = answer else { panic!("no wait but {answer:?}") };
     *seconds
 }

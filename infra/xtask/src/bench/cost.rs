@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use domain::MetricRule;
+use domain::{MetricQuery, MetricRule};
 use sim::{Counts, count_release};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -157,7 +157,7 @@ fn judging() -> anyhow::Result<()> {
         let declared = [("Metrics", "lambda:shop".to_owned()), ("WaitTime", minutes.to_string())];
         let declared = declared.map(|(key, value)| (key.to_owned(), value)).into();
         let rule = MetricRule::declared(&declared).map_err(anyhow::Error::msg)?;
-        let metrics: usize = rule.queries().iter().map(|(_, query)| query.source.metrics()).sum();
+        let metrics = MetricQuery::billed(rule.queries().iter().map(|(_, query)| query));
         let looks = rule.looks();
         let dollars = LIST.prices.metric_requested.of(f64::from(looks) * metrics as f64);
         println!("{:<52} {looks:>14} {dollars:>14.5}", format!("for {minutes} minutes: {metrics} metrics a look"));

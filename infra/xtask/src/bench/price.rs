@@ -99,8 +99,11 @@ impl Taken {
             let memory = if name == "run-action" { RUN_ACTION_MEMORY_GB } else { MEMORY_GB };
             self.invocations += count;
             self.gb_seconds += count * memory * BILLED_S;
-            if name == "api" {
-                self.api_requests += count;
+            match name {
+                "api" => self.api_requests += count,
+                // S3 tells of each upload by an event that is billed like one of ours at most.
+                "source-trigger" => self.events += count,
+                _ => {}
             }
         }
         self
@@ -206,6 +209,8 @@ mod tests {
         let expected = 0.025 + 10.0 * 0.2e-6 + 0.000_013_333_4;
         assert!((taken.dollars() - expected).abs() < 1e-12, "{}", taken.dollars());
         assert!((taken.times(2.0).plus(taken).dollars() - 3.0 * expected).abs() < 1e-12);
+        let told = Taken::default().invoked([("lastgood-source-trigger", 2.0), ("api", 1.0)]);
+        assert_eq!((told.events, told.api_requests), (2.0, 1.0), "each comes by something that is billed too");
         assert_eq!(LIST.prices.transition.beyond_free(4000.0), 0.0);
         assert!((LIST.prices.transition.beyond_free(5000.0) - 0.025).abs() < 1e-12);
     }

@@ -28,7 +28,7 @@ pub(crate) struct Options {
 /// Judges every line of standard input.
 ///
 /// # Errors
-/// With the number of the first line that is no valid case, or when a stream fails. Answers to the lines before are written.
+/// With the number of the first line that is no valid case, once all others are answered; or when a stream fails.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let policy: JudgePolicy = match &options.policy {
         Some(text) => serde_json::from_str(text).context("the policy cannot be read")?,
@@ -40,6 +40,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 fn judge_lines(input: impl BufRead, output: impl Write, policy: &JudgePolicy, evidence: bool) -> anyhow::Result<()> {
     let mut output = std::io::BufWriter::new(output);
+    let mut first_invalid = None;
     for (number, line) in input.lines().enumerate() {
         let line = line.with_context(|| format!("line {} cannot be read", number + 1))?;
         if line.trim().is_empty() {
@@ -49,13 +50,12 @@ fn judge_lines(input: impl BufRead, output: impl Write, policy: &JudgePolicy, ev
         match judged {
             Ok(answer) => writeln!(output, "{}", serde_json::to_string(&answer)?)?,
             Err(error) => {
-                output.flush()?;
-                return Err(error.context(format!("line {} is no valid case", number + 1)));
+                first_invalid.get_or_insert_with(|| error.context(format!("line {} is no valid case", number + 1)));
             }
         }
     }
     output.flush()?;
-    Ok(())
+    first_invalid.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
@@ -74,9 +74,9 @@ mod tests {
             r#"{"id":"a","periodSeconds":60,"extra":1,"metrics":[{"name":"m","kind":"gauge","direction":"increase",
             "new":{"before":[1,1,1,1,1,1,1,1,1,1],"after":[5,5,5,5]},"old":null}]}"#
                 .replace('\n', "");
-        let (output, error) = judged(&format!("{case}\n\n{{\"id\":\"b\"}}\n"));
+        let (output, error) = judged(&format!("{case}\n\n{{\"id\":\"b\"}}\n{{\n{case}\n"));
         assert!(output.starts_with(r#"{"id":"a","verdict":"Degraded","afterPoints":"#), "{output}");
-        assert_eq!(output.lines().count(), 1);
+        assert_eq!(output.lines().count(), 2);
         assert_eq!(error.as_deref(), Some("line 3 is no valid case: missing field `metrics` at line 1 column 10"));
     }
 
@@ -113,6 +113,7 @@ mod tests {
             (case(&format!("{},{}", gauge.replace("gauge", "histogram"), new("[]", "[]"))), "unknown variant"),
             (case(&format!("{},{}", gauge.replace("increase", "up"), new("[]", "[]"))), "unknown variant"),
             (case(&format!("{rate},{}", new("[0.1, 1.5]", "[]"))), "1.5 is no rate from 0 to 1"),
+            (case(&format!("{rate},{}", new("[1.001]", "[]"))), "1.001 is no rate from 0 to 1"),
             (case(&format!("{count},{}", new("[]", "[-1]"))), "-1 is no count"),
             (
                 case(&format!(r#"{count},{},"requests":{{"new":{{"before":[],"after":[-1]}}}}"#, new("[]", "[1]"))),
@@ -145,7 +146,15 @@ mod tests {
             case(empty),
             case(nulls),
             r#"{"id":"a","suspects":[]}"#.to_owned(),
-            r#"{"id":"a","suspects":[{"id":"b","deployedAt":-5,"metrics":[]}],"calls":[["x","b"]]}"#.to_owned(),
+            r#"{"id":"a","suspects":[{"id":"b","deployedAt":-5.5,"metrics":[]}],"calls":[["x","b"]],"alarmOnset":4200.5}"#
+                .to_owned(),
+            r#"{"id":"a","suspects":[],"calls":null,"alarmOnset":null}"#.to_owned(),
+            // A division's last digit, and the requests of a group that is not there.
+            case(
+                r#""kind":"rate","direction":"increase","new":{"before":[1.0000000001],"after":[1]},"old":null,"requests":
+                {"new":null,"old":{"before":[1,2],"after":[3]}}"#,
+            )
+            .replace('\n', ""),
         ];
         let (output, error) = judged(&cases.join("\r\n"));
         assert_eq!(error, None);
@@ -153,6 +162,7 @@ mod tests {
         assert_eq!(answers.len(), cases.len());
         assert!(answers[..3].iter().all(|a| a.contains(r#""verdict":"NotEnoughData","afterPoints":null"#)), "{output}");
         assert!(answers[3].contains(r#""ranking":[],"act":null"#), "{output}");
-        assert!(answers[4].contains(r#""act":null"#), "{output}");
+        assert!(answers[4..6].iter().all(|answer| answer.contains(r#""act":null"#)), "{output}");
+        assert!(answers[6].contains(r#""verdict":"NotEnoughData""#), "{output}");
     }
 }

@@ -28,9 +28,9 @@ pub(crate) struct DeployCase {
 pub(crate) struct SuspectsCase {
     pub(crate) id: String,
     #[serde(default)]
-    pub(crate) alarm_onset: Option<i64>,
+    pub(crate) alarm_onset: Option<f64>,
     #[serde(default)]
-    pub(crate) calls: Vec<(String, String)>,
+    pub(crate) calls: Option<Vec<(String, String)>>,
     pub(crate) suspects: Vec<Suspect>,
 }
 
@@ -109,7 +109,8 @@ pub(crate) fn answer(case: &Case, policy: &JudgePolicy, with_evidence: bool) -> 
             }
         }
         Case::Suspects(case) => {
-            let found = rank_suspects(&case.suspects, &case.calls, policy);
+            let calls = case.calls.as_deref().unwrap_or_default();
+            let found = rank_suspects(&case.suspects, calls, case.alarm_onset, policy);
             Answer::Suspects { id: case.id.clone(), ranking: found.ranking, act: found.act, why: found.why }
         }
     }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    DeclaredMetrics, Group, METRICS_MAX, MetricRule, MetricSource, MetricStatistic, MissingPoint, VALUES_MAX,
-    WatchedMetric, presets, query::used_names,
+    DeclaredMetrics, Group, MetricRule, MetricSource, MetricStatistic, MissingPoint, WatchedMetric, presets,
+    query::{unbound_function, used_names},
 };
 use crate::{Direction, JudgePolicy, MetricKind, MetricScope, wait_minutes};
 
@@ -90,28 +90,8 @@ impl MetricRule {
             policy: JudgePolicy { effect_floor: floor, healthy_points, ..defaults },
             fails_unseen: unseen == Some("Fail"),
         };
-        rule.check_size()?;
+        rule.check()?;
         Ok(rule)
-    }
-
-    fn check_size(&self) -> Result<(), String> {
-        if self.metrics.len() > METRICS_MAX {
-            return Err(format!("has {} metrics. Use at most {METRICS_MAX}", self.metrics.len()));
-        }
-        if self.metrics.iter().all(|metric| metric.scope != MetricScope::Own) {
-            return Err("has no metric of what is deployed. Give one of them the scope own, or none".to_owned());
-        }
-        let groups = self.metrics.iter().flat_map(|metric| [Some(&metric.own), metric.control.as_ref()]).flatten();
-        let series: u64 = groups.map(|group| 1 + u64::from(group.requests.is_some())).sum();
-        let points = u64::from(self.baseline_points) + u64::from(self.minutes) * 60 / u64::from(self.period_seconds);
-        let values = series * points;
-        if values > VALUES_MAX {
-            return Err(format!(
-                "rests on {values} values ({series} series of {points} points). Use at most {VALUES_MAX}: a longer Period, a \
-                 shorter WaitTime or Baseline, or fewer metrics"
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -318,6 +298,12 @@ impl DeclaredSource {
         }
         if let Some(unknown) = used_names(expression).into_iter().find(|name| !metrics.contains_key(*name)) {
             return Err(format!("has an expression with '{unknown}', which is not among its metrics"));
+        }
+        if let Some(function) = unbound_function(expression) {
+            return Err(format!(
+                "has an expression with {function}, which reads what is not among its metrics or comes to several \
+                 series. Use functions of the metrics that it names"
+            ));
         }
         if metrics.is_empty() || metrics.len() > 10 {
             return Err("has an expression over no metric, or over more than 10".to_owned());

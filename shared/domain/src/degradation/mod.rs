@@ -1,6 +1,7 @@
 //! Rules of type `MetricDegradation`, Lastgood's own: the metrics that [`watch_metrics`](crate::watch_metrics) judges a
 //! deploy by, without any alarm. What a user writes, what CloudWatch is asked, and what the judge is shown.
 
+mod check;
 mod declared;
 mod presets;
 mod query;
@@ -13,8 +14,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use presets::PRESETS;
-pub use query::{MetricQuery, MetricSource, MetricStatistic, Points};
-pub use sight::{MetricData, MetricSight, Sighted, is_look_due, is_over, sight, sight_watch};
+pub use query::{MetricAsked, MetricQuery, MetricSource, MetricStatistic, Points};
+pub use sight::{MetricData, MetricSight, Sighted, is_look_due, sight, sight_watch};
 
 use crate::{Direction, JudgePolicy, MetricKind, MetricScope};
 
@@ -116,6 +117,6 @@ pub struct Group {
 pub enum MissingPoint {
     /// Nothing.
     Ignore,
-    /// Zero: the service tells of events only where there are any.
+    /// Zero, where something bears it out: the service tells of events only where there are any.
     Zero,
 }

@@ -10,6 +10,7 @@ pub const PRESETS: &[&str] = &[
     "lambda:FUNCTION[:ALIAS-OR-VERSION]",
     "alb:app/NAME/ID/targetgroup/NAME/ID",
     "apigateway:API-ID[/STAGE]",
+    "apigateway:rest:NAME[/STAGE]",
     "ecs:CLUSTER/SERVICE",
     "sqs:QUEUE",
     "dynamodb:TABLE",
@@ -34,8 +35,9 @@ pub(super) fn expand(preset: &str) -> Result<Vec<WatchedMetric>, String> {
         _ => return Err(unknown()),
     };
     metrics.ok_or_else(|| {
-        let known = PRESETS.iter().find(|known| known.starts_with(&format!("{service}:"))).unwrap_or(&service);
-        format!("has the preset '{preset}', which has to be like {known}")
+        let known: Vec<&str> =
+            PRESETS.iter().copied().filter(|known| known.split(':').next() == Some(service)).collect();
+        format!("has the preset '{preset}', which has to be like {}", known.join(" or "))
     })
 }
 
@@ -48,10 +50,12 @@ fn lambda(of: &str) -> Option<Vec<WatchedMetric>> {
     }
     let all = Service::new("AWS/Lambda", &dimensions);
     let invocations = all.metric("Invocations", "Sum");
+    // What was throttled is no invocation, as Lambda documents: where all of it was, there is none.
+    let attempts = all.sum(&[("invocations", "Invocations"), ("throttles", "Throttles")]);
     (is_name(function) && qualifier.is_none_or(is_name)).then(|| {
         vec![
             all.count("Errors", Some(&invocations), MissingPoint::Ignore),
-            all.count("Throttles", Some(&invocations), MissingPoint::Zero),
+            all.count("Throttles", Some(&attempts), MissingPoint::Zero),
             all.gauge("Duration", "p90"),
         ]
     })
@@ -75,17 +79,22 @@ fn target_group(of: &str) -> Option<Vec<WatchedMetric>> {
     })
 }
 
-/// An HTTP API, or with its name a REST API, which tells of errors in other words.
+/// An HTTP API by its id, or a REST API by its name: either tells in words of its own.
 fn api_gateway(of: &str) -> Option<Vec<WatchedMetric>> {
+    // API Gateway documents the requests of a REST API as SampleCount.
+    let (of, dimension, [ours, theirs], requests) = match of.strip_prefix("rest:") {
+        Some(of) => (of, "ApiName", ["5XXError", "4XXError"], "SampleCount"),
+        None => (of, "ApiId", ["5xx", "4xx"], "Sum"),
+    };
     let (api, stage) = of.split_once('/').map_or((of, None), |(api, stage)| (api, Some(stage)));
-    let mut dimensions = vec![("ApiId", api.to_owned())];
+    let mut dimensions = vec![(dimension, api.to_owned())];
     dimensions.extend(stage.map(|stage| ("Stage", stage.to_owned())));
     let all = Service::new("AWS/ApiGateway", &dimensions);
-    let requests = all.metric("Count", "Sum");
+    let requests = all.metric("Count", requests);
     (is_name(api) && stage.is_none_or(|stage| is_name(stage) || stage == "$default")).then(|| {
         vec![
-            all.count("5xx", Some(&requests), MissingPoint::Ignore),
-            all.count("4xx", Some(&requests), MissingPoint::Ignore),
+            all.count(ours, Some(&requests), MissingPoint::Ignore),
+            all.count(theirs, Some(&requests), MissingPoint::Ignore),
             all.gauge("Latency", "p90"),
         ]
     })
@@ -139,7 +148,10 @@ fn embedded(of: &str) -> Option<Vec<WatchedMetric>> {
         _ => return None,
     };
     let (metric, requests) = metric.split_once('/').map_or((metric, None), |(metric, of)| (metric, Some(of)));
-    let is_empty = namespace.is_empty() || metric.is_empty() || requests.is_some_and(str::is_empty);
+    let is_empty = namespace.is_empty()
+        || metric.is_empty()
+        || requests.is_some_and(str::is_empty)
+        || dimensions.iter().any(|(name, value)| name.is_empty() || value.is_empty());
     let statistic = statistic.unwrap_or(if requests.is_some() { "Sum" } else { "Average" });
     if is_empty || !super::declared::is_statistic(statistic) {
         return None;
@@ -173,12 +185,23 @@ impl Service {
     }
 
     fn metric(&self, metric: &str, statistic: &str) -> MetricSource {
-        MetricSource::Statistic(MetricStatistic {
+        MetricSource::Statistic(self.statistic(metric, statistic))
+    }
+
+    fn statistic(&self, metric: &str, statistic: &str) -> MetricStatistic {
+        MetricStatistic {
             namespace: self.namespace.clone(),
             metric: metric.to_owned(),
             dimensions: self.dimensions.clone(),
             statistic: statistic.to_owned(),
-        })
+        }
+    }
+
+    /// The sum of metrics, each by a name in the expression: a point where one of them has one.
+    fn sum(&self, metrics: &[(&str, &str)]) -> MetricSource {
+        let names: Vec<&str> = metrics.iter().map(|(name, _)| *name).collect();
+        let metrics = metrics.iter().map(|(name, metric)| ((*name).to_owned(), self.statistic(metric, "Sum")));
+        MetricSource::Math { expression: format!("SUM([{}])", names.join(", ")), metrics: metrics.collect() }
     }
 
     fn count(&self, metric: &str, requests: Option<&MetricSource>, missing: MissingPoint) -> WatchedMetric {

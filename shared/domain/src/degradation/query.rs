@@ -45,30 +45,101 @@ pub struct MetricStatistic {
     pub statistic: String,
 }
 
-impl MetricSource {
-    /// Metrics that a request for it is billed as.
-    pub fn metrics(&self) -> usize {
-        match self {
-            Self::Statistic(_) => 1,
-            Self::Math { metrics, .. } => metrics.len().max(1),
+/// An entry of a request of GetMetricData.
+#[derive(Debug, PartialEq, Eq)]
+pub enum MetricAsked<'a> {
+    /// A metric.
+    Metric {
+        /// What it is called in this request.
+        id: String,
+        /// What is asked for.
+        metric: &'a MetricStatistic,
+        /// Whether its points are wanted, or only those of an expression that has it.
+        is_wanted: bool,
+    },
+    /// An expression over metrics by their ids, which all are entries of the same request.
+    Expression {
+        /// What its points are called in this request.
+        id: String,
+        /// The expression.
+        expression: String,
+    },
+}
+
+impl<'a> MetricAsked<'a> {
+    /// What asks for `queries`, each by its place, in one request. A metric of an expression that is asked for already, by
+    /// itself or in another expression, is no further entry: each is billed.
+    pub fn together(queries: &[(usize, &'a MetricQuery)]) -> Vec<Self> {
+        let mut ids: BTreeMap<(u32, &MetricStatistic), String> = BTreeMap::new();
+        let mut asked = Vec::new();
+        for (place, query) in queries {
+            if let MetricSource::Statistic(metric) = &query.source {
+                let id = MetricQuery::id(*place);
+                ids.insert((query.period_seconds, metric), id.clone());
+                asked.push(Self::Metric { id, metric, is_wanted: true });
+            }
         }
+        for (place, query) in queries {
+            let MetricSource::Math { expression, metrics } = &query.source else { continue };
+            let whole = MetricQuery::id(*place);
+            let mut renamed = BTreeMap::new();
+            for (name, metric) in metrics {
+                let id = ids.entry((query.period_seconds, metric)).or_insert_with(|| {
+                    let id = format!("{whole}_{name}");
+                    asked.push(Self::Metric { id: id.clone(), metric, is_wanted: false });
+                    id
+                });
+                renamed.insert(name.as_str(), id.clone());
+            }
+            let words = words(expression).into_iter();
+            let expression = words.map(|word| renamed.get(word).map_or(word, String::as_str)).collect();
+            asked.push(Self::Expression { id: whole, expression });
+        }
+        asked
+    }
+}
+
+impl MetricQuery {
+    /// What the points of the query at `place` are called in a request of several, and in its answer.
+    pub fn id(place: usize) -> String {
+        format!("q{place}")
     }
 
-    /// Its expression, and its metrics, with every name replaced by what `rename` makes of it, so that it can stand in one
-    /// request with others; absent for a metric.
-    pub fn renamed(&self, rename: impl Fn(&str) -> String) -> Option<(String, Vec<(String, &MetricStatistic)>)> {
-        let Self::Math { expression, metrics } = self else { return None };
-        let mut text = String::new();
-        for word in words(expression) {
-            if metrics.contains_key(word) { text += &rename(word) } else { text += word }
-        }
-        Some((text, metrics.iter().map(|(name, metric)| (rename(name), metric)).collect()))
+    /// Metrics that one request for all of `queries` is billed as.
+    pub fn billed<'a>(queries: impl IntoIterator<Item = &'a Self>) -> usize {
+        let queries: Vec<(usize, &Self)> = queries.into_iter().enumerate().collect();
+        let asked = MetricAsked::together(&queries);
+        asked.iter().filter(|one| matches!(one, MetricAsked::Metric { .. })).count()
     }
 }
 
 /// The names in an expression of metric math that begin like those of metrics: with a small letter.
 pub(super) fn used_names(expression: &str) -> BTreeSet<&str> {
     words(expression).into_iter().filter(|word| word.starts_with(|first: char| first.is_ascii_lowercase())).collect()
+}
+
+/// Functions of metric math that read more than the metrics they are given, or come to several series.
+const UNBOUND: &[&str] = &[
+    "ANOMALY_DETECTION_BAND",
+    "DB_PERF_INSIGHTS",
+    "INSIGHT_RULE_METRIC",
+    "LAMBDA",
+    "METRICS",
+    "REMOVE_EMPTY",
+    "SEARCH",
+    "SELECT",
+    "SERVICE_QUOTA",
+    "SLICE",
+    "SORT",
+];
+
+/// The first of these in an expression. In small letters it would be the name of a metric.
+pub(super) fn unbound_function(expression: &str) -> Option<&str> {
+    let is_one = |word: &&str| {
+        word.starts_with(|first: char| first.is_ascii_uppercase())
+            && UNBOUND.iter().any(|unbound| word.eq_ignore_ascii_case(unbound))
+    };
+    words(expression).into_iter().find(is_one)
 }
 
 /// An expression in pieces: names, quoted texts, and what is between them, which all together are the expression.

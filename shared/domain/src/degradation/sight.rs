@@ -1,18 +1,21 @@
 //! One look at the metrics of a deploy: when it is due, what the judge is shown, and what that means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Group, MetricQuery, MetricRule, MetricSource, MissingPoint, Points, WatchedMetric};
 use crate::{
-    ALARM_SERIES_MAX, AlarmSeries, AlarmState, Direction, Evidence, Metric, MetricEvidence, MetricKind, MetricSeries,
-    RequestSeries, Standing, Verdict, Watch, judge_metrics, watch_metrics,
+    ALARM_SERIES_MAX, AlarmSeries, AlarmState, Direction, Evidence, JudgePolicy, Metric, MetricEvidence, MetricKind,
+    MetricSeries, RequestSeries, Standing, Verdict, Watch, judge_metrics, watch_metrics,
 };
 
 /// A point is looked at so long after its period at most, since CloudWatch has the last data of a minute a little later.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(1);
+/// The same where a point that is only late would be taken for harm. CloudWatch says that it can take two minutes until
+/// what it was told can be read, and services and agents tell it of a minute up to two more after it.
+const LATE_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// A rollback's effect is looked for so long after it succeeded.
 const ROLLBACK_TAKES: SignedDuration = SignedDuration::from_mins(2);
 /// What happened in a stage more points before it succeeded is not taken for what it deployed: three hours of minutes. All
@@ -21,8 +24,8 @@ const DEPLOY_POINTS_MAX: i64 = 180;
 /// A look at a deploy of this many minutes ago is due every minute; at an older one after a twentieth of its age. A metric
 /// that is asked for costs the same each time, and harm that shows late can wait as much longer.
 const EVERY_MINUTE: i64 = 20;
-/// Minutes after its end for which the last points are waited for.
-const LAST_LOOKS: u32 = 2;
+/// Minutes after the last point is known for which somebody still looks.
+const LAST_LOOKS: u32 = 1;
 
 /// The times a look is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,20 +64,39 @@ impl MetricRule {
     pub fn looks(&self) -> u32 {
         let begin = Timestamp::UNIX_EPOCH;
         let at = |minute: u32| begin + SignedDuration::from_mins(i64::from(minute));
-        let looks = (0..=self.minutes + LAST_LOOKS).filter(|minute| is_look_due(begin, at(self.minutes), at(*minute)));
+        let minutes = 0..=self.minutes + self.last_looks();
+        let looks = minutes.filter(|minute| is_look_due(begin, at(self.minutes), at(*minute)));
         // At most one a minute.
         u32::try_from(looks.count()).unwrap_or(u32::MAX)
     }
 
     /// How long after its period a point is taken to be whole.
     pub fn settled_after(&self) -> SignedDuration {
+        if self.metrics.iter().any(WatchedMetric::misleads_while_late) {
+            return LATE_AFTER;
+        }
         SETTLED_AFTER.min(SignedDuration::from_secs(2 * i64::from(self.period_seconds)))
+    }
+
+    /// Whether a watch that ends at `until` is looked at any more: its last points are known a little later.
+    pub fn is_over(&self, until: Timestamp, now: Timestamp) -> bool {
+        now >= until + SignedDuration::from_mins(i64::from(self.last_looks()) + 1)
+    }
+
+    /// Minutes after its end for which the last points are waited for.
+    fn last_looks(&self) -> u32 {
+        // At most five minutes.
+        u32::try_from(self.settled_after().as_secs()).unwrap_or(0).div_ceil(60) + LAST_LOOKS
     }
 }
 
-/// Whether a watch that ends at `until` is looked at any more: its last points are known a little later.
-pub fn is_over(until: Timestamp, now: Timestamp) -> bool {
-    now >= until + SignedDuration::from_mins(i64::from(LAST_LOOKS) + 1)
+impl WatchedMetric {
+    /// Whether a point that is late would look like harm, since what did not arrive is zero: where less is worse, and where
+    /// others are compared with it, unless requests that have arrived bear it out.
+    fn misleads_while_late(&self) -> bool {
+        let is_compared = self.control.is_some() && self.own.requests.is_none();
+        self.missing == MissingPoint::Zero && (self.direction != Direction::Increase || is_compared)
+    }
 }
 
 impl MetricSight {
@@ -96,10 +118,17 @@ impl MetricSight {
         Self { before_until: entered, after_from, deployed: after_from, until, is_final: false }
     }
 
-    /// From when on points are read.
+    /// From when on points are read: the beginning of the first period, since CloudWatch counts periods from the start of
+    /// what it is asked for.
     pub fn since(&self, rule: &MetricRule) -> Timestamp {
-        let baseline = i64::from(rule.period_seconds) * (i64::from(rule.baseline_points) + 1);
-        self.before_until - SignedDuration::from_secs(baseline)
+        let baseline = i64::from(rule.period_seconds) * i64::from(rule.baseline_points);
+        Timestamp::from_second(self.before_end(rule) - baseline).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Beginning of the period in which the deploy began.
+    fn before_end(&self, rule: &MetricRule) -> i64 {
+        let period = i64::from(rule.period_seconds);
+        self.before_until.as_second().div_euclid(period) * period
     }
 }
 
@@ -139,13 +168,14 @@ pub fn sight_watch(
 pub fn sight(rule: &MetricRule, sight: &MetricSight, data: &MetricData, now: Timestamp) -> Sighted {
     let grid = Grid::of(rule, sight, now);
     let shown = Shown { rule, data, grid: &grid };
-    let metrics: Vec<Metric> = rule.metrics.iter().map(|metric| shown.metric(metric)).collect();
     let mut policy = rule.policy.clone();
     // A stage deploys at any time until it has succeeded.
     let took = sight.deployed.duration_since(sight.after_from).as_secs().max(0);
     policy.onset_points += usize::try_from(took / i64::from(rule.period_seconds)).unwrap_or(0);
-    let judged = if sight.is_final { watch_metrics } else { judge_metrics };
-    let evidence = judged(&metrics, &policy);
+    let evidence = match sight.is_final {
+        true => shown.watched(&policy),
+        false => judge_metrics(&shown.metrics(grid.after.len()), &policy),
+    };
     let worse_since = (evidence.verdict == Verdict::Degraded).then(|| grid.onset(&evidence, sight));
     let (period_seconds, before_end, after_begin) = (rule.period_seconds, grid.before_end, grid.after_begin);
     Sighted { evidence, worse_since, period_seconds, before_end, after_begin }
@@ -222,7 +252,7 @@ impl Grid {
     /// A period that the deploy began in is neither before nor after it.
     fn of(rule: &MetricRule, sight: &MetricSight, now: Timestamp) -> Self {
         let period = i64::from(rule.period_seconds);
-        let end = sight.before_until.as_second().div_euclid(period) * period;
+        let end = sight.before_end(rule);
         let before = (1..=i64::from(rule.baseline_points)).rev().map(|n| end - n * period).collect();
         let from = sight.after_from.as_second() + i64::from(sight.after_from.subsec_nanosecond() > 0);
         let first = -(-from).div_euclid(period) * period;
@@ -248,46 +278,91 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn metric(&self, watched: &WatchedMetric) -> Metric {
-        let of = |group: &Group| self.series(watched, group, &group.value, true);
-        let requests_of = |group: &Group| group.requests.as_ref().map(|of| self.series(watched, group, of, false));
-        let requests = watched.own.requests.is_some().then(|| RequestSeries {
-            new: requests_of(&watched.own),
-            old: watched.control.as_ref().and_then(requests_of),
+    /// Looks after every point with what was known by then: a series that has been silent so far was nothing until its
+    /// first point, and turned into zeros with it.
+    fn watched(&self, policy: &JudgePolicy) -> MetricEvidence {
+        for points in self.silences() {
+            let seen = watch_metrics(&self.metrics(points), policy);
+            if seen.verdict == Verdict::Degraded {
+                return seen;
+            }
+        }
+        watch_metrics(&self.metrics(self.grid.after.len()), policy)
+    }
+
+    /// Points since the deploy after which the next is the first ever of a series whose gaps are zeros.
+    fn silences(&self) -> BTreeSet<usize> {
+        let filled = self.rule.metrics.iter().filter(|watched| watched.missing == MissingPoint::Zero);
+        let groups = filled.flat_map(|watched| {
+            let groups = std::iter::once(&watched.own).chain(&watched.control);
+            groups.filter(|group| group.requests.is_none()).map(move |group| (watched.kind, group))
         });
+        let all = self.grid.after.len();
+        let first = groups.filter_map(|(kind, group)| self.first(kind, self.read(group, &group.value), all));
+        let silent = first.map(|first| self.grid.after.partition_point(|begin| *begin < first));
+        silent.filter(|points| (1..all).contains(points)).collect()
+    }
+
+    /// All metrics, as they were known so many points after the deploy.
+    fn metrics(&self, points: usize) -> Vec<Metric> {
+        self.rule.metrics.iter().map(|watched| self.metric(watched, points)).collect()
+    }
+
+    fn metric(&self, watched: &WatchedMetric, points: usize) -> Metric {
+        let (new, requests) = self.group(watched, &watched.own, points);
+        let control = watched.control.as_ref().map(|group| self.group(watched, group, points));
+        let (old, old_requests) = control.unzip();
         Metric {
             name: watched.name.clone(),
             kind: watched.kind,
             direction: watched.direction,
-            new: of(&watched.own),
-            old: watched.control.as_ref().map(of),
-            requests,
+            new,
+            old,
+            requests: requests.map(|requests| RequestSeries { new: Some(requests), old: old_requests.flatten() }),
             scope: Some(watched.scope),
         }
     }
 
-    fn series(&self, watched: &WatchedMetric, group: &Group, source: &MetricSource, is_value: bool) -> MetricSeries {
-        let key = (group.region.clone(), self.rule.query(source));
-        let points = self.data.get(&key);
-        let at = |begin: &i64| {
-            let known = points.and_then(|points| points.get(begin)).copied().filter(|value| value.is_finite());
-            let known = if is_value {
-                known.and_then(|value| fitting(watched.kind, value))
-            } else {
-                known.filter(|value| *value >= 0.0)
-            };
-            known.or((watched.missing == MissingPoint::Zero).then_some(0.0))
+    /// The values of a group, and the requests that they are out of, which are never guessed. A value that did not arrive
+    /// is zero where its requests have, or where it is of a series that ever spoke: else nobody knows whether there is such
+    /// a metric.
+    fn group(&self, watched: &WatchedMetric, group: &Group, points: usize) -> (MetricSeries, Option<MetricSeries>) {
+        let values = self.read(group, &group.value);
+        let requests = group.requests.as_ref().map(|source| self.read(group, source));
+        let value = |begin: i64| fitting(watched.kind, *values?.get(&begin)?);
+        let asked = |begin: i64| fitting(MetricKind::Count, *requests.flatten()?.get(&begin)?);
+        let speaks = self.first(watched.kind, values, points).is_some();
+        let is_zero = |begin: i64| {
+            let is_borne_out = if requests.is_some() { asked(begin).is_some() } else { speaks };
+            watched.missing == MissingPoint::Zero && is_borne_out
         };
-        MetricSeries {
-            before: self.grid.before.iter().map(at).collect(),
-            after: self.grid.after.iter().map(at).collect(),
-        }
+        let shown = self.series(points, |begin| value(begin).or(is_zero(begin).then_some(0.0)));
+        (shown, requests.map(|_| self.series(points, asked)))
+    }
+
+    fn series(&self, points: usize, at: impl Fn(i64) -> Option<f64>) -> MetricSeries {
+        let part = |begins: &[i64]| begins.iter().map(|begin| at(*begin)).collect();
+        MetricSeries { before: part(&self.grid.before), after: part(&self.grid.after[..points]) }
+    }
+
+    /// Beginning of the first period with a value of those that are known so many points after the deploy.
+    fn first(&self, kind: MetricKind, values: Option<&Points>, points: usize) -> Option<i64> {
+        // Also of the deploy's own time, which is shown to nobody.
+        let begin = self.grid.before.first().copied().unwrap_or(self.grid.before_end);
+        let end = self.grid.after[..points].last().map_or(self.grid.after_begin, |last| last + 1);
+        let mut known = values?.range(begin..end.max(begin));
+        known.find(|(_, value)| fitting(kind, **value).is_some()).map(|(at, _)| *at)
+    }
+
+    fn read(&self, group: &Group, source: &MetricSource) -> Option<&Points> {
+        self.data.get(&(group.region.clone(), self.rule.query(source)))
     }
 }
 
 /// A value as the metric's kind has it: metric math may come to a little more than one, or to less than nothing.
 fn fitting(kind: MetricKind, value: f64) -> Option<f64> {
     match kind {
+        _ if !value.is_finite() => None,
         MetricKind::Gauge => Some(value),
         MetricKind::Rate => Some(value.clamp(0.0, 1.0)),
         MetricKind::Count => (value >= 0.0).then_some(value),

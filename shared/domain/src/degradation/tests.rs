@@ -1,3 +1,6 @@
+mod points;
+mod settings;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -40,8 +43,8 @@ fn a_preset_is_one_word_for_what_a_service_tells() {
             vec![
                 "Count Increase: AWS/Lambda Errors Sum [FunctionName=shop Resource=shop:live] / AWS/Lambda Invocations Sum \
                  [FunctionName=shop Resource=shop:live]",
-                "Count Increase: AWS/Lambda Throttles Sum [FunctionName=shop Resource=shop:live] / AWS/Lambda Invocations \
-                 Sum [FunctionName=shop Resource=shop:live]",
+                "Count Increase: AWS/Lambda Throttles Sum [FunctionName=shop Resource=shop:live] / SUM([invocations, \
+                 throttles]) of invocations throttles",
                 "Gauge Increase: AWS/Lambda Duration p90 [FunctionName=shop Resource=shop:live]",
             ],
         ),
@@ -50,6 +53,16 @@ fn a_preset_is_one_word_for_what_a_service_tells() {
             vec![
                 "Gauge Increase: AWS/SQS ApproximateAgeOfOldestMessage Maximum [QueueName=orders.fifo]",
                 "Count Decrease: AWS/SQS NumberOfMessagesDeleted Sum [QueueName=orders.fifo]",
+            ],
+        ),
+        (
+            "apigateway:rest:shop/prod",
+            vec![
+                "Count Increase: AWS/ApiGateway 5XXError Sum [ApiName=shop Stage=prod] / AWS/ApiGateway Count SampleCount \
+                 [ApiName=shop Stage=prod]",
+                "Count Increase: AWS/ApiGateway 4XXError Sum [ApiName=shop Stage=prod] / AWS/ApiGateway Count SampleCount \
+                 [ApiName=shop Stage=prod]",
+                "Gauge Increase: AWS/ApiGateway Latency p90 [ApiName=shop Stage=prod]",
             ],
         ),
         (
@@ -76,6 +89,7 @@ fn a_preset_is_one_word_for_what_a_service_tells() {
         ("alb:app/shop/50dc6c495c0c9188/targetgroup/blue/6d0ecf831eec9f09", 3),
         ("apigateway:a1b2c3/$default", 3),
         ("apigateway:a1b2c3", 3),
+        ("apigateway:rest:shop/prod", 3),
         ("dynamodb:orders", 6),
         ("lambda:shop", 3),
         ("lambda:shop:7, lambda:cart:3", 6),
@@ -221,9 +235,18 @@ fn names_in_expressions_are_found_and_replaced_as_whole_words() {
         statistic: "Sum".into(),
     };
     let metrics = ["m1", "m10"].map(|name| (name.to_owned(), metric.clone()));
-    let math = MetricSource::Math { expression: "m10/m1+'m1'".into(), metrics: metrics.into() };
-    assert_eq!(math.renamed(|name| format!("x_{name}")).unwrap().0, "x_m10/x_m1+'m1'");
-    assert_eq!(math.metrics(), 2);
+    let source = MetricSource::Math { expression: "m10/m1+'m1'".into(), metrics: metrics.into() };
+    let math = MetricQuery { period_seconds: 60, source };
+    let part = |id: &str, is_wanted| MetricAsked::Metric { id: id.into(), metric: &metric, is_wanted };
+    let whole = |expression: &str| MetricAsked::Expression { id: "q7".into(), expression: expression.into() };
+    // Both names are of one metric, which is asked for once.
+    assert_eq!(MetricAsked::together(&[(7, &math)]), [part("q7_m1", false), whole("q7_m1/q7_m1+'m1'")]);
+    let alone = MetricQuery { period_seconds: 60, source: MetricSource::Statistic(metric.clone()) };
+    let asked = MetricAsked::together(&[(7, &math), (8, &alone)]);
+    assert_eq!(asked, [part("q8", true), whole("q8/q8+'m1'")]);
+    assert_eq!(MetricQuery::billed([&math, &alone]), 1);
+    let other = MetricQuery { period_seconds: 300, ..alone.clone() };
+    assert_eq!(MetricQuery::billed([&math, &alone, &other]), 2, "of another period it is another");
 }
 
 const MINUTE: i64 = 60;
@@ -302,18 +325,6 @@ fn a_long_deploy_may_do_harm_at_any_time() {
     };
     assert_eq!(seen(succeeded), Some(at(138 * MINUTE)));
     assert_eq!(seen(SUCCEEDED), None, "what begins half an hour after a deploy is not put on it");
-}
-
-#[test]
-fn points_that_did_not_arrive_are_nothing_or_zero() {
-    let seen = |missing: &str| -> MetricEvidence {
-        let rule = rule(&[("Metrics", "emf:Shop:Failed:Sum"), ("MissingData", missing)]).unwrap();
-        sight(&rule, &deploy(), &MetricData::new(), at(SUCCEEDED + 31 * MINUTE)).evidence
-    };
-    assert_eq!(seen("Ignore").verdict, Verdict::NotEnoughData);
-    assert!(seen("Ignore").metrics[0].new.before.iter().all(Option::is_none));
-    assert_eq!(seen("Zero").verdict, Verdict::Healthy);
-    assert!(seen("Zero").metrics[0].new.before.iter().all(|point| *point == Some(0.0)));
 }
 
 #[test]
@@ -412,19 +423,31 @@ fn of_several_deploys_the_one_that_the_harm_follows_is_taken_back() {
         let seen = sight_watch(&rule, &deploy, at((from + 1) * MINUTE), &data, at(130 * MINUTE));
         WatchedDeploy { watch: deploy, live: Some(id(n)), inside: None, sighted: Some(Box::new(seen)) }
     };
-    let ruling = |first: i64, second: i64| {
-        let suspects = vec![suspect("blog", 1, first), suspect("shop", 2, second)];
+    let rule_on = |suspects: Vec<WatchedDeploy>| {
         let since = suspects.iter().filter_map(|one| one.sighted.as_ref()?.worse_since).min().unwrap();
         let arn = "arn:aws:lastgood:eu-west-1:1:metrics:shop/00000000".to_owned();
         let alarm = crate::AlarmChange { arn, state: AlarmState::Alarm, since, reason: String::new() };
         crate::rule_on(&crate::Case::new(&alarm, suspects, None, at(130 * MINUTE)))
     };
-    let clear = ruling(105, 124);
+    let both = |first: i64, second: i64| vec![suspect("blog", 1, first), suspect("shop", 2, second)];
+    let clear = rule_on(both(105, 124));
     assert_eq!(clear.act, crate::Act::RollBack(1), "{:?}", clear.evidence);
     assert_eq!((clear.evidence[0].score, clear.evidence[1].score), (0, 1000));
     assert!(clear.evidence[1].otherwise.contains("odds of less than 1 to 200"), "{}", clear.evidence[1].otherwise);
     assert_eq!(clear.evidence[1].replay().as_ref(), Some(&clear.evidence[1]));
-    assert_eq!(ruling(124, 124).act, crate::Act::Ask(vec![0, 1]));
+    assert_eq!(rule_on(both(124, 124)).act, crate::Act::Ask(vec![0, 1]));
+    // One that alone would stay, with so much less of the logarithm of the odds.
+    let doubted = |less: f64| {
+        let mut suspects = both(124, 124);
+        let best = suspects[1].sighted.as_ref().unwrap().evidence.score;
+        let seen = suspects[0].sighted.as_mut().unwrap();
+        (seen.worse_since, seen.evidence.verdict, seen.evidence.score) = (None, Verdict::Healthy, best - less);
+        rule_on(suspects)
+    };
+    assert_eq!(doubted(4.0).act, crate::Act::RollBack(1));
+    let held = doubted(2.0);
+    assert_eq!(held.act, crate::Act::Ask(vec![1, 0]));
+    assert!(held.evidence[0].otherwise.contains("held with the first"), "{}", held.evidence[0].otherwise);
 }
 
 /// Everything a verdict rests on is kept in rows that have their limit: a stage that took days, in which somebody had to

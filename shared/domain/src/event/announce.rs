@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ActionRun, ActionStatus, ArtifactLocation, ArtifactState, Changes, Execution, ExecutionId, ExecutionStatus,
     ExecutionType, KeptArtifact, KeptChange, Phase, RollbackCause, RollbackDecision, RollbackOutcome, StageName,
-    StageOutcome, StageStatus, derived_uuid,
+    StageOutcome, StageStatus, Trigger, TriggerType, derived_uuid,
 };
 
 /// An execution is to be stored, and how it was before is not among the changes: nobody could say what happened to it.
@@ -143,7 +143,7 @@ fn run_states(run: &ActionRun) -> Vec<EventState> {
 }
 
 fn pipeline_event(execution: &Execution, state: EventState, time: Timestamp) -> Event {
-    let began = state == EventState::Started;
+    let tells_trigger = state == EventState::Started || execution.trigger.trigger_type == TriggerType::WebhookV2;
     let stopped = matches!(state, EventState::Stopping | EventState::Stopped);
     let rollback = execution.rollback.as_ref();
     Event {
@@ -152,10 +152,7 @@ fn pipeline_event(execution: &Execution, state: EventState, time: Timestamp) -> 
             pipeline: execution.pipeline.clone(),
             execution_id: execution.id,
             start_time: execution.started_at,
-            execution_trigger: began.then(|| ExecutionTrigger {
-                trigger_type: execution.trigger.trigger_type,
-                trigger_detail: execution.trigger.trigger_detail.clone(),
-            }),
+            execution_trigger: tells_trigger.then(|| Box::new(told_trigger(&execution.trigger))),
             stop_execution_comments: execution.stop.as_ref().filter(|_| stopped).and_then(|stop| stop.reason.clone()),
             state,
             version: execution.pipeline_version,
@@ -167,10 +164,29 @@ fn pipeline_event(execution: &Execution, state: EventState, time: Timestamp) -> 
             rollback_undone_execution_id: rollback.and_then(|rollback| rollback.undone),
             rollback_cause: rollback.map(|rollback| match rollback.cause {
                 RollbackCause::Manual { .. } => AnnouncedCause::Manual,
-                RollbackCause::StageFailed => AnnouncedCause::StageFailed,
-                RollbackCause::Alarm { .. } => AnnouncedCause::Alarm,
+                RollbackCause::StageFailed { gate: None } => AnnouncedCause::StageFailed,
+                RollbackCause::StageFailed { gate: Some(_) } | RollbackCause::Alarm { .. } => AnnouncedCause::Alarm,
             }),
         }),
+    }
+}
+
+/// A Git trigger's detail has the members by which CodePipeline's events tell it (spec 8).
+fn told_trigger(trigger: &Trigger) -> ExecutionTrigger {
+    let is_git = trigger.trigger_type == TriggerType::WebhookV2;
+    let detail = trigger.trigger_detail.as_deref().filter(|_| is_git);
+    let members: Option<BTreeMap<String, String>> = detail.and_then(|detail| serde_json::from_str(detail).ok());
+    let member = |name: &str| members.as_ref().and_then(|members| members.get(name)).cloned();
+    ExecutionTrigger {
+        trigger_type: trigger.trigger_type,
+        trigger_detail: trigger.trigger_detail.clone(),
+        provider_type: member("provider-type"),
+        full_repository_name: member("full-repository-name"),
+        branch_name: member("branch-name"),
+        tag_name: member("tag-name"),
+        pull_request_id: member("pull-request-id"),
+        commit_id: member("commit-id"),
+        author_display_name: member("author-display-name"),
     }
 }
 
@@ -226,7 +242,8 @@ fn action_event(run: &ActionRun, state: EventState, region: &str, time: Timestam
 fn rollback_event(decision: &RollbackDecision) -> Option<Event> {
     let (alarm_arn, said) = match &decision.cause {
         RollbackCause::Alarm { alarm_arn, reason } => (Some(alarm_arn.clone()), Some(reason.clone())),
-        RollbackCause::Manual { .. } | RollbackCause::StageFailed => (None, None),
+        RollbackCause::StageFailed { gate: Some(gate) } => (Some(gate.alarm_arn.clone()), Some(gate.reason.clone())),
+        RollbackCause::Manual { .. } | RollbackCause::StageFailed { gate: None } => (None, None),
     };
     let (state, rollback, reason) = match &decision.outcome {
         RollbackOutcome::Started { .. } | RollbackOutcome::ShadowEnded { .. } => return None,

@@ -104,9 +104,9 @@ pub struct PipelineChange {
     /// When the execution began.
     #[serde(with = "wire::millis")]
     pub start_time: Timestamp,
-    /// What started it; only where it began.
+    /// What started it: where it began, and of a Git trigger always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub execution_trigger: Option<ExecutionTrigger>,
+    pub execution_trigger: Option<Box<ExecutionTrigger>>,
     /// Why a person stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_execution_comments: Option<String>,
@@ -146,6 +146,27 @@ pub struct ExecutionTrigger {
     /// A caller's ARN, or JSON in a string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger_detail: Option<String>,
+    /// Of a Git trigger, as is what follows: `GitHub`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_type: Option<String>,
+    /// `owner/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_repository_name: Option<String>,
+    /// The branch that was pushed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch_name: Option<String>,
+    /// The tag that was pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag_name: Option<String>,
+    /// Ours: the number of the pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request_id: Option<String>,
+    /// The commit that the source takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_id: Option<String>,
+    /// Who made the commit, or asks for the pull.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_display_name: Option<String>,
 }
 
 wire_enum! {
@@ -155,7 +176,7 @@ wire_enum! {
         Manual = "MANUAL",
         /// The stage failed.
         StageFailed = "STAGE_FAILED",
-        /// An alarm turned red while the stage was watched.
+        /// An alarm turned red, or metrics got worse, while the stage was watched or waited for its success condition.
         Alarm = "ALARM",
     }
 }

@@ -34,13 +34,24 @@ fn certainty_percent(at_entry: AlarmState) -> u32 {
     }
 }
 
-/// Those that are not cleared, best first; equal ones in the order of the case.
+/// Those that are not cleared, best first; equal ones in the order of the case. By metrics whoever has nearly the odds of the
+/// best is none of the cleared, though it alone would stay.
 pub(super) fn rank(case: &Case, evidence: &[Evidence]) -> Ranking {
-    let suspects = case.suspects.iter().zip(evidence).enumerate();
-    let degraded = suspects.filter(|(_, (_, found))| found.verdict == Verdict::Degraded);
     let odds = |one: &WatchedDeploy| one.sighted.as_ref().map(|seen| seen.evidence.score);
-    let all: Vec<(usize, &WatchedDeploy)> = degraded.map(|(at, (one, _))| (at, one)).collect();
-    let best = all.iter().filter_map(|(_, one)| odds(one)).fold(f64::MIN, f64::max);
+    let suspects = || case.suspects.iter().zip(evidence).enumerate();
+    let is_degraded = |found: &Evidence| found.verdict == Verdict::Degraded;
+    let degraded = suspects().filter(|(_, (_, found))| is_degraded(found));
+    let best = degraded.filter_map(|(_, (one, _))| odds(one)).max_by(f64::total_cmp).unwrap_or(f64::MAX);
+    let is_near = |one: &WatchedDeploy, found: &Evidence| {
+        let would_stay = one.sighted.as_ref().is_some_and(|seen| seen.worse_since.is_none());
+        would_stay
+            && found.verdict != Verdict::NotThisDeploy
+            && odds(one).is_some_and(|odds| odds > best - f64::from(AHEAD_BY_METRICS).ln())
+    };
+    let all: Vec<(usize, &WatchedDeploy)> = suspects()
+        .filter(|(_, (one, found))| is_degraded(found) || is_near(one, found))
+        .map(|(at, (one, _))| (at, one))
+        .collect();
     let total: f64 = all.iter().filter_map(|(_, one)| odds(one)).map(|odds| (odds - best).exp()).sum();
     let score = |one: &WatchedDeploy| match odds(one) {
         // The part of the odds that is its own; the cast is of at most a thousand.
@@ -120,6 +131,9 @@ fn otherwise(case: &Case, ranking: &Ranking, act: &Act, at: usize, verdict: Verd
             "It would have counted had the alarm turned red from {} to {}, with this deploy live and nobody in the stage.",
             watch.from, watch.until
         ),
+        (_, Act::Ask(held)) if held.contains(&at) => {
+            format!("Its odds are more than a {AHEAD_BY_METRICS}th of the first's, so it is held with the first.")
+        }
         _ => "It would have counted had the alarm been red.".to_owned(),
     }
 }

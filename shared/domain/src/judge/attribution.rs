@@ -13,7 +13,7 @@ pub struct Suspect {
     /// What was deployed.
     pub id: String,
     /// When, in seconds on the clock of the question.
-    pub deployed_at: i64,
+    pub deployed_at: f64,
     /// Its metrics, cut at its own deploy.
     pub metrics: Vec<Metric>,
 }
@@ -42,19 +42,35 @@ pub struct RankedSuspect {
 
 /// The best is clearly ahead when its odds are this many times those of the next.
 const AHEAD: f64 = 20.0;
+/// The odds of whoever has none, so that they have a logarithm.
+const NO_ODDS: f64 = 1e-9;
 
-/// Ranks the suspects. `calls` lists caller and callee, where known.
-pub fn rank_suspects(suspects: &[Suspect], calls: &[(String, String)], policy: &JudgePolicy) -> Attribution {
+/// Ranks the suspects. `calls` lists caller and callee, where known; `alarm_onset` says when the alarm turned red, on the clock
+/// of the deploys: what was deployed later did not turn it, and comes last.
+pub fn rank_suspects(
+    suspects: &[Suspect],
+    calls: &[(String, String)],
+    alarm_onset: Option<f64>,
+    policy: &JudgePolicy,
+) -> Attribution {
     let mut ranked: Vec<(f64, bool, &Suspect)> = suspects
         .iter()
         .map(|suspect| {
+            if alarm_onset.is_some_and(|onset| suspect.deployed_at > onset) {
+                return (NO_ODDS.ln(), false, suspect);
+            }
             let look = Look::at(&suspect.metrics, policy);
             let (score, is_clear) = score(&suspect.metrics, &look, policy);
             (score, is_clear, suspect)
         })
         .collect();
-    // The later deploy wins a tie: its harm has had less time to show.
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.2.deployed_at.cmp(&a.2.deployed_at)).then(a.2.id.cmp(&b.2.id)));
+    // The later deploy wins a tie: its harm has had less time to show. Among those without any odds, it is the least likely.
+    let later_first = |a: &Suspect, b: &Suspect| {
+        let order = b.deployed_at.total_cmp(&a.deployed_at);
+        let is_late = |one: &Suspect| alarm_onset.is_some_and(|onset| one.deployed_at > onset);
+        is_late(a).cmp(&is_late(b)).then(order).then(a.id.cmp(&b.id))
+    };
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| later_first(a.2, b.2)));
     let (act, why) = decide(&ranked, calls);
     let ranking = ranked
         .iter()
@@ -78,21 +94,22 @@ fn score(metrics: &[Metric], look: &Look, policy: &JudgePolicy) -> (f64, bool) {
         })
         .sum::<f64>()
         / own;
-    ((look.fortune + weak.min(1.0 / policy.alpha)).max(1e-9).ln(), is_clear)
+    ((look.fortune + weak.min(1.0 / policy.alpha)).max(NO_ODDS).ln(), is_clear)
 }
 
 fn decide(ranked: &[(f64, bool, &Suspect)], calls: &[(String, String)]) -> (Option<String>, String) {
     let Some((score, true, best)) = ranked.first() else {
         return (None, "no suspect shows harm of its own".to_owned());
     };
-    let rival = ranked[1..].iter().find(|(other, is_clear, suspect)| {
+    let rival = ranked[1..].iter().find(|(other, _, suspect)| {
         let is_caller = calls.iter().any(|(caller, callee)| *caller == suspect.id && *callee == best.id);
-        *is_clear && !is_caller && score - other < AHEAD.ln()
+        !is_caller && score - other < AHEAD.ln()
     });
     match rival {
-        Some((_, _, rival)) => {
-            (None, format!("{} and {} both show harm of their own, and neither is clearly ahead", best.id, rival.id))
-        }
+        Some((_, _, rival)) => (
+            None,
+            format!("{} and {} both show signs of harm of their own, and neither is clearly ahead", best.id, rival.id),
+        ),
         None => (Some(best.id.clone()), format!("only {} shows harm of its own since its deploy", best.id)),
     }
 }

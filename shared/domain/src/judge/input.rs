@@ -124,6 +124,8 @@ pub enum InvalidMetric {
 /// Points a series can have on either side of the deploy: a week of minutes. A look at one
 /// metric that long takes some hundredths of a second, at one of sixty points some hundredths of a millisecond.
 pub(super) const POINTS_MAX: usize = 10_080;
+/// A rate that was divided has a last digit of its own.
+const RATE_MAX: f64 = 1.0 + 1e-6;
 
 impl Metric {
     /// Whose metric it is.
@@ -179,7 +181,8 @@ impl Metric {
             ("requests.new", requests.and_then(|r| r.new.as_ref()), points, self.new.before.len()),
             (
                 "requests.old",
-                requests.and_then(|r| r.old.as_ref()),
+                // Without a control group nobody looks at its requests.
+                requests.and_then(|r| r.old.as_ref()).filter(|_| self.old.is_some()),
                 points,
                 self.old.as_ref().map_or(0, |s| s.before.len()),
             ),
@@ -205,7 +208,7 @@ impl Metric {
                 let (kind, is_fine) = match (is_requests, self.kind) {
                     (true, _) => ("number of requests", *value >= 0.0),
                     (false, MetricKind::Gauge) => ("gauge", true),
-                    (false, MetricKind::Rate) => ("rate from 0 to 1", (0.0..=1.0).contains(value)),
+                    (false, MetricKind::Rate) => ("rate from 0 to 1", (0.0..=RATE_MAX).contains(value)),
                     (false, MetricKind::Count) => ("count", *value >= 0.0),
                 };
                 if !is_fine || !value.is_finite() {

@@ -69,6 +69,7 @@ fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessm
             if known(&new.before) < policy.baseline_points {
                 return None;
             }
+            let old = old.filter(|old| is_heard(&new, old, |e| e.trials > 0.0, policy));
             let against = old
                 .as_ref()
                 .map(|o| events::track_against(&pair(&new.before, &o.before), &pair(&new.after, &o.after), policy));
@@ -79,12 +80,12 @@ fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessm
         None => {
             let scale = Scale::of(metric);
             let new = scale.sides(&metric.new);
-            let model = fit(&new.before, policy)?.with_outliers(scale.outliers());
+            let old = old.map(|old| scale.sides(old)).filter(|old| is_heard(&new, old, |_| true, policy));
+            let model = fit(&new.before, policy)?.with_outliers(scale.outliers(metric));
             // A control group would have moved too if the level had shifted by itself, so it allows harm to begin at any time.
             let onsets = if old.is_some() { Onsets::Any } else { Onsets::Within(policy.onset_points) };
             let way =
                 |model: &Model, s: &Sides<f64>, is_up| level::track(model, &s.before, &s.after, is_up, onsets, policy);
-            let old = old.map(|o| scale.sides(o));
             let control = old.as_ref().and_then(|o| {
                 let model = fit(&o.before, policy)?;
                 Some(way(&model, o, true).fortune.max(way(&model, o, false).fortune))
@@ -99,6 +100,7 @@ fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessm
         }
     };
     let control_moved = control.is_some_and(|fortune| fortune >= MOVED);
+    let is_enough = is_enough(metric, is_up, own.onset, policy);
     let (fortune, is_large) = match &against {
         None => (own.fortune, own.is_large),
         // Something happened to both. What differs between them is all that counts, and this group has to have moved.
@@ -112,7 +114,30 @@ fn one_way(metric: &Metric, is_up: bool, policy: &JudgePolicy) -> Option<Assessm
         }
         Some(_) => (own.fortune, own.is_large),
     };
-    Some(Assessment { own, against, control_moved, fortune, is_large, ..Assessment::default() })
+    Some(Assessment { own, against, control_moved, fortune, is_large: is_large && is_enough, ..Assessment::default() })
+}
+
+/// Whether the control group says anything of the newest points. One that has gone silent since the deploy, or was drained, is
+/// none any more: nothing would ever differ from it. One that is as sparse as it was before the deploy still is one.
+fn is_heard<T>(new: &Sides<T>, old: &Sides<T>, speaks: impl Fn(&T) -> bool, policy: &JudgePolicy) -> bool {
+    let alone = |new: &[Option<T>], old: &[Option<T>]| -> Vec<bool> {
+        let spoken = together(new, old).filter(|(new, _)| new.as_ref().is_some_and(&speaks));
+        spoken.map(|(_, old)| !old.as_ref().is_some_and(&speaks)).collect()
+    };
+    let before = alone(&new.before, &old.before);
+    let usual =
+        if before.contains(&false) { before.split(|alone| !alone).map(<[bool]>::len).max().unwrap_or(0) } else { 0 };
+    let now = alone(&new.after, &old.after).into_iter().rev().take_while(|alone| *alone).count();
+    now <= policy.silent_points + usual
+}
+
+/// Whether there are as many events as it takes, where their number is all that is known.
+fn is_enough(metric: &Metric, is_up: bool, onset: usize, policy: &JudgePolicy) -> bool {
+    let has_requests = metric.requests.as_ref().is_some_and(|requests| requests.new.is_some());
+    if metric.kind != MetricKind::Count || !is_up || has_requests {
+        return true;
+    }
+    metric.new.after.iter().skip(onset).flatten().sum::<f64>() >= policy.errors as f64
 }
 
 fn fit(before: &[Option<f64>], policy: &JudgePolicy) -> Option<Model> {
@@ -199,11 +224,15 @@ impl Scale {
     }
 
     /// A history of mostly zeros does not tell what other values look like.
-    fn outliers(self) -> f64 {
-        match self {
-            Self::Both { is_idle: true, .. } => 0.15,
-            _ => 0.0,
-        }
+    fn outliers(self, metric: &Metric) -> f64 {
+        let is_idle = match self {
+            Self::Both { is_idle, .. } => is_idle,
+            Self::Logarithm { .. } => {
+                let zeros = metric.new.before.iter().flatten().filter(|value| **value == 0.0).count();
+                metric.kind == MetricKind::Count && 2 * zeros >= known(&metric.new.before)
+            }
+        };
+        if is_idle { 0.15 } else { 0.0 }
     }
 
     fn value(self, value: f64) -> f64 {

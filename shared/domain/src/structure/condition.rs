@@ -44,6 +44,8 @@ pub(super) struct Context<'a> {
     pub(super) kind: Kind,
     pub(super) stage: &'a StageDeclaration,
     pub(super) flow: &'a Flow<'a>,
+    /// The pipeline's.
+    pub(super) region: &'a str,
     stage_index: usize,
     mode: ExecutionMode,
 }
@@ -69,8 +71,9 @@ pub(super) fn check_stage(
     stage_index: usize,
     mode: ExecutionMode,
     flow: &Flow<'_>,
+    region: &str,
 ) -> Result<(), StructureError> {
-    let context = |kind| Context { kind, stage, flow, stage_index, mode };
+    let context = |kind| Context { kind, stage, flow, region, stage_index, mode };
     for (kind, conditions) in [(Kind::BeforeEntry, &stage.before_entry), (Kind::OnSuccess, &stage.on_success)] {
         if let Some(conditions) = conditions {
             check_conditions(&context(kind), &conditions.conditions)?;

@@ -91,7 +91,7 @@ pub fn validate_structure(
     let flow = Flow::new(declaration)?;
     flow.check_actions(declaration)?;
     for (index, stage) in declaration.stages.iter().enumerate() {
-        condition::check_stage(stage, index, declaration.execution_mode, &flow)?;
+        condition::check_stage(stage, index, declaration.execution_mode, &flow, region)?;
     }
     Ok(())
 }

@@ -92,7 +92,8 @@ fn check_configuration(
             }
             // What has a reference is not judged before it is resolved.
             if !configuration.values().any(|value| has_reference(value)) {
-                MetricRule::declared(configuration)?;
+                let region = rule.region.as_deref().unwrap_or(context.region);
+                MetricRule::declared(configuration)?.check_control(Some(region))?;
             }
             check_watch(context, result, rule)?;
         }

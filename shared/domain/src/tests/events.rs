@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{at, execution, id, manual, stage, table::Table};
+use super::{at, execution, id, manual, stage, stage_failed, table::Table};
 use crate::{
-    ActionRun, AnnouncedCause, Changes, EventState, Execution, ExecutionMode, FailureDecision, Phase, RetryMode,
-    RetryOrder, RollbackCause, StageFailure, StageResult, StateChange, StopOrder, StopTrigger, Trigger, TriggerType,
-    cancel_outdated, close_dead, events_of, retry_stage, settle_failure, stop_execution,
+    ActionRun, AnnouncedCause, Changes, EventState, Execution, ExecutionMode, FailedGate, FailureDecision, Phase,
+    RetryMode, RetryOrder, RollbackCause, StageFailure, StageResult, StateChange, StopOrder, StopTrigger, Trigger,
+    TriggerType, cancel_outdated, close_dead, events_of, retry_stage, settle_failure, stop_execution,
 };
 
 const SUPERSEDED: ExecutionMode = ExecutionMode::Superseded;
@@ -93,6 +93,7 @@ fn a_retry_of_its_own_resumes_the_stage_alone() {
         succeeded: &[],
         decision: FailureDecision::Retry(RetryMode::AllActions),
         target: Err(String::new()),
+        gate: None,
         newer: &[],
         rollback_id: id(100),
         alarms: &BTreeMap::new(),
@@ -187,9 +188,12 @@ fn causes_of_rollbacks_have_names() {
     let mut table = Table::new(SUPERSEDED, 2);
     table.release(1, "Verify");
     table.release(2, "Verify");
-    for (cause, expected) in
-        [(manual(), AnnouncedCause::Manual), (RollbackCause::StageFailed, AnnouncedCause::StageFailed)]
-    {
+    let gate = FailedGate { alarm_arn: "arn".into(), reason: "red".into() };
+    for (cause, expected) in [
+        (manual(), AnnouncedCause::Manual),
+        (stage_failed(), AnnouncedCause::StageFailed),
+        (RollbackCause::StageFailed { gate: Some(gate) }, AnnouncedCause::Alarm),
+    ] {
         let changes = table.decide_rollback(100, "Deploy", 1, Some(2), cause).unwrap();
         let StateChange::Pipeline(started) = only(&changes, pipeline) else { unreachable!() };
         assert_eq!(started.rollback_cause, Some(expected));
@@ -236,6 +240,33 @@ fn a_new_execution_tells_what_started_it_even_if_it_fails_at_once() {
     let StateChange::Pipeline(started) = only(&starting(Phase::Starting), pipeline) else { unreachable!() };
     assert_eq!(started.execution_trigger.unwrap().trigger_detail.as_deref(), Some("ana"));
     assert_eq!((started.execution_type, started.rollback_cause), (None, None));
+}
+
+#[test]
+fn a_git_trigger_is_told_with_every_state_of_its_execution() {
+    let detail = r#"{"provider-type":"GitHub","full-repository-name":"books/shop","commit-id":"c41d","tag-name":"v1"}"#;
+    let told = |phase: Phase, version: u64, trigger_type: TriggerType| {
+        let mut changes = starting(phase);
+        let row = changes.executions.values_mut().next().unwrap();
+        row.version = version;
+        row.trigger = Trigger { trigger_type, trigger_detail: Some(detail.into()), starter: None };
+        changes.before = if version > 0 { starting(Phase::Starting).executions } else { BTreeMap::new() };
+        let StateChange::Pipeline(change) = only(&changes, pipeline) else { unreachable!() };
+        change.execution_trigger
+    };
+    for (phase, version) in [(Phase::Starting, 0), (Phase::Succeeded, 1)] {
+        let trigger = told(phase, version, TriggerType::WebhookV2).unwrap();
+        assert_eq!(trigger.trigger_detail.as_deref(), Some(detail));
+        assert_eq!(trigger.provider_type.as_deref(), Some("GitHub"));
+        assert_eq!(trigger.full_repository_name.as_deref(), Some("books/shop"));
+        assert_eq!((trigger.commit_id.as_deref(), trigger.tag_name.as_deref()), (Some("c41d"), Some("v1")));
+        let absent = (trigger.branch_name, trigger.pull_request_id, trigger.author_display_name);
+        assert_eq!(absent, (None, None, None));
+    }
+    // What a person wrote is not read as if a repository had said it.
+    let started = told(Phase::Starting, 0, TriggerType::StartPipelineExecution).unwrap();
+    assert_eq!((started.trigger_detail.as_deref(), started.commit_id), (Some(detail), None));
+    assert_eq!(told(Phase::Succeeded, 1, TriggerType::StartPipelineExecution), None);
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn settle(
         succeeded,
         decision,
         target: target.map(|n| &rows[&id(n)]).map_err(str::to_owned),
+        gate: None,
         newer: &[],
         rollback_id: id(100),
         alarms: &Default::default(),

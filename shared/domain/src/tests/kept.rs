@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-use super::{at, execution, id, manual, stage, table::Table};
+use super::{at, execution, id, manual, stage, stage_failed, table::Table};
 use crate::{
     ArtifactLocation, ArtifactState, Changes, Effect, EventState, ExecutionMode, Kept, KeptArtifact, KeptChange,
     KeptTarget, PipelineName, RollbackCause, RollbackDecision, RollbackOutcome, ShadowConfirmation, ShadowVerdict,
@@ -156,7 +156,7 @@ fn shadow_mode_is_scored_by_what_became_known_afterwards() {
         |rollback: u128, cause| decision(9, cause, RollbackOutcome::Started { rollback: id(rollback), target: id(1) });
     let decisions = [
         started(50, manual()),
-        started(51, RollbackCause::StageFailed),
+        started(51, stage_failed()),
         shadowed(9),
         shadowed(8),
         ended(7, true),

@@ -55,6 +55,10 @@ fn manual() -> RollbackCause {
     RollbackCause::by("arn:aws:sts::111122223333:assumed-role/oncall/ana")
 }
 
+fn stage_failed() -> RollbackCause {
+    RollbackCause::StageFailed { gate: None }
+}
+
 /// An execution that was recorded and has not asked for anything.
 pub(crate) fn execution(n: u128, mode: ExecutionMode) -> Execution {
     Execution {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{at, id, manual, stage, table::Table};
+use super::{at, id, manual, stage, stage_failed, table::Table};
 use crate::{
     ArtifactDigest, ContentId, Effect, ExecutionMode, ExecutionStatus, GateAnswer, Phase, RevokedContent,
     RollbackCause, RollbackOutcome, SourceRevision, StageResult, WatchRule, culprit, enable_transition, recognised_by,
@@ -59,7 +59,7 @@ fn what_differs_is_to_blame_unless_the_stage_failed() {
         for cause in [manual(), alarm()] {
             assert_eq!(revokes(undone, target, cause), expected, "{undone:?} to {target:?}");
         }
-        assert_eq!(revokes(undone, target, RollbackCause::StageFailed), None, "it may be flaky");
+        assert_eq!(revokes(undone, target, stage_failed()), None, "it may be flaky");
     }
 }
 

@@ -1,11 +1,11 @@
 use proptest::prelude::*;
 
-use super::{at, execution, id, manual, running_in, stage, table::Table, waiting_before};
+use super::{at, execution, id, manual, running_in, stage, stage_failed, table::Table, waiting_before};
 use crate::LookedUp;
 use crate::{
-    ArtifactLocation, Choice, Execution, ExecutionMode, ExecutionStatus, ExecutionType, GateAnswer, Ineligible, Phase,
-    Rejected, RollbackCause, SourceRevision, StageResult, StageStatus, Success, TriggerType, choose_automatic,
-    ineligible_because, pipeline::tests::stage_index,
+    ArtifactLocation, Choice, Execution, ExecutionMode, ExecutionStatus, ExecutionType, FailedGate, GateAnswer,
+    Ineligible, Phase, Rejected, RollbackCause, SourceRevision, StageResult, StageStatus, Success, TriggerType,
+    choose_automatic, ineligible_because, pipeline::tests::stage_index,
 };
 
 fn alarm(reason: &str) -> RollbackCause {
@@ -85,7 +85,8 @@ fn a_hold_follows_an_alarm_or_a_person_but_not_a_failed_stage() {
         (manual(), true, "manual rollback"),
         (alarm("red"), true, "alarm Errors-5xx"),
         (long, true, "alarm ----"),
-        (RollbackCause::StageFailed, false, ""),
+        (stage_failed(), false, ""),
+        (RollbackCause::StageFailed { gate: Some(gate("red")) }, false, ""),
     ] {
         let mut table = deployed();
         table.roll_back(100, "Deploy", 1, Some(3), cause.clone());
@@ -198,14 +199,27 @@ fn the_trigger_is_codepipelines() {
         (TriggerType::ManualRollback, "arn:aws:sts::111122223333:assumed-role/oncall/ana".into())
     );
     assert_eq!(
-        detail(RollbackCause::StageFailed),
+        detail(stage_failed()),
         (TriggerType::AutomatedRollback, format!(r#"{{"FailedPipelineExecutionId":"{undone}"}}"#))
     );
     let (kind, json) = detail(alarm("5 > 1"));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((kind, &json["FailedPipelineExecutionId"]), (TriggerType::AutomatedRollback, &undone.into()));
     assert_eq!((&json["AlarmArn"], &json["Reason"]), (&arn(&alarm("")).into(), &"5 > 1".into()));
+    let blocked = detail(RollbackCause::StageFailed { gate: Some(gate("5 > 1")) });
+    assert_eq!(blocked, detail(alarm("5 > 1")), "an alarm that failed the stage is told as one that was watched");
     assert_eq!(detail(RollbackCause::by(&"x".repeat(3_000))).1.len(), 1_024);
+}
+
+fn gate(reason: &str) -> FailedGate {
+    FailedGate { alarm_arn: arn(&alarm("")), reason: reason.into() }
+}
+
+#[test]
+fn a_failed_stage_of_an_earlier_version_names_no_alarm() {
+    let read: RollbackCause = serde_json::from_str(r#"{"cause":"StageFailed"}"#).unwrap();
+    assert_eq!(read, stage_failed());
+    assert_eq!(serde_json::to_string(&stage_failed()).unwrap(), r#"{"cause":"StageFailed"}"#);
 }
 
 fn arn(cause: &RollbackCause) -> String {
@@ -348,6 +362,16 @@ fn every_reason_against_a_target_is_told() {
             expected,
             "{name}"
         );
+    }
+    let skipped = LookedUp { skipped_by: Some(id(9)), ..LookedUp::default() };
+    let (table, deploy) = (deployed(), deployed().index_of("Deploy").clone());
+    for (choice, expected) in [
+        (Choice::Manual, vec![Ineligible::StageSkipped { by: id(9) }]),
+        (Choice::Forced, vec![]),
+        (Choice::Automatic, vec![]),
+    ] {
+        let reasons = ineligible_because(&table.index, &deploy, table.execution(2), &skipped, choice);
+        assert_eq!(reasons, expected, "{choice:?}");
     }
     let changed = |fields: &[&str]| {
         let fields = fields.iter().map(|field| (*field).to_owned()).collect();

@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
+
 use super::{id, manual, stage, table::Table, waiting_before};
 use crate::{
-    Changes, ExecutionMode, ExecutionStatus, GateAnswer, Phase, Rejected, RollbackOutcome, StageResult,
-    disable_transition, enable_transition, end_expired, expired_before, release_hold,
+    Changes, Effect, Execution, ExecutionId, ExecutionMode, ExecutionStatus, GateAnswer, Phase, Rejected,
+    RollbackOutcome, StageResult, admit_waiting, disable_transition, enable_transition, end_expired, expired_before,
+    release_hold,
 };
 
 fn disable(table: &mut Table, name: &str) {
@@ -113,18 +116,81 @@ fn a_hold_stays_one_until_it_is_lifted() {
     assert!(answers.contains_key("Source 2"));
 }
 
+fn read(table: &Table, numbers: &[u128]) -> BTreeMap<ExecutionId, Execution> {
+    numbers.iter().map(|n| (id(*n), table.execution(*n).clone())).collect()
+}
+
+/// Of `changes`, the first whom they leave to another decision.
+fn left(changes: &Changes) -> Option<ExecutionId> {
+    changes.effects.iter().find_map(|effect| match effect {
+        Effect::AdmitWaiting { first, .. } => Some(*first),
+        _ => None,
+    })
+}
+
 #[test]
-fn parallel_executions_that_were_not_read_are_let_in_by_those_that_leave() {
-    let mut table = Table::new(ExecutionMode::Parallel, 3);
+fn parallel_executions_that_were_not_read_are_left_to_another_decision() {
+    let mut table = Table::new(ExecutionMode::Parallel, 4);
     disable(&mut table, "Deploy");
-    (1..=3).for_each(|n| table.release(n, "Source"));
-    let first = [(id(1), table.execution(1).clone())].into();
-    let changes =
-        enable_transition(&table.view(), &first, &stage("Deploy"), "bob", &table.alarms, table.now()).unwrap();
+    (1..=4).for_each(|n| table.release(n, "Source"));
+    let name = stage("Deploy");
+    let first = read(&table, &[1]);
+    let changes = enable_transition(&table.view(), &first, &name, "bob", &table.alarms, table.now()).unwrap();
+    assert_eq!(left(&changes), Some(id(2)));
     table.answers(changes);
-    assert_eq!(table.queue("Deploy"), [id(2), id(3)]);
+    assert_eq!(table.queue("Deploy"), [id(2), id(3), id(4)]);
+    let next = read(&table, &[2, 3]);
+    let changes = admit_waiting(&table.view(), &next, &name, &table.alarms, table.now()).unwrap();
+    assert_eq!(left(&changes), Some(id(4)));
+    table.answers(changes);
+    // Who leaves lets them in as well.
     table.finish(1, "Deploy", StageResult::Failed, "x");
     assert!(table.waiting.is_empty());
+}
+
+#[test]
+fn however_many_wait_side_by_side_each_decision_fits_a_transaction() {
+    // Before the way was opened, the pipeline may have been switched to another mode: they go on without locks.
+    for mode in [ExecutionMode::Parallel, ExecutionMode::Superseded, ExecutionMode::Queued] {
+        let mut table = Table::new(ExecutionMode::Parallel, 120);
+        disable(&mut table, "Deploy");
+        (1..=120).for_each(|n| table.release(n, "Source"));
+        table.index.mode = mode;
+        let name = stage("Deploy");
+        let open = enable_transition(&table.view(), &table.executions, &name, "bob", &table.alarms, table.now());
+        let (mut changes, mut let_in, mut decisions) = (open.unwrap(), Vec::new(), 0);
+        loop {
+            decisions += 1;
+            // Two rows, a line and an answer for each.
+            assert!(changes.executions.len() * 4 <= 60, "{mode}: {} in one decision", changes.executions.len());
+            let more = left(&changes).is_some();
+            let_in.extend(table.answers(changes).into_keys());
+            if !more {
+                break;
+            }
+            changes = admit_waiting(&table.view(), &table.executions, &name, &table.alarms, table.now()).unwrap();
+        }
+        assert_eq!((let_in.len(), table.queue("Deploy")), (120, vec![]), "{mode}");
+        assert_eq!(decisions, 120_usize.div_ceil(14), "{mode}");
+    }
+}
+
+#[test]
+fn those_that_are_left_of_parallel_mode_go_past_who_is_inside() {
+    let mut table = Table::new(ExecutionMode::Parallel, 4);
+    table.executions.get_mut(&id(4)).unwrap().mode = ExecutionMode::Queued;
+    table.index.mode = ExecutionMode::Queued;
+    table.release(4, "Source");
+    disable(&mut table, "Deploy");
+    (1..=3).for_each(|n| table.release(n, "Source"));
+    let (first, name) = (read(&table, &[1]), stage("Deploy"));
+    let changes = enable_transition(&table.view(), &first, &name, "bob", &table.alarms, table.now()).unwrap();
+    assert_eq!(left(&changes), Some(id(2)));
+    table.answers(changes);
+    let changes = admit_waiting(&table.view(), &table.executions, &name, &table.alarms, table.now()).unwrap();
+    let let_in: Vec<String> = table.answers(changes).into_keys().collect();
+    assert_eq!(let_in, ["Source 2", "Source 3"]);
+    assert_eq!((table.inside("Deploy"), table.queue("Deploy")), (Some(id(4)), vec![]));
 }
 
 #[test]

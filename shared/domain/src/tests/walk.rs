@@ -11,8 +11,8 @@ use super::{
     world::{ALARM, Budget, Decided, Driver, Event, World},
 };
 use crate::{
-    AlarmSnapshot, AlarmState, ExecutionMode, ExecutionType, FailureConditions, Phase, RetryConfiguration,
-    RollbackCause, StageStatus, WatchRule, phase, pipeline::tests::stage_index,
+    AlarmSnapshot, AlarmState, ExecutionMode, ExecutionType, FailureConditions, Phase, RetryConfiguration, StageStatus,
+    WatchRule, phase, pipeline::tests::stage_index,
 };
 
 /// More states than any walk here has: beyond them the walk is a mistake.
@@ -273,7 +273,7 @@ fn check_step(before: &World, after: &World) -> Result<(), String> {
         let target = &before.table.executions[&of.target];
         holds(before.is_eligible(target, choice), || format!("rollback {} to what is not eligible", row.id))?;
         let held = after.table.stage("Deploy").inbound.hold.is_some_and(|hold| hold.rollback == Some(row.id));
-        let expected = of.cause != RollbackCause::StageFailed;
+        let expected = !of.cause.is_stage_failure();
         holds(held == expected, || format!("held: {held}, rollback {:?}", of.cause))?;
     }
     Ok(())

@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use super::{at, id, manual, table::Table};
 use crate::{
-    ActionStatus, AlarmSnapshot, AlarmState, ExecutionMode, ExecutionType, Hold, Live, Observed, Occupant,
-    RollbackCause, StageState, WatchRule, saw_data, watch_state,
+    ActionStatus, AlarmSnapshot, AlarmState, DeclaredMetrics, ExecutionMode, ExecutionType, Hold, Live, Observed,
+    Occupant, PipelineView, RollbackCause, StageState, WatchRule, note_unjudged, saw_data, watch_state,
 };
 
 const ARN: &str = "arn:aws:cloudwatch:eu-west-1:1:alarm:errors";
@@ -30,6 +30,7 @@ fn deployed() -> StageState {
         succeeded_at: at(100),
         saw_data: BTreeMap::new(),
         blamed: BTreeMap::new(),
+        unjudged: BTreeMap::new(),
         superseded_at: None,
     };
     let live = Live { deployed_by: id(1), revision_of: id(1), since: at(100), observed: vec![observed] };
@@ -80,6 +81,30 @@ fn a_watch_shows_in_the_state_of_its_stage() {
     }
     let other = WatchRule { alarm: "unknown then".into(), ..rule(0) };
     assert_eq!(watch_state(&deployed(), &other, at(101)), None);
+}
+
+#[test]
+fn a_watch_that_could_say_nothing_does_not_end_like_one_that_found_nothing() {
+    let mut table = Table::new(ExecutionMode::Queued, 2);
+    let metrics = DeclaredMetrics { region: None, configuration: BTreeMap::new() };
+    let judge = WatchRule { metrics: Some(metrics), ..rule(0) };
+    table.index_of("Deploy").watches = vec![judge.clone()];
+    let read = AlarmSnapshot { arn: ARN.into(), state: AlarmState::InsufficientData };
+    table.alarms = BTreeMap::from([("errors".to_owned(), read)]);
+    table.release(1, "Verify");
+    let watch = table.watches.values().next().unwrap().clone();
+    let mut view = table.view();
+    let said = |view: &PipelineView| watch_state(&view.stage(&watch.stage), &judge, watch.until).unwrap().summary;
+    assert!(said(&view).starts_with("Metrics errors were judged until"), "{}", said(&view));
+    assert_eq!(note_unjudged(&view, &watch, None), None, "nothing is to be noted");
+    let changes = note_unjudged(&view, &watch, Some("there are no points.")).unwrap();
+    view.stages.extend(changes.stages);
+    assert!(said(&view).ends_with("and could not be: there are no points."), "{}", said(&view));
+    assert_eq!(note_unjudged(&view, &watch, Some("there are no points.")), None, "it is noted already");
+    // What comes at the very last look counts.
+    let changes = note_unjudged(&view, &watch, None).unwrap();
+    view.stages.extend(changes.stages);
+    assert!(said(&view).starts_with("Metrics errors were judged until"), "{}", said(&view));
 }
 
 #[test]

@@ -317,6 +317,7 @@ impl World {
             succeeded: &[],
             decision,
             target,
+            gate: None,
             newer: &[],
             rollback_id: self.rollback_id(),
             alarms: &self.table.alarms,
@@ -467,7 +468,7 @@ impl World {
             let (Some(undone), false) = (of.undone, matches!(of.cause, RollbackCause::Manual { .. })) else {
                 continue;
             };
-            let failed = of.cause == RollbackCause::StageFailed;
+            let failed = of.cause.is_stage_failure();
             started.entry((undone, failed)).or_default().insert(row.id);
         }
         started

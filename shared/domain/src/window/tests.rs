@@ -147,19 +147,10 @@ fn what_is_no_window_is_refused_with_what_to_write() {
         ("0 0 9 ? * *", "UTC++5", "UTC++5"),
         ("0 0 9 ? * *", "UTC5", "UTC5"),
         ("0 0 9 ? * *", "UTC+é", "UTC+é"),
-        ("0 0 9 ? * *", "IST", "only those of one place"),
+        ("0 0 9 ? * *", "IST", "the clocks of several places"),
     ] {
         let refused = DeploymentWindow::parse(cron, zone).expect_err(cron);
         assert!(refused.contains(word), "{cron} {zone}: {refused}");
-    }
-}
-
-#[test]
-fn every_abbreviation_is_in_the_database() {
-    for short in
-        "AEDT AEST AKDT AKST CDT CEST CET CST EDT EEST EET EST GMT HST JST KST MDT MSK MST NZST PDT PST".split(' ')
-    {
-        assert!(zone::parse(short).is_ok(), "{short}");
     }
 }
 

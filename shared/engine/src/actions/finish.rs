@@ -44,6 +44,8 @@ pub(crate) struct Finished {
     pub(crate) outputs: Option<BTreeMap<String, ArtifactLocation>>,
     /// Digests of the output artifacts, by name, where S3 told them.
     pub(crate) digests: BTreeMap<String, ArtifactDigest>,
+    /// ARN of the person who ended it, where one did.
+    pub(crate) by: Option<String>,
     /// The job that ends with the action, and how.
     pub(crate) job: Option<(Uuid, JobEvent)>,
 }
@@ -172,6 +174,7 @@ fn apply(run: &mut ActionRun, finished: &Finished) {
     run.percent_complete = finished.percent_complete.or(run.percent_complete);
     run.revision = finished.revision.clone().or(run.revision.take());
     run.output_variables = finished.variables.clone();
+    run.updated_by.clone_from(&finished.by);
     if let Some(outputs) = &finished.outputs {
         run.outputs.clone_from(outputs);
     }

@@ -46,9 +46,13 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
     let pin = execution.pins.get(&input.action);
     let key = pin.and_then(|pin| pin.key.clone()).unwrap_or_else(|| setting("S3ObjectKey"));
     let version = pin.and_then(|pin| pin.version_id.as_deref());
+    let bucket = setting("S3Bucket");
+    if let Some(refused) = refuse_definitions(world, &bucket, "Take from") {
+        return Ok(refused);
+    }
     let objects = world.objects();
     let fetched = async {
-        let revision = s3_source::pin(objects, &setting("S3Bucket"), &key, version).await?;
+        let revision = s3_source::pin(objects, &bucket, &key, version).await?;
         let ObjectAt { bucket, key, .. } = &revision.object.at;
         let outputs = places_of(&run.outputs, &[bucket, key, revision.revision_id()]);
         let mut digests = BTreeMap::new();
@@ -167,6 +171,13 @@ fn places_of(outputs: &BTreeMap<String, ArtifactLocation>, revision: &[&str]) ->
 /// Enough to tell the few revisions apart that calls of one run can find.
 const DIGEST_CHARS: usize = 8;
 
+/// The bucket of definitions is nobody's to write, and every pipeline's definition is there to be read.
+fn refuse_definitions<W: HasObjects>(world: &W, bucket: &str, instead: &str) -> Option<Finished> {
+    let is_theirs = bucket == world.settings().bucket;
+    let why = || format!("Bucket '{bucket}' holds Lastgood's own pipeline definitions. {instead} another.");
+    is_theirs.then(|| Finished::failed("ConfigurationError", why()))
+}
+
 /// S3 deploy: puts the artifact, or what is in it, where the configuration says.
 async fn deploy<W: HasStore + HasObjects + HasMachines>(
     world: &W,
@@ -180,10 +191,8 @@ async fn deploy<W: HasStore + HasObjects + HasMachines>(
         Ok(configuration) => configuration,
         Err(error) => return Ok(Finished::failed("ConfigurationError", error.to_string())),
     };
-    if configuration.bucket == world.settings().bucket {
-        let why =
-            format!("Bucket '{}' holds Lastgood's own pipeline definitions. Deploy to another.", configuration.bucket);
-        return Ok(Finished::failed("ConfigurationError", why));
+    if let Some(refused) = refuse_definitions(world, &configuration.bucket, "Deploy to") {
+        return Ok(refused);
     }
     let request = DeployRequest {
         artifact: artifact.into(),

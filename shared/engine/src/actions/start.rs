@@ -199,6 +199,7 @@ async fn new_run<W: HasStore>(
         error_message: None,
         progress: None,
         approval_token: None,
+        updated_by: None,
         version: 0,
     };
     let custom = if action.action_type_id.owner == CUSTOM {

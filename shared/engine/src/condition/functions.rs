@@ -36,15 +36,18 @@ pub(super) fn ask<W: HasBasics>(
     if !examined.iter().all(is_open) {
         return Ok(Vec::new());
     }
-    let store = declaration.artifact_store_for(&world.settings().region);
-    let kms_key = store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone());
+    let own = &world.settings().region;
     let mut jobs = Vec::new();
     for (at, one) in examined.iter_mut().enumerate().filter(|(_, one)| one.to_ask) {
         let (Some(who), Some(rule)) = (one.consulted.clone(), one.rule) else { continue };
+        let region = rule.region.clone().filter(|region| region != own);
+        let store = declaration.artifact_store_for(region.as_ref().unwrap_or(own));
+        let kms_key = store.and_then(|store| store.encryption_key.as_ref()).map(|key| key.id.clone());
         let asked = RuleJob {
             kind: run.kind,
             attempt: run.attempt,
             role_arn: role_of(rule, declaration).to_owned(),
+            region,
             configuration: one.configuration.clone(),
             inputs: one.inputs.clone(),
             asked_at: now,
@@ -53,12 +56,12 @@ pub(super) fn ask<W: HasBasics>(
             answer: None,
         };
         let script = one.script.clone().map(Box::new);
-        let job = Job { kms_key: kms_key.clone(), script, ..new_job(run, &run.rules[at], &who, asked)? };
+        let job = Job { kms_key, script, ..new_job(run, &run.rules[at], &who, asked)? };
         run.rules[at].job = Some(job.id);
         run.rules[at].asked += 1;
         one.take_links(Some(&job));
         one.finding = judge_answer(&who, Some(&job), now);
-        one.limit(run, now);
+        one.limit(Some(now), now);
         jobs.push(job);
     }
     Ok(jobs)

@@ -208,6 +208,7 @@ fn take_in(run: &mut ConditionRun, examined: &[Examined<'_>], now: Timestamp) ->
         rule.external_id.clone_from(&examined.external_id);
         rule.external_url.clone_from(&examined.external_url);
         rule.evidence.clone_from(&examined.evidence);
+        rule.alarm.clone_from(&examined.failed_for);
     }
     run.alarms = examined.iter().filter_map(|examined| examined.alarm.clone()).collect();
     run.closed_until = rules::closed_until(examined);

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use domain::{
     ActionStatus, AlarmChange, AlarmDemand, ArtifactLocation, ConditionKind, ConditionRun, Consulted, DeclaredMetrics,
     Evidence, Execution, Finding, Job, METRIC_DEGRADATION, MetricRule, PipelineDeclaration, RuleDeclaration, RuleRun,
-    RuleState, Scope, Script, aws_console, check_alarm_states, check_variable, find_rule_type, is_current, is_look_due,
-    judge_alarm, judge_answer, judge_unasked, judge_window, resolve_configuration, wait_minutes,
+    RuleState, RuleTypeInfo, RuleVerdict, Scope, Script, aws_console, check_alarm_states, check_variable,
+    find_rule_type, is_current, is_look_due, judge_alarm, judge_answer, judge_unasked, judge_window,
+    resolve_configuration, wait_minutes,
 };
 use jiff::Timestamp;
 
@@ -26,6 +27,8 @@ pub(super) struct Examined<'a> {
     pub(super) entity_url: Option<String>,
     /// ARN of the alarm it looks at.
     pub(super) alarm: Option<String>,
+    /// The same, where that alarm is not as it has to be.
+    pub(super) failed_for: Option<String>,
     /// The metrics it judges.
     metrics: Option<Box<MetricRule>>,
     /// What speaks against the deploy, where they got worse.
@@ -75,8 +78,12 @@ pub(super) async fn examine<'a, W: HasAlarms + HasStore>(
     let let_in = run.opened_at.or(opens.is_none().then_some(opened));
     let since = let_in.filter(|_| is_entry).unwrap_or(run.started_at);
     for (one, state) in examined.iter_mut().zip(&run.rules) {
+        // A window has its time from the beginning. What an entry looks at beside it decides nothing before it opens, so
+        // it loses no time either.
+        let mut timed_from = if is_entry && !one.is_window { let_in } else { Some(run.started_at) };
         if let (Some(rule), Some(arn)) = (one.rule, &one.alarm) {
             one.finding = look_at_alarm(world, run.kind, since, rule, &one.configuration, arn, &alarms, now);
+            one.failed_for = (one.finding.verdict == RuleVerdict::Failed).then(|| arn.clone());
             if let Some(opens) = opens.filter(|_| is_entry && run.opened_at.is_none()) {
                 one.finding = one.finding.clone().deferred_to(opens);
             }
@@ -95,13 +102,18 @@ pub(super) async fn examine<'a, W: HasAlarms + HasStore>(
                     Finding::pending(opens, format!("{who} is asked when the deployment window opens."))
                 }
             };
+            timed_from = match &job {
+                Some(job) => job.rule.as_ref().map(|rule| rule.asked_at),
+                None => opens.is_none().then_some(opened),
+            };
         }
-        one.limit(run, now);
+        one.limit(timed_from, now);
     }
     Ok(examined)
 }
 
-/// Lets the judge look at the metrics of all rules that have some, with one request, where it is time for that.
+/// Lets the judge look at the metrics of all rules that have some, with one request for each region and period, where it is
+/// time for that.
 async fn judge_metrics<W: HasAlarms>(
     world: &W,
     run: &ConditionRun,
@@ -163,10 +175,11 @@ impl Examined<'_> {
         self.external_url = rule.and_then(|rule| rule.external_url.clone());
     }
 
-    /// Holds its finding to the time the rule may take.
-    pub(super) fn limit(&mut self, run: &ConditionRun, now: Timestamp) {
+    /// Holds its finding to the time the rule may take, which has begun at `since`, if it has.
+    pub(super) fn limit(&mut self, since: Option<Timestamp>, now: Timestamp) {
+        let Some(since) = since else { return };
         let timeout = self.rule.and_then(|rule| rule.timeout_in_minutes);
-        self.finding = self.finding.clone().limited(run.started_at, timeout, now);
+        self.finding = self.finding.clone().limited(since, timeout, now);
     }
 }
 
@@ -202,6 +215,7 @@ fn open<'a, W: HasBasics>(
         configuration: BTreeMap::new(),
         entity_url: None,
         alarm: None,
+        failed_for: None,
         metrics: None,
         evidence: None,
         is_window: false,
@@ -232,7 +246,7 @@ fn open<'a, W: HasBasics>(
         let who =
             info.machine().map_or_else(|| Consulted::Function(setting("FunctionName").to_owned()), Consulted::Machine);
         let entity_url = info.machine().and_then(|machine| entity_url(region_of(world, declared), machine, setting));
-        return match question(declared, execution, &scope) {
+        return match question(declared, execution, &scope, &world.settings().region) {
             // What was found is set when its job was read.
             Ok((inputs, script)) => Examined {
                 finding: judge_answer(&who, None, now),
@@ -255,7 +269,7 @@ fn open<'a, W: HasBasics>(
             // What was found is set when the alarm was read.
             Examined { entity_url: url, alarm: Some(arn), configuration, ..found(unread(&name)) }
         }
-        METRIC_DEGRADATION => match MetricRule::declared(&configuration) {
+        METRIC_DEGRADATION => match judged(&configuration, region_of(world, declared)) {
             // What was found is set when the metrics were read.
             Ok(rule) => Examined { metrics: Some(Box::new(rule)), configuration, ..unusable(String::new()) },
             Err(why) => Examined { configuration, ..unusable(format!("The rule {why}.")) },
@@ -271,18 +285,35 @@ fn open<'a, W: HasBasics>(
     }
 }
 
-/// What somebody who is asked reads, and the commands they run.
+/// The rule that judges, with its references resolved.
+fn judged(configuration: &BTreeMap<String, String>, region: &str) -> Result<MetricRule, String> {
+    let rule = MetricRule::declared(configuration)?;
+    rule.check_control(Some(region))?;
+    Ok(rule)
+}
+
+/// What somebody who is asked reads, and the commands they run. `own` is the installation's region.
 fn question(
     rule: &RuleDeclaration,
     execution: &Execution,
     scope: &Scope<'_>,
+    own: &str,
 ) -> Result<(BTreeMap<String, ArtifactLocation>, Option<Script>), String> {
+    let elsewhere = rule.region.as_deref().filter(|region| *region != own);
+    let machine = find_rule_type(&rule.rule_type_id).and_then(RuleTypeInfo::machine);
+    if let (Some(elsewhere), Some(machine)) = (elsewhere, machine) {
+        return Err(format!(
+            "The rule is to run in {elsewhere}, and {machine} is reached by Step Functions, in the region of the pipeline \
+             alone, {own}. Remove the rule's region, or have a LambdaInvoke rule ask a function of {elsewhere}."
+        ));
+    }
     let find = |name: &String| match execution.artifacts.get(name) {
+        Some(at) if at.region.as_deref() == elsewhere => Ok((name.clone(), at.clone())),
         // Only actions have their artifacts copied.
-        Some(ArtifactLocation { region: Some(region), .. }) => Err(format!(
-            "Input artifact '{name}' is in {region}: rules read what was made in the region of the pipeline."
+        Some(at) => Err(format!(
+            "Input artifact '{name}' is in {}: rules read what was made in the region that they run in.",
+            at.region.as_deref().unwrap_or(own)
         )),
-        Some(at) => Ok((name.clone(), at.clone())),
         None => Err(format!("Input artifact '{name}' does not exist in this execution.")),
     };
     let inputs = rule.input_artifacts.iter().map(|artifact| find(&artifact.name)).collect::<Result<_, _>>()?;

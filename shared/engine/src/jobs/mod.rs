@@ -148,7 +148,7 @@ pub(crate) async fn load_run_of<W: HasStore>(world: &W, job: &Job) -> Result<Opt
         started_at: rule.asked_at,
         updated_at: rule.asked_at,
         role_arn: rule.role_arn.clone(),
-        region: None,
+        region: rule.region.clone(),
         configuration: rule.configuration.clone(),
         resolved_configuration: rule.configuration.clone(),
         secret_keys: Vec::new(),
@@ -167,6 +167,7 @@ pub(crate) async fn load_run_of<W: HasStore>(world: &W, job: &Job) -> Result<Opt
         error_message: None,
         progress: None,
         approval_token: None,
+        updated_by: None,
         version: 0,
     }))
 }

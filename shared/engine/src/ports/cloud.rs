@@ -98,8 +98,9 @@ pub trait Alarms: Send + Sync {
         until: Timestamp,
     ) -> impl Future<Output = Result<u32, CloudError>> + Send;
 
-    /// Points of each of `queries` in `region`, in their order, of periods from the one that `since` is in to `until`. Any number of
-    /// queries. [`CloudError::Refused`] where CloudWatch does not take an expression.
+    /// Points of each of `queries` in `region`, in their order, from `since` to `until`. Any number of queries, of one period, of which
+    /// `since` is a whole multiple: periods are counted from it. [`CloudError::Refused`] where CloudWatch does not take an
+    /// expression, [`CloudError::Unavailable`] where it does not know all points.
     fn metric_data(
         &self,
         region: &str,

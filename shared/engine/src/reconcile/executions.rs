@@ -35,6 +35,27 @@ where
     }
 }
 
+/// Looks at the one that the state machine execution `name` drives, if it has not ended: nothing is done where nobody knows the name.
+///
+/// # Errors
+/// What kept it from being looked at.
+pub(super) async fn look_at_named<W>(world: &W, name: &str, done: &mut Reconciled) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms,
+{
+    let mut after = None;
+    loop {
+        let page = world.store().open_executions(PageRequest { limit: PAGE, after }).await?;
+        if let Some(open) = page.items.iter().find(|open| open.machine_name == name) {
+            return look_at(world, open, done).await;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
 async fn look_at<W: HasStore + HasMachines + HasAlarms>(
     world: &W,
     open: &OpenExecution,

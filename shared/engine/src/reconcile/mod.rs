@@ -79,6 +79,20 @@ where
     first.into_result()
 }
 
+/// Looks at the one execution that the state machine execution `name` drove, as [`reconcile`] does, without waiting for the minute.
+///
+/// What has died is closed and never started again: Step Functions takes a name once, and whoever goes on, by a retry or a rollback, has
+/// another. So a machine that dies at once calls for one more look and no more.
+///
+/// # Errors
+/// Whatever kept it from being looked at; it is found again at the next minute.
+pub async fn machine_died<W>(world: &W, name: &str, done: &mut Reconciled) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms,
+{
+    executions::look_at_named(world, name, done).await
+}
+
 /// Notes that everything was looked at, once in a while. Two at once note the same.
 async fn note<W: HasStore>(world: &W) -> Result<(), EngineError> {
     let noted = world.store().load_last_look().await?;

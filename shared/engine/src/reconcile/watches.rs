@@ -100,9 +100,9 @@ async fn judge_metrics<W>(world: &W, open: &[Watch], now: Timestamp, done: &mut 
 where
     W: HasStore + HasMachines + HasAlarms + HasObjects,
 {
-    let seen = look_at_metrics(world, open, now).await?;
+    let looked = look_at_metrics(world, open, now).await?;
     let mut first = FirstError::default();
-    for seen in &seen {
+    for seen in &looked.seen {
         first.keep(end_shadows(world, open, &seen.alarm).await);
         let of = open.iter().filter(|watch| watch.alarm_arn == seen.alarm.arn);
         let is_ending = of.clone().any(|watch| watch.until <= now);
@@ -110,7 +110,25 @@ where
             first.keep(metrics_changed(world, seen, &mut done.judged).await);
         }
     }
+    for (watch, unjudged) in &looked.ended {
+        first.keep(note_unjudged(world, watch, unjudged.as_deref()).await);
+    }
     first.into_result()
+}
+
+/// Lets the stage say that nothing could be judged, and why: else a watch that saw nothing ends like one that saw nothing wrong.
+async fn note_unjudged<W>(world: &W, watch: &Watch, unjudged: Option<&str>) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines,
+{
+    until_stored(async || {
+        let view = world.store().load_pipeline(&watch.pipeline).await?;
+        match view.and_then(|view| domain::note_unjudged(&view, watch, unjudged)) {
+            Some(changes) => commit(world, &watch.pipeline, changes).await,
+            None => Ok(()),
+        }
+    })
+    .await
 }
 
 /// Notes of deploys in shadow mode that would have been rolled back whether their alarm is still red now that their time is

@@ -32,8 +32,8 @@ extension! {
         target_pipeline_execution_id: ExecutionId,
         /// Why; kept with the decision.
         reason: String as RollbackReason;
-        /// Whether to go back although the stage's actions were changed since the target ran: the stage as it is now
-        /// runs with the target's revisions, variables and artifacts.
+        /// Whether to go back although the stage's actions were changed since the target ran, or the latest execution
+        /// skipped the stage: the stage as it is now runs with the target's revisions, variables and artifacts.
         force: bool,
     }
 

@@ -184,7 +184,7 @@ pub(crate) fn run(execution: u64, n: u64) -> ActionRun {
         "status": "Succeeded", "startedAt": at(n.cast_signed()), "updatedAt": at(9), "roleArn": "role",
         "configuration": {"Extract": "true", "Empty": ""}, "resolvedConfiguration": {"Extract": "true"},
         "inputs": {"App": {"bucket": "b", "key": "k"}}, "namespace": "space", "outputVariables": {"a": "b"},
-        "externalId": "x", "approvalToken": "t",
+        "externalId": "x", "approvalToken": "t", "updatedBy": "ana",
     }))
 }
 
@@ -199,7 +199,7 @@ pub(crate) fn job() -> Job {
         },
         "rule": {
             "kind": "BeforeEntry", "attempt": 1, "roleArn": "role", "configuration": {"FunctionName": "smoke", "Empty": ""},
-            "inputs": {"App": {"bucket": "artifacts", "key": "a"}}, "askedAt": at(4), "externalId": "b", "externalUrl": "https://",
+            "region": "eu-west-1", "inputs": {"App": {"bucket": "artifacts", "key": "a"}}, "askedAt": at(4), "externalId": "b", "externalUrl": "https://",
             "answer": {"errorCode": "PermissionError", "text": "why"},
         },
     }))
@@ -244,7 +244,7 @@ pub(crate) fn condition(n: u64, mode: &str) -> ConditionRun {
 fn rule_state(n: u64) -> Value {
     json!({
         "name": "errors", "id": Uuid::from_u128(n.into()), "status": "InProgress", "changedAt": at(2),
-        "summary": "red", "errorCode": "ConfigurationError", "entityUrl": "https://", "updatedBy": "ana",
+        "summary": "red", "errorCode": "ConfigurationError", "entityUrl": "https://", "alarm": ALARM, "updatedBy": "ana",
         "waitsUntil": at(9), "job": Uuid::from_u128(8), "asked": 2, "machine": "CodeBuild",
         "externalId": "b", "externalUrl": "https://",
     })

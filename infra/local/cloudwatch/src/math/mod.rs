@@ -55,7 +55,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// How many periods begin in it; the first is the one that its start lies in.
+    /// How many periods begin in it, and with the first.
     fn periods(self, period_s: i64) -> usize {
         let length = self.end_s - self.first(period_s);
         usize::try_from(length.div_euclid(period_s) + i64::from(length.rem_euclid(period_s) > 0)).unwrap_or(0)
@@ -67,8 +67,10 @@ impl Window {
         (0..).map(move |index| first + index * period_s).take(self.periods(period_s))
     }
 
-    fn first(self, period_s: i64) -> i64 {
-        self.start_s - self.start_s.rem_euclid(period_s)
+    /// When the first period begins, from which the others are counted: as AWS documents with the whole minute that the start lies
+    /// in, wherever the clock would begin a longer one; a period of some seconds begins with a division of the minute.
+    pub(crate) fn first(self, period_s: i64) -> i64 {
+        self.start_s - self.start_s.rem_euclid(period_s.min(60))
     }
 }
 

@@ -257,8 +257,8 @@ fn an_expression_has_one_period() {
     let found = compute(&metrics, &[with_period("TIME_SERIES(1)", 300)], WINDOW).expect("a value");
     let Value::Series(series) = &found["e"] else { panic!("no series") };
     let times: Vec<i64> = series.points().iter().map(|(at, _)| *at).collect();
-    // 10:10 and 10:15: periods begin where the clock says.
-    assert_eq!(times, [START - 240, START + 60]);
+    // 10:14 and 10:19: periods are counted from the minute of the start.
+    assert_eq!(times, [START, START + 300]);
 }
 
 #[test]

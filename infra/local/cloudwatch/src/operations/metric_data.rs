@@ -151,7 +151,7 @@ fn metrics(work: &Work<'_>, request: &GetMetricData) -> Result<Vec<Metric>, ApiE
     let mut read = 0;
     for query in &request.metric_data_queries {
         if let Some(stat) = &query.metric_stat {
-            let points = datapoints(work, stat, request.start_time, request.end_time)?;
+            let points = datapoints(work, stat, window(work.now, request), request.end_time)?;
             read += points.len();
             if read > READ_MAX {
                 return Err(ApiError::validation(format!(
@@ -165,13 +165,16 @@ fn metrics(work: &Work<'_>, request: &GetMetricData) -> Result<Vec<Metric>, ApiE
     Ok(metrics)
 }
 
-fn datapoints(work: &Work<'_>, stat: &MetricStat, from: Timestamp, to: Timestamp) -> Result<Vec<(i64, f64)>, ApiError> {
+fn datapoints(work: &Work<'_>, stat: &MetricStat, within: Window, to: Timestamp) -> Result<Vec<(i64, f64)>, ApiError> {
     check_period(stat.period)?;
     let statistic = statistic(&stat.stat)?;
     let key = stat.metric.key()?;
+    let first = within.first(stat.period);
+    let from = Timestamp::from_second(first).unwrap_or(Timestamp::MIN);
     let mut buckets = BTreeMap::new();
-    for sampled in work.samples(&key, stat.unit.as_deref(), floor(from, stat.period), to)? {
-        merge(&mut buckets, floor(sampled.at, stat.period).as_second(), sampled.samples);
+    for sampled in work.samples(&key, stat.unit.as_deref(), from, to)? {
+        let at = sampled.at.as_second();
+        merge(&mut buckets, at - (at - first).rem_euclid(stat.period), sampled.samples);
     }
     Ok(buckets.into_iter().filter_map(|(at, samples)| Some((at, statistic.of(&samples)?))).collect())
 }

@@ -106,6 +106,30 @@ async fn the_start_is_included_the_end_is_not_and_gaps_end_with_the_present() {
 }
 
 #[tokio::test]
+async fn periods_are_counted_from_the_minute_of_the_start() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let world = shop(dir.path()).await;
+    let mut whole = with(metric("requests", "Requests"), "ReturnData", json!(true));
+    whole["MetricStat"]["Period"] = json!(120);
+    let queries = json!([whole, {"Id": "filled", "Expression": "FILL(requests, 7)"}]);
+    let rows: [(i64, &[i64], Value); 3] = [
+        // The clock has even minutes: 10:10 and 10:12.
+        (0, &[0, 120, 240], json!([300.0, 400.0, 50.0])),
+        (60, &[60, 180], json!([200.0, 450.0])),
+        (95, &[60, 180], json!([200.0, 450.0])),
+    ];
+    for (start, times, values) in rows {
+        let within = json!({"MetricDataQueries": queries, "StartTime": FIRST + start, "EndTime": FIRST + 300,
+            "ScanBy": "TimestampAscending"});
+        let answer = world.call("GetMetricData", within).await;
+        let times: Vec<Value> = times.iter().map(|at| json!((FIRST + at) as f64)).collect();
+        for result in answer["MetricDataResults"].as_array().expect("results") {
+            assert_eq!((&result["Timestamps"], &result["Values"]), (&json!(times), &values), "from {start}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn pages_hold_as_many_datapoints_as_asked_for_and_lose_none() {
     let dir = tempfile::tempdir().expect("a directory");
     let world = shop(dir.path()).await;

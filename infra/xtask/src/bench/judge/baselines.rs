@@ -139,8 +139,8 @@ fn ties(values: &[f64]) -> f64 {
 // -- attribution
 
 fn last_before_alarm(case: &SuspectsCase) -> (Vec<String>, Option<String>) {
-    let onset = case.alarm_onset.unwrap_or(i64::MAX);
-    ranked(case, |s| if s.deployed_at <= onset { s.deployed_at as f64 } else { -1.0 }, 0.0)
+    let onset = case.alarm_onset.unwrap_or(f64::MAX);
+    ranked(case, |s| if s.deployed_at <= onset { s.deployed_at } else { -1.0 }, 0.0)
 }
 
 fn error_difference(case: &SuspectsCase) -> (Vec<String>, Option<String>) {
@@ -160,7 +160,7 @@ fn error_difference(case: &SuspectsCase) -> (Vec<String>, Option<String>) {
 
 fn ranked(case: &SuspectsCase, score: impl Fn(&domain::Suspect) -> f64, least: f64) -> (Vec<String>, Option<String>) {
     let mut scored: Vec<(f64, &domain::Suspect)> = case.suspects.iter().map(|s| (score(s), s)).collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.deployed_at.cmp(&a.1.deployed_at)));
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.deployed_at.total_cmp(&a.1.deployed_at)));
     let act = scored.first().filter(|(best, _)| *best > least).map(|(_, s)| s.id.clone());
     (scored.into_iter().map(|(_, s)| s.id.clone()).collect(), act)
 }

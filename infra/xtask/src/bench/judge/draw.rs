@@ -201,7 +201,7 @@ pub(super) fn suspects(seed: u64) -> Set {
                     let factor = if is_guilty && by_errors { 10.0 } else { 1.0 };
                     Suspect {
                         id: format!("service-{n}"),
-                        deployed_at: 3600 + 60 * n as i64,
+                        deployed_at: (3600 + 60 * n) as f64,
                         metrics: vec![level(&mut dice, harm, onset, true), errors(&mut dice, factor, onset, true)],
                     }
                 })
@@ -216,7 +216,7 @@ pub(super) fn suspects(seed: u64) -> Set {
                 guilty: guilty.map(|n| format!("service-{n}")),
                 expect: None,
             };
-            (Case::Suspects(SuspectsCase { id, alarm_onset: Some(3900), calls: Vec::new(), suspects }), truth)
+            (Case::Suspects(SuspectsCase { id, alarm_onset: Some(3900.0), calls: None, suspects }), truth)
         })
         .collect();
     Set { name: "drawn-attribution".to_owned(), cases }

@@ -34,10 +34,10 @@ pub(super) fn measure(policy: &JudgePolicy) -> Speed {
     let mut dice = Dice::new(7);
     let metrics: Vec<Metric> = (0..20).map(|n| metric(&mut dice, n)).collect();
     let suspects: Vec<Suspect> =
-        (0..10).map(|n| Suspect { id: n.to_string(), deployed_at: n, metrics: metrics.clone() }).collect();
+        (0..10).map(|n| Suspect { id: n.to_string(), deployed_at: f64::from(n), metrics: metrics.clone() }).collect();
     let times: Vec<f64> = (0..RUNS)
         .map(|_| {
-            let (ranked, seconds) = timed(|| rank_suspects(black_box(&suspects), &[], policy));
+            let (ranked, seconds) = timed(|| rank_suspects(black_box(&suspects), &[], None, policy));
             black_box(ranked);
             seconds * 1000.0
         })

@@ -222,9 +222,9 @@ proptest! {
         prop_assert_eq!((0..=7).find(|points| look(*points)), (watched.verdict == Verdict::Degraded).then_some(watched.after_points));
         prop_assert!(!look(1));
         let suspects: Vec<Suspect> = (0..3)
-            .map(|n| Suspect { id: n.to_string(), deployed_at: n, metrics: metrics.clone() })
+            .map(|n| Suspect { id: n.to_string(), deployed_at: f64::from(n), metrics: metrics.clone() })
             .collect();
-        let ranked = rank_suspects(&suspects, &[], &policy);
+        let ranked = rank_suspects(&suspects, &[], None, &policy);
         prop_assert_eq!(ranked.ranking.len(), 3);
         prop_assert!(ranked.ranking.iter().all(|r| r.score.is_finite()));
         prop_assert!(ranked.act.is_none(), "three with the same metrics");

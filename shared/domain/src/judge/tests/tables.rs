@@ -150,13 +150,13 @@ fn acts_on_a_suspect_only_when_one_is_clearly_ahead() {
     let (before, after) = (level(13, 60, 0.05, 0.3), level(14, 15, 0.05, 0.3));
     let suspect = |id: &str, factor: f64| Suspect {
         id: id.to_owned(),
-        deployed_at: 0,
+        deployed_at: 0.0,
         metrics: vec![gauge(&before, &times(&after, factor))],
     };
     let policy = JudgePolicy::default();
     let act = |suspects: &[Suspect], calls: &[(&str, &str)]| {
         let calls: Vec<_> = calls.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-        rank_suspects(suspects, &calls, &policy).act
+        rank_suspects(suspects, &calls, None, &policy).act
     };
     let (calm, bad, as_bad) = (suspect("calm", 1.0), suspect("bad", 3.0), suspect("as-bad", 3.0));
     assert_eq!(act(&[calm.clone(), bad.clone()], &[]).as_deref(), Some("bad"));
@@ -164,6 +164,84 @@ fn acts_on_a_suspect_only_when_one_is_clearly_ahead() {
     assert_eq!(act(&[bad, as_bad], &[("bad", "as-bad")]).as_deref(), Some("as-bad"));
     assert_eq!(act(&[calm], &[]), None);
     assert_eq!(act(&[], &[]), None);
+}
+
+#[test]
+fn a_rival_that_alone_would_stay_is_a_rival() {
+    let policy = JudgePolicy::default();
+    let suspect = |id: &str, after: &[f64]| Suspect {
+        id: id.to_owned(),
+        deployed_at: 0.0,
+        metrics: vec![errors(1000.0, &[1.0; 60], after)],
+    };
+    let alone = |suspect: &Suspect| rank_suspects(std::slice::from_ref(suspect), &[], None, &policy);
+    let (bad, doubtful, calm) =
+        (suspect("bad", &[20.0, 20.0]), suspect("doubtful", &[15.0, 15.0]), suspect("calm", &[1.0, 1.0]));
+    let (worst, next) = (alone(&bad).ranking[0].score, alone(&doubtful).ranking[0].score);
+    assert!(alone(&bad).act.is_some() && alone(&doubtful).act.is_none(), "{worst} and {next}");
+    assert!(worst - next < 20.0_f64.ln(), "{worst} and {next}");
+    let both = rank_suspects(&[doubtful, bad.clone()], &[], None, &policy);
+    assert_eq!((both.ranking[0].id.as_str(), both.act), ("bad", None));
+    assert_eq!(rank_suspects(&[calm, bad], &[], None, &policy).act.as_deref(), Some("bad"));
+}
+
+#[test]
+fn what_was_deployed_after_the_alarm_turned_red_did_not_turn_it() {
+    let (before, after) = (level(13, 60, 0.05, 0.3), level(14, 15, 0.05, 0.3));
+    let suspect = |id: &str, deployed_at: f64, factor: f64| Suspect {
+        id: id.to_owned(),
+        deployed_at,
+        metrics: vec![gauge(&before, &times(&after, factor))],
+    };
+    let suspects = [suspect("later", 120.0, 9.0), suspect("bad", 60.0, 3.0), suspect("calm", 0.0, 1.0)];
+    let rank = |onset| rank_suspects(&suspects, &[], onset, &JudgePolicy::default());
+    let order = |found: &Attribution| found.ranking.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+    let found = rank(Some(90.0));
+    assert_eq!((order(&found), found.act.as_deref()), (vec!["bad".into(), "calm".into(), "later".into()], Some("bad")));
+    assert_eq!(order(&rank(None))[0], "later");
+    assert_eq!(rank(Some(-1.0)).act, None);
+}
+
+#[test]
+fn a_few_events_are_no_harm_where_their_number_is_all_that_is_known() {
+    let count = |before: &[f64], after: &[f64]| Metric { kind: MetricKind::Count, ..gauge(before, after) };
+    for after in [&[1.0, 1.0][..], &[0.0, 1.0, 0.0, 1.0], &[2.0, 0.0, 0.0]] {
+        assert_ne!(verdict(&[count(&[0.0; 60], after)]), Verdict::Degraded, "{after:?}");
+    }
+    assert_eq!(verdict(&[count(&[0.0; 60], &[9.0; 6])]), Verdict::Degraded);
+    let busy = level(15, 60, 0.05, 0.3);
+    assert_eq!(verdict(&[count(&times(&busy, 3.0), &times(&level(16, 6, 0.05, 0.3), 9.0))]), Verdict::Degraded);
+}
+
+#[test]
+fn a_control_group_that_goes_silent_hides_no_harm() {
+    let (before, after) = (level(21, 60, 0.05, 0.5), level(22, 15, 0.05, 0.5));
+    let (old_before, old_after) = (level(23, 60, 0.05, 0.5), level(24, 15, 0.05, 0.5));
+    let silent_from = |from: usize| -> Vec<f64> {
+        old_after.iter().enumerate().map(|(at, v)| if at < from { *v } else { f64::NAN }).collect()
+    };
+    let bad = times(&after, 4.0);
+    let late: Vec<f64> = after.iter().enumerate().map(|(at, v)| if at < 4 { *v } else { v * 4.0 }).collect();
+    for (what, after, old, expected) in [
+        ("from the deploy on", &bad, silent_from(0), Verdict::Degraded),
+        ("some points later", &late, silent_from(3), Verdict::Degraded),
+        ("and the new version does well", &after, silent_from(0), Verdict::Healthy),
+        ("never, and has the same harm", &bad, times(&old_after, 4.0), Verdict::NotThisDeploy),
+    ] {
+        assert_eq!(verdict(&[with_control(gauge(&before, after), series(&old_before, &old))]), expected, "{what}");
+    }
+    // Errors among requests: a control group that was drained has no requests, which says nothing either.
+    let mut failing = errors(100.0, &[1.0; 60], &[40.0; 15]);
+    failing.old = Some(series(&[1.0; 60], &[0.0; 15]));
+    let requests = failing.requests.as_mut().unwrap();
+    requests.old = Some(series(&[100.0; 60], &[0.0; 15]));
+    assert_eq!(verdict(&[failing]), Verdict::Degraded);
+    // One that speaks every third minute, as it did before, is one still.
+    let sparse = |values: &[f64]| -> Vec<f64> {
+        values.iter().enumerate().map(|(at, v)| if at % 3 == 0 { *v } else { f64::NAN }).collect()
+    };
+    let shared = with_control(gauge(&before, &bad), series(&sparse(&old_before), &sparse(&times(&old_after, 4.0))));
+    assert_ne!(verdict(&[shared]), Verdict::Degraded);
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn every_rule_type_has_its_own_demands() {
             },
             INVALID,
             subject(
-                "has 'IST' for 'TimeZone'. Write a zone of the time zone database such as Europe/Paris, UTC, or UTC+05:30; of abbreviations only those of one place, such as PST",
+                "has 'IST' for 'TimeZone', which stands for the clocks of several places. Write a zone of the time zone database such as Europe/Paris, UTC, or UTC+05:30; of abbreviations only those of one place, such as PST",
             ),
         ),
         refused("window without times", |p| success(p, "DeploymentWindow", json!({})), INVALID, missing("Cron")),
