@@ -27,7 +27,7 @@ pub enum Dial {
     Workers,
     /// The table or the objects are away for minutes.
     Outages,
-    /// Some pipelines are judged by a metric, which becomes bad and good with their alarm.
+    /// Some pipelines are judged by a metric, which is bad while a harmful release is live.
     Metrics,
 }
 

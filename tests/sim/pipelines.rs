@@ -173,14 +173,14 @@ fn alarm_rule(name: &str, watches: bool) -> Value {
     rule
 }
 
-/// The metric behind the alarm in the place of the alarm that a stage looks at after its deploy.
+/// The metric of the page in the place of the alarm that a stage looks at after its deploy.
 fn judge_metrics(stage: &mut Value, name: &str) {
     let rules = stage.pointer_mut("/onSuccess/conditions/0/rules").and_then(Value::as_array_mut).into_iter().flatten();
     for rule in rules.filter(|rule| rule["ruleTypeId"]["provider"] == "CloudWatchAlarm") {
         rule["ruleTypeId"]["provider"] = "MetricDegradation".into();
         if let Some(configuration) = rule["configuration"].as_object_mut() {
             configuration.remove("AlarmName");
-            configuration.insert("Metrics".to_owned(), format!("emf:Sim:{}", alarm(name)).into());
+            configuration.insert("Metrics".to_owned(), format!("emf:Sim:{name}").into());
             // People act every minute or so.
             configuration.insert("Period".to_owned(), "10".into());
             configuration.insert("Baseline".to_owned(), "10".into());

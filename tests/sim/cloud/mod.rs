@@ -1,8 +1,8 @@
 //! The services around the system, in memory and at a moment of the simulation's choosing: every request is two points
 //! at which others may go first or the caller may die, one before its effect and one after.
 
-mod alarms;
 mod builds;
+mod metrics;
 mod objects;
 mod ports;
 
@@ -17,7 +17,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use domain::Event;
+use domain::{AlarmState, Event};
 use engine::{Settings, World, ports::Clock};
 use jiff::{SignedDuration, Timestamp};
 use local_states::{Arn, States};
@@ -26,8 +26,8 @@ use serde_json::Value;
 use store::{Memory, Table};
 use uuid::Uuid;
 
-use alarms::SimAlarms;
 pub(crate) use builds::Builds;
+use metrics::Metrics;
 pub(crate) use objects::ObjectsInMemory;
 pub(crate) use ports::{Alarms, Events, Functions, Machines, NoRepositories, Notifications, Objects, Roles, Rows};
 
@@ -99,8 +99,10 @@ pub(crate) struct State {
     pub(crate) retold: Option<Uuid>,
     /// Builds of the provider that builds.
     pub(crate) builds: Builds,
-    /// Alarms and metrics.
-    pub(crate) alarms: SimAlarms,
+    /// State of each alarm by ARN, and since when.
+    pub(crate) alarms: BTreeMap<String, (AlarmState, Timestamp)>,
+    /// What CloudWatch measures.
+    metrics: Metrics,
     /// Whoever makes the request that is being made stands still before it has its effect.
     pub(crate) stands_still: bool,
     /// Requests so far.
@@ -126,7 +128,8 @@ impl Cloud {
             published: BTreeMap::new(),
             retold: None,
             builds: Builds::default(),
-            alarms: SimAlarms::default(),
+            alarms: BTreeMap::new(),
+            metrics: Metrics::default(),
             stands_still: false,
             requests: 0,
             to_objects: BTreeMap::new(),

@@ -22,7 +22,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Cloud, Service};
-use crate::mutants::Mutant;
+use crate::{mutants::Mutant, pipelines::SITE};
 
 /// The table.
 pub(crate) struct Rows(pub(crate) Cloud);
@@ -188,14 +188,15 @@ impl ports::Alarms for Alarms {
     async fn describe(&self, names: &[String]) -> Result<Vec<AlarmChange>, CloudError> {
         let look = async {
             let state = self.0.state();
-            let is_meant =
-                |arn: &String| names.iter().any(|name| name == arn || arn.ends_with(&format!(":alarm:{name}")));
-            let known = state.alarms.all().filter(|(arn, ..)| is_meant(arn));
+            let known = state
+                .alarms
+                .iter()
+                .filter(|(arn, _)| names.iter().any(|name| name == *arn || arn.ends_with(&format!(":alarm:{name}"))));
             Ok(known
-                .map(|(arn, state, since)| AlarmChange {
+                .map(|(arn, (state, since))| AlarmChange {
                     arn: arn.clone(),
-                    state,
-                    since,
+                    state: *state,
+                    since: *since,
                     reason: "simulated".to_owned(),
                 })
                 .collect())
@@ -213,7 +214,7 @@ impl ports::Alarms for Alarms {
         let give = async {
             let until = until.min(self.0.now());
             let state = self.0.state();
-            Ok(queries.iter().map(|query| state.alarms.points(query, since, until)).collect())
+            Ok(queries.iter().map(|query| state.metrics.points(query, since, until)).collect())
         };
         self.0.request(Service::CloudWatch, give, no_service).await
     }
@@ -225,7 +226,7 @@ impl ports::Alarms for Alarms {
     /// One for each minute, as of a metric with traffic.
     async fn data_points(&self, arn: &str, since: Timestamp, until: Timestamp) -> Result<u32, CloudError> {
         let count = async {
-            let is_there = self.0.state().alarms.is_there(arn);
+            let is_there = self.0.state().alarms.contains_key(arn);
             let minutes = u32::try_from(until.duration_since(since).as_mins()).unwrap_or(0);
             if is_there { Ok(minutes) } else { Err(CloudError::NotFound(arn.to_owned())) }
         };
@@ -358,7 +359,15 @@ impl ports::Objects for Objects {
             let mut state = self.0.state();
             state.stands_still = state.chance.permille(200);
         }
-        self.ask("CompleteMultipartUpload", &upload.at, async { self.0.objects.complete_upload(upload) }).await
+        let complete = async {
+            let written = self.0.objects.complete_upload(upload)?;
+            if upload.at.bucket == SITE {
+                let body = self.0.objects.newest(&upload.at).unwrap_or_default();
+                self.0.state().metrics.deployed(&upload.at.key, &body, self.0.now());
+            }
+            Ok(written)
+        };
+        self.ask("CompleteMultipartUpload", &upload.at, complete).await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<(), ObjectsError> {

@@ -280,10 +280,15 @@ impl People {
     fn turn_alarm(&mut self, cloud: &Cloud, pipeline: &str, dials: &Dials, story: &mut Story) -> Soon {
         let arn = pipelines::alarm_arn(pipelines::alarm(pipeline));
         let now = cloud.now();
-        let before = cloud.state().alarms.state_of(&arn);
-        let choices = [AlarmState::Alarm, AlarmState::Alarm, AlarmState::Ok, AlarmState::InsufficientData];
-        let state = if before == AlarmState::Alarm { AlarmState::Ok } else { *self.chance.one_of(&choices) };
-        cloud.state().alarms.turn(&arn, state, now);
+        let (before, state) = {
+            let mut cloud = cloud.state();
+            let alarm = cloud.alarms.entry(arn.clone()).or_insert((AlarmState::Ok, now));
+            let before = alarm.0;
+            let choices = [AlarmState::Alarm, AlarmState::Alarm, AlarmState::Ok, AlarmState::InsufficientData];
+            let state = if before == AlarmState::Alarm { AlarmState::Ok } else { *self.chance.one_of(&choices) };
+            *alarm = (state, now);
+            (before, state)
+        };
         story.tell(now, || format!("alarm {arn} turns {state:?}"));
         if before == state || self.chance.permille(dials.of(Dial::Alarms)) {
             // An event can be lost.

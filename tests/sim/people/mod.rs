@@ -132,9 +132,10 @@ impl People {
             first.push(Later::Poll);
         }
         for (name, declaration) in self.declarations.clone() {
-            let alarm = pipelines::alarm_arn(pipelines::alarm(&name));
-            let since = self.cloud.now() - SignedDuration::from_hours(1);
-            self.cloud.state().alarms.turn(&alarm, AlarmState::Ok, since);
+            self.cloud.state().alarms.insert(
+                pipelines::alarm_arn(pipelines::alarm(&name)),
+                (AlarmState::Ok, self.cloud.now() - SignedDuration::from_hours(1)),
+            );
             self.release(&name);
             first.push(ask(Asked::Other, "CreatePipeline", json!({"pipeline": declaration})));
         }
@@ -264,7 +265,11 @@ impl People {
 
     /// Lifts what is closed, and answers what is asked.
     pub(crate) fn tidy_up(&mut self, checker: &Checker, now: Timestamp) -> Vec<Later> {
-        self.cloud.state().alarms.calm_down(now);
+        for alarm in self.cloud.state().alarms.values_mut() {
+            if alarm.0 != AlarmState::Ok {
+                *alarm = (AlarmState::Ok, now);
+            }
+        }
         let mut done = Vec::new();
         for name in self.declarations.keys() {
             if let Some(stage) = checker.closed_stage(name) {
