@@ -79,7 +79,8 @@ impl MetricRule {
     fn check_reach(&self) -> Result<(), String> {
         let baseline = u64::from(self.baseline_points) * u64::from(self.period_seconds) / 60;
         let reach = baseline + u64::from(self.minutes);
-        let lost = |(kept, least): &&(u32, u32)| reach > u64::from(*kept) && self.period_seconds % least != 0;
+        let lost =
+            |(kept, least): &&(u32, u32)| reach > u64::from(*kept) && !self.period_seconds.is_multiple_of(*least);
         match KEPT.iter().find(lost) {
             None => Ok(()),
             Some((kept, least)) => Err(format!(
