@@ -42,7 +42,7 @@ impl Options {
 /// Builds, zips, and prints what came out.
 ///
 /// # Errors
-/// An unknown function, a failed build, or a zip beyond the budget.
+/// An unknown function, or a failed build. A zip beyond the budget is told, and there all the same.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let metadata = Metadata::load()?;
     let all = metadata.functions();
@@ -72,7 +72,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             large.push(name.as_str());
         }
     }
-    ensure!(large.is_empty(), "beyond the budget of {ZIP_BYTES_MAX} bytes: {}", large.join(", "));
+    if !large.is_empty() {
+        // Lambda takes ten times as much, and whoever installs this can do nothing about it.
+        eprintln!("beyond the budget of {ZIP_BYTES_MAX} bytes, so slower to start: {}", large.join(", "));
+    }
     Ok(())
 }
 
