@@ -19,6 +19,9 @@ const ZIP_BYTES_MAX: usize = 5_000_000;
 /// Profile of what goes into an account; the budget is for it alone.
 const PROFILE: &str = "lambda";
 
+/// What the linker leaves out of functions.
+const LINKER_SCRIPT: &str = "infra/xtask/functions.ld";
+
 /// Which functions, for which machine.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -50,9 +53,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(unknown.is_empty(), "there is no function {unknown:?}; there are {}", all.join(", "));
     let chosen = if options.functions.is_empty() { &all } else { &options.functions };
 
-    build(chosen, options)?;
+    let target = match &options.target {
+        // Flags for a target spare what runs in the build, build scripts and macros, only where one is named.
+        None if options.profile == PROFILE => Some(workspace::host()?),
+        target => target.clone(),
+    };
+    build(chosen, &options.profile, target.as_deref())?;
     let mut built = metadata.target_directory;
-    built.extend(options.target.as_deref());
+    built.extend(target);
     // Cargo's own profile is the one whose folder has another name.
     built.push(if options.profile == "dev" { "debug" } else { &options.profile });
     let zips = workspace::root().join("target/lambda");
@@ -79,9 +87,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build(functions: &[String], options: &Options) -> anyhow::Result<()> {
-    let mut command = cargo(&["build", "--profile", &options.profile, "--locked"]);
-    if options.profile == PROFILE {
+fn build(functions: &[String], profile: &str, target: Option<&str>) -> anyhow::Result<()> {
+    let mut command = cargo(&["build", "--profile", profile, "--locked"]);
+    if profile == PROFILE {
         for name in functions {
             command.args(["--package", name]);
         }
@@ -92,8 +100,17 @@ fn build(functions: &[String], options: &Options) -> anyhow::Result<()> {
     for name in functions {
         command.args(["--bin", name]);
     }
-    let target = options.target.as_deref();
-    command.args(target.into_iter().flat_map(|target| ["--target", target]));
+    if let Some(target) = target {
+        command.args(["--target", target]);
+        if profile == PROFILE {
+            // Whole, as libraries are linked in folders of their own. Where it is does not show in what is built.
+            let script = workspace::root().join(LINKER_SCRIPT);
+            command.args([
+                "--config",
+                &format!("target.{target}.rustflags=[{:?}]", format!("-Clink-arg=-T{}", script.display())),
+            ]);
+        }
+    }
     ensure!(command.status().context("run cargo build")?.success(), "the build failed");
     Ok(())
 }

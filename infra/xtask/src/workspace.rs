@@ -50,6 +50,17 @@ pub(crate) fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
+/// Target triple of this machine.
+///
+/// # Errors
+/// When cargo does not say.
+pub(crate) fn host() -> anyhow::Result<String> {
+    let output = cargo(&["--version", "--verbose"]).output().context("run cargo --version")?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let host = told.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).with_context(|| format!("cargo --version --verbose tells no host: {told}"))
+}
+
 /// A call of the cargo that built this program, in the workspace.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));

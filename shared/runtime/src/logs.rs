@@ -10,7 +10,8 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    Layer,
+    filter::{LevelFilter, Targets},
     layer::{Context, SubscriberExt},
     registry::LookupSpan,
 };
@@ -70,22 +71,25 @@ where
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// What is logged at `level` (an `EnvFilter` expression; unreadable ones count as `info`). A bare `debug` or `trace` is for
-/// us alone.
-fn filter(level: &str) -> EnvFilter {
-    let level = if level.trim().is_empty() { "info" } else { level.trim() };
-    // Lambda says FATAL where tracing has nothing above ERROR.
-    let level = if level.eq_ignore_ascii_case("fatal") { "error" } else { level };
-    let detailed = ["debug", "trace"].into_iter().find(|detailed| level.eq_ignore_ascii_case(detailed));
-    let of_ours =
-        detailed.map(|level| OURS.iter().fold("info".to_owned(), |all, ours| format!("{all},{ours}={level}")));
-    let level = of_ours.as_deref().unwrap_or(level);
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+/// What is logged at `level`: a level, or several of `target=level` after commas; what cannot be read counts as `info`. A level
+/// without a target is for us alone where it asks for details.
+fn filter(level: &str) -> Targets {
+    let level = match level.trim() {
+        "" => "info",
+        // Lambda says FATAL where tracing has nothing above ERROR.
+        fatal if fatal.eq_ignore_ascii_case("fatal") => "error",
+        level => level,
+    };
+    let asked = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let targets = match asked.default_level() {
+        Some(details) if details > LevelFilter::INFO => {
+            let ours = Targets::new().with_default(LevelFilter::INFO).with_targets(OURS.map(|ours| (ours, details)));
+            ours.with_targets(asked.iter())
+        }
+        _ => asked,
+    };
     // The runtime repeats each failure in Rust's debug form; `lambda::serve` has already logged it with its name.
-    match "lambda_runtime::layers::panic=off".parse() {
-        Ok(directive) => filter.add_directive(directive),
-        Err(_) => filter,
-    }
+    targets.with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
 }
 
 /// A layer that writes each event, with the fields of the spans it is in, as one line of JSON.
@@ -324,6 +328,9 @@ mod tests {
             tracing::debug!(target: "engine::commit", "a decision");
         };
         assert_eq!(lines("DEBUG", log).len(), 1);
+        assert_eq!(lines("trace,h2=off", log).len(), 1);
+        assert_eq!(lines("5", log).len(), 1);
+        assert_eq!(lines("debug,engine=warn", log).len(), 0);
         assert_eq!(lines("info,lambda_runtime=debug", log).len(), 1);
         assert_eq!(lines("", log).len(), 0);
     }
