@@ -68,8 +68,9 @@ def simplify_state(state):
     if state["Type"] == "Succeed" and "Output" in state:
         state.update(Type="Pass", End=True)
         changed = True
-    for limit in ("TimeoutSeconds", "HeartbeatSeconds"):
+    # A heartbeat has to be below the timeout, in whatever runs the machine.
+    for limit, seconds in (("TimeoutSeconds", STEP_S), ("HeartbeatSeconds", STEP_S - 1)):
         if isinstance(state.get(limit), str):
-            state[limit] = STEP_S
+            state[limit] = seconds
             changed = True
     return changed

@@ -149,6 +149,13 @@ async fn a_signed_request_is_answered_and_its_caller_is_who_signed() {
         let (status, code, text) = guarded.send(Signer { service, ..ana() }.sign(guarded.list_pipelines())).await;
         assert_eq!((status, code.as_str()), (StatusCode::OK, ""), "{service}: {text}");
     }
+    // The SDKs for PHP and JavaScript (v2) leave the content type unsigned.
+    let untyped = Request::post(guarded.system.endpoint() + "/");
+    let untyped = untyped.header("x-amz-target", "CodePipeline_20150709.ListPipelines").body("{}".to_owned()).unwrap();
+    let mut typed = ana().sign(untyped);
+    typed.headers_mut().insert("content-type", "application/x-amz-json-1.1".parse().unwrap());
+    let (status, _, text) = guarded.send(typed).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
     let bot = Signer { key: ("AKIABOT", "bots-secret"), ..ana() };
     for (signer, arn) in
         [(ana(), "arn:aws:iam::000000000000:user/ana"), (bot, "arn:aws:sts::000000000000:assumed-role/deploy/bot")]

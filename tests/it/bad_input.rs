@@ -36,6 +36,19 @@ async fn requests_that_are_none_are_refused_in_the_protocols_form() {
     assert_eq!(answer, (StatusCode::OK, json!({ "pipelines": [] })));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_too_large_for_the_api_are_refused_by_it_and_for_its_event_by_the_gateway() {
+    let world = World::start().await;
+    let padded = |bytes: usize| "{}".to_owned() + &" ".repeat(bytes - 2);
+    assert_eq!(world.send("ListPipelines", &padded(4 << 20)).await, (StatusCode::OK, json!({ "pipelines": [] })));
+    for bytes in [(4 << 20) + 1, 4_600_000] {
+        let (status, answer) = world.send("ListPipelines", &padded(bytes)).await;
+        assert_eq!((status, text(&answer["__type"])), (StatusCode::BAD_REQUEST, "SerializationException".to_owned()));
+    }
+    let expected = json!({ "message": "Request Entity Too Large" });
+    assert_eq!(world.send("ListPipelines", &padded(5_000_000)).await, (StatusCode::PAYLOAD_TOO_LARGE, expected));
+}
+
 /// A change of a good pipeline, the exception it leads to, and its exact text (spec 1.9).
 type Breach = (fn(&mut Value), &'static str, &'static str);
 

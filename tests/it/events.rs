@@ -178,6 +178,15 @@ async fn an_alarm_rolls_back_once_and_only_what_it_can_speak_against() {
     let earlier = red(ALARM, began - jiff::SignedDuration::from_secs(60));
     let earlier = world.invoke(ALARM_HANDLER, &earlier).await.expect("an alarm event");
     assert_eq!(earlier["rollbacks"], json!([]), "red before the deploy began");
+    let mut suppressed = red(ALARM, ended);
+    suppressed["detail"]["state"]["actionsSuppressedBy"] = json!("Alarm");
+    // It was red before, says its event; since when, CloudWatch is asked, which knows it green.
+    let mut red_before = red(ALARM, ended);
+    red_before["detail"]["previousState"] = json!({ "value": "ALARM" });
+    for event in [suppressed, red_before] {
+        let handled = world.invoke(ALARM_HANDLER, &event).await.expect("an alarm event");
+        assert_eq!(handled["rollbacks"], json!([]), "{event}");
+    }
     assert!(world.rollbacks(name).await.is_empty());
     assert_eq!(world.page(name).await, "two");
 

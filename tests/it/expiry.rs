@@ -24,13 +24,15 @@ pub(crate) fn stage_run() -> (States, Arn, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(begin()));
     let states = States::in_memory(clock.clone(), Arc::new(SeededEntropy::new(1)), &Definitions::default())
         .expect("a store in memory");
-    let definition =
-        ["RunAction", "EvaluateCondition", "EvaluateRollback"].iter().fold(STAGE_RUN.to_owned(), |text, name| {
+    let definition = ["RunAction", "EvaluateCondition", "EvaluateRollback"].iter().fold(
+        STAGE_RUN.replace("${Partition}", "aws"),
+        |text, name| {
             text.replace(
                 &format!("${{{name}FunctionArn}}"),
                 &format!("arn:aws:lambda:eu-west-1:111122223333:function:{name}"),
             )
-        });
+        },
+    );
     let machine = states.put_state_machine("stage-run", &definition).expect("it is what is shipped");
     (states, machine, clock)
 }

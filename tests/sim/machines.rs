@@ -36,7 +36,7 @@ pub(crate) fn install(states: &States) -> anyhow::Result<Arn> {
 }
 
 fn filled(definition: &str) -> String {
-    FUNCTIONS.iter().fold(definition.to_owned(), |text, (variable, function)| {
+    FUNCTIONS.iter().fold(definition.replace("${Partition}", "aws"), |text, (variable, function)| {
         let arn = format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}");
         text.replace(&format!("${{{variable}}}"), &arn)
     })

@@ -121,7 +121,7 @@ struct Calm {
 impl Calm {
     fn new() -> anyhow::Result<Self> {
         let mut cloud = Cloud::new(&mut Chance::new(SEED), Dials::off(), None, SEED)?;
-        cloud.table = Table::metered();
+        cloud.table = Table::metered(cloud.clock.clone());
         let world = Arc::new(cloud.world(SEED));
         let began = cloud.now();
         Ok(Self { cloud, world, invocations: BTreeMap::new(), began })

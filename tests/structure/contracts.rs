@@ -94,7 +94,8 @@ fn condition_answers() -> Vec<String> {
 }
 
 fn failure_answers() -> Vec<String> {
-    let all = [FailureOutput::End, FailureOutput::Evaluate, FailureOutput::Retry { attempt: 2, groups: Vec::new() }];
+    let retry = FailureOutput::Retry { attempt: 2, groups: Vec::new(), entry_condition: true };
+    let all = [FailureOutput::End, FailureOutput::Evaluate, retry];
     match all[0] {
         FailureOutput::End | FailureOutput::Evaluate | FailureOutput::Retry { .. } => tags(&all),
     }

@@ -70,7 +70,7 @@ const DIRECTIONS: &[Direction] = &[
             "serde_json_path",
         ]),
     },
-    Direction { of: "contract", ours: These(&["domain"]), foreign: Only(&["serde", "serde_json"]) },
+    Direction { of: "contract", ours: These(&["domain"]), foreign: Only(&["serde"]) },
     Direction {
         of: "protocol",
         ours: These(&["domain"]),
@@ -93,7 +93,7 @@ const DIRECTIONS: &[Direction] = &[
         ours: These(&["engine"]),
         foreign: Without(&[AsyncRuntime, LambdaRuntime, Local, Automation]),
     },
-    Direction { of: "runtime", ours: These(&["contract", "engine"]), foreign: Without(&[Local, Automation]) },
+    Direction { of: "runtime", ours: These(&["engine"]), foreign: Without(&[Local, Automation]) },
     Direction { of: "functions/", ours: Shared, foreign: Without(&[Aws, Local, Automation]) },
     Direction { of: "local", ours: Any, foreign: Without(&[]) },
     // Stand-ins for AWS know nothing of pipelines: clock and entropy are all they take from us.

@@ -38,7 +38,7 @@ const STATES: [(&str, &str, &[&str]); 6] = [
         "Lastgood Rollback State Change",
         &["DECLINED", "ASKED", "SHADOWED", "HELPED", "DID_NOT_HELP", "REINSTATED", "RELEASED"],
     ),
-    ("artifact", "Lastgood Artifact State Change", &["GONE", "ALTERED", "RESTORED"]),
+    ("artifact", "Lastgood Artifact State Change", &["GONE", "ALTERED", "UNREADABLE", "RESTORED"]),
 ];
 
 #[test]
@@ -157,7 +157,13 @@ fn examples() -> BTreeMap<String, Event> {
     for (version, status) in [(0, "InProgress"), (1, "Succeeded"), (1, "Failed"), (1, "Abandoned")] {
         add("", &Changes { runs: vec![run(version, status)], ..Changes::default() });
     }
-    let states = [ArtifactState::Present, ArtifactState::Gone, ArtifactState::Altered, ArtifactState::Present];
+    let states = [
+        ArtifactState::Present,
+        ArtifactState::Gone,
+        ArtifactState::Altered,
+        ArtifactState::Unreadable,
+        ArtifactState::Present,
+    ];
     for states in states.windows(2) {
         let (before, after) = (Some(kept(states[0])), kept(states[1]));
         add("", &Changes { kept: vec![KeptChange { before, after }], ..Changes::default() });
@@ -284,6 +290,7 @@ fn rollback(row: Execution) -> Execution {
             stage: stage(),
             target: id(TARGET),
             undone: Some(id(UNDONE)),
+            fingerprint: None,
             cause: RollbackCause::Alarm { alarm_arn: String::new(), reason: String::new() },
         }),
         ..row

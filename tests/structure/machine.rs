@@ -29,6 +29,11 @@ impl Machine {
         found
     }
 
+    /// Its text as it is deployed in `partition`, with the other `${...}` left as they are.
+    pub(crate) fn in_partition(&self, partition: &str) -> String {
+        self.text.replace("${Partition}", partition)
+    }
+
     /// Names in `${...}`, which a deployment fills in. Sorted, each once.
     pub(crate) fn substitutions(&self) -> Vec<String> {
         let mut names: Vec<String> = self

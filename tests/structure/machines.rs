@@ -1,5 +1,5 @@
 //! The shipped state machines stay within what they may be: the subset the local interpreter runs, errors that exist,
-//! nothing of any account.
+//! nothing of any account or partition.
 
 use std::collections::BTreeSet;
 
@@ -15,11 +15,11 @@ use crate::{
 const ERRORS_OF_AWS: [&str; 4] = ["States.", "Lambda.", "Sandbox.", "Runtime."];
 
 /// Integrations in use: calls to our functions and a nested machine. Another SDK would be a decision outside Rust; only
-/// the machines of providers, which decide nothing, have them.
+/// the machines of providers, which decide nothing, have them. Each begins with the partition that a deployment fills in.
 const RESOURCES: [&str; 3] = [
-    "arn:aws:states:::lambda:invoke",
-    "arn:aws:states:::lambda:invoke.waitForTaskToken",
-    "arn:aws:states:::states:startExecution.sync:2",
+    "arn:${Partition}:states:::lambda:invoke",
+    "arn:${Partition}:states:::lambda:invoke.waitForTaskToken",
+    "arn:${Partition}:states:::states:startExecution.sync:2",
 ];
 
 /// Where the machines of providers are.
@@ -36,7 +36,7 @@ fn the_local_interpreter_accepts_them() {
     let machines = machines();
     assert_eq!(machines.len(), 2 + domain::action_machines().count(), "pipeline-execution, stage-run, and providers");
     for machine in machines {
-        if let Err(error) = local_states::check_definition(&machine.text) {
+        if let Err(error) = local_states::check_definition(&machine.in_partition("aws")) {
             panic!("{}: {error}", machine.file);
         }
     }
@@ -88,7 +88,7 @@ fn nothing_of_an_account_or_another_sdk_is_inside() {
         }
         let literal = machine.text.split('"').find(|text| {
             let digits = text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() == 12);
-            let is_sdk = is_provider(&machine) && text.starts_with("arn:aws:states:::aws-sdk:");
+            let is_sdk = is_provider(&machine) && text.starts_with("arn:${Partition}:states:::aws-sdk:");
             let arn = text.starts_with("arn:") && !RESOURCES.contains(text) && !is_sdk;
             digits || arn
         });
@@ -146,7 +146,7 @@ fn is_provider(machine: &Machine) -> bool {
 }
 
 fn sdk(service: &str) -> String {
-    format!("arn:aws:states:::aws-sdk:{service}:")
+    format!("arn:${{Partition}}:states:::aws-sdk:{service}:")
 }
 
 /// The service that a state of a provider's machine asks.

@@ -27,6 +27,13 @@ fn the_runbook_knows_every_alarm() {
 }
 
 #[test]
+fn dead_letters_keep_their_alarm_when_the_queue_falls_silent() {
+    let template = template();
+    let alarm = &template["Resources"]["DeadLettersAlarm"]["Properties"];
+    assert_eq!(alarm["TreatMissingData"].as_str(), Some("ignore"), "SQS tells nothing of a queue that nobody uses");
+}
+
+#[test]
 fn every_machine_and_function_has_an_alarm_and_no_alarm_more_metrics_than_one_may() {
     let template = template();
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");

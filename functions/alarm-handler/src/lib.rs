@@ -1,7 +1,7 @@
 //! A CloudWatch alarm changed: deploys it speaks against are rolled back, conditions that wait for it are looked at.
 //!
 //! **May touch**: the table, Step Functions (to start a rollback, to end a wait), artifacts (to see that they are there)
-//! and definitions, CloudWatch alarms (those beside it in a condition).
+//! and definitions, CloudWatch alarms (those beside it in a condition, and one that is not suppressed any more).
 //!
 //! **Architecture invariants**: knows the shapes of CloudWatch's events; the verdict is `domain::judge`'s.
 
@@ -12,7 +12,7 @@ use engine::{EngineError, HasAlarms, HasMachines, HasObjects, HasStore, Judged};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use event::{InvalidEvent, changes};
+pub use event::{InvalidEvent, Told, changes};
 
 /// What became of an event, for whoever reads the invocation's result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,7 +37,15 @@ pub async fn handle<W: HasStore + HasMachines + HasObjects + HasAlarms>(
     let changes = changes(&event).map_err(|error| EngineError::refused("InvalidEvent", error.to_string()))?;
     let mut handled = Handled { judged: 0, rollbacks: Vec::new(), conditions: 0 };
     let mut outcome = Ok(());
-    for change in changes {
+    for told in changes {
+        let change = match stands(world, told).await {
+            Ok(Some(change)) => change,
+            Ok(None) => continue,
+            Err(error) => {
+                outcome = outcome.and(Err(error));
+                continue;
+            }
+        };
         // What stands in the way of a condition keeps no deploy from being rolled back.
         let mut judged = Vec::new();
         let rolled_back = engine::alarm_changed(world, &change, &mut judged).await;
@@ -52,6 +60,14 @@ pub async fn handle<W: HasStore + HasMachines + HasObjects + HasAlarms>(
         handled.rollbacks.extend(judged.iter().filter_map(|one| one.rollback).map(|id| id.to_string()));
     }
     outcome.map(|()| handled)
+}
+
+/// How the alarm stands; none where it is gone by now.
+async fn stands<W: HasAlarms>(world: &W, told: Told) -> Result<Option<AlarmChange>, EngineError> {
+    match told {
+        Told::Took(change) => Ok(Some(change)),
+        Told::StillRed(arn) => engine::look_up_alarm(world, &arn).await,
+    }
 }
 
 fn log(change: &AlarmChange, judged: &[Judged]) {

@@ -24,7 +24,7 @@ use crate::{
 /// Reads while doing so: an execution has at most 1000 actions (spec 1.3), and each retry adds as many runs.
 const READS_MAX: usize = 10;
 
-/// ListActionExecutions, newest first.
+/// ListActionExecutions: executions newest first, and the runs of each newest first.
 pub(crate) async fn list<W: HasStore>(
     world: &W,
     listing: &Listing,

@@ -4,6 +4,7 @@
 use domain::{Secret, Sender, WebhookName};
 use engine::{Delivered, Delivery, EngineError, HasMachines, HasObjects, HasStore};
 use percent_encoding::percent_decode_str;
+use protocol::BODY_BYTES_MAX;
 use serde_json::json;
 
 use crate::event::{ApiEvent, ApiReply};
@@ -13,9 +14,6 @@ pub const WEBHOOK_ROUTE: &str = "POST /webhooks/{webhook}";
 
 /// How paths of webhooks begin.
 const PREFIX: &str = "/webhooks/";
-
-/// Largest body. An event of Lambda has at most 6 MB, of which base64 leaves 4.5; a laptop takes no more than AWS.
-const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Seconds after which a sender should try again what could not be done.
 const RETRY_AFTER_S: &str = "5";
@@ -73,7 +71,7 @@ pub(crate) async fn receive<W: HasStore + HasObjects + HasMachines>(
             log(event, request_id, &delivery, &delivered);
             answer(request_id, &delivered)
         }
-        Err(error) => unanswered(request_id, &delivery, &error),
+        Err(error) => unanswered(event, request_id, &delivery, &error),
     })
 }
 
@@ -119,6 +117,7 @@ fn log(event: &ApiEvent, request_id: &str, delivery: &Delivery<'_>, delivered: &
     let webhook = (*delivered != Delivered::Nowhere).then(|| delivery.webhook.as_str());
     tracing::info!(
         request.id = request_id,
+        gateway.request_id = event.gateway_request_id(),
         request.source_ip = event.request_context.http.source_ip,
         webhook.name = webhook,
         webhook.status = delivered.status(),
@@ -128,10 +127,11 @@ fn log(event: &ApiEvent, request_id: &str, delivery: &Delivery<'_>, delivered: &
 }
 
 /// Nobody knows whether it started anything: the sender should deliver again, which starts nothing twice.
-fn unanswered(request_id: &str, delivery: &Delivery<'_>, error: &EngineError) -> ApiReply {
+fn unanswered(event: &ApiEvent, request_id: &str, delivery: &Delivery<'_>, error: &EngineError) -> ApiReply {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::error!(
         request.id = request_id,
+        gateway.request_id = event.gateway_request_id(),
         webhook.name = delivery.webhook.as_str(),
         error.message = %error,
         error.cause = cause,

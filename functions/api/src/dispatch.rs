@@ -46,8 +46,7 @@ where
         O::UpdatePipeline => write(pipelines::update(world, read(input)?).await?),
         O::DeletePipeline => write(pipelines::delete(world, read(input)?).await?),
         O::ListPipelines => {
-            let listing = Listing::of(operation, &input, PAGE_PIPELINES)?;
-            write(pipelines::list(world, &listing).await?)
+            pages(operation, input, PAGE_PIPELINES, async |listing, _| pipelines::list(world, &listing).await).await
         }
         O::StartPipelineExecution => write(executions::start(world, read(input)?, from).await?),
         O::StopPipelineExecution => write(executions::stop(world, read(input)?, caller).await?),
@@ -55,52 +54,61 @@ where
         O::PutActionRevision => write(revisions::put(world, read(input)?).await?),
         O::GetPipelineExecution => write(executions::get(world, read(input)?).await?),
         O::ListPipelineExecutions => {
-            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(executions::list(world, &listing, read(input)?).await?)
+            pages(operation, input, PAGE_ITEMS, async |listing, input| {
+                executions::list(world, &listing, read(input)?).await
+            })
+            .await
         }
         O::GetPipelineState => write(state::get(world, read(input)?).await?),
         O::ListActionExecutions => {
-            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(actions::list(world, &listing, read(input)?).await?)
+            pages(operation, input, PAGE_ITEMS, async |listing, input| {
+                actions::list(world, &listing, read(input)?).await
+            })
+            .await
         }
         O::ListActionTypes => {
-            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(catalogue::list_action_types(world, &listing, read(input)?).await?)
+            pages(operation, input, PAGE_ITEMS, async |listing, input| {
+                catalogue::list_action_types(world, &listing, read(input)?).await
+            })
+            .await
         }
         O::RollbackStage => write(rollback::start(world, read(input)?, caller).await?),
         O::StartRollback => write(rollback::start_with_reason(world, read(input)?, caller).await?),
         O::ListRollbackCandidates => {
-            let listing = Listing::of(operation, &input, PAGE_CANDIDATES)?;
-            write(rollback::list_candidates(world, &listing, read(input)?).await?)
+            pages(operation, input, PAGE_CANDIDATES, async |listing, input| {
+                rollback::list_candidates(world, &listing, read(input)?).await
+            })
+            .await
         }
         O::ReportCompatibility => write(compatibility::report(world, read(input)?).await?),
         O::TagResource => write(tags::add(world, read(input)?).await?),
         O::UntagResource => write(tags::remove(world, read(input)?).await?),
         O::ListTagsForResource => {
-            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(tags::list(world, &listing, read(input)?).await?)
+            pages(operation, input, PAGE_ITEMS, async |listing, input| tags::list(world, &listing, read(input)?).await)
+                .await
         }
         O::PreviewRollback => write(preview::preview(world, read(input)?, caller).await?),
         O::ListRollbackDecisions => {
-            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(decisions::list(world, &listing, read(input)?).await?)
+            pages(operation, input, PAGE_ITEMS, async |listing, input| {
+                decisions::list(world, &listing, read(input)?).await
+            })
+            .await
         }
         O::ListIncidents => {
-            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(decisions::list_incidents(world, &listing).await?)
+            pages(operation, input, PAGE_ITEMS, async |listing, _| decisions::list_incidents(world, &listing).await)
+                .await
         }
         O::DescribeHealth => write(health::describe(world).await?),
         O::GetShadowScorecard => write(shadow::scorecard(world, read(input)?).await?),
         O::ListKeptArtifacts => write(kept::list(world, read(input)?).await?),
         O::ReplayDecision => write(decisions::replay(world, read(input)?).await?),
         O::ListRevokedRevisions => {
-            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(revoked::list(world, &listing).await?)
+            pages(operation, input, PAGE_ITEMS, async |listing, _| revoked::list(world, &listing).await).await
         }
         O::ReinstateRevision => write(revoked::reinstate(world, read(input)?, caller).await?),
         O::ListHolds => {
-            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(holds::list(world, &listing, read(input)?).await?)
+            pages(operation, input, PAGE_ITEMS, async |listing, input| holds::list(world, &listing, read(input)?).await)
+                .await
         }
         O::ReleaseHold => write(holds::release(world, read(input)?, caller).await?),
         O::EnableStageTransition => write(transitions::enable(world, read(input)?, caller).await?),
@@ -122,15 +130,15 @@ where
         O::UpdateActionType => write(action_types::update(&read(input)?)?),
         O::PutWebhook => write(webhooks::put(world, read(input)?, endpoint).await?),
         O::ListWebhooks => {
-            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(webhooks::list(world, &listing, endpoint).await?)
+            pages(operation, input, PAGE_ITEMS, async |listing, _| webhooks::list(world, &listing, endpoint).await)
+                .await
         }
         O::DeleteWebhook => write(webhooks::delete(world, read(input)?).await?),
         O::RegisterWebhookWithThirdParty => write(webhooks::register(world, read(input)?).await?),
         O::DeregisterWebhookWithThirdParty => write(webhooks::deregister(world, read(input)?).await?),
         O::ListRuleExecutions => {
-            let listing = Listing::of(operation, &input, PAGE_ITEMS)?;
-            write(rules::list(world, &listing, read(input)?).await?)
+            pages(operation, input, PAGE_ITEMS, async |listing, input| rules::list(world, &listing, read(input)?).await)
+                .await
         }
         O::OverrideStageCondition => write(rules::override_condition(world, read(input)?, caller).await?),
         O::ListDeployActionExecutionTargets => {
@@ -138,6 +146,24 @@ where
             write(targets::list(world, read(input)?).await?)
         }
         O::ListRuleTypes => write(catalogue::list_rule_types(world, read(input)?)),
+    }
+}
+
+/// Carries out a listing. A page that is longer than an answer may be is read again, shorter: so nothing is lost, and what
+/// is left out is on the next page.
+async fn pages<T, F, Fut>(operation: Operation, input: Value, limit: u32, mut list: F) -> Result<Value, Failure>
+where
+    T: Serialize,
+    F: FnMut(Listing, Value) -> Fut,
+    Fut: Future<Output = Result<T, Failure>>,
+{
+    let mut listing = Listing::of(operation, &input, limit)?;
+    loop {
+        let output = write(Box::pin(list(listing.clone(), input.clone())).await?)?;
+        match listing.shorter(&output) {
+            Some(shorter) => listing = shorter,
+            None => return Ok(output),
+        }
     }
 }
 

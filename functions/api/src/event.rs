@@ -54,7 +54,7 @@ pub struct RequestContext {
     pub http: Http,
     /// Host that the client called, one of the API's own; empty: what the client says it called.
     pub domain_name: String,
-    /// Id of the request; empty: one is made.
+    /// API Gateway's id of the request, by which its access log tells of it; empty where there is no API Gateway.
     pub request_id: String,
     /// Who was let in.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,6 +151,11 @@ impl ApiEvent {
             let message = "The event's body is not base64, although isBase64Encoded says so.";
             EngineError::refused("SerializationException", message)
         })
+    }
+
+    /// API Gateway's id of the request.
+    pub(crate) fn gateway_request_id(&self) -> Option<&str> {
+        Some(self.request_context.request_id.as_str()).filter(|id| !id.is_empty())
     }
 
     /// The value of a cookie. API Gateway sends them apart from the headers; others do not.

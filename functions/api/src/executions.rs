@@ -240,17 +240,21 @@ fn summary(execution: Execution) -> PipelineExecutionSummary {
     }
 }
 
-/// What the Source actions of an execution took, by artifact.
+/// What the Source actions of an execution took, by artifact: one that made none is not in it.
 pub(crate) fn artifact_revisions(revisions: Vec<domain::SourceRevision>) -> Vec<ArtifactRevision> {
-    let revisions = revisions.into_iter().map(|revision| ArtifactRevision {
-        name: Some(revision.artifact_name),
-        revision_id: Some(revision.revision_id),
-        revision_change_identifier: revision.revision_change_identifier,
-        revision_summary: revision.revision_summary,
+    let of = |revision: &domain::SourceRevision, artifact: &str| ArtifactRevision {
+        name: Some(artifact.to_owned()),
+        revision_id: Some(revision.revision_id.clone()),
+        revision_change_identifier: revision.revision_change_identifier.clone(),
+        revision_summary: revision.revision_summary.clone(),
         created: revision.created.map(Into::into),
         revision_url: None,
-    });
-    revisions.collect()
+    };
+    let mut all = Vec::new();
+    for revision in &revisions {
+        all.extend(revision.artifacts().map(|artifact| of(revision, artifact)));
+    }
+    all
 }
 
 /// The pipeline-level variables of an execution.

@@ -39,9 +39,8 @@ mod targets;
 mod transitions;
 mod webhooks;
 
-use engine::{EngineError, HasAlarms, HasBasics, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
+use engine::{EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
 use protocol::{Call, HttpReply, HttpRequest};
-use uuid::Builder;
 
 use dispatch::Origin;
 
@@ -59,7 +58,8 @@ pub async fn handle<W>(world: &W, event: ApiEvent) -> Result<ApiReply, EngineErr
 where
     W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
 {
-    let request_id = request_id(world, &event);
+    // CodePipeline's ids are UUIDs (spec 9.1); API Gateway's own is logged beside it.
+    let request_id = world.entropy().uuid().to_string();
     if deliveries::is_delivery(&event) {
         return deliveries::receive(world, &event, &request_id).await;
     }
@@ -84,6 +84,7 @@ where
             let code = answer.as_ref().err().map(|error| error.code.name());
             tracing::info!(
                 request.id = request_id,
+                gateway.request_id = event.gateway_request_id(),
                 request.source_ip = event.request_context.http.source_ip,
                 request.caller = caller,
                 api.operation = operation.name(),
@@ -118,14 +119,4 @@ fn decode(event: &ApiEvent, request_id: &str) -> Result<Addressed, EngineError> 
         Ok(call) => Addressed::Call(call),
         Err(reply) => Addressed::Refused(reply),
     })
-}
-
-/// The event's own id, or a new one: an answer always has one to be asked about.
-fn request_id<W: HasBasics>(world: &W, event: &ApiEvent) -> String {
-    if !event.request_context.request_id.is_empty() {
-        return event.request_context.request_id.clone();
-    }
-    let mut random = [0; 16];
-    world.entropy().fill(&mut random);
-    Builder::from_random_bytes(random).into_uuid().to_string()
 }

@@ -11,7 +11,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env()?;
     let sdk = config.sdk_config().await;
     let world = World::new(SystemClock, SystemEntropy, config.settings())
-        .with_store(Table::connect(&sdk, &config.table))
+        .with_store(Table::connect(&sdk, &config.table, SystemClock))
         .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
         .with_events(EventBus::connect(&sdk, &config.event_bus))
         .with_alarms(CloudWatchAlarms::connect(&sdk))

@@ -63,6 +63,8 @@ fn rollback_target(target: TargetPreview) -> RollbackTarget {
 fn artifact(artifact: StoredArtifact) -> RollbackArtifact {
     let state = artifact.state();
     let StoredArtifact { name, at, recorded, object } = artifact;
+    // Why one cannot be read is among the reasons.
+    let object = object.ok().flatten();
     let (bucket, key) = at.map(|at| (at.bucket, at.key)).unzip();
     let found_checksum = object.as_ref().and_then(|object| object.digest.clone()).map(checksum);
     let (version_id, e_tag) = object.map(|object| (object.version_id, object.etag)).unzip();

@@ -2,6 +2,9 @@
 
 use protocol::Operation;
 
+/// Of both answers to a job.
+const ACKNOWLEDGED_FIRST: &str = "A worker has to acknowledge its job first, else the answer is an `InvalidJobStateException`: who lost a job cannot end it.";
+
 /// Differences of `operation` from the same one of CodePipeline, in Markdown; none where it is meant to be the same.
 ///
 /// Total on purpose: whoever adds an operation says here what is different about it.
@@ -20,7 +23,7 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         ],
         O::UpdatePipeline => &[
             "A running execution whose action fails after the update ends Cancelled and does not roll back.",
-            "Targets of a rollback survive an update that leaves their stage's actions alone.",
+            "Targets of a rollback survive an update that leaves their stage's actions alone, and so does a rollback under way.",
             "A pipeline that is not there is `ResourceNotFoundException`, which the model does not declare for this \
              operation but the service is known to answer.",
         ],
@@ -90,9 +93,13 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::TagResource | O::UntagResource | O::ListTagsForResource => &[
             "An ARN of another account or region, or of a stage or an action, is an `InvalidArnException`: nothing there has tags here.",
         ],
-        O::ListActionExecutions => {
-            &["`Latest` shows the runs as they were at the first page, so that a retry moves no item."]
-        }
+        O::ListActionExecutions => &[
+            "Runs come by execution, the newest execution first, and of each the newest run first: a retry of an older execution is \
+             not at the top.",
+            "`Latest` shows the runs as they were at the first page, so that a retry moves no item.",
+            "A page ends before `maxResults` where its answer would be longer than 4 MB, since a function answers with 6 MB at \
+             most; `nextToken` goes on there.",
+        ],
         O::DeletePipeline => {
             &["Webhooks stay; their deliveries are refused until there is a pipeline of that name again."]
         }
@@ -116,10 +123,11 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             "Knows the jobs of Lambda actions and of `LambdaInvoke` rules too, the latter as Invoke actions called like the rule. \
                Ended jobs come without credentials: whoever is done needs none.",
         ],
-        O::PutJobSuccessResult | O::PutJobFailureResult => &[
-            "A worker has to acknowledge its job first, else the answer is an `InvalidJobStateException`: who lost a job cannot end it.",
+        O::PutJobSuccessResult => &[
+            ACKNOWLEDGED_FIRST,
             "Output variables of a `LambdaInvoke` rule's job are not kept: nobody could refer to them.",
         ],
+        O::PutJobFailureResult => &[ACKNOWLEDGED_FIRST],
         O::OverrideStageCondition => &[
             "An unknown execution is a `NotLatestPipelineExecutionException`: the operation declares no not-found error for it.",
             "A second override is a `ConditionNotOverridableException`, since nothing is left to override.",
@@ -132,9 +140,15 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::ListRuleExecutions => &[
             "`externalExecutionId` is the build of a `CodeBuild` or `Commands` rule and the job of a `LambdaInvoke` rule; alarms, windows \
              and variables have no run of their own.",
+            "Evaluations come in the order of `ListActionExecutions`.",
+            "Pages end as those of `ListActionExecutions`.",
         ],
         O::ListDeployActionExecutionTargets => &[
-            "Targets are always empty: no provider here has any. An id is looked for among the pipeline's newest 1000 runs.",
+            "Targets are always empty: no provider here has any. An id is looked for among the pipeline's newest 1000 runs; \
+             without `pipelineName`, among the newest 20 of each pipeline.",
+        ],
+        O::GetPipelineExecution => &[
+            "`triggerDetail` of an upload has the form of a rule's ARN and is a label: the event does not say which rule brought it.",
         ],
         O::GetPipeline => {
             &["`metadata` is always that of the current version. The text about a version that is not there is ours."]
@@ -146,11 +160,12 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
             "CodePipeline has none. `#{codepipeline.PipelineExecutionId}` stays a reference: the rollback has no id yet.",
         ],
         O::ReleaseHold => &[
-            "CodePipeline has none: its queue brings the bad revision back. Where nothing is held the answer is a `ResourceNotFoundException`.",
+            "CodePipeline has none: its queue brings the bad revision back. A transition that a person has disabled besides stays disabled. \
+             Where nothing is held the answer is a `ResourceNotFoundException`.",
         ],
         O::DescribeHealth => &[
-            "CodePipeline has none: AWS looks after it. Events that no function could handle are in the queue `DeadLetters`, which is not \
-             looked at.",
+            "CodePipeline has none: AWS looks after it. Events that no function could handle are in the queue `DeadLetters`; CloudWatch \
+             counts them, some minutes late.",
         ],
         O::GetShadowScorecard => &[
             "CodePipeline has none. Releases that nobody complained about and that shadow mode would have let be are in no entry.",
@@ -182,7 +197,6 @@ pub fn differences(operation: Operation) -> &'static [&'static str] {
         O::AcknowledgeJob
         | O::DeleteWebhook
         | O::DisableStageTransition
-        | O::GetPipelineExecution
         | O::ListPipelines
         | O::ListHolds
         | O::ListRollbackCandidates

@@ -35,7 +35,7 @@ pub(crate) async fn override_condition<W: HasStore + HasMachines + HasAlarms>(
     Ok(engine::override_condition(world, pipeline, stage, execution, kind, caller).await?)
 }
 
-/// ListRuleExecutions, newest first.
+/// ListRuleExecutions: executions newest first, and the evaluations of each newest first.
 pub(crate) async fn list<W: HasStore>(
     world: &W,
     listing: &Listing,

@@ -12,6 +12,9 @@ use engine::{
 };
 use tracing::Instrument;
 
+/// Time of an invocation that is kept back for storing how far an action has come, in milliseconds.
+pub const RESERVE_MS: i64 = 20_000;
+
 /// Handles `RunAction` and `ExpireAction` of the `stage-run` machine, and what the machines of providers report and read. `out_of_time` says when the
 /// invocation should begin nothing more.
 ///

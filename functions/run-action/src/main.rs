@@ -4,18 +4,16 @@ use aws::{CloudWatchAlarms, EventBus, LambdaFunctions, SnsTopics, StepFunctions,
 use engine::{World, ports::Clock};
 use github::GitHub;
 use jiff::Timestamp;
+use run_action::RESERVE_MS;
 use runtime::{Config, SystemClock, SystemEntropy};
 use store::Table;
-
-/// Time kept back for storing how far an action has come, in milliseconds.
-const RESERVE_MS: i64 = 20_000;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = Config::from_env()?;
     let sdk = config.sdk_config().await;
     let world = World::new(SystemClock, SystemEntropy, config.settings())
-        .with_store(Table::connect(&sdk, &config.table))
+        .with_store(Table::connect(&sdk, &config.table, SystemClock))
         .with_machines(StepFunctions::connect(&sdk, &config.pipeline_machine_arn))
         .with_events(EventBus::connect(&sdk, &config.event_bus))
         .with_alarms(CloudWatchAlarms::connect(&sdk))

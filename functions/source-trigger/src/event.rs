@@ -62,12 +62,11 @@ struct RecordObject {
 /// # Errors
 /// [`InvalidEvent`] for anything that is not from S3.
 pub fn uploads(event: &Value) -> Result<Vec<Upload>, InvalidEvent> {
-    let invalid = |why: &dyn std::fmt::Display| InvalidEvent(why.to_string());
     if event["source"] == "aws.s3" {
         if event["detail-type"] != "Object Created" {
             return Ok(Vec::new());
         }
-        let created = ObjectCreated::deserialize(&event["detail"]).map_err(|error| invalid(&error))?;
+        let created = ObjectCreated::deserialize(&event["detail"]).map_err(invalid)?;
         return Ok(vec![Upload {
             bucket: created.bucket.name,
             key: created.object.key,
@@ -80,19 +79,19 @@ pub fn uploads(event: &Value) -> Result<Vec<Upload>, InvalidEvent> {
         return Ok(Vec::new());
     }
     let Some(records) = event["Records"].as_array() else {
-        return Err(invalid(&"it has no \"Records\""));
+        return Err(InvalidEvent("it has no \"Records\"".to_owned()));
     };
     if records.len() > RECORDS_MAX {
-        return Err(invalid(&format!("it has more than {RECORDS_MAX} records")));
+        return Err(InvalidEvent(format!("it has more than {RECORDS_MAX} records")));
     }
     let mut uploads = Vec::new();
     for record in records {
-        let record = RecordEvent::deserialize(record).map_err(|error| invalid(&error))?;
+        let record = RecordEvent::deserialize(record).map_err(invalid)?;
         if record.event_name.starts_with("ObjectCreated:") {
             let object = record.s3.object;
             uploads.push(Upload {
                 bucket: record.s3.bucket.name,
-                key: decode_key(&object.key).ok_or_else(|| invalid(&"a key is not UTF-8"))?,
+                key: decode_key(&object.key).ok_or_else(|| InvalidEvent("a key is not UTF-8".to_owned()))?,
                 version_id: object.version_id.filter(|id| is_version(id)),
                 etag: object.e_tag,
                 sequencer: object.sequencer,
@@ -100,6 +99,11 @@ pub fn uploads(event: &Value) -> Result<Vec<Upload>, InvalidEvent> {
         }
     }
     Ok(uploads)
+}
+
+fn invalid(error: serde_json::Error) -> InvalidEvent {
+    // serde's text may quote the value; the category and the place do not.
+    InvalidEvent(format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column()))
 }
 
 /// `null` is what S3 calls the version of an object in a bucket that keeps none.
@@ -165,6 +169,21 @@ mod tests {
             json!({"source": "aws.cloudwatch"}),
         ] {
             assert!(uploads(&event).unwrap_err().to_string().contains("Object Created"), "{event}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_not_quoted() {
+        const SECRET: &str = "hunter2";
+        for event in [
+            json!({"source": "aws.s3", "detail-type": "Object Created", "detail": SECRET}),
+            json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {
+                "bucket": {"name": "releases"}, "object": SECRET}}),
+            json!({"Records": [SECRET]}),
+            json!({"Records": [{"eventName": "ObjectCreated:Put", "s3": SECRET}]}),
+        ] {
+            let refused = uploads(&event).unwrap_err().to_string();
+            assert!(refused.contains("Data error") && !refused.contains(SECRET), "{refused}");
         }
     }
 }

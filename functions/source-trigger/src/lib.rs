@@ -25,9 +25,17 @@ pub struct Triggered {
 /// `InvalidInput` for an event that is neither; `Contended` and `Unavailable`: deliver it again.
 pub async fn handle<W: HasStore + HasMachines>(world: &W, event: Value) -> Result<Triggered, EngineError> {
     let uploads = uploads(&event).map_err(|error| EngineError::refused("InvalidEvent", error.to_string()))?;
-    let mut executions = Vec::new();
+    let (mut executions, mut failed) = (Vec::new(), None);
     for upload in uploads {
-        for (pipeline, outcome) in engine::object_uploaded(world, &upload).await? {
+        let started = match engine::object_uploaded(world, &upload).await {
+            Ok(started) => started,
+            // The event comes again; what it tells of besides need not wait for that.
+            Err(error) => {
+                failed.get_or_insert(error);
+                continue;
+            }
+        };
+        for (pipeline, outcome) in started {
             let started = match outcome {
                 Ok(started) => started,
                 Err(refusal) => {
@@ -49,5 +57,5 @@ pub async fn handle<W: HasStore + HasMachines>(world: &W, event: Value) -> Resul
             tracing::info!(pipeline.name = %pipeline, execution.id = %id, "upload: execution {what}");
         }
     }
-    Ok(Triggered { executions })
+    failed.map_or(Ok(Triggered { executions }), Err)
 }

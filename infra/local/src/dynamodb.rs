@@ -9,13 +9,19 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tokio::{net::TcpListener, sync::watch};
+use jiff::SignedDuration;
+use runtime::Timer;
+use tokio::{net::TcpListener, sync::watch, task::spawn_blocking};
+
+/// How often what has expired is removed.
+const SWEEP_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// A running DynamoDB.
 #[derive(Clone)]
 pub(crate) struct DynamoDb {
     authority: Arc<str>,
     client: Client<HttpConnector, Body>,
+    database: dynoxide::Database,
 }
 
 impl DynamoDb {
@@ -27,11 +33,35 @@ impl DynamoDb {
         let database = dynoxide::Database::new(file).map_err(|error| anyhow::anyhow!("DynamoDB: {error}"))?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let authority = listener.local_addr()?.to_string();
-        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, async move {
+        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database.clone(), async move {
             // An error means that the sender is gone, which says stop as well.
             let _ = stop.changed().await;
         }));
-        Ok(Self { authority: authority.into(), client: Client::builder(TokioExecutor::new()).build_http() })
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Ok(Self { authority: authority.into(), client, database })
+    }
+
+    /// Removes what has expired, now and again, as DynamoDB does by itself.
+    pub(crate) async fn keep_swept(self, clock: Arc<dyn Timer>) {
+        loop {
+            self.sweep().await;
+            clock.sleep_until(clock.now() + SWEEP_EVERY).await;
+        }
+    }
+
+    /// Removes what has expired; how many items that were. It looks at each item once, a few at a time, and lets others
+    /// go between.
+    async fn sweep(&self) -> usize {
+        let database = self.database.clone();
+        match spawn_blocking(move || database.sweep_ttl()).await {
+            Ok(Ok(removed)) => removed,
+            Ok(Err(error)) => {
+                tracing::warn!("what has expired is still in the table: {error}");
+                0
+            }
+            // The process ends.
+            Err(_) => 0,
+        }
     }
 
     /// Passes a request on.
@@ -54,4 +84,37 @@ fn unavailable() -> Response<Body> {
     let mut response = Response::new(Body::from(r#"{"__type":"com.amazon.coral.availability#ServiceUnavailable"}"#));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::AttributeValue;
+
+    use super::*;
+    use crate::{TABLE, handlers};
+
+    #[tokio::test]
+    async fn what_has_expired_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_stop, stopped) = watch::channel(false);
+        let dynamodb = DynamoDb::start(dir.path(), stopped).await.unwrap();
+        let endpoint = format!("http://{}", dynamodb.authority);
+        let client = aws_sdk_dynamodb::Client::new(&handlers::config().unwrap().sdk_config_at(&endpoint));
+        store::create_table(&client, TABLE).await.unwrap();
+        let key = |text: &str| AttributeValue::S(text.to_owned());
+        for (sort, expires_at) in [("past", Some(1)), ("future", Some(9_000_000_000_i64)), ("kept", None)] {
+            let put = client.put_item().table_name(TABLE).item("PK", key("row")).item("SK", key(sort));
+            let put = match expires_at {
+                Some(at) => put.item("expiresAt", AttributeValue::N(at.to_string())),
+                None => put,
+            };
+            put.send().await.unwrap();
+        }
+        assert_eq!(dynamodb.sweep().await, 1);
+        let left = client.scan().table_name(TABLE).send().await.unwrap();
+        let mut left: Vec<&String> = left.items().iter().map(|item| item["SK"].as_s().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["future", "kept"]);
+        assert_eq!(dynamodb.sweep().await, 0);
+    }
 }

@@ -136,7 +136,7 @@ impl EventBus {
     /// Takes one entry; it is handed on before it is answered for, so that what was taken is not lost.
     async fn take(&self, entry: Entry) -> Result<String, (&'static str, String)> {
         let detail = entry.check()?;
-        let id = self.new_id();
+        let id = self.0.entropy.uuid().to_string();
         let time = entry.time.and_then(instant).unwrap_or_else(|| self.0.clock.now());
         let event = json!({
             "version": "0",
@@ -161,12 +161,6 @@ impl EventBus {
         kept.truncate(KEPT_MAX);
         self.0.taken.fetch_add(1, Relaxed);
         Ok(id)
-    }
-
-    fn new_id(&self) -> String {
-        let mut random = [0; 16];
-        self.0.entropy.fill(&mut random);
-        uuid::Builder::from_random_bytes(random).into_uuid().to_string()
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
     topics::{MESSAGES_PATH, Topics},
 };
 
-/// Largest body of an API request: API Gateway's limit (spec 10.3).
+/// Largest body of an API request: API Gateway's limit (spec 10.3). Lambda's is lower, for the event that holds it.
 const API_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// The services behind the address.
@@ -117,7 +117,7 @@ impl Services {
     async fn call_api(&self, request: Request<Body>, route: &str, authorizer: Value) -> Response<Body> {
         let (head, body) = request.into_parts();
         let Ok(body) = Limited::new(body, API_BODY_BYTES_MAX).collect().await else {
-            return plain(StatusCode::PAYLOAD_TOO_LARGE, r#"{"message":"Request Entity Too Large"}"#);
+            return too_large();
         };
         let mut headers = joined(&head.headers);
         headers.insert("x-forwarded-proto".to_owned(), json!("http"));
@@ -145,6 +145,7 @@ impl Services {
         });
         match self.functions.invoke("lastgood-api", event).await {
             Ok(reply) => from_reply(&reply),
+            Err(error) if error.is_too_large() => too_large(),
             Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, r#"{"message":"Internal Server Error"}"#),
         }
     }
@@ -181,6 +182,10 @@ fn from_reply(reply: &Value) -> Response<Body> {
         response = response.header(SET_COOKIE, cookie.as_str().unwrap_or_default());
     }
     response.body(Body::from(body)).unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY, r#"{"message":"Bad Gateway"}"#))
+}
+
+fn too_large() -> Response<Body> {
+    plain(StatusCode::PAYLOAD_TOO_LARGE, r#"{"message":"Request Entity Too Large"}"#)
 }
 
 fn plain(status: StatusCode, body: &'static str) -> Response<Body> {

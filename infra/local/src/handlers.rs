@@ -8,15 +8,13 @@ use engine::{EngineError, World};
 use github::GitHub;
 use jiff::Timestamp;
 use local_lambda::{FunctionError, Functions, InvocationContext};
+use run_action::RESERVE_MS;
 use runtime::{Config, Timer};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use store::Table;
 
 use crate::{ACCOUNT, BUCKET, REGION, TABLE, machines};
-
-/// Time kept back for storing how far an action has come, in milliseconds; as the deployed function keeps.
-const RESERVE_MS: i64 = 20_000;
 
 /// Everything a function may touch, over the AWS SDK.
 pub(crate) type LocalWorld =
@@ -43,8 +41,8 @@ pub(crate) fn world(
     clock: Arc<dyn Timer>,
     entropy: Arc<dyn engine::ports::Entropy>,
 ) -> LocalWorld {
-    World::new(clock, entropy, config.settings())
-        .with_store(Table::connect(sdk, &config.table))
+    World::new(clock.clone(), entropy, config.settings())
+        .with_store(Table::connect(sdk, &config.table, clock))
         .with_machines(StepFunctions::connect(sdk, &config.pipeline_machine_arn))
         .with_events(EventBus::connect(sdk, &config.event_bus))
         .with_alarms(CloudWatchAlarms::connect(sdk))

@@ -1,5 +1,6 @@
 //! The shipped state machines, with the names of local functions filled in.
 
+use domain::partition_of;
 use local_states::States;
 
 use crate::{ACCOUNT, REGION};
@@ -42,6 +43,7 @@ pub(crate) fn install(states: &States) -> anyhow::Result<()> {
 /// A definition with the names of this process in it.
 fn filled_in(definition: &str) -> String {
     let mut definition = definition
+        .replace("${Partition}", partition_of(REGION))
         .replace("${StageRunMachineArn}", &machine_arn(STAGE_RUN))
         .replace("${CommandsProjectName}", COMMANDS_PROJECT);
     for (variable, function) in FUNCTIONS {

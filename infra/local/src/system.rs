@@ -131,6 +131,7 @@ impl System {
         let states = States::open(&data.of("states"), clock.clone(), entropy.clone(), invoker.clone())?;
         let events = EventBus::new(options.events, functions.clone(), clock.clone(), entropy.clone());
         let topics = Topics::new(clock.clone(), entropy.clone());
+        let dynamodb = DynamoDb::start(&data.of("dynamodb"), stopped).await?;
         let services = Services {
             gate,
             s3: s3.router(),
@@ -141,7 +142,7 @@ impl System {
             sts: functions.sts_router(),
             events: events.clone(),
             topics: topics.clone(),
-            dynamodb: DynamoDb::start(&data.of("dynamodb"), stopped).await?,
+            dynamodb: dynamodb.clone(),
             functions: functions.clone(),
         };
         tasks.spawn(serve(listener, services));
@@ -167,6 +168,7 @@ impl System {
         tasks.spawn(states.clone().run());
         tasks.spawn(s3.deliver(invoker.clone()));
         tasks.spawn(cloudwatch.run(invoker));
+        tasks.spawn(dynamodb.keep_swept(clock.clone()));
         tasks.spawn(reconcile(functions.clone(), clock));
         Ok(Self { address, functions, regions, states, events, topics, world, tasks, _stop: stop, _data: data })
     }

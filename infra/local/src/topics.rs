@@ -68,7 +68,7 @@ impl Topics {
         if message.is_empty() || message.len() > MESSAGE_BYTES_MAX {
             return refuse("InvalidParameter", "Invalid parameter: Message too long or empty");
         }
-        let id = self.new_id();
+        let id = self.0.entropy.uuid().to_string();
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push_front(json!({
             "MessageId": id,
@@ -83,12 +83,6 @@ impl Topics {
              <ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></PublishResponse>"
         );
         answer(StatusCode::OK, "text/xml", body)
-    }
-
-    fn new_id(&self) -> String {
-        let mut random = [0; 16];
-        self.0.entropy.fill(&mut random);
-        uuid::Builder::from_random_bytes(random).into_uuid().to_string()
     }
 }
 

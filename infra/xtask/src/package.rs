@@ -14,7 +14,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 use crate::workspace::{self, Metadata, cargo};
 
 /// Largest zip of a function (design, section 10): it is fetched at every cold start.
-const ZIP_BYTES_MAX: usize = 5_000_000;
+pub(crate) const ZIP_BYTES_MAX: usize = 5_000_000;
 
 /// Profile of what goes into an account; the budget is for it alone.
 const PROFILE: &str = "lambda";

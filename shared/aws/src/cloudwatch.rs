@@ -96,8 +96,13 @@ impl Alarms for CloudWatchAlarms {
                     found.insert(alarm.arn.clone(), alarm);
                 }
                 for alarm in &composite {
+                    let is_suppressed = alarm.actions_suppressed_by().is_some();
+                    // When suppression ends this stays the time at which it turned red.
                     let since = alarm.state_transitioned_timestamp().or(alarm.state_updated_timestamp());
-                    let alarm = change(alarm.alarm_arn(), alarm.state_value(), since, alarm.state_reason())?;
+                    let mut alarm = change(alarm.alarm_arn(), alarm.state_value(), since, alarm.state_reason())?;
+                    if is_suppressed && alarm.state == AlarmState::Alarm {
+                        alarm.state = AlarmState::Suppressed;
+                    }
                     found.insert(alarm.arn.clone(), alarm);
                 }
             }
@@ -235,6 +240,25 @@ mod tests {
             found.iter().map(|alarm| (alarm.arn.as_str(), alarm.state, alarm.since.as_second())).collect();
         let (a, b) = (format!("{PREFIX}a"), format!("{PREFIX}b:1"));
         assert_eq!(seen, [(a.as_str(), AlarmState::Alarm, 100), (b.as_str(), AlarmState::Ok, 900)]);
+    }
+
+    #[tokio::test]
+    async fn a_red_alarm_whose_actions_are_suppressed_says_so_and_since_when_it_is_red() {
+        let of = |state: &str, by: Option<&str>| {
+            let suppressed = by.map(|by| ("ActionsSuppressedBy", by.into()));
+            with(alarm("a", state, Some(100)), suppressed.into_iter().collect())
+        };
+        for (state, by, expected) in [
+            ("ALARM", Some("WaitPeriod"), AlarmState::Suppressed),
+            ("ALARM", Some("ExtensionPeriod"), AlarmState::Suppressed),
+            ("ALARM", Some("Alarm"), AlarmState::Suppressed),
+            ("ALARM", None, AlarmState::Alarm),
+            ("OK", Some("Alarm"), AlarmState::Ok),
+        ] {
+            let found = describe(&Replies::of([page(vec![], vec![of(state, by)], None)]), &["a"]).await;
+            let seen: Vec<_> = found.iter().map(|alarm| (alarm.state, alarm.since.as_second())).collect();
+            assert_eq!(seen, [(expected, 100)], "{state} {by:?}");
+        }
     }
 
     #[tokio::test]

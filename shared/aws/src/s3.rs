@@ -34,7 +34,7 @@ use engine::ports::objects::{
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use failure::{Asked, failure};
+use failure::{Asked, failure, is_bare};
 
 /// How often a download is tried that breaks off inside its body.
 const READ_ATTEMPTS_MAX: u32 = 3;
@@ -122,6 +122,17 @@ impl S3Objects {
         Ok(body.into_bytes())
     }
 
+    /// What HEAD was refused for that was answered with 400 and no word: GET's answer has a body. Where that says no more, it is
+    /// what was `told`.
+    async fn ask_why(&self, at: &ObjectAt, version_id: Option<&str>, told: ObjectsError) -> ObjectsError {
+        let asked = Asked::head(at, version_id.is_some());
+        let request = self.client_of(at).get_object().bucket(&at.bucket).key(&at.key).range(http_range(&(0..1)));
+        match request.set_version_id(version_id.map(str::to_owned)).send().await {
+            Err(error) if !is_bare(&error) => failure(&asked, error),
+            _ => told,
+        }
+    }
+
     async fn copy_once(
         &self,
         from: &PinnedObject,
@@ -150,7 +161,7 @@ impl S3Objects {
 impl Objects for S3Objects {
     async fn head(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<ObjectInfo, ObjectsError> {
         let asked = Asked::head(at, version_id.is_some());
-        let output = self
+        let answer = self
             .client_of(at)
             .head_object()
             .bucket(&at.bucket)
@@ -158,8 +169,12 @@ impl Objects for S3Objects {
             .set_version_id(version_id.map(str::to_owned))
             .checksum_mode(ChecksumMode::Enabled)
             .send()
-            .await
-            .map_err(|error| failure(&asked, error))?;
+            .await;
+        let output = match answer {
+            Ok(output) => output,
+            Err(error) if is_bare(&error) => return Err(self.ask_why(at, version_id, failure(&asked, error)).await),
+            Err(error) => return Err(failure(&asked, error)),
+        };
         let size = output
             .content_length
             .and_then(|size| u64::try_from(size).ok())
@@ -340,7 +355,7 @@ impl Objects for S3Objects {
     /// condition. Whoever sets a tag for good has to look at it again.
     async fn set_tag(&self, at: &ObjectAt, name: &str, value: &str) -> Result<(), ObjectsError> {
         let asked = Asked::read("GetObjectTagging", at);
-        let request = self.client.get_object_tagging().bucket(&at.bucket).key(&at.key);
+        let request = self.client_of(at).get_object_tagging().bucket(&at.bucket).key(&at.key);
         let mut tags = request.send().await.map_err(|error| failure(&asked, error))?.tag_set;
         if tags.iter().any(|tag| tag.key == name && tag.value == value) {
             return Ok(());
@@ -350,7 +365,7 @@ impl Objects for S3Objects {
         let tag = |error: aws_sdk_s3::error::BuildError| asked.unavailable(error.to_string());
         tags.push(Tag::builder().key(name).value(value).build().map_err(tag)?);
         let tagging = Tagging::builder().set_tag_set(Some(tags)).build().map_err(tag)?;
-        let request = self.client.put_object_tagging().bucket(&at.bucket).key(&at.key).tagging(tagging);
+        let request = self.client_of(at).put_object_tagging().bucket(&at.bucket).key(&at.key).tagging(tagging);
         request.send().await.map_err(|error| failure(&asked, error))?;
         Ok(())
     }

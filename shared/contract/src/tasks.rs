@@ -175,6 +175,9 @@ pub struct ProviderInput {
     pub region: String,
     /// The account, 12 digits.
     pub account: String,
+    /// Where AWS's console has its pages about the region, for links; null where it is not public.
+    #[serde(default)]
+    pub aws_console: Option<String>,
     /// Id of the work at its provider; with `Stop` alone, else null.
     pub external_execution_id: Option<String>,
 }

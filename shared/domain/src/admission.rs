@@ -63,9 +63,9 @@ pub(crate) fn admit_into(
     alarms: &BTreeMap<String, AlarmSnapshot>,
 ) -> Result<(), Rejected> {
     let view = board.view;
-    let Some((_, index)) = view.index.stage(name) else {
+    if view.index.stage(name).is_none() {
         return Ok(());
-    };
+    }
     let queue = board.waiting(name);
     let mut door = Door::default();
     for (place, waiting) in queue.iter().enumerate() {
@@ -95,6 +95,7 @@ pub(crate) fn admit_into(
             gate::cancel(board, waiting.execution, alarms)?;
             continue;
         }
+        let Some((_, index)) = view.index_of(board.execution(waiting.execution)?).stage(name) else { continue };
         board.changes.waiting_removed.push(waiting.clone());
         take(board, waiting.execution, index, alarms)?;
         let execution = board.execution(waiting.execution)?.clone();
@@ -173,17 +174,15 @@ fn take(
         },
     );
     let execution_type = execution.execution_type;
+    // What is observed of it later is what the pipeline says by then.
+    let current = board.view.index.stage(&index.name).map(|(_, current)| current);
+    let watched = || current.map(|current| watched_alarms(current, alarms)).unwrap_or_default();
     let stage = board.stage(&index.name);
     if locks && !stage.is_occupied_by(id) {
-        stage.give_to(Occupant {
-            execution: id,
-            execution_type,
-            entered_at: now,
-            alarms: watched_alarms(index, alarms),
-        });
+        stage.give_to(Occupant { execution: id, execution_type, entered_at: now, alarms: watched() });
     } else if let Some(inside) = stage.occupant.as_mut().filter(|inside| inside.execution == id) {
         // A rollback was given the stage before anybody asked how the alarms stand.
-        inside.alarms = watched_alarms(index, alarms);
+        inside.alarms = watched();
     }
     board.record(id, "StageEntered", Some(&index.name), String::new());
     let gated = index.has_entry_condition || index.has_success_condition;
@@ -280,8 +279,14 @@ fn supersede(board: &mut Board<'_>, id: ExecutionId, by: ExecutionId, name: &Sta
     Ok(())
 }
 
-/// The answer that lets `execution` run the stage it is in: all of it, or what a retry left to run. A rollback skips
-/// gates that would block the cure, and whoever is past the entry condition is not asked again.
+/// Whether the entry condition of `index` is looked at before the actions that `execution` has left to run there: a
+/// rollback skips gates that would block the cure, and whoever is past the entry condition is not asked again.
+pub(crate) fn asks_to_enter(execution: &Execution, index: &StageIndex) -> bool {
+    let is_past = execution.stages.get(&index.name).is_some_and(|outcome| !outcome.kept.is_empty());
+    execution.execution_type == ExecutionType::Standard && index.has_entry_condition && !is_past
+}
+
+/// The answer that lets `execution` run the stage it is in: all of it, or what a retry left to run.
 pub(crate) fn run_stage(execution: &Execution, stage: &StageState, index: &StageIndex) -> GateAnswer {
     let standard = execution.execution_type == ExecutionType::Standard;
     let outcome = execution.stages.get(&index.name);
@@ -292,7 +297,7 @@ pub(crate) fn run_stage(execution: &Execution, stage: &StageState, index: &Stage
         attempt: outcome.map_or(1, |outcome| outcome.attempt),
         groups: remaining_groups(action_groups(index), kept),
         actions_at_once: actions_at_once(execution.mode),
-        entry_condition: standard && index.has_entry_condition && kept.is_empty(),
+        entry_condition: asks_to_enter(execution, index),
         success_condition: standard && index.has_success_condition,
     }
 }

@@ -32,6 +32,8 @@ wire_enum! {
         Gone = "GONE",
         /// Something else is there.
         Altered = "ALTERED",
+        /// S3 refuses to show it, so nobody knows what is there.
+        Unreadable = "UNREADABLE",
     }
 }
 
@@ -45,6 +47,7 @@ wire_enum! {
 /// | yes | another digest, another algorithm's, or none | `Altered` |
 ///
 /// S3 never changes the checksum of a version that is stored, so another algorithm's means that somebody wrote the object anew.
+/// Where S3 refuses to say what is there, it is `Unreadable`, whatever was recorded.
 pub fn artifact_state(recorded: Option<&ArtifactDigest>, found: Option<Option<&ArtifactDigest>>) -> ArtifactState {
     match (recorded, found) {
         (_, None) => ArtifactState::Gone,

@@ -1,11 +1,16 @@
 //! What a pipeline of CodePipeline's does otherwise in Lastgood, said before it is created.
 
+use std::collections::BTreeMap;
+
 use crate::secrets::MASK;
 use crate::trigger::{GIT_CONNECTION, GitTrigger};
 use crate::{
     ActionDeclaration, Catalogue, Condition, ExecutionMode, METRIC_DEGRADATION, PipelineDeclaration, RuleDeclaration,
-    RuleTypeInfo, StageDeclaration, find_rule_type, runs_in_any_region, validate_structure,
+    RuleTypeInfo, StageDeclaration, find_rule_type, runs_in_any_region, validate_structure, wait_minutes,
 };
+
+/// Actions of one `runOrder` that run at once: iterations of an inline Map that Step Functions starts side by side.
+const AT_ONCE_MAX: usize = 40;
 
 /// How much a difference matters, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +50,9 @@ pub fn differences(
     }
     report.pipeline(declaration);
     for (index, stage) in declaration.stages.iter().enumerate() {
-        report.stage(stage, &format!("pipeline.stages.{}.member", index + 1));
+        let path = format!("pipeline.stages.{}.member", index + 1);
+        report.stage(stage, &path);
+        report.groups(stage, declaration.execution_mode, &path);
     }
     report.findings
 }
@@ -67,7 +74,7 @@ impl Report<'_> {
     }
 
     fn pipeline(&mut self, declaration: &PipelineDeclaration) {
-        self.role(&declaration.role_arn, "pipeline.roleArn");
+        self.role(&declaration.role_arn, Severity::Refused, "pipeline.roleArn");
         if declaration.version.is_some() {
             let message = "Versions are counted anew: the pipeline begins at version 1.";
             self.add(Severity::Ignored, "pipeline.version", message);
@@ -174,7 +181,7 @@ impl Report<'_> {
             }
         }
         if let Some(role) = &action.role_arn {
-            self.role(role, &format!("{path}.roleArn"));
+            self.role(role, Severity::Unsupported, &format!("{path}.roleArn"));
         }
         for key in secrets.iter().filter(|key| action.configuration.get(*key).is_some_and(|value| value == MASK)) {
             let message =
@@ -235,20 +242,40 @@ impl Report<'_> {
         }
     }
 
-    /// A role of another account, or one that nobody prepared.
-    fn role(&mut self, role_arn: &str, path: &str) {
-        let message = if role_arn.split(':').nth(4) == Some(self.account) {
-            "Lastgood's functions and the state machines of its actions assume the role, so its trust policy has to \
-             name them. Actions on S3 use the permissions of those functions."
-                .to_owned()
-        } else {
-            format!(
-                "The role is not of account {}. Let its trust policy name Lastgood's functions and \
-                 state machines there.",
-                self.account
-            )
+    /// A role that nobody prepared; or one of another account, which is as bad as `elsewhere` says.
+    fn role(&mut self, role_arn: &str, elsewhere: Severity, path: &str) {
+        let own = self.account;
+        if role_arn.split(':').nth(4) == Some(own) {
+            let message = "Lastgood's functions and the state machines of its actions assume the role, so its name has to begin \
+                           with the installation's PipelineRolePrefix, and its trust policy has to name them. Actions on S3 \
+                           use the permissions of those functions.";
+            self.add(Severity::Different, path, message);
+            return;
+        }
+        let what = match elsewhere {
+            Severity::Refused => "CreatePipeline would answer InvalidStructureException",
+            _ => "what needs this one fails when its turn comes",
         };
-        self.add(Severity::Different, path, message);
+        let message = format!(
+            "Lastgood assumes roles of its own account {own} alone: {what}. Name a role of {own}, or release into the other \
+             account by a Lastgood there."
+        );
+        self.add(elsewhere, path, message);
+    }
+
+    /// Actions of one `runOrder` of which some wait for others. A PARALLEL execution runs five at once, as in CodePipeline.
+    fn groups(&mut self, stage: &StageDeclaration, mode: ExecutionMode, path: &str) {
+        let mut groups: BTreeMap<u16, usize> = BTreeMap::new();
+        for action in stage.actions.iter().filter(|_| mode != ExecutionMode::Parallel) {
+            *groups.entry(action.run_order).or_default() += 1;
+        }
+        for (order, count) in groups.into_iter().filter(|(_, count)| *count > AT_ONCE_MAX) {
+            let message = format!(
+                "Of the {count} actions of runOrder {order}, {AT_ONCE_MAX} run at once, which is as many as Step Functions \
+                 starts. The others start as those end."
+            );
+            self.add(Severity::Different, format!("{path}.actions"), message);
+        }
     }
 
     fn condition(&mut self, condition: &Condition, path: &str) {
@@ -272,7 +299,7 @@ impl Report<'_> {
         match &rule.role_arn {
             // Its keys go to the function, or a provider's work is started with it.
             Some(role) if find_rule_type(&rule.rule_type_id).is_some_and(RuleTypeInfo::is_asked) => {
-                self.role(role, &format!("{path}.roleArn"));
+                self.role(role, Severity::Unsupported, &format!("{path}.roleArn"));
             }
             Some(_) => {
                 let message = "Rules use the permissions of Lastgood's functions.";
@@ -331,5 +358,124 @@ impl Report<'_> {
                            document what it takes them for. Write * for the seconds to mean the minute alone.";
             self.add(Severity::Different, format!("{path}.configuration.Cron.member"), message);
         }
+        let is_alarm = rule.rule_type_id.provider == "CloudWatchAlarm";
+        let long = wait_minutes(setting("WaitTime")).ok().filter(|minutes| is_alarm && *minutes > DAY_MINUTES);
+        if let Some(minutes) = long {
+            let message = format!(
+                "WaitTime counts minutes, as in CodePipeline, though examples read as if it counted seconds: {minutes} \
+                 of them are more than a day. Write {} if seconds are meant.",
+                minutes.div_ceil(60)
+            );
+            self.add(Severity::Different, format!("{path}.configuration.WaitTime.member"), message);
+        }
+    }
+}
+
+/// From more minutes on, a WaitTime may be meant in seconds (spec 4.4).
+const DAY_MINUTES: u32 = 1440;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The one thing that is said of `path`.
+    fn at(pipeline: &Value, path: &str) -> Option<(Severity, String)> {
+        let declaration = serde_json::from_value(pipeline.clone()).unwrap();
+        let found = differences(&declaration, &Catalogue::default(), "eu-west-1", "111122223333");
+        let mut there = found.into_iter().filter(|deviation| deviation.path == path);
+        let first = there.next().map(|deviation| (deviation.severity, deviation.message));
+        assert_eq!(there.next(), None, "{path}");
+        first
+    }
+
+    fn action(name: &str, category: &str, provider: &str, configuration: &Value) -> Value {
+        let id = json!({"category": category, "owner": "AWS", "provider": provider, "version": "1"});
+        json!({"name": name, "actionTypeId": id, "configuration": configuration})
+    }
+
+    /// A pipeline with so many functions side by side, and a rule that asks another: all of them with the role.
+    fn pipeline(functions: usize, role_arn: &str) -> Value {
+        let mut fetch = action("Fetch", "Source", "S3", &json!({"S3Bucket": "uploads", "S3ObjectKey": "app.zip"}));
+        fetch["outputArtifacts"] = json!([{"name": "App"}]);
+        let functions = (0..functions).map(|number| {
+            let mut check = action(&format!("Check-{number}"), "Invoke", "Lambda", &json!({"FunctionName": "check"}));
+            check["runOrder"] = json!(2);
+            check["roleArn"] = json!(role_arn);
+            check
+        });
+        let rule_type = json!({"category": "Rule", "owner": "AWS", "provider": "LambdaInvoke", "version": "1"});
+        let ask = json!({
+            "name": "Ask", "ruleTypeId": rule_type, "configuration": {"FunctionName": "ask"}, "roleArn": role_arn,
+        });
+        json!({
+            "name": "shop", "roleArn": role_arn, "artifactStore": {"type": "S3", "location": "artifacts"},
+            "pipelineType": "V2", "executionMode": "QUEUED",
+            "stages": [
+                {"name": "Source", "actions": [fetch]},
+                {"name": "Prod", "actions": functions.collect::<Vec<_>>(),
+                 "onSuccess": {"conditions": [{"result": "FAIL", "rules": [ask]}]}},
+            ],
+        })
+    }
+
+    #[test]
+    fn roles_are_of_the_own_account_and_have_its_prefix() {
+        const OF_ACTION: &str = "pipeline.stages.2.member.actions.1.member.roleArn";
+        const OF_RULE: &str = "pipeline.stages.2.member.onSuccess.conditions.1.member.rules.1.member.roleArn";
+        let own = pipeline(1, "arn:aws:iam::111122223333:role/lastgood-shop");
+        for path in ["pipeline.roleArn", OF_ACTION, OF_RULE] {
+            let (severity, message) = at(&own, path).expect(path);
+            assert!(severity == Severity::Different && message.contains("PipelineRolePrefix"), "{path}: {message}");
+        }
+        let other = pipeline(1, "arn:aws:iam::444455556666:role/lastgood-shop");
+        for (path, expected, words) in [
+            ("pipeline.roleArn", Severity::Refused, "InvalidStructureException"),
+            (OF_ACTION, Severity::Unsupported, "fails when its turn comes"),
+            (OF_RULE, Severity::Unsupported, "fails when its turn comes"),
+        ] {
+            let (severity, message) = at(&other, path).expect(path);
+            assert!(severity == expected && message.contains(words), "{path}: {severity:?} {message}");
+        }
+    }
+
+    #[test]
+    fn a_wait_of_more_than_a_day_may_be_meant_in_seconds() {
+        const RULE: &str = "pipeline.stages.2.member.onSuccess.conditions.1.member.rules.1.member";
+        let path = format!("{RULE}.configuration.WaitTime.member");
+        for (provider, time, is_told) in [
+            ("CloudWatchAlarm", "1440", false),
+            ("CloudWatchAlarm", "3600", true),
+            ("CloudWatchAlarm", "#{variables.Time}", false),
+            ("MetricDegradation", "3600", false),
+        ] {
+            let mut waiting = pipeline(1, "arn:aws:iam::111122223333:role/lastgood-shop");
+            let rule = &mut waiting["stages"][1]["onSuccess"]["conditions"][0]["rules"][0];
+            rule["ruleTypeId"]["provider"] = json!(provider);
+            rule["configuration"] = json!({"AlarmName": "errors", "WaitTime": time});
+            let told = at(&waiting, &path);
+            assert_eq!(told.is_some(), is_told, "{provider} {time}: {told:?}");
+            let is_so = |(severity, message): &(Severity, String)| {
+                *severity == Severity::Different && message.contains("counts minutes") && message.contains("Write 60 ")
+            };
+            assert!(told.iter().all(is_so), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn of_many_actions_of_one_order_some_wait() {
+        const ACTIONS: &str = "pipeline.stages.2.member.actions";
+        let role = "arn:aws:iam::111122223333:role/lastgood-shop";
+        assert_eq!(at(&pipeline(40, role), ACTIONS), None);
+        let mut many = pipeline(41, role);
+        let (severity, message) = at(&many, ACTIONS).unwrap();
+        assert_eq!(severity, Severity::Different);
+        assert!(message.starts_with("Of the 41 actions of runOrder 2, 40 run at once"), "{message}");
+        many["stages"][1]["actions"][0]["runOrder"] = json!(1);
+        assert_eq!(at(&many, ACTIONS), None);
+        let mut parallel = pipeline(41, role);
+        parallel["executionMode"] = json!("PARALLEL");
+        assert_eq!(at(&parallel, ACTIONS), None, "five run at once there, as in CodePipeline");
     }
 }

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    ActionStatus, ArtifactLocation, ConditionIndex, ConditionStatus, Evidence, ExecutionId, ExecutionMode, FailedGate,
-    Finding, Generation, PipelineName, RuleTypeId, RuleVerdict, StageName, StageState, Tokens, derived_uuid,
+    ActionStatus, ArtifactLocation, ConditionIndex, ConditionStatus, Evidence, Execution, ExecutionId, ExecutionMode,
+    FailedGate, Finding, Generation, Phase, PipelineName, RuleTypeId, RuleVerdict, StageName, StageState, StageStatus,
+    Tokens, derived_uuid,
 };
 
 /// When a condition is evaluated.
@@ -292,6 +293,15 @@ impl ConditionRun {
             && self.attempt == order.attempt
     }
 
+    /// Whether it is of the last attempt of `execution` at its stage, which stands as `stage` says: one of an earlier
+    /// attempt does not tell how that ended.
+    pub fn is_of_last_attempt(&self, execution: &Execution, stage: &StageState) -> bool {
+        let attempt = execution.stages.get(&self.stage).map(|outcome| outcome.attempt);
+        self.execution == execution.id
+            && self.generation == execution.generation_in(stage)
+            && attempt == Some(self.attempt)
+    }
+
     /// Whether nothing is decided yet.
     pub fn is_open(&self) -> bool {
         self.status == ConditionStatus::InProgress
@@ -389,9 +399,22 @@ impl ConditionRun {
     pub fn seen_in(&self, stage: &StageState) -> Self {
         let mut seen = self.clone();
         if self.is_open() && !stage.is_held_by(self.execution, self.generation) {
-            seen.end(ConditionStatus::Cancelled, LOST, None, self.changed_at);
+            let own = stage.latest.as_ref().filter(|latest| latest.execution == self.execution);
+            let is_stopped = own.is_some_and(|latest| latest.status == StageStatus::Stopped);
+            let status = if is_stopped { ConditionStatus::Abandoned } else { ConditionStatus::Cancelled };
+            seen.end(status, LOST, None, self.changed_at);
         }
         seen
+    }
+}
+
+/// What a condition ends as that is open when its execution begins nothing more in the stage, or is not in it any more:
+/// a person who stops the execution gives it up, as its actions (spec 6.1); an update of the pipeline, or whoever takes the
+/// stage, cancels it.
+pub fn given_up(execution: Option<&Execution>) -> ConditionStatus {
+    match execution.map(|execution| &execution.phase) {
+        Some(Phase::Stopping { .. } | Phase::Stopped) => ConditionStatus::Abandoned,
+        _ => ConditionStatus::Cancelled,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
+
 use crate::{
     ArtifactDigest, Execution, ExecutionId, ExecutionMode, PipelineIndex, PipelineName, RevokedContent, StageIndex,
     StageName, StageStatus, Success,
@@ -70,6 +72,15 @@ pub enum Ineligible {
         /// The digest of what is there; absent where S3 tells none.
         found: Option<String>,
     },
+    /// Something it needs cannot be read, so whether it is what it was is not known.
+    ArtifactUnreadable {
+        /// The artifact.
+        artifact: String,
+        /// Where it was put.
+        location: String,
+        /// Why, without a full stop.
+        why: String,
+    },
 }
 
 /// Most changed fields that a refusal names, so that people can read it.
@@ -116,6 +127,9 @@ impl fmt::Display for Ineligible {
                 let found = found.as_deref().unwrap_or("without a checksum");
                 write!(f, "Artifact {artifact} at {location} was altered: it was {recorded}, now it is {found}.")
             }
+            Self::ArtifactUnreadable { artifact, location, why } => {
+                write!(f, "Artifact {artifact} at {location} cannot be read: {why}.")
+            }
         }
     }
 }
@@ -138,6 +152,8 @@ pub struct LookedUp {
     pub gone: Vec<String>,
     /// Those that are not what they were, with the digest of what is there, where S3 tells one.
     pub altered: Vec<(String, Option<ArtifactDigest>)>,
+    /// Those that S3 refuses to show, with its reason. That it does not answer is no reason: then nothing is known.
+    pub unreadable: Vec<(String, String)>,
     /// What was changed of the stage since, where its fingerprint tells that something was.
     pub changed: Vec<String>,
     /// The latest execution in the stage, where it skipped it. An automatic rollback does not ask: what it undoes is known.
@@ -198,6 +214,10 @@ pub fn ineligible_because(
             found: found.as_ref().map(ToString::to_string),
         });
     }
+    for (artifact, why) in &looked_up.unreadable {
+        let (artifact, why) = (artifact.clone(), why.clone());
+        reasons.push(Ineligible::ArtifactUnreadable { location: place(&artifact), artifact, why });
+    }
     reasons
 }
 
@@ -211,6 +231,15 @@ pub fn choose_automatic<'a>(
     undone: ExecutionId,
 ) -> impl Iterator<Item = &'a Success> {
     let older = successes.iter().position(|success| success.execution == undone).map_or(0, |at| at + 1);
-    let eligible = |success: &&Success| success.revoked_by.is_none() && success.fingerprint == stage.fingerprint;
-    successes.iter().skip(older).filter(eligible)
+    // Since when everything was taken back that is older than the successes seen so far.
+    let mut taken_back: Option<Timestamp> = None;
+    let mut still_stands = move |success: &Success| {
+        let stands = success.revoked_by.is_none() && taken_back.is_none_or(|since| success.at <= since);
+        taken_back = taken_back.into_iter().chain(success.revoked_after).min();
+        stands
+    };
+    let older = move |(at, success): (usize, &'a Success)| (at >= older).then_some(success);
+    let is_same = |success: &&Success| success.fingerprint == stage.fingerprint;
+    let all = successes.iter().enumerate();
+    all.filter(move |(_, success)| still_stands(success)).filter_map(older).filter(is_same)
 }

@@ -130,8 +130,11 @@ pub struct SourcePin {
 pub struct SourceRevision {
     /// The Source action.
     pub action_name: ActionName,
-    /// Name of the artifact it became.
+    /// Name of the artifact it became, the first of several; empty where it became none.
     pub artifact_name: String,
+    /// Names of the others. Apart, so that versions of before read the row, and this one reads theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_artifacts: Vec<String>,
     /// Object version.
     pub revision_id: String,
     /// ETag.
@@ -218,6 +221,9 @@ pub struct RollbackOf {
     /// The execution that is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone: Option<ExecutionId>,
+    /// Digest of the stage's behaviour when the rollback began; absent in rows of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// Why.
     pub cause: RollbackCause,
 }
@@ -321,6 +327,13 @@ pub struct ActionRun {
     pub version: u64,
 }
 
+impl ActionRun {
+    /// Whether it is that of this attempt at its stage. No clock tells: its id is made of the attempt.
+    pub fn is_of_attempt(&self, attempt: u32) -> bool {
+        self.id == ActionExecutionId::of_run(self.execution, &self.stage, self.generation, attempt, &self.action)
+    }
+}
+
 impl Execution {
     /// Applies `event` to the phase.
     ///
@@ -349,5 +362,13 @@ impl Execution {
     /// The execution whose revisions this one deploys: itself, or the target of a rollback.
     pub fn revision_of(&self) -> ExecutionId {
         self.rollback.as_ref().map_or(self.id, |rollback| rollback.target)
+    }
+}
+
+impl SourceRevision {
+    /// Names of all artifacts that it became.
+    pub fn artifacts(&self) -> impl Iterator<Item = &str> {
+        let first = Some(self.artifact_name.as_str()).filter(|name| !name.is_empty());
+        first.into_iter().chain(self.more_artifacts.iter().map(String::as_str))
     }
 }

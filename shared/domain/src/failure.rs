@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ActionName, ActionStep, AlarmSnapshot, Changes, Execution, ExecutionId, ExecutionMode, ExecutionType, FailedGate,
     FailureConditions, Generation, Phase, PhaseEvent, PipelineView, Rejected, RetryMode, RetryTrigger, RollbackCause,
-    RollbackOrder, RollbackOutcome, StageName, StageStatus, Success, action_groups,
-    admission::admit_into,
+    RollbackOrder, RollbackOutcome, StageIndex, StageName, StageStatus, Success, action_groups,
+    admission::{admit_into, asks_to_enter},
     changes::Board,
     gate::{self, is_outdated},
     kept_actions, remaining_groups, rollback,
@@ -79,7 +79,7 @@ pub struct StageFailure<'a> {
     pub generation: Generation,
     /// What failed, for people.
     pub summary: String,
-    /// Actions of the stage that succeeded in this run.
+    /// Actions of the stage that need not run again for what this run came to.
     pub succeeded: &'a [ActionName],
     /// What was decided.
     pub decision: FailureDecision,
@@ -105,6 +105,9 @@ pub enum FailureAnswer {
         attempt: u32,
         /// What to run.
         groups: Vec<Vec<ActionStep>>,
+        /// Whether to evaluate the entry condition first; absent from answers of older versions.
+        #[serde(default)]
+        entry_condition: bool,
     },
     /// Somebody has to be asked for a rule of the `onFailure` condition: have that evaluated, and settle the failure
     /// then.
@@ -130,12 +133,13 @@ pub fn settle_failure(
     }
     let stopping = matches!(execution.phase, Phase::Stopping { .. });
     let locks = execution.mode != ExecutionMode::Parallel;
+    let index = view.index_of(execution).stage(failure.stage).map(|(_, index)| index);
     if !stopping && is_outdated(&view.index, execution) {
         gate::cancel(&mut board, failure.execution, failure.alarms)?;
         return Ok((FailureAnswer::End, board.into_changes()));
     }
     if let FailureDecision::Retry(mode) = failure.decision {
-        let answer = retry(&mut board, failure, mode)?;
+        let answer = retry(&mut board, failure, index, mode)?;
         return Ok((answer, board.into_changes()));
     }
     let why = match (&failure.decision, &failure.target) {
@@ -171,10 +175,11 @@ pub fn settle_failure(
                 undone: Some(failure.execution),
                 cause: RollbackCause::StageFailed { gate: failure.gate.clone() },
                 newer: failure.newer,
+                more_since: None,
             },
         )?,
         _ => {
-            if let Some(reason) = declined(&board, failure) {
+            if let Some(reason) = declined(failure, index) {
                 let (cause, undone) = (RollbackCause::StageFailed { gate: failure.gate.clone() }, failure.execution);
                 let outcome = RollbackOutcome::Declined { reason };
                 board.decide(failure.stage, &cause, undone, Some(undone), outcome);
@@ -186,25 +191,39 @@ pub fn settle_failure(
 }
 
 /// Why the stage does not go back, where it had to or declares that it would.
-fn declined(board: &Board<'_>, failure: &StageFailure<'_>) -> Option<String> {
+fn declined(failure: &StageFailure<'_>, index: Option<&StageIndex>) -> Option<String> {
     match (&failure.decision, &failure.target) {
         (FailureDecision::Rollback, Err(why)) => Some(why.clone()),
         (FailureDecision::Stop(why), _) => {
-            let (_, index) = board.view.index.stage(failure.stage)?;
-            let declared = index.on_failure.as_ref()?.result.as_deref() == Some("ROLLBACK");
+            let declared = index?.on_failure.as_ref()?.result.as_deref() == Some("ROLLBACK");
             declared.then(|| why.clone())
         }
         _ => None,
     }
 }
 
-fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> Result<FailureAnswer, Rejected> {
-    let groups = board.view.index.stage(failure.stage).map(|(_, stage)| action_groups(stage)).unwrap_or_default();
+/// The answer that has `index` run again in `execution`, whose row says what is kept.
+pub fn run_again(execution: &Execution, index: &StageIndex) -> FailureAnswer {
+    let outcome = execution.stages.get(&index.name);
+    let kept = outcome.map_or(&[][..], |outcome| &outcome.kept);
+    FailureAnswer::Retry {
+        attempt: outcome.map_or(1, |outcome| outcome.attempt),
+        groups: remaining_groups(action_groups(index), kept),
+        entry_condition: asks_to_enter(execution, index),
+    }
+}
+
+fn retry(
+    board: &mut Board<'_>,
+    failure: &StageFailure<'_>,
+    index: Option<&StageIndex>,
+    mode: RetryMode,
+) -> Result<FailureAnswer, Rejected> {
+    let index = index.ok_or(Rejected::Stale)?;
     let kept = match mode {
         RetryMode::AllActions => Vec::new(),
-        RetryMode::FailedActions => kept_actions(&groups, failure.succeeded),
+        RetryMode::FailedActions => kept_actions(&action_groups(index), failure.succeeded),
     };
-    let groups = remaining_groups(groups, &kept);
     let now = board.now;
     let execution = board.execution(failure.execution)?;
     let mut attempt = 1;
@@ -215,6 +234,7 @@ fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> 
         outcome.kept = kept;
         attempt = outcome.attempt;
     }
+    let answer = run_again(execution, index);
     let stage = board.stage(failure.stage);
     if let Some(latest) = stage.latest.as_mut().filter(|latest| latest.execution == failure.execution) {
         latest.auto_retries += 1;
@@ -226,7 +246,7 @@ fn retry(board: &mut Board<'_>, failure: &StageFailure<'_>, mode: RetryMode) -> 
         Some(failure.stage),
         format!("{} Attempt {attempt}.", failure.summary),
     );
-    Ok(FailureAnswer::Retry { attempt, groups })
+    Ok(answer)
 }
 
 /// Ends an execution whose state machine died: it fails, and what it held is free again.

@@ -67,7 +67,7 @@ pub enum GateAnswer {
         attempt: u32,
         /// Its actions: groups one after another, a group's actions in parallel.
         groups: Vec<Vec<ActionStep>>,
-        /// How many actions of a group run at the same time; 0 is all of them.
+        /// How many actions of a group run at the same time; 0 is as many as Step Functions lets.
         #[serde(default)]
         actions_at_once: u32,
         /// Whether to evaluate the entry condition first.
@@ -177,7 +177,7 @@ fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) ->
             };
             let red = |alarm: &AlarmSnapshot| match alarm.state {
                 AlarmState::Ok => false,
-                AlarmState::Alarm => true,
+                AlarmState::Alarm | AlarmState::Suppressed => true,
                 AlarmState::InsufficientData | AlarmState::Unreadable => is_cause(alarm),
             };
             observe(board, id, stage_index, entered, generation, WatchPurpose::Proof, red);
@@ -193,6 +193,7 @@ fn remember_success(board: &mut Board<'_>, id: ExecutionId, name: &StageName) ->
         fingerprint,
         pipeline_version: execution.pipeline_version,
         revoked_by: None,
+        revoked_after: None,
         version: 0,
     });
     if stage_index.has_needs() && execution.mode != ExecutionMode::Parallel {
@@ -262,7 +263,8 @@ enum Next<'a> {
     End,
 }
 
-fn next_step<'a>(index: &'a PipelineIndex, execution: &Execution) -> Next<'a> {
+fn next_step<'a>(view: &'a PipelineView, execution: &Execution) -> Next<'a> {
+    let index = view.index_of(execution);
     let find = |stage: &StageName| index.stage(stage).map(|(_, stage)| stage);
     match &execution.phase {
         // The run inside goes on; an update or a stop take effect when it reports.
@@ -271,7 +273,7 @@ fn next_step<'a>(index: &'a PipelineIndex, execution: &Execution) -> Next<'a> {
         }
         Phase::Stopping { .. } => Next::Stop,
         phase if phase.is_ended() => Next::End,
-        _ if is_outdated(index, execution) => Next::Cancel,
+        _ if is_outdated(&view.index, execution) => Next::Cancel,
         Phase::Waiting { stage } => find(stage).map_or(Next::Cancel, Next::Enter),
         Phase::Running { stage } if execution.rollback.is_none() => match index.stage(stage) {
             Some((at, _)) => index.stages.get(at + 1).map_or(Next::Complete, Next::Enter),
@@ -289,7 +291,7 @@ fn next_step<'a>(index: &'a PipelineIndex, execution: &Execution) -> Next<'a> {
 fn proceed(board: &mut Board<'_>, event: &GateEvent<'_>) -> Result<(), Rejected> {
     let (now, id, view) = (board.now, event.execution, board.view);
     let execution = board.execution(id)?;
-    match next_step(&view.index, execution) {
+    match next_step(view, execution) {
         Next::Again(stage) => {
             let execution = execution.clone();
             let answer = run_stage(&execution, board.stage(&stage.name), stage);
@@ -330,20 +332,27 @@ fn is_late(view: &PipelineView, execution: &Execution, event: &GateEvent<'_>) ->
     let Phase::Waiting { stage } = &execution.phase else {
         return false;
     };
-    // Only a PARALLEL execution lives through an update, which may have reordered the stages.
-    if execution.pipeline_version != view.index.pipeline_version {
+    let index = view.index_of(execution);
+    // In which order the stages were, nobody knows any more.
+    if execution.pipeline_version != index.pipeline_version {
         return false;
     }
-    let before = view.index.stage(stage).and_then(|(at, _)| view.index.stages.get(at.checked_sub(1)?));
+    let before = index.stage(stage).and_then(|(at, _)| index.stages.get(at.checked_sub(1)?));
     event.finished.map(|report| &report.stage) != before.map(|stage| &stage.name)
 }
 
-/// Whether an update of the pipeline ends the execution (spec 1.7 and 2.3): all but rollbacks, whose stage may be as it
-/// was, and PARALLEL ones, which go on as they began whatever mode the pipeline is switched to.
+/// Whether an update of the pipeline ends the execution (spec 1.7 and 2.3): all but PARALLEL ones, which go on by the
+/// version that they began in whatever mode the pipeline is switched to, and rollbacks whose stage does what it did when
+/// they began.
 pub(crate) fn is_outdated(index: &PipelineIndex, execution: &Execution) -> bool {
-    execution.pipeline_version != index.pipeline_version
-        && execution.execution_type == ExecutionType::Standard
-        && execution.mode != ExecutionMode::Parallel
+    if execution.pipeline_version == index.pipeline_version || execution.mode == ExecutionMode::Parallel {
+        return false;
+    }
+    let Some(of) = &execution.rollback else { return true };
+    let Some((_, stage)) = index.stage(&of.stage) else { return true };
+    // Rows of older versions know it once they have entered the stage.
+    let entered = || execution.stages.get(&of.stage).map(|outcome| &outcome.fingerprint);
+    of.fingerprint.as_ref().or_else(entered).is_some_and(|began| *began != stage.fingerprint)
 }
 
 /// Ends an execution that waits and that an update of the pipeline has outdated (spec 1.7): at once, since nothing of
@@ -379,7 +388,8 @@ pub(crate) fn cancel_because(board: &mut Board<'_>, id: ExecutionId, why: String
     Ok(())
 }
 
-/// Ends an execution because of an update of the pipeline, and frees what it held (spec 1.7).
+/// Ends an execution because of an update of the pipeline, and frees what it held (spec 1.7). Whatever it has begun there
+/// and nobody has ended is given up.
 pub(crate) fn cancel(
     board: &mut Board<'_>,
     id: ExecutionId,
@@ -403,5 +413,5 @@ pub(crate) fn cancel(
         board.stage(&stage).release(StageStatus::Cancelled);
         admit_into(board, &stage, alarms)?;
     }
-    Ok(())
+    board.abandon_runs(id)
 }

@@ -113,6 +113,26 @@ id! {
     RuleJobId
 }
 
+impl ActionExecutionId {
+    /// The run of `action` in an attempt at its stage.
+    pub fn of_run(
+        execution: ExecutionId,
+        stage: &StageName,
+        generation: Generation,
+        attempt: u32,
+        action: &ActionName,
+    ) -> Self {
+        Self(derived_uuid(&[
+            "action",
+            &execution.to_string(),
+            stage.as_str(),
+            &generation.0.to_string(),
+            &attempt.to_string(),
+            action.as_str(),
+        ]))
+    }
+}
+
 /// Number on a stage, raised whenever the right to act on it changes hands; older holders are refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

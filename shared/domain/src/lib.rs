@@ -25,12 +25,15 @@ mod gate;
 mod health;
 mod ids;
 mod incident;
+mod index_size;
 mod inherited;
+mod item_size;
 mod java_pattern;
 mod job;
 mod judge;
 mod kept;
 mod links;
+mod outputs;
 mod pages;
 mod partition;
 mod phase;
@@ -60,6 +63,7 @@ mod tests;
 mod tokens;
 mod transition;
 mod trigger;
+mod turns;
 mod variable_check;
 mod variables;
 mod watch;
@@ -77,6 +81,7 @@ pub use changes::{Changes, Effect, Record, Waiting, WatchChange};
 pub use compatibility::{Deviation, Severity, differences};
 pub use condition::{
     ConditionAnswer, ConditionKind, ConditionOrder, ConditionRun, LOST, Override, RuleRun, RuleState, check_overridable,
+    given_up,
 };
 pub use custom_type::{
     CUSTOM_TYPES_MAX, CustomType, CustomTypeCount, CustomTypeError, check_queryable_value, declare_custom_type,
@@ -102,7 +107,7 @@ pub use execution::{
     Trigger,
 };
 pub use failure::{
-    FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, roll_back, settle_failure,
+    FailureAnswer, FailureDecision, StageFailure, close_dead, decide_failure, roll_back, run_again, settle_failure,
 };
 pub use fingerprint::{StageVersion, changed_fields, fingerprint};
 pub use gate::{GateAnswer, GateEvent, StageReport, StageResult, cancel_outdated, pass_gate};
@@ -115,6 +120,7 @@ pub use incident::{
     Act, CLEARLY_AHEAD, Case, Incident, IncidentRollback, IncidentStatus, Proof, Proven, ROLLBACKS_MAX, RankedDeploy,
     Ruling, WatchedDeploy, prove, rule_on, settle_proof,
 };
+pub use index_size::IndexTooLarge;
 pub use inherited::{Observed, Unclear};
 pub use job::{Addressee, Job, JobEvent, JobQueue, JobStatus, RuleAnswer, RuleJob, job_table};
 pub use judge::{
@@ -126,6 +132,7 @@ pub use kept::{
     KEPT_LOOKED_AT_MAX, KEPT_TARGETS, Kept, KeptArtifact, KeptChange, KeptDue, KeptFunction, KeptTarget, keep,
     look_again, worth_keeping,
 };
+pub use outputs::{EXECUTION_BYTES_MAX, ReferredOutputs};
 pub use pages::{CONSOLE, execution_page, named_by_segment, pipeline_page, stage_page};
 pub use partition::{aws_console, partition_of};
 pub use phase::{Phase, PhaseEvent, Rejected, phase_table};
@@ -136,9 +143,9 @@ pub use preview::{
 };
 pub use provider_error::failure_type;
 pub use records::{OpenHold, Success};
-pub use retry::{NotRetryable, RetryOrder, retry_stage};
+pub use retry::{NotRetryable, RetryCause, RetryOrder, done_by_last_attempt, retry_stage};
 pub use revision::{RevisionError, SourceRevisionOverride, SourceRevisionType, pin_sources};
-pub use revoked::{ContentId, RevokedContent, contents_of, culprit, find_revoked, recognised_by, reinstate};
+pub use revoked::{ContentId, RevokedContent, contents_of, culprit, find_revoked, reinstate};
 pub use rollback::{FailedGate, RollbackCause, RollbackOrder, start_rollback};
 pub use rule::{
     AlarmDemand, Consulted, Finding, RuleVerdict, check_alarm_states, is_current, judge_alarm, judge_answer,
@@ -150,19 +157,20 @@ pub use secrets::{MASK, mask};
 pub use series::{ALARM_SERIES_MAX, AlarmSeries, Measure, time_around};
 pub use shadow::{ShadowConfirmation, ShadowScore, ShadowVerdict, failed_after, score_shadow};
 pub use slot::{CONCURRENT_EXECUTIONS_MAX, Slot, free_slot, needs_slot};
-pub use stage::{Hold, LatestRun, Live, Occupant, StageState, TransitionState};
+pub use stage::{Closing, Hold, LatestRun, Live, Occupant, StageState, TransitionState};
 pub use status::{
     ActionStatus, ConditionStatus, ExecutionMode, ExecutionStatus, ExecutionType, PipelineType, RetryMode,
     RetryTrigger, StageStatus, TriggerType,
 };
 pub use stop::{NotStoppable, StopOrder, stop_execution};
-pub use structure::{StructureError, StructureErrorKind, validate_structure};
+pub use structure::{CANNED_ACLS, StructureError, StructureErrorKind, validate_structure};
 pub use tags::{TAGS_MAX, TagError, TaggedResource, Tags, check_key, check_tags, merge_tags};
 pub use tokens::Tokens;
 pub use transition::{
     CLOSED_MAX, disable_transition, enable_transition, end_expired, expired_before, hold_for_question, release_hold,
 };
 pub use trigger::{GIT_CONNECTION, GitEvent, TriggerMiss, judge_git_event};
+pub use turns::{LOOKS_MAX, is_turn_of};
 pub use variable_check::check_variable;
 pub use variables::{ResolveError, Scope, resolve_configuration};
 pub use watch::{DataPoints, MetricWatch, Watch, WatchPurpose, WatchState, note_unjudged, saw_data, watch_state};

@@ -55,7 +55,7 @@ pub struct StageIndex {
     pub fingerprint: String,
     /// Its actions as declared.
     pub actions: Vec<ActionIndex>,
-    /// What to do when it fails.
+    /// What to do when it fails. Of rules it tells no more than which they are; in rows of earlier versions all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<FailureConditions>,
     /// Whether an entry condition has to be evaluated.
@@ -100,12 +100,13 @@ pub struct ActionIndex {
     pub action_type: ActionTypeId,
     /// Longest time it may take.
     pub timeout_seconds: u32,
-    /// Longest silence of its worker.
+    /// Longest silence of its worker; equal to the timeout where its type has no such rule.
     pub heartbeat_seconds: u32,
-    /// Names of the artifacts it reads.
+    /// Names of the artifacts that it is the first in its stage to read, and that the stage does not make; in rows of
+    /// earlier versions of all that it reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<String>,
-    /// Names of the artifacts it makes.
+    /// Names of the artifacts it makes; only in rows of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<String>,
 }
@@ -221,11 +222,14 @@ impl StageIndex {
         let conditions = stage.on_success.iter().flat_map(|on_success| &on_success.conditions);
         let (watching, blocking): (Vec<_>, Vec<_>) =
             conditions.flat_map(|condition| &condition.rules).partition(|rule| rule.is_watch());
+        // What the stage makes is not to be there before, and of the rest it makes no difference who reads it.
+        let made = stage.actions.iter().flat_map(|action| &action.output_artifacts);
+        let mut known: BTreeSet<&str> = made.map(|artifact| artifact.name.as_str()).collect();
         Self {
             name: stage.name.clone(),
             fingerprint: fingerprint(stage, pipeline_role),
-            actions: stage.actions.iter().map(|action| ActionIndex::new(action, catalogue)).collect(),
-            on_failure: stage.on_failure.clone(),
+            actions: stage.actions.iter().map(|action| ActionIndex::new(action, catalogue, &mut known)).collect(),
+            on_failure: stage.on_failure.as_ref().map(FailureConditions::outline),
             has_entry_condition: stage.before_entry.is_some(),
             has_success_condition: !blocking.is_empty(),
             success_result: stage.on_success.iter().flat_map(|on| &on.conditions).find_map(|one| one.result.clone()),
@@ -267,7 +271,9 @@ impl StageIndex {
 }
 
 impl ActionIndex {
-    fn new(action: &ActionDeclaration, catalogue: &Catalogue) -> Self {
+    /// `known` are artifacts that need not be told of.
+    fn new<'a>(action: &'a ActionDeclaration, catalogue: &Catalogue, known: &mut BTreeSet<&'a str>) -> Self {
+        let read = action.input_artifacts.iter().map(|artifact| artifact.name.as_str());
         let info = catalogue.find(&action.action_type_id);
         let declared = action.timeout_in_minutes.map(|minutes| minutes * 60);
         let timeout_seconds = declared.or(info.map(|info| info.timeout_s)).unwrap_or(3600);
@@ -277,8 +283,8 @@ impl ActionIndex {
             action_type: action.action_type_id.clone(),
             timeout_seconds,
             heartbeat_seconds: info.and_then(|info| info.heartbeat_s).unwrap_or(timeout_seconds),
-            inputs: action.input_artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
-            outputs: action.output_artifacts.iter().map(|artifact| artifact.name.clone()).collect(),
+            inputs: read.filter(|name| known.insert(*name)).map(str::to_owned).collect(),
+            outputs: Vec::new(),
         }
     }
 }
@@ -308,12 +314,27 @@ pub struct PipelineView {
     pub waiting: Vec<Waiting>,
     /// Latest evaluation of each condition.
     pub conditions: Vec<ConditionRun>,
+    /// Earlier versions of the pipeline, as far as executions that were read began in them and are under way.
+    pub earlier: BTreeMap<u32, PipelineIndex>,
 }
 
 impl PipelineView {
     /// A pipeline that nothing has run in.
     pub fn new(index: PipelineIndex) -> Self {
-        Self { index, stages: BTreeMap::new(), actions: Vec::new(), waiting: Vec::new(), conditions: Vec::new() }
+        Self {
+            index,
+            stages: BTreeMap::new(),
+            actions: Vec::new(),
+            waiting: Vec::new(),
+            conditions: Vec::new(),
+            earlier: BTreeMap::new(),
+        }
+    }
+
+    /// The version of the pipeline that `execution` goes by: the one that it began in (spec 1.7), or the current one where
+    /// nothing is known of that any more.
+    pub fn index_of(&self, execution: &Execution) -> &PipelineIndex {
+        self.earlier.get(&execution.pipeline_version).unwrap_or(&self.index)
     }
 
     /// State of a stage; a stage nobody entered yet has its initial state.
@@ -423,6 +444,7 @@ pub(crate) mod tests {
             actions: Vec::new(),
             waiting: Vec::new(),
             conditions: Vec::new(),
+            earlier: BTreeMap::new(),
         }
     }
 }

@@ -17,7 +17,8 @@ pub struct ActionStep {
     pub name: ActionName,
     /// Longest time the action may take.
     pub timeout_seconds: u32,
-    /// Longest silence of whoever works on it; equal to the timeout where the type has no such rule.
+    /// Longest silence of whoever works on it. Below the timeout, as the States Language demands: by a second where the
+    /// type has no such rule.
     pub heartbeat_seconds: u32,
 }
 
@@ -26,7 +27,8 @@ impl From<&ActionIndex> for ActionStep {
         Self {
             name: action.name.clone(),
             timeout_seconds: action.timeout_seconds,
-            heartbeat_seconds: action.heartbeat_seconds,
+            // Here and not in the index, whose rows may be older than this.
+            heartbeat_seconds: action.heartbeat_seconds.min(action.timeout_seconds.saturating_sub(1)),
         }
     }
 }
@@ -41,7 +43,8 @@ pub fn action_groups(stage: &StageIndex) -> Vec<Vec<ActionStep>> {
     groups.into_values().collect()
 }
 
-/// How many actions of a group an execution of this mode runs at the same time; 0 is all of them.
+/// How many actions of a group an execution of this mode runs at the same time; 0 is as many as Step Functions runs
+/// iterations of an inline Map, which is 40. Of more, the others start as these end.
 pub fn actions_at_once(mode: ExecutionMode) -> u32 {
     match mode {
         ExecutionMode::Parallel => ACTIONS_AT_ONCE_MAX,
@@ -75,7 +78,7 @@ pub fn kept_actions(groups: &[Vec<ActionStep>], succeeded: &[ActionName]) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::tests::stage_index;
+    use crate::{Catalogue, pipeline::tests::stage_index};
 
     #[test]
     fn equal_run_orders_share_a_group_and_numbers_need_not_be_contiguous() {
@@ -86,6 +89,21 @@ mod tests {
         assert_eq!(names(action_groups(&stage)), [vec!["a"], vec!["b", "c"]]);
         let left = remaining_groups(action_groups(&stage), &["a".parse().unwrap(), "c".parse().unwrap()]);
         assert_eq!(names(left), [vec!["b"]]);
+    }
+
+    #[test]
+    fn heartbeats_are_below_timeouts() {
+        for (timeout, silence, expected) in
+            [(86_400, 1_200, 1_200), (86_400, 86_400, 86_399), (300, 300, 299), (300, 1_200, 299)]
+        {
+            let mut stage = stage_index("Deploy", &[("a", 1)]);
+            let action = &mut stage.actions[0];
+            (action.timeout_seconds, action.heartbeat_seconds) = (timeout, silence);
+            let step = ActionStep::from(&*action);
+            assert_eq!((step.timeout_seconds, step.heartbeat_seconds), (timeout, expected));
+        }
+        // A heartbeat takes a second at least, so there has to be one below the timeout.
+        assert!(Catalogue::default().all().all(|info| info.timeout_s > 1));
     }
 
     #[test]

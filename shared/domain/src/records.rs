@@ -24,6 +24,10 @@ pub struct Success {
     /// The rollback that took this success back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_by: Option<ExecutionId>,
+    /// Whatever succeeded after this moment, and before this, was taken back with it: a rollback over many successes marks
+    /// the newest alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_after: Option<Timestamp>,
     /// Row version, for conditional writes.
     #[serde(default)]
     pub version: u64,

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, fmt};
 use jiff::Timestamp;
 
 use crate::{
-    ActionName, AlarmSnapshot, Changes, Effect, Execution, ExecutionId, ExecutionMode, Occupant, PhaseEvent,
-    PipelineView, Rejected, RetryMode, StageIndex, StageName, StageOutcome, StageStatus, action_groups,
+    ActionName, ActionRun, ActionStatus, AlarmSnapshot, Changes, ConditionAnswer, ConditionRun, Effect, Execution,
+    ExecutionId, ExecutionMode, Occupant, PhaseEvent, PipelineView, Rejected, RetryMode, StageIndex, StageName,
+    StageOutcome, StageStatus, action_groups,
     admission::watched_alarms,
     changes::Board,
     gate::is_outdated,
@@ -14,16 +15,27 @@ use crate::{
     revoked::{barred, demand_unrevoked},
 };
 
+/// What has a stage run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryCause {
+    /// RetryStageExecution.
+    Asked,
+    /// The condition that failed it was overridden: it goes on, which counts as no retry.
+    Overridden,
+}
+
 /// A retry that was asked for.
 #[derive(Debug, Clone)]
 pub struct RetryOrder<'a> {
+    /// Why.
+    pub cause: RetryCause,
     /// The execution.
     pub execution: ExecutionId,
     /// The stage.
     pub stage: &'a StageName,
     /// What to run again.
     pub mode: RetryMode,
-    /// Actions of the stage whose latest run in this execution succeeded.
+    /// Actions of the stage that need not run again for what its last attempt came to.
     pub succeeded: &'a [ActionName],
     /// Who asks: the caller's ARN.
     pub by: &'a str,
@@ -84,6 +96,22 @@ impl From<Rejected> for NotRetryable {
     }
 }
 
+/// Actions of a stage that need not run again for what its last attempt came to: those that it kept, and those that
+/// succeeded in it. What only an earlier attempt did was to be done anew, and so is everything where `gate`, the latest
+/// look at the entry condition in this execution, has not let it in.
+pub fn done_by_last_attempt(
+    outcome: &StageOutcome,
+    runs: &[ActionRun],
+    gate: Option<&ConditionRun>,
+) -> Vec<ActionName> {
+    if gate.is_some_and(|gate| gate.answer() != ConditionAnswer::Proceed) {
+        return Vec::new();
+    }
+    let succeeded =
+        runs.iter().filter(|run| run.status == ActionStatus::Succeeded && run.is_of_attempt(outcome.attempt));
+    outcome.kept.iter().chain(succeeded.map(|run| &run.action)).cloned().collect()
+}
+
 /// Puts the execution into the stage again, under a new generation and driven by a new state machine execution: the one
 /// that saw it fail is over, or will find out that it is.
 ///
@@ -120,7 +148,9 @@ pub fn retry_stage(
         outcome.status = StageStatus::InProgress;
         outcome.left_at = None;
         outcome.attempt += 1;
-        outcome.retried_at = Some(now);
+        if order.cause == RetryCause::Asked {
+            outcome.retried_at = Some(now);
+        }
         outcome.kept = match order.mode {
             RetryMode::FailedActions => kept_actions(&action_groups(index), order.succeeded),
             RetryMode::AllActions => Vec::new(),
@@ -130,7 +160,12 @@ pub fn retry_stage(
         let alarms = watched_alarms(index, order.alarms);
         board.stage(name).give_again_to(Occupant { execution: id, execution_type, entered_at: now, alarms });
     }
-    board.record(id, "StageRetried", Some(name), format!("{} asks for {}.", order.by, order.mode));
+    if order.cause == RetryCause::Asked {
+        if locks {
+            board.stage(name).count_manual_retry();
+        }
+        board.record(id, "StageRetried", Some(name), format!("{} asks for {}.", order.by, order.mode));
+    }
     board.changes.effects.push(start);
     Ok(board.into_changes())
 }

@@ -78,16 +78,8 @@ impl RevokedContent {
     }
 }
 
-/// By what `execution` may be recognised as revoked: each of its contents, and all of them together.
-pub fn recognised_by(execution: &Execution) -> Vec<ContentId> {
-    // A rollback is a cure: it is never stopped for what it brings.
-    if execution.execution_type == ExecutionType::Rollback {
-        return Vec::new();
-    }
-    contents_of(execution)
-}
-
-/// As [`recognised_by`], of rollbacks too.
+/// By what an execution may be recognised as revoked: each of its contents, and all of them together. A rollback has them
+/// too, though it is never stopped for them: it is a cure.
 pub fn contents_of(execution: &Execution) -> Vec<ContentId> {
     let mut contents = with_all(execution.contents.values());
     if !execution.earlier_contents.is_empty() {
@@ -178,7 +170,9 @@ pub(crate) fn barred<'a>(
 /// Notes that `execution` goes into stage `name` because its content is not revoked: it must still not be when that is
 /// stored.
 pub(crate) fn demand_unrevoked(board: &mut Board<'_>, id: ExecutionId, name: &StageName) -> Result<(), Rejected> {
-    let is_first = board.view.index.stages.first().is_some_and(|first| first.name == *name);
+    let view = board.view;
+    let index = view.index_of(board.execution(id)?);
+    let is_first = index.stages.first().is_some_and(|first| first.name == *name);
     if !is_first {
         let execution = board.execution(id)?;
         // A rollback is a cure.

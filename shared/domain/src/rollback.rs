@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Choice, Execution, ExecutionId, ExecutionType, Hold, Occupant, OpenHold, Phase, PhaseEvent, Rejected, RollbackOf,
-    RollbackOutcome, StageName, StageStatus, Success, TransitionState, Trigger, TriggerType,
+    RollbackOutcome, StageName, StageStatus, Success, Trigger, TriggerType,
     changes::{Board, Effect},
     revoked::{revocable, revoked_by},
     watched_as,
@@ -87,8 +88,10 @@ pub struct RollbackOrder<'a> {
     pub undone: Option<ExecutionId>,
     /// Why.
     pub cause: RollbackCause,
-    /// Successes in the stage newer than the target, newest first.
+    /// Successes in the stage newer than the target, newest first: all, or as many as a transaction has room for.
     pub newer: &'a [Success],
+    /// When the target succeeded in the stage, where more have since than `newer` holds.
+    pub more_since: Option<Timestamp>,
 }
 
 /// Starts a rollback: it takes the stage before everyone who waits, fences whoever is inside, revokes what it goes
@@ -119,20 +122,15 @@ pub(crate) fn begin(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<
     // A failed stage caught the bad revision itself and would again; after an alarm or a person's verdict nothing
     // else keeps the queue from bringing it back.
     if !order.cause.is_stage_failure() {
-        stage.inbound = TransitionState {
-            enabled: false,
-            changed_by: Some("lastgood".to_owned()),
-            changed_at: Some(now),
-            disabled_reason: Some(hold_reason(order)),
-            hold: Some(Hold {
-                rollback: Some(order.id),
-                target: Some(order.target.id),
-                suspect: None,
-                cause: order.cause.clone(),
-                lifts_for_other_content,
-                since: now,
-            }),
+        let hold = Hold {
+            rollback: Some(order.id),
+            target: Some(order.target.id),
+            suspect: None,
+            cause: order.cause.clone(),
+            lifts_for_other_content,
+            since: now,
         };
+        stage.inbound = stage.inbound.held(hold, hold_reason(order), now);
         let held = OpenHold::on(stage);
         board.changes.holds.extend(held);
     }
@@ -200,6 +198,15 @@ fn revoke(board: &mut Board<'_>, order: &RollbackOrder<'_>) -> Result<(), Reject
             outcome.revoked_by = Some(order.id);
         }
     }
+    // What there is no room for is taken back by the newest's word.
+    if let (Some(since), Some(newest)) = (order.more_since, order.newer.first()) {
+        let since = newest.revoked_after.map_or(since, |known| known.min(since));
+        let marked = match board.changes.successes.iter_mut().find(|success| success.execution == newest.execution) {
+            Some(marked) => marked,
+            None => board.changes.successes.push_mut(newest.clone()),
+        };
+        marked.revoked_after = Some(since);
+    }
     Ok(())
 }
 
@@ -250,6 +257,7 @@ fn rollback_execution(board: &Board<'_>, order: &RollbackOrder<'_>) -> Execution
             stage: order.stage.clone(),
             target: order.target.id,
             undone: order.undone,
+            fingerprint: index.stage(order.stage).map(|(_, stage)| stage.fingerprint.clone()),
             cause: order.cause.clone(),
         }),
         slot: None,

@@ -171,8 +171,12 @@ pub fn judge_alarm(demand: &AlarmDemand<'_>, alarm: &AlarmChange, now: Timestamp
 }
 
 /// Whether `state` is among the declared `AlarmStates`. Without any, everything but ALARM is good for an entry and a
-/// success, and ALARM alone meets the criteria of a failure.
+/// success, and ALARM alone meets the criteria of a failure. An alarm whose actions are suppressed stands in nobody's way,
+/// whatever is declared.
 fn is_among(kind: ConditionKind, state: AlarmState, declared: &str) -> bool {
+    if state == AlarmState::Suppressed {
+        return kind != ConditionKind::OnFailure;
+    }
     if !declared.trim().is_empty() {
         return declared.split(',').any(|one| one.trim() == state.to_string());
     }

@@ -105,9 +105,101 @@ pub struct TransitionState {
     /// Why it is disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_reason: Option<String>,
+    /// Since when it is disabled, by however many in turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_since: Option<Timestamp>,
     /// Set where a rollback, or the question whether there should be one, disabled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// What a person has disabled it for, where a hold lies over that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Closing>,
+}
+
+/// A person's word that nothing comes into a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Closing {
+    /// Who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl TransitionState {
+    /// What a person has disabled it for, whether a hold lies over that or not.
+    pub fn closing(&self) -> Option<Closing> {
+        if self.enabled || self.hold.is_some() {
+            return self.closed.clone();
+        }
+        Some(Closing { by: self.changed_by.clone(), at: self.changed_at, reason: self.disabled_reason.clone() })
+    }
+
+    /// Since when it is disabled, if it is.
+    pub(crate) fn disabled_since(&self) -> Option<Timestamp> {
+        // Rows of before this was kept have the time of the last change.
+        self.disabled_since.or(self.changed_at).filter(|_| !self.enabled)
+    }
+
+    /// Let everybody in, and lift what holds them.
+    pub(crate) fn opened(by: &str, now: Timestamp) -> Self {
+        Self {
+            enabled: true,
+            changed_by: Some(by.to_owned()),
+            changed_at: Some(now),
+            disabled_reason: None,
+            disabled_since: None,
+            hold: None,
+            closed: None,
+        }
+    }
+
+    /// Closed by a person. A hold stays one, but lifts for nobody: whoever closes the way says so for everything that comes.
+    pub(crate) fn closed(&self, by: &str, reason: &str, now: Timestamp) -> Self {
+        let closing = Closing { by: Some(by.to_owned()), at: Some(now), reason: Some(reason.to_owned()) };
+        Self {
+            enabled: false,
+            changed_by: closing.by.clone(),
+            changed_at: closing.at,
+            disabled_reason: closing.reason.clone(),
+            disabled_since: self.disabled_since().or(Some(now)),
+            hold: self.hold.clone().map(|hold| Hold { lifts_for_other_content: false, ..hold }),
+            closed: self.hold.is_some().then_some(closing),
+        }
+    }
+
+    /// With `hold` over what a person may have closed, which stays below it.
+    pub(crate) fn held(&self, hold: Hold, reason: String, now: Timestamp) -> Self {
+        let closed = self.closing();
+        Self {
+            enabled: false,
+            changed_by: Some("lastgood".to_owned()),
+            changed_at: Some(now),
+            disabled_reason: Some(reason),
+            disabled_since: self.disabled_since().or(Some(now)),
+            hold: Some(Hold { lifts_for_other_content: hold.lifts_for_other_content && closed.is_none(), ..hold }),
+            closed,
+        }
+    }
+
+    /// Without its hold: open, unless a person has closed it.
+    pub(crate) fn released(&self, by: &str, now: Timestamp) -> Self {
+        let Some(Closing { by, at, reason }) = self.closing() else { return Self::opened(by, now) };
+        Self {
+            enabled: false,
+            changed_by: by,
+            changed_at: at,
+            disabled_reason: reason,
+            disabled_since: self.disabled_since(),
+            hold: None,
+            closed: None,
+        }
+    }
 }
 
 /// An inbound transition that a rollback disabled, or the question whether there should be one, until a person lifts it.
@@ -160,7 +252,9 @@ impl StageState {
                 changed_by: None,
                 changed_at: None,
                 disabled_reason: None,
+                disabled_since: None,
                 hold: None,
+                closed: None,
             },
             arrivals: 0,
             version: 0,
@@ -196,10 +290,16 @@ impl StageState {
         self.generation = self.generation.next();
         if let Some(latest) = &mut self.latest {
             latest.status = StageStatus::InProgress;
+        }
+        self.occupant = Some(occupant);
+    }
+
+    /// Counts a retry of its latest run that a person asked for.
+    pub(crate) fn count_manual_retry(&mut self) {
+        if let Some(latest) = &mut self.latest {
             latest.manual_retries += 1;
             latest.latest_retry = Some(RetryTrigger::ManualStageRetry);
         }
-        self.occupant = Some(occupant);
     }
 
     /// Frees the stage; its latest run ended with `status`.

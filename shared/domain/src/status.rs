@@ -113,7 +113,7 @@ wire_enum! {
         Errored = "Errored",
         /// All rules succeeded.
         Succeeded = "Succeeded",
-        /// Its execution lost the stage.
+        /// Its execution lost the stage, or an update of the pipeline ended it.
         Cancelled = "Cancelled",
         /// Given up by a stop.
         Abandoned = "Abandoned",

@@ -26,10 +26,14 @@ pub fn enable_transition(
     alarms: &BTreeMap<String, AlarmSnapshot>,
     now: Timestamp,
 ) -> Result<Changes, Rejected> {
-    open(Board::new(view, executions, now), stage, by, ENABLED, alarms)
+    let mut board = Board::new(view, executions, now);
+    let inbound = board.stage(stage).inbound.clone();
+    let open = if inbound.enabled { inbound } else { TransitionState::opened(by, now) };
+    change(board, stage, open, by, ENABLED, alarms)
 }
 
-/// Lifts a rollback's hold, and with it opens the transition as [`enable_transition`] does.
+/// Lifts a rollback's hold, and with it opens the transition as [`enable_transition`] does, unless a person has disabled it
+/// besides: that stays as it was.
 ///
 /// # Errors
 /// [`Rejected::AlreadyDone`] where the stage is not held; [`Rejected::Stale`] as for [`enable_transition`].
@@ -42,10 +46,11 @@ pub fn release_hold(
     alarms: &BTreeMap<String, AlarmSnapshot>,
     now: Timestamp,
 ) -> Result<Changes, Rejected> {
-    if view.stage(stage).inbound.hold.is_none() {
+    let held = view.stage(stage).inbound;
+    if held.hold.is_none() {
         return Err(Rejected::AlreadyDone);
     }
-    open(Board::new(view, executions, now), stage, by, comment, alarms)
+    change(Board::new(view, executions, now), stage, held.released(by, now), by, comment, alarms)
 }
 
 /// Executions that began to wait before `stage` more than [`CLOSED_MAX`] ago, where its transition has been disabled for
@@ -53,7 +58,7 @@ pub fn release_hold(
 pub fn expired_before(view: &PipelineView, stage: &StageName, now: Timestamp) -> Vec<ExecutionId> {
     let inbound = view.stage(stage).inbound;
     let is_long_ago = |at: Timestamp| now.duration_since(at) > CLOSED_MAX;
-    if inbound.enabled || !inbound.changed_at.is_some_and(is_long_ago) {
+    if !inbound.disabled_since().is_some_and(is_long_ago) {
         return Vec::new();
     }
     view.waiting_for(stage).filter(|waiting| is_long_ago(waiting.since)).map(|waiting| waiting.execution).collect()
@@ -81,25 +86,17 @@ pub fn end_expired(
     Ok(board.into_changes())
 }
 
-fn open(
+/// Lets the way into `stage` be as `inbound` says, which is without a hold.
+fn change(
     mut board: Board<'_>,
     stage: &StageName,
+    inbound: TransitionState,
     by: &str,
     comment: &str,
     alarms: &BTreeMap<String, AlarmSnapshot>,
 ) -> Result<Changes, Rejected> {
-    let now = board.now;
     let held = OpenHold::on(board.stage(stage));
-    let inbound = &mut board.stage(stage).inbound;
-    if !inbound.enabled {
-        *inbound = TransitionState {
-            enabled: true,
-            changed_by: Some(by.to_owned()),
-            changed_at: Some(now),
-            disabled_reason: None,
-            hold: None,
-        };
-    }
+    board.stage(stage).inbound = inbound;
     if let Some(held) = held {
         let (rollback, about) = (held.hold.rollback, held.hold.about());
         board.record(about, "HoldReleased", Some(stage), format!("By {by}: {comment}"));
@@ -126,23 +123,19 @@ pub fn hold_for_question(
     let mut board = Board::new(view, &executions, now);
     let inbound = &mut board.stage(stage).inbound;
     if inbound.hold.is_none() {
-        *inbound = TransitionState {
-            enabled: false,
-            changed_by: Some("lastgood".to_owned()),
-            changed_at: Some(now),
-            disabled_reason: Some(rollback::transition_text(&format!(
-                "Held because of {}: is execution {suspect} to be rolled back? Roll it back or release the hold.",
-                rollback::said(cause)
-            ))),
-            hold: Some(Hold {
-                rollback: None,
-                target: None,
-                suspect: Some(suspect),
-                cause: cause.clone(),
-                lifts_for_other_content: false,
-                since: now,
-            }),
+        let reason = rollback::transition_text(&format!(
+            "Held because of {}: is execution {suspect} to be rolled back? Roll it back or release the hold.",
+            rollback::said(cause)
+        ));
+        let hold = Hold {
+            rollback: None,
+            target: None,
+            suspect: Some(suspect),
+            cause: cause.clone(),
+            lifts_for_other_content: false,
+            since: now,
         };
+        *inbound = inbound.held(hold, reason, now);
         let held = OpenHold::on(board.stage(stage));
         board.changes.holds.extend(held);
     }
@@ -157,14 +150,7 @@ pub fn disable_transition(view: &PipelineView, stage: &StageName, by: &str, reas
     let executions = BTreeMap::new();
     let mut board = Board::new(view, &executions, now);
     let inbound = &mut board.stage(stage).inbound;
-    *inbound = TransitionState {
-        enabled: false,
-        changed_by: Some(by.to_owned()),
-        changed_at: Some(now),
-        disabled_reason: Some(reason.to_owned()),
-        // Whoever closes the way says so for everything that comes.
-        hold: inbound.hold.clone().map(|hold| Hold { lifts_for_other_content: false, ..hold }),
-    };
+    *inbound = inbound.closed(by, reason, now);
     let held = OpenHold::on(board.stage(stage));
     board.changes.holds.extend(held);
     board.into_changes()

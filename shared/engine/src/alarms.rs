@@ -1,13 +1,23 @@
-//! How the alarms of a stage stand when an execution enters it.
+//! How alarms stand: those of a stage when an execution enters it, and one that is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{AlarmSnapshot, AlarmState, StageIndex};
+use domain::{AlarmChange, AlarmSnapshot, AlarmState, StageIndex};
 
-use crate::{HasAlarms, metrics::unseen, ports::Alarms};
+use crate::{EngineError, HasAlarms, metrics::unseen, ports::Alarms};
+
+/// The alarm as CloudWatch tells of it when asked; none where it is gone.
+///
+/// # Errors
+/// [`EngineError::Unavailable`]: ask again.
+pub async fn look_up_alarm<W: HasAlarms>(world: &W, arn: &str) -> Result<Option<AlarmChange>, EngineError> {
+    let found = world.alarms().describe(&[arn.to_owned()]).await?;
+    Ok(found.into_iter().find(|alarm| alarm.arn == arn))
+}
 
 /// Reads the alarms that `stages` watch, by their declared name. One that cannot be read is a visible third outcome:
-/// the deploy goes on, and the judge knows that it knows nothing (spec 10.1).
+/// the deploy goes on, and the judge knows that it knows nothing (spec 10.1). One that is red is red here also while its
+/// actions are suppressed: it was so before the deploy.
 pub(crate) async fn snapshot<'a, W: HasAlarms>(
     world: &W,
     stages: impl Iterator<Item = &'a StageIndex>,
@@ -32,7 +42,11 @@ pub(crate) async fn snapshot<'a, W: HasAlarms>(
         .into_iter()
         .zip(arns)
         .map(|(name, arn)| {
-            let state = read.iter().find(|alarm| alarm.arn == arn).map_or(AlarmState::Unreadable, |alarm| alarm.state);
+            let state = match read.iter().find(|alarm| alarm.arn == arn).map(|alarm| alarm.state) {
+                Some(AlarmState::Suppressed) => AlarmState::Alarm,
+                Some(state) => state,
+                None => AlarmState::Unreadable,
+            };
             (name.clone(), AlarmSnapshot { arn, state })
         })
         .chain(judged)

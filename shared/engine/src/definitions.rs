@@ -9,7 +9,7 @@ use crate::{
     ports::{Definition, Missing, ObjectAt, Objects, ObjectsError, PutOptions},
 };
 
-/// Largest declaration, in bytes: 1000 actions with 1000-character values fit; API Gateway takes 10 MB.
+/// Largest declaration, in bytes: 1000 actions with 1000-character values fit, and no request has half as much.
 const DECLARATION_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 /// A stored declaration.
@@ -37,7 +37,7 @@ fn prefix(pipeline: &PipelineName, version: u32) -> String {
     format!("definitions/{pipeline}/{version:06}-")
 }
 
-/// The current declaration of a pipeline.
+/// The declaration of the version of a pipeline that `index` is of.
 ///
 /// # Errors
 /// [`EngineError::Broken`] where the object is gone or was altered.
@@ -48,7 +48,7 @@ pub async fn load_declaration<W: HasObjects>(
     load(world, &definition(index)).await
 }
 
-/// Where the current declaration of a pipeline is.
+/// Where the declaration of a version of a pipeline is.
 pub(crate) fn definition(index: &PipelineIndex) -> Definition {
     Definition {
         pipeline: index.name.clone(),
@@ -56,7 +56,25 @@ pub(crate) fn definition(index: &PipelineIndex) -> Definition {
         key: index.definition_key.clone(),
         digest: index.definition_digest.clone(),
         created_at: index.created_at,
+        stages: Vec::new(),
     }
+}
+
+/// The same of a version that another one takes the place of.
+pub(crate) fn superseded(index: &PipelineIndex) -> Definition {
+    Definition { stages: index.stages.clone(), ..definition(index) }
+}
+
+/// An earlier version of the pipeline whose `current` version this is; none where nothing is known of its stages.
+pub(crate) fn earlier_index(stored: Definition, current: &PipelineIndex) -> Option<PipelineIndex> {
+    let is_known = stored.created_at == current.created_at && !stored.stages.is_empty();
+    is_known.then(|| PipelineIndex {
+        pipeline_version: stored.pipeline_version,
+        definition_key: stored.key,
+        definition_digest: stored.digest,
+        stages: stored.stages,
+        ..current.clone()
+    })
 }
 
 /// The declaration that is there.

@@ -41,10 +41,15 @@ impl FirstError {
         match result {
             Ok(came) => Some(came),
             Err(error) => {
-                self.0.get_or_insert(error);
+                self.note(error);
                 None
             }
         }
+    }
+
+    /// What became of one of them, where it did not go well.
+    pub(crate) fn note(&mut self, error: EngineError) {
+        self.0.get_or_insert(error);
     }
 
     /// The error, if there was one.

@@ -3,8 +3,8 @@
 use contract::{ConditionKind, FailureInput, FailureOutput};
 use domain::{
     ActionRun, ActionStatus, ConditionRun, ConditionStatus, Evidence, Execution, ExecutionMode, FailureDecision,
-    PipelineView, Rejected, RuleRun, StageFailure, StageIndex, StageOutcome, action_groups, decide_failure,
-    remaining_groups, roll_back, settle_failure,
+    PipelineView, Rejected, RuleRun, StageFailure, StageIndex, decide_failure, done_by_last_attempt, roll_back,
+    run_again, settle_failure,
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     condition::{failure_conditions, load_run},
     gate::load_waiting,
     loading::load_both,
-    retry::{latest_runs, succeeded},
+    retry::latest_runs,
     rollback::choose_target,
 };
 
@@ -29,10 +29,10 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
 ) -> Result<FailureOutput, EngineError> {
     until_stored(async || {
         let both = load_both(world, &input.pipeline, input.execution_id).await?;
-        let Some((view, execution)) = both else {
+        let Some((mut view, execution)) = both else {
             return Ok(FailureOutput::End);
         };
-        let Some((_, index)) = view.index.stage(&input.stage) else {
+        let Some((_, index)) = view.index_of(&execution).stage(&input.stage) else {
             return Ok(FailureOutput::End);
         };
         if !view.lets_act(&execution, &input.stage, input.generation) {
@@ -43,17 +43,20 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             return Ok(FailureOutput::End);
         };
         if outcome.attempt > input.attempt {
-            return Ok(retried_before(index, outcome));
+            // The retry was stored, but its answer was lost: it is given again.
+            return Ok(run_again(&execution, index));
         }
         let runs = runs_of(world, &view, &execution, input).await?;
         if end_open(world, &runs).await? {
             return Err(EngineError::Contended);
         }
+        let (runs, earlier): (Vec<ActionRun>, Vec<ActionRun>) =
+            runs.into_iter().partition(|run| run.is_of_attempt(input.attempt));
         let gate = failed_condition(world, &view, &execution, input).await?;
-        let mut succeeded = succeeded(&runs);
-        succeeded.extend(outcome.kept.iter().cloned());
-        let rejected = approval_rejected(&runs);
-        let Some(decided) = decide(world, input, index, &view, &execution, (gate.as_ref(), rejected)).await? else {
+        let succeeded = done_by_last_attempt(outcome, &runs, None);
+        let found =
+            Found { gate: gate.as_ref(), approval_rejected: approval_rejected(&runs), ran_before: !earlier.is_empty() };
+        let Some(decided) = decide(world, input, index, &view, &execution, found).await? else {
             return Ok(FailureOutput::Evaluate);
         };
         let Decided { decision, condition, rules } = decided;
@@ -61,8 +64,9 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             FailureDecision::Rollback => choose_target(world, &view, index, execution.id).await?,
             _ => Err(String::new()),
         };
-        let alarms = alarms::snapshot(world, std::iter::once(index)).await;
-        let mut executions = load_waiting(world, &view, std::iter::once(&input.stage)).await?;
+        let watched = view.index.stage(&input.stage).map(|(_, index)| index);
+        let alarms = alarms::snapshot(world, watched.into_iter()).await;
+        let mut executions = load_waiting(world, &mut view, std::iter::once(&input.stage)).await?;
         executions.insert(execution.id, execution);
         let failure = StageFailure {
             execution: input.execution_id,
@@ -72,7 +76,7 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
             succeeded: &succeeded,
             decision,
             target: chosen.as_ref().map_err(Clone::clone),
-            gate: gate.as_ref().and_then(ConditionRun::failed_gate),
+            gate: gate.as_ref().filter(|run| run.kind == ConditionKind::OnSuccess).and_then(ConditionRun::failed_gate),
             newer: &[],
             rollback_id: world.new_execution_id(),
             alarms: &alarms,
@@ -93,6 +97,16 @@ pub async fn evaluate_failure<W: HasStore + HasMachines + HasAlarms + HasObjects
         Ok(answer)
     })
     .await
+}
+
+/// What was found of a failure.
+struct Found<'a> {
+    /// The evaluation that failed the stage, if it was one.
+    gate: Option<&'a ConditionRun>,
+    /// Whether nothing but people's rejections failed.
+    approval_rejected: bool,
+    /// Whether actions have run before the automatic retry that failed.
+    ran_before: bool,
 }
 
 /// What to do about a failure, and the evaluation of the `onFailure` condition that it rests on.
@@ -116,13 +130,14 @@ async fn decide<W: HasStore + HasObjects + HasAlarms>(
     index: &StageIndex,
     view: &PipelineView,
     execution: &Execution,
-    (gate, approval_rejected): (Option<&ConditionRun>, bool),
+    found: Found<'_>,
 ) -> Result<Option<Decided>, EngineError> {
     let at_once = |decision: FailureDecision| Ok(Some(decision.into()));
     if !view.lets_begin(execution) {
         return at_once(FailureDecision::Stop("Nothing more is begun in this execution.".to_owned()));
     }
-    if input.condition == Some(ConditionKind::BeforeEntry) {
+    // An entry condition that refuses the automatic retry leaves the failure as it was, which that has not mended.
+    if input.condition == Some(ConditionKind::BeforeEntry) && !found.ran_before {
         return at_once(FailureDecision::Stop("Nothing was deployed.".to_owned()));
     }
     if execution.rollback.is_some() {
@@ -130,7 +145,7 @@ async fn decide<W: HasStore + HasObjects + HasAlarms>(
     }
     if input.condition == Some(ConditionKind::OnSuccess) {
         // Every action succeeded: nothing speaks against what they deployed but a condition that was found to be so.
-        if gate.is_none_or(|run| run.status != ConditionStatus::Failed) {
+        if found.gate.is_none_or(|run| run.status != ConditionStatus::Failed) {
             let why = "What could not be found out speaks against nothing that was deployed.";
             return at_once(FailureDecision::Stop(why.to_owned()));
         }
@@ -146,7 +161,7 @@ async fn decide<W: HasStore + HasObjects + HasAlarms>(
     let asked = conditions.asked.transpose();
     let decision = match asked {
         Err(not_met) => FailureDecision::Stop(not_met),
-        Ok(asked) => decide_failure(asked.as_ref(), execution, &index.name, approval_rejected),
+        Ok(asked) => decide_failure(asked.as_ref(), execution, &index.name, found.approval_rejected),
     };
     Ok(Some(Decided { decision, condition: conditions.run, rules: conditions.rules }))
 }
@@ -164,12 +179,6 @@ async fn failed_condition<W: HasStore>(
         run.execution == input.execution_id && run.generation == input.generation && run.attempt == input.attempt
     };
     Ok(run.filter(is_of_input))
-}
-
-/// The retry was stored, but its answer was lost: give it again.
-fn retried_before(index: &StageIndex, outcome: &StageOutcome) -> FailureOutput {
-    let groups = remaining_groups(action_groups(index), &outcome.kept);
-    FailureOutput::Retry { attempt: outcome.attempt, groups }
 }
 
 /// The latest runs of the stage's actions in this run of it.

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use contract::GateInput;
 use domain::{
     Effect, Execution, ExecutionId, ExecutionMode, ExecutionStatus, GateAnswer, GateEvent, Phase, PipelineView,
-    StageIndex, StageName,
+    StageName,
 };
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasStore, alarms, commit,
     commit::{perform_on_machines, reread, until_stored},
     keep::Ahead,
-    loading::{load_both, load_of},
+    loading::{load_both, load_earlier, load_of},
     revoked,
 };
 
@@ -27,16 +27,17 @@ pub async fn pass_gate<W: HasStore + HasMachines + HasAlarms + HasObjects>(
     input: &GateInput,
 ) -> Result<(), EngineError> {
     let ahead = until_stored(async || {
-        let Some((view, mut execution)) = load_both(world, &input.pipeline, input.execution_id).await? else {
+        let Some((mut view, mut execution)) = load_both(world, &input.pipeline, input.execution_id).await? else {
             return turn_away(world, input).await.map(|()| None);
         };
         let entered = stages_concerned(&view, &execution, input);
-        let mut executions = load_waiting(world, &view, entered.iter().map(|stage| &stage.name)).await?;
-        if entered.iter().any(|stage| Some(&stage.name) != input.finished.as_ref().map(|finished| &finished.stage)) {
+        let mut executions = load_waiting(world, &mut view, entered.iter()).await?;
+        if entered.iter().any(|stage| Some(stage) != input.finished.as_ref().map(|finished| &finished.stage)) {
             revoked::look_up(world, [&mut execution]).await?;
         }
         executions.insert(execution.id, execution);
-        let alarms = alarms::snapshot(world, entered.into_iter()).await;
+        let watched = entered.iter().filter_map(|stage| view.index.stage(stage)).map(|(_, index)| index);
+        let alarms = alarms::snapshot(world, watched).await;
         let event = GateEvent {
             execution: input.execution_id,
             token: &input.token,
@@ -64,9 +65,9 @@ async fn turn_away<W: HasMachines>(world: &W, input: &GateInput) -> Result<(), E
 }
 
 /// The stage that is left, since someone may enter it, and the one that may be entered.
-fn stages_concerned<'a>(view: &'a PipelineView, execution: &Execution, input: &GateInput) -> Vec<&'a StageIndex> {
-    let stages = &view.index.stages;
-    let at = |name: &StageName| view.index.stage(name).map(|(at, _)| at);
+fn stages_concerned(view: &PipelineView, execution: &Execution, input: &GateInput) -> Vec<StageName> {
+    let index = view.index_of(execution);
+    let at = |name: &StageName| index.stage(name).map(|(at, _)| at);
     let left = input.finished.as_ref().and_then(|finished| at(&finished.stage));
     let next = match (&execution.phase, &execution.rollback) {
         (Phase::Starting, None) => Some(0),
@@ -82,19 +83,20 @@ fn stages_concerned<'a>(view: &'a PipelineView, execution: &Execution, input: &G
     let mut concerned: Vec<usize> = left.into_iter().chain(next).chain(inside).collect();
     concerned.sort_unstable();
     concerned.dedup();
-    concerned.into_iter().filter_map(|at| stages.get(at)).collect()
+    concerned.into_iter().filter_map(|at| index.stages.get(at)).map(|stage| stage.name.clone()).collect()
 }
 
-/// Executions that wait before `stages`.
+/// Executions that wait before `stages`; with them, `view` gets the versions of the pipeline that they go by.
 pub(crate) async fn load_waiting<'a, W: HasStore>(
     world: &W,
-    view: &PipelineView,
+    view: &mut PipelineView,
     stages: impl Iterator<Item = &'a StageName>,
 ) -> Result<BTreeMap<ExecutionId, Execution>, EngineError> {
     let mut executions = BTreeMap::new();
     for stage in stages {
         read_waiting(world, view, stage, WAITING_READ_MAX, &mut executions).await?;
     }
+    load_earlier(world, view, executions.values()).await?;
     Ok(executions)
 }
 
@@ -102,11 +104,12 @@ pub(crate) async fn load_waiting<'a, W: HasStore>(
 /// let in.
 pub(crate) async fn load_to_let_in<W: HasStore>(
     world: &W,
-    view: &PipelineView,
+    view: &mut PipelineView,
     stage: &StageName,
 ) -> Result<BTreeMap<ExecutionId, Execution>, EngineError> {
     let mut executions = BTreeMap::new();
     read_waiting(world, view, stage, SIDE_BY_SIDE_READ_MAX, &mut executions).await?;
+    load_earlier(world, view, executions.values()).await?;
     Ok(executions)
 }
 

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use thiserror::Error;
 
 use crate::{
+    keep::{KEEP_NO, KEEP_TAG},
     ports::{
         Commit, ObjectAt, Objects, ObjectsError, PutOptions, Repositories, RepositoryError, RepositoryName, Revision,
     },
@@ -114,7 +115,8 @@ pub const CLONE_REF: &str = "CODEBUILD_CLONE_REF";
 
 /// Puts the files of `commit` to `to`, as an archive without the folder that the provider puts them in. What the
 /// provider sent is kept at `passing` meanwhile, and emptied after: it is checked as every archive is before anything is
-/// made of it, and that takes its directory, which comes last.
+/// made of it, and that takes its directory, which comes last. Both are marked as what no rollback needs, so that the bucket's
+/// lifecycle may remove them.
 ///
 /// # Errors
 /// [`GitSourceError`]; nothing is at `to` then.
@@ -130,6 +132,7 @@ pub async fn fetch<R: Repositories, O: Objects>(
     let options = PutOptions {
         content_type: Some("application/zip".to_owned()),
         kms_key: kms_key.map(str::to_owned),
+        tags: BTreeMap::from([(KEEP_TAG.to_owned(), KEEP_NO.to_owned())]),
         ..PutOptions::default()
     };
     download(repositories, objects, repository, commit, passing, &options).await?;
@@ -279,7 +282,11 @@ mod tests {
         }
         assert_eq!(kept.len(), 3);
         assert_eq!(objects.content("artifacts", "passing").unwrap(), "", "what the provider sent is emptied");
-        assert_eq!(objects.options("artifacts", "k").unwrap().kms_key.as_deref(), Some("alias/k"));
+        for key in ["k", "passing"] {
+            let options = objects.options("artifacts", key).unwrap();
+            assert_eq!(options.kms_key.as_deref(), Some("alias/k"), "{key}");
+            assert_eq!(options.tags.get(KEEP_TAG).map(String::as_str), Some(KEEP_NO), "{key}");
+        }
     }
 
     #[test]

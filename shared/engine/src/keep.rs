@@ -19,7 +19,7 @@ use crate::{
     commit::{store, until_stored},
     error::FirstError,
     loading::load_of,
-    outbox::{forget, perform_all},
+    outbox::{forget, forget_or_leave, give_up, perform_all},
     ports::{Functions, Objects, ObjectsError, PageRequest, Precondition, Row, Store, StoreError, Write},
     rollback::{StoredArtifact, look_at_artifacts},
 };
@@ -86,20 +86,22 @@ impl Ahead {
 }
 
 /// Performs an effect and takes it out of the outbox, where it stays while services do not answer. What S3 refuses is refused
-/// the next time too: the daily look tries that again. Whether it was performed.
+/// the next time too, and kept nothing else from being marked: the daily look tries that again. Whether it was performed.
 pub(crate) async fn keep_and_forget<W: HasStore + HasMachines + HasObjects>(world: &W, effect: &Effect) -> bool {
     let Effect::KeepArtifacts { pipeline, stage, .. } = effect else { return false };
     let done = Box::pin(keep(world, (pipeline, stage), Some(effect), &mut Probed::default())).await;
-    if matches!(done, Ok(()) | Err(EngineError::Broken(_))) {
-        forget(world, effect).await;
+    if matches!(done, Err(EngineError::Broken(_))) {
+        give_up(world, effect).await;
+        return false;
     }
-    done.is_ok()
+    forget_or_leave(world, effect, done.is_ok()).await
 }
 
 /// Looks at what `stage` can go back to, and marks what is kept for that and what is kept no more.
 ///
 /// # Errors
-/// [`EngineError::Unavailable`]: do it again; [`EngineError::Broken`]: S3 refuses, which a person has to see to.
+/// [`EngineError::Unavailable`]: do it again; [`EngineError::Broken`]: S3 refuses to mark something, which a person has to see
+/// to. All else is done then.
 pub(crate) async fn keep_artifacts<W: HasStore + HasMachines + HasObjects>(
     world: &W,
     pipeline: &PipelineName,
@@ -117,12 +119,12 @@ async fn keep<W: HasStore + HasMachines + HasObjects>(
     probed: &mut Probed,
 ) -> Result<(), EngineError> {
     let kept = until_stored(async || Box::pin(decide(world, pipeline, stage, asked)).await).await?;
-    let Some(Decided { row, others, requests, stored }) = kept else { return Ok(()) };
+    let Some(Decided { row, others, requests, stored, mut refused }) = kept else { return Ok(()) };
     probed.stages += 1;
     probed.requests += requests + row.targets.len();
     let mut marks: Vec<(ArtifactLocation, bool)> = row.places().map(|at| (at.clone(), true)).collect();
     marks.extend(let_go(&row.letting_go, &others));
-    settle(world, pipeline, marks).await?;
+    settle(world, pipeline, marks, &mut refused).await?;
     if row.targets.is_empty() {
         // Nothing is kept for a stage that is gone, or that nothing goes back to; unless a later look has found something.
         let as_stored = Precondition::Version(row.version);
@@ -135,7 +137,7 @@ async fn keep<W: HasStore + HasMachines + HasObjects>(
     if let Some(effect) = stored.filter(|stored| asked != Some(stored)) {
         forget(world, &effect).await;
     }
-    Ok(())
+    refused.into_result()
 }
 
 struct Decided {
@@ -146,6 +148,8 @@ struct Decided {
     requests: usize,
     /// The effect that was stored with it, where it was stored now.
     stored: Option<Effect>,
+    /// What S3 refused to mark of what was let go before.
+    refused: FirstError,
 }
 
 /// Stores what is to be kept. `None` where nothing is and nothing was.
@@ -171,11 +175,12 @@ async fn decide<W: HasStore + HasMachines + HasObjects>(
     }
     let requests = targets.iter().map(|target| target.artifacts.len()).sum();
     let mut after = domain::keep(before.as_ref(), (pipeline, stage), targets, world.now());
+    let mut refused = FirstError::default();
     if let Some(before) = &before {
         // Those of the look before this one: that they were let go is known only once it was seen.
         let still = before.letting_go.iter().filter(|at| !after.places().any(|kept| kept == *at)).cloned();
         let still: Vec<ArtifactLocation> = still.collect();
-        settle(world, pipeline, let_go(&still, &others).collect()).await?;
+        settle(world, pipeline, let_go(&still, &others).collect(), &mut refused).await?;
     }
     let is_news = before.as_ref().is_none_or(|before| {
         (&before.targets, before.due) != (&after.targets, after.due) || before.letting_go != after.letting_go
@@ -198,7 +203,7 @@ async fn decide<W: HasStore + HasMachines + HasObjects>(
         perform_all(world, &effects).await;
         after.version += u64::from(!is_first);
     }
-    Ok(Some(Decided { row: after, others, requests, stored }))
+    Ok(Some(Decided { row: after, others, requests, stored, refused }))
 }
 
 /// The executions that are worth keeping, with how their artifacts stand, until enough have all they need.
@@ -303,16 +308,22 @@ pub(crate) async fn probe_functions<W: HasStore + HasMachines + HasFunctions>(
 /// Marks artifacts as kept or not, and looks afterwards whether the rows still say so: meanwhile another look, at this stage or
 /// another, may have begun to keep one of them or let it go. If it does after the last look here, it marks it after that.
 ///
+/// One that S3 refuses to mark is told to `refused`, and keeps none of the others from being marked.
+///
 /// # Errors
-/// [`EngineError::Contended`] where others are always faster: do it again.
+/// [`EngineError::Contended`] where others are always faster, [`EngineError::Unavailable`] where S3 does not answer: do it again.
 async fn settle<W: HasStore + HasObjects>(
     world: &W,
     pipeline: &PipelineName,
     mut marks: Vec<(ArtifactLocation, bool)>,
+    refused: &mut FirstError,
 ) -> Result<(), EngineError> {
     for _ in 0..ROUNDS_MAX {
         for (at, is_kept) in &marks {
-            mark(world, at, if *is_kept { KEEP_YES } else { KEEP_NO }).await?;
+            match mark(world, at, if *is_kept { KEEP_YES } else { KEEP_NO }).await {
+                Err(error @ EngineError::Broken(_)) => refused.note(error),
+                marked => marked?,
+            }
         }
         if marks.is_empty() {
             return Ok(());
@@ -385,13 +396,8 @@ async fn state_of<W: HasObjects>(world: &W, artifact: &KeptArtifact) -> Result<A
     if artifact.function.is_some() {
         return Ok(artifact.state);
     }
-    let Some(at) = &artifact.at else { return Ok(ArtifactState::Gone) };
-    let found = match world.objects().head(&at.into(), None).await {
-        Ok(info) => Some(info),
-        Err(ObjectsError::NotFound(..)) => None,
-        Err(error) => return Err(error.into()),
-    };
-    Ok(domain::artifact_state(artifact.digest.as_ref(), found.as_ref().map(|info| info.digest.as_ref())))
+    let KeptArtifact { name, at, digest, .. } = artifact.clone();
+    Ok(StoredArtifact::look_at(world, name, at, digest).await?.state())
 }
 
 /// Looks at the stages that are due, a bounded number of them.

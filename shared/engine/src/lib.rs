@@ -48,6 +48,7 @@ mod webhooks;
 mod world;
 
 pub use actions::run_action;
+pub use alarms::look_up_alarm;
 pub use approvals::{Approval, put_approval};
 pub use chain::{ActionClaim, start_from_action};
 pub use commit::{TRIES_MAX, commit};

@@ -47,10 +47,11 @@ impl Untold {
     /// Tells what happened, and takes all that was performed out of the outbox in one request.
     pub(crate) async fn tell<W: HasStore + HasEvents>(mut self, world: &W) {
         for effect in std::mem::take(&mut self.telling) {
-            if let Effect::PublishEvents { pipeline, events } = &effect
-                && publish(world, pipeline, events).await.is_ok()
-            {
+            let Effect::PublishEvents { pipeline, events } = &effect else { continue };
+            if publish(world, pipeline, events).await.is_ok() {
                 self.done.push(effect);
+            } else {
+                sight::left(&effect);
             }
         }
         forget_all(world, &self.done).await;
@@ -62,31 +63,62 @@ pub(crate) async fn perform_and_forget<W: HasStore + HasMachines>(world: &W, eff
     Box::pin(perform_all(world, std::slice::from_ref(effect))).await
 }
 
+/// What became of an effect here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    Done,
+    /// It could not be performed, and stays for the reconciler.
+    Failed,
+    /// It stays as it should: what it takes is not at hand here, and whoever stored it or the reconciler sees to it.
+    NotHere,
+}
+
 /// Performs effects one after another; returns those that are done.
 async fn perform_each<W: HasStore + HasMachines>(world: &W, effects: &[&Effect]) -> Vec<Effect> {
     let mut done = Vec::with_capacity(effects.len());
     for effect in effects {
-        if perform(world, effect).await {
-            done.push((*effect).clone());
-        } else {
-            sight::left(effect);
+        match perform(world, effect).await {
+            Tried::Done => done.push((*effect).clone()),
+            Tried::Failed => sight::left(effect),
+            Tried::NotHere => {}
         }
     }
     done
 }
 
-async fn perform<W: HasStore + HasMachines>(world: &W, effect: &Effect) -> bool {
-    match effect {
+async fn perform<W: HasStore + HasMachines>(world: &W, effect: &Effect) -> Tried {
+    let is_done = match effect {
         Effect::AbandonRuns { pipeline, execution, .. } => abandon_runs(world, pipeline, *execution).await.is_ok(),
         Effect::PublishEvents { pipeline, events } => publish(world, pipeline, events).await.is_ok(),
         Effect::StopAction { job } => stop_machine(world, *job).await.is_ok(),
         Effect::DriveAction { job } => {
             // Whether it starts now or not, the reconciler looks after it as long as the job is open.
             drop(start_machine(world, *job).await);
-            false
+            return Tried::NotHere;
         }
-        effect => matches!(perform_on_machines(world, effect).await, Some(Ok(()))),
+        effect => match perform_on_machines(world, effect).await {
+            Some(outcome) => outcome.is_ok(),
+            None => return Tried::NotHere,
+        },
+    };
+    if is_done { Tried::Done } else { Tried::Failed }
+}
+
+/// Takes an effect out of the outbox if it was performed, by whoever has what that takes; else it stays, and that is
+/// told. Whether it was performed.
+pub(crate) async fn forget_or_leave<W: HasStore>(world: &W, effect: &Effect, is_done: bool) -> bool {
+    if is_done {
+        forget(world, effect).await;
+    } else {
+        sight::left(effect);
     }
+    is_done
+}
+
+/// Takes an effect out of the outbox that cannot be performed, and tells that it was not.
+pub(crate) async fn give_up<W: HasStore>(world: &W, effect: &Effect) {
+    sight::left(effect);
+    remove(world, std::slice::from_ref(effect)).await;
 }
 
 /// Tells what happened.
@@ -130,6 +162,10 @@ async fn forget_all<W: HasStore>(world: &W, effects: &[Effect]) {
         return;
     }
     effects.iter().for_each(sight::performed);
+    remove(world, effects).await;
+}
+
+async fn remove<W: HasStore>(world: &W, effects: &[Effect]) {
     if let Err(error) = world.store().forget_effects(effects).await {
         drop(error);
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Effect, ExecutionMode, PipelineDeclaration, PipelineIndex, PipelineName, PipelineView, Rejected, TaggedResource,
-    Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
+    Catalogue, Effect, ExecutionMode, IndexTooLarge, PipelineDeclaration, PipelineIndex, PipelineName, PipelineView,
+    Rejected, TaggedResource, Tags, Trigger, TriggerType, cancel_outdated, validate_structure,
 };
+use jiff::Timestamp;
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasObjects, HasRoles, HasStore, commit,
@@ -17,7 +18,7 @@ use crate::{
     error::FirstError,
     gate::load_into,
     keep::keep_and_forget,
-    outbox::{forget, perform_all},
+    outbox::{forget_or_leave, perform_all},
     ports::{
         CloudError, Definition, Deletion, PageRequest, PendingEffect, PipelineSummary, Precondition, Roles, Row,
         SourceBinding, Store, StoreError, WRITES_MAX, Write,
@@ -43,6 +44,7 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
     let catalogue = catalogue_for(world, &declaration).await?;
     validate_structure(&declaration, &catalogue, &world.settings().region)?;
     declaration.mark_secrets(&catalogue);
+    check_size(&declaration, &catalogue)?;
     let tags = tag_new(world, TaggedResource::pipeline(&declaration.name), tags)?;
     check_role(world, &declaration.role_arn).await?;
     check_limit(world, &declaration.name).await?;
@@ -85,7 +87,7 @@ pub async fn create_pipeline<W: HasStore + HasObjects + HasMachines + HasRoles>(
 /// actions have ended (spec 1.7).
 ///
 /// # Errors
-/// Refusals: the structure's exceptions of spec 1.9, `ResourceNotFoundException`.
+/// Refusals: the structure's exceptions of spec 1.9, `ResourceNotFoundException`, `LimitExceededException`.
 pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms + HasRoles>(
     world: &W,
     mut declaration: PipelineDeclaration,
@@ -93,6 +95,7 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms 
     let catalogue = catalogue_for(world, &declaration).await?;
     validate_structure(&declaration, &catalogue, &world.settings().region)?;
     declaration.mark_secrets(&catalogue);
+    check_size(&declaration, &catalogue)?;
     check_role(world, &declaration.role_arn).await?;
     until_stored(async || {
         let mut declaration = declaration.clone();
@@ -113,6 +116,7 @@ pub async fn update_pipeline<W: HasStore + HasObjects + HasMachines + HasAlarms 
         let mut writes = vec![Write::Put(Row::Summary(summary(&index)), Precondition::None)];
         writes.extend(before.into_iter().filter(|row| !after.contains(row)).map(Write::Delete));
         writes.extend(after.into_iter().map(|row| Write::Put(row, Precondition::None)));
+        writes.push(Write::Put(Row::Definition(definitions::superseded(&view.index)), Precondition::None));
         writes.push(Write::Put(Row::Definition(definitions::definition(&index)), Precondition::None));
         writes.push(Write::Put(Row::Head(index.clone()), Precondition::None));
         writes.push(Write::Put(Row::Pipeline(index), Precondition::Version(view.index.version)));
@@ -153,11 +157,8 @@ pub(crate) async fn cancel_and_forget<W: HasStore + HasMachines + HasAlarms>(wor
     let Effect::CancelWaiting { pipeline, .. } = effect else {
         return false;
     };
-    let performed = cancel_waiting(world, pipeline).await.is_ok();
-    if performed {
-        forget(world, effect).await;
-    }
-    performed
+    let is_done = cancel_waiting(world, pipeline).await.is_ok();
+    forget_or_leave(world, effect, is_done).await
 }
 
 /// Cancels the executions that wait and are older than the pipeline is now. Each is a decision of its own, since all of
@@ -219,6 +220,15 @@ async fn older<W: HasStore>(world: &W, index: &PipelineIndex, version: u32) -> R
         let message = format!("Pipeline '{name}' has no version {version}; current is {current}.");
         EngineError::refused("PipelineVersionNotFoundException", message)
     })
+}
+
+/// A pipeline whose index fits into no item is refused before anything of it is stored. What is not known of the index yet
+/// takes less than there is left.
+fn check_size(declaration: &PipelineDeclaration, catalogue: &Catalogue) -> Result<(), EngineError> {
+    let (key, digest) = (String::new(), String::new());
+    let index = PipelineIndex::new(declaration, catalogue, 1, key, digest, Timestamp::UNIX_EPOCH);
+    let refused = |too_large: IndexTooLarge| EngineError::refused("LimitExceededException", too_large.to_string());
+    index.check_size().map_err(refused)
 }
 
 /// Actions run as the pipeline's role, so one that cannot be assumed is said at once (spec 1.1).

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ActionName, ActionRun, ActionStatus, ExecutionId, NotRetryable, PipelineName, RetryMode, RetryOrder, StageName,
-    retry_stage,
+    ActionName, ActionRun, ConditionKind, Execution, ExecutionId, NotRetryable, PipelineName, PipelineView, RetryCause,
+    RetryMode, RetryOrder, StageIndex, StageName, done_by_last_attempt, retry_stage,
 };
 
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::until_stored,
+    condition::load_run,
     loading::load_of,
     ports::{PageRequest, Store},
     revoked,
@@ -41,10 +42,17 @@ pub async fn retry_stage_execution<W: HasStore + HasMachines + HasAlarms>(
             return Err(EngineError::refused("StageNotRetryableException", message));
         };
         revoked::look_up(world, [&mut execution]).await?;
-        let runs = latest_runs(world, pipeline, stage, id).await?;
-        let succeeded = succeeded(&runs);
+        let succeeded = done(world, &view, index, &execution).await?;
         let alarms = alarms::snapshot(world, std::iter::once(index)).await;
-        let order = RetryOrder { execution: id, stage, mode, succeeded: &succeeded, by: caller, alarms: &alarms };
+        let order = RetryOrder {
+            cause: RetryCause::Asked,
+            execution: id,
+            stage,
+            mode,
+            succeeded: &succeeded,
+            by: caller,
+            alarms: &alarms,
+        };
         let executions = BTreeMap::from([(id, execution)]);
         let mut changes = retry_stage(&view, &executions, &order, world.now())
             .map_err(|why| refuse(stage, id, &why, "StageNotRetryableException"))?;
@@ -54,6 +62,24 @@ pub async fn retry_stage_execution<W: HasStore + HasMachines + HasAlarms>(
         commit(world, pipeline, changes).await
     })
     .await
+}
+
+/// Actions of the stage that need not run again for what the execution's last attempt at it came to.
+async fn done<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    index: &StageIndex,
+    execution: &Execution,
+) -> Result<Vec<ActionName>, EngineError> {
+    let Some(outcome) = execution.stages.get(&index.name) else { return Ok(Vec::new()) };
+    let runs = latest_runs(world, &execution.pipeline, &index.name, execution.id).await?;
+    let gate = if index.has_entry_condition {
+        load_run(world, view, execution, &index.name, ConditionKind::BeforeEntry).await?
+    } else {
+        None
+    };
+    let gate = gate.filter(|run| run.execution == execution.id);
+    Ok(done_by_last_attempt(outcome, &runs, gate.as_ref()))
 }
 
 /// The latest run in the execution of each action of `stage`.
@@ -80,11 +106,6 @@ pub(crate) async fn latest_runs<W: HasStore>(
             return Ok(latest);
         }
     }
-}
-
-/// Those of the actions that succeeded.
-pub(crate) fn succeeded(runs: &[ActionRun]) -> Vec<ActionName> {
-    runs.iter().filter(|run| run.status == ActionStatus::Succeeded).map(|run| run.action.clone()).collect()
 }
 
 /// The refusal of a retry; `cannot` is the exception of what can never succeed.

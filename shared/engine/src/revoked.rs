@@ -15,6 +15,7 @@ use crate::{
     loading::load_of,
     outbox::forget,
     ports::Store,
+    sight,
 };
 
 /// Notes of each of `executions` whether what it carries is revoked: one request for all of them, and none where they
@@ -110,7 +111,10 @@ pub(crate) async fn admit_and_forget<W: HasStore + HasMachines + HasAlarms>(worl
     };
     let mut pending = effect.clone();
     for round in 0..ADMISSIONS_MAX {
-        let Ok(left) = admit(world, pipeline, stage).await else { return round > 0 };
+        let Ok(left) = admit(world, pipeline, stage).await else {
+            sight::left(&pending);
+            return round > 0;
+        };
         // The same once more was stored anew, and is not done.
         if left.as_ref() != Some(&pending) {
             forget(world, &pending).await;
@@ -128,11 +132,11 @@ async fn admit<W: HasStore + HasMachines + HasAlarms>(
     stage: &StageName,
 ) -> Result<Option<Effect>, EngineError> {
     until_stored(async || {
-        let Some(view) = world.store().load_pipeline(pipeline).await? else {
+        let Some(mut view) = world.store().load_pipeline(pipeline).await? else {
             return Ok(None);
         };
+        let executions = load_to_let_in(world, &mut view, stage).await?;
         let index = view.index.stage(stage).map(|(_, index)| index);
-        let executions = load_to_let_in(world, &view, stage).await?;
         let alarms = alarms::snapshot(world, index.into_iter()).await;
         let changes = domain::admit_waiting(&view, &executions, stage, &alarms, world.now()).map_err(reread)?;
         let left = left_waiting(&changes);

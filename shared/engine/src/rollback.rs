@@ -20,9 +20,11 @@ use crate::{
     start::not_found,
 };
 
-/// How many successes an automatic choice looks at. Each that is passed over lost its artifacts; a stage that lost
-/// this many has a person's problem.
+/// How many successes an automatic choice looks at. Each that is passed over lost its artifacts, or they cannot be read; a
+/// stage that lost this many has a person's problem.
 const LOOKED_AT_MAX: u32 = 50;
+/// How many successes it reads to find those, in pages of as many: after a rollback far back most were taken back.
+const READ_MAX: usize = 1_000;
 /// How many successes one rollback takes back: with their executions they share its transaction of 100 writes.
 const REVOKED_MAX: u32 = 20;
 /// Artifacts looked for at the same time.
@@ -121,28 +123,67 @@ pub struct StoredArtifact {
     pub at: Option<ArtifactLocation>,
     /// Its digest when it was made, where one is known.
     pub recorded: Option<ArtifactDigest>,
-    /// What is there; absent where it is gone.
-    pub object: Option<ObjectInfo>,
+    /// What is there, absent where it is gone; or why S3 refuses to show it.
+    pub object: Result<Option<ObjectInfo>, String>,
 }
 
 impl StoredArtifact {
     /// How it stands.
     pub fn state(&self) -> ArtifactState {
-        artifact_state(self.recorded.as_ref(), self.object.as_ref().map(|object| object.digest.as_ref()))
+        match &self.object {
+            Ok(found) => artifact_state(self.recorded.as_ref(), found.as_ref().map(|object| object.digest.as_ref())),
+            Err(_) => ArtifactState::Unreadable,
+        }
     }
+
+    /// Looks at what is there now. One that S3 refuses to show says nothing of any other, so that is no error.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`]: S3 did not answer, so nothing is known.
+    pub(crate) async fn look_at<W: HasObjects>(
+        world: &W,
+        name: String,
+        at: Option<ArtifactLocation>,
+        recorded: Option<ArtifactDigest>,
+    ) -> Result<Self, EngineError> {
+        let object = match &at {
+            None => Ok(None),
+            Some(at) => match world.objects().head(&at.into(), None).await {
+                Ok(info) => Ok(Some(info)),
+                Err(ObjectsError::NotFound(..)) => Ok(None),
+                Err(error) if error.is_retryable() => return Err(error.into()),
+                Err(error) => Err(why_not_shown(&error)),
+            },
+        };
+        Ok(Self { name, at, recorded, object })
+    }
+}
+
+/// Why S3 refuses to show an object, where it is known which: part of a sentence.
+fn why_not_shown(error: &ObjectsError) -> String {
+    let why = match error {
+        ObjectsError::AccessDenied { .. } => {
+            return "access denied; allow it in the role's policy, the bucket policy and the key policy".to_owned();
+        }
+        ObjectsError::Key { reason, .. } => format!("the KMS key cannot be used: {reason}"),
+        ObjectsError::Other { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    };
+    why.trim_end_matches('.').to_owned()
 }
 
 /// Everything that is looked up about a candidate.
 pub(crate) fn looked_up(changed: Vec<String>, artifacts: &[StoredArtifact]) -> LookedUp {
     let mut looked_up = LookedUp { changed, ..LookedUp::default() };
     for artifact in artifacts {
-        match artifact.state() {
-            ArtifactState::Present => {}
-            ArtifactState::Gone => looked_up.gone.push(artifact.name.clone()),
-            ArtifactState::Altered => {
-                let found = artifact.object.as_ref().and_then(|object| object.digest.clone());
-                looked_up.altered.push((artifact.name.clone(), found));
+        let name = artifact.name.clone();
+        match (artifact.state(), &artifact.object) {
+            (ArtifactState::Altered, Ok(found)) => {
+                looked_up.altered.push((name, found.as_ref().and_then(|object| object.digest.clone())));
             }
+            (_, Err(why)) => looked_up.unreadable.push((name, why.clone())),
+            (_, Ok(None)) => looked_up.gone.push(name),
+            (_, Ok(Some(_))) => {}
         }
     }
     looked_up
@@ -160,16 +201,8 @@ pub(crate) async fn look_at_artifacts<W: HasObjects>(
     let mut found = Vec::new();
     for name in stage.inputs() {
         let at = execution.artifacts.get(name).cloned();
-        let object = match &at {
-            None => None,
-            Some(at) => match world.objects().head(&at.into(), None).await {
-                Ok(info) => Some(info),
-                Err(ObjectsError::NotFound(..)) => None,
-                Err(error) => return Err(error.into()),
-            },
-        };
         let recorded = execution.digests.get(name).cloned();
-        found.push(StoredArtifact { name: name.to_owned(), at, recorded, object });
+        found.push(StoredArtifact::look_at(world, name.to_owned(), at, recorded).await?);
     }
     Ok(found)
 }
@@ -181,19 +214,27 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
     stage: &StageIndex,
     undone: ExecutionId,
 ) -> Result<Result<Execution, String>, EngineError> {
-    let page = PageRequest { limit: LOOKED_AT_MAX, after: None };
-    let successes = world.store().list_successes(&view.index.name, &stage.name, page).await?;
-    let mut passed_over = Vec::new();
-    for success in choose_automatic(&successes.items, stage, undone) {
-        let Some(mut execution) = load_of(world, view, success.execution).await? else {
-            continue;
-        };
-        revoked::look_up(world, [&mut execution]).await?;
-        let looked_up = looked_up(Vec::new(), &look_at_artifacts(world, stage, &execution).await?);
-        let reasons = ineligible_because(&view.index, stage, &execution, &looked_up, Choice::Automatic);
-        match reasons.first() {
-            None => return Ok(Ok(execution)),
-            Some(reason) => passed_over.push(format!("{}: {reason}", execution.id)),
+    let (mut successes, mut passed_over) = (Vec::new(), Vec::new());
+    let (mut seen, mut after) = (BTreeSet::new(), None);
+    while successes.len() < READ_MAX && passed_over.len() < LOOKED_AT_MAX as usize {
+        let page = PageRequest { limit: LOOKED_AT_MAX, after };
+        let page = world.store().list_successes(&view.index.name, &stage.name, page).await?;
+        successes.extend(page.items);
+        for success in choose_automatic(&successes, stage, undone).filter(|success| seen.insert(success.execution)) {
+            let Some(mut execution) = load_of(world, view, success.execution).await? else {
+                continue;
+            };
+            revoked::look_up(world, [&mut execution]).await?;
+            let looked_up = looked_up(Vec::new(), &look_at_artifacts(world, stage, &execution).await?);
+            let reasons = ineligible_because(&view.index, stage, &execution, &looked_up, Choice::Automatic);
+            match reasons.first() {
+                None => return Ok(Ok(execution)),
+                Some(reason) => passed_over.push(format!("{}: {reason}", execution.id)),
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
         }
     }
     Ok(Err(match passed_over.as_slice() {
@@ -279,7 +320,8 @@ pub(crate) async fn prepare<W: HasStore>(
     cause: RollbackCause,
 ) -> Result<(ExecutionId, domain::Changes), EngineError> {
     let pipeline = &view.index.name;
-    let newer = newer_successes(world, pipeline, stage, target.id).await?;
+    let (newer, is_all) = newer_successes(world, pipeline, stage, target.id).await?;
+    let more_since = target.stages.get(stage).and_then(|outcome| outcome.left_at).filter(|_| !is_all);
     let mut executions = BTreeMap::new();
     let inside = view.stage(stage).occupant.map(|inside| inside.execution);
     let successes = newer.iter().map(|success| success.execution);
@@ -289,7 +331,7 @@ pub(crate) async fn prepare<W: HasStore>(
     }
     // A success whose execution has expired is marked in the list of successes alone.
     let newer: Vec<Success> = newer.into_iter().filter(|success| executions.contains_key(&success.execution)).collect();
-    let order = RollbackOrder { id: world.new_execution_id(), stage, target, undone, cause, newer: &newer };
+    let order = RollbackOrder { id: world.new_execution_id(), stage, target, undone, cause, newer: &newer, more_since };
     match start_rollback(view, &executions, &order, world.now()) {
         Ok(changes) => Ok((order.id, changes)),
         Err(Rejected::AlreadyDone) => {
@@ -300,16 +342,20 @@ pub(crate) async fn prepare<W: HasStore>(
     }
 }
 
-/// Successes in `stage` that came after `target`'s: what going back to it takes back.
+/// Successes in `stage` that came after `target`'s: what going back to it takes back. As many as have room, and whether
+/// those are all.
 async fn newer_successes<W: HasStore>(
     world: &W,
     pipeline: &PipelineName,
     stage: &StageName,
     target: ExecutionId,
-) -> Result<Vec<Success>, EngineError> {
+) -> Result<(Vec<Success>, bool), EngineError> {
     let page = PageRequest { limit: REVOKED_MAX, after: None };
-    let successes = world.store().list_successes(pipeline, stage, page).await?.items;
-    Ok(successes.into_iter().take_while(|success| success.execution != target).collect())
+    let page = world.store().list_successes(pipeline, stage, page).await?;
+    let read = page.items.len();
+    let newer: Vec<Success> = page.items.into_iter().take_while(|success| success.execution != target).collect();
+    let is_all = newer.len() < read || page.next.is_none();
+    Ok((newer, is_all))
 }
 
 fn refuse(stage: &StageName, target: ExecutionId, reason: &Ineligible) -> EngineError {

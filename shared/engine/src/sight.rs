@@ -58,11 +58,9 @@ pub(crate) fn performed(effect: &Effect) {
     );
 }
 
-/// Tells that `effect` could not be performed, and stays for the reconciler. One that drives a machine stays in any case.
+/// Tells that `effect` was tried and could not be performed. One that waits for somebody else to try it is none of these:
+/// every release has some, and a count costs by the hour in which there is something to count.
 pub(crate) fn left(effect: &Effect) {
-    if matches!(effect, Effect::DriveAction { .. }) {
-        return;
-    }
     let (execution, job) = about(effect);
     tracing::warn!(
         execution.id = execution.map(|id| id.to_string()),

@@ -19,7 +19,7 @@ pub async fn stop_execution<W: HasStore + HasMachines + HasAlarms + HasObjects>(
     trigger: StopTrigger,
 ) -> Result<(), EngineError> {
     until_stored(async || {
-        let view = load_view(world, pipeline).await?;
+        let mut view = load_view(world, pipeline).await?;
         let Some(execution) = load_of(world, &view, id).await? else {
             let message = format!("Pipeline '{pipeline}' has no execution '{id}' that could be stopped.");
             return Err(EngineError::refused("PipelineExecutionNotStoppableException", message));
@@ -30,7 +30,7 @@ pub async fn stop_execution<W: HasStore + HasMachines + HasAlarms + HasObjects>(
             _ => None,
         };
         // Whoever waits for the stage may be let in.
-        let mut executions = load_waiting(world, &view, stage.iter()).await?;
+        let mut executions = load_waiting(world, &mut view, stage.iter()).await?;
         executions.insert(id, execution);
         let index = stage.iter().filter_map(|stage| view.index.stage(stage)).map(|(_, index)| index);
         let alarms = alarms::snapshot(world, index).await;

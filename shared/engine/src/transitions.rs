@@ -38,13 +38,12 @@ pub async fn enable<W: HasStore + HasMachines + HasAlarms>(
         reinstate_with_hold(world, &view, &stage).await?;
     }
     let left = until_stored(async || {
-        let view = load_view(world, pipeline).await?;
+        let mut view = load_view(world, pipeline).await?;
         let Some(stage) = guarded(&view, stage, side)? else {
             return Ok(None);
         };
-        let index = find_stage(&view, &stage)?;
-        let executions = load_to_let_in(world, &view, &stage).await?;
-        let alarms = alarms::snapshot(world, std::iter::once(index)).await;
+        let executions = load_to_let_in(world, &mut view, &stage).await?;
+        let alarms = alarms::snapshot(world, std::iter::once(find_stage(&view, &stage)?)).await;
         let changes = domain::enable_transition(&view, &executions, &stage, caller, &alarms, world.now());
         let changes = changes.map_err(reread)?;
         let left = left_waiting(&changes);
@@ -80,7 +79,7 @@ pub async fn release_hold<W: HasStore + HasMachines + HasAlarms>(
     end_expired(world, &view, stage).await?;
     reinstate_with_hold(world, &view, stage).await?;
     let (held, left) = until_stored(async || {
-        let view = load_view(world, pipeline).await?;
+        let mut view = load_view(world, pipeline).await?;
         let Some(held) = OpenHold::on(&view.stage(stage)) else {
             find_stage(&view, stage)?;
             let message = format!(
@@ -89,8 +88,8 @@ pub async fn release_hold<W: HasStore + HasMachines + HasAlarms>(
             );
             return Err(EngineError::refused("ResourceNotFoundException", message));
         };
+        let executions = load_to_let_in(world, &mut view, stage).await?;
         let index = view.index.stage(stage).map(|(_, index)| index);
-        let executions = load_to_let_in(world, &view, stage).await?;
         let alarms = alarms::snapshot(world, index.into_iter()).await;
         let changes = domain::release_hold(&view, &executions, stage, caller, comment, &alarms, world.now());
         let changes = changes.map_err(reread)?;

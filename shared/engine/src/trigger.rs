@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{ActionName, PipelineName, SourcePin, Trigger, TriggerType};
 
 use crate::{
-    CauseOrder, EngineError, HasMachines, HasStore, Refusal, StartRequest, Started, ports::Store,
+    CauseOrder, EngineError, HasMachines, HasStore, Refusal, StartRequest, Started, error::FirstError, ports::Store,
     start::start_execution,
 };
 
@@ -28,7 +28,8 @@ pub struct Upload {
 /// order the notification arrives.
 ///
 /// # Errors
-/// [`EngineError::Contended`] and [`EngineError::Unavailable`]: deliver the notification again.
+/// [`EngineError::Contended`] and [`EngineError::Unavailable`]: deliver the notification again. What stands in the way of one
+/// pipeline has not kept the others from starting.
 pub async fn object_uploaded<W: HasStore + HasMachines>(
     world: &W,
     upload: &Upload,
@@ -37,19 +38,22 @@ pub async fn object_uploaded<W: HasStore + HasMachines>(
     for source in world.store().sources_of(&upload.bucket, &upload.key).await? {
         takers.entry(source.pipeline).or_default().insert(source.action);
     }
-    let mut started = Vec::new();
+    let (mut started, mut failures) = (Vec::new(), FirstError::default());
     for (pipeline, actions) in takers {
         let request = start_request(world.settings(), upload, pipeline.clone(), actions);
         match start_execution(world, &request).await {
             Ok(outcome) => started.push((pipeline, Ok(outcome))),
             // Deleted meanwhile. Others still may start.
             Err(EngineError::Refused(refusal)) => started.push((pipeline, Err(refusal))),
-            Err(error) => return Err(error),
+            // Told again, the others have started already.
+            Err(error) => failures.note(error),
         }
     }
-    Ok(started)
+    failures.into_result().map(|()| started)
 }
 
+/// The trigger tells a rule's ARN, as CodePipeline's does (spec 2.2). It is a label: neither EventBridge's event nor S3's
+/// notification says which rule brought it, and no account has one of this name.
 fn start_request(
     settings: &crate::Settings,
     upload: &Upload,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::model::Constraints;
 
 /// Bytes up to which a string is matched against its pattern; a longer one counts as not matching. The longest value that
-/// a pattern of the model has to allow is 2000 characters, and matching the 10 MB a body may hold takes seconds.
+/// a pattern of the model has to allow is 2000 characters, and matching the 4 MB a body may hold takes seconds.
 const PATTERN_BYTES_MAX: usize = 16 * 1024;
 
 /// What of a value is bounded by a shape's min and max.

@@ -80,11 +80,6 @@ impl Operation {
         &self.shapes().errors
     }
 
-    /// Whether its answers have a body.
-    pub fn has_output(self) -> bool {
-        self.shapes().output.is_some()
-    }
-
     pub(crate) fn shapes(self) -> &'static OperationShapes {
         self.service()
             .model()

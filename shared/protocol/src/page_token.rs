@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{ApiError, ErrorCode, Operation};
@@ -27,7 +27,8 @@ pub struct PageToken {
 }
 
 impl PageToken {
-    /// Tokens for `operation` called with `input`; the page size may change between pages.
+    /// Tokens for `operation` called with `input`; the page size may change between pages, and a member that says nothing
+    /// may come and go: a filter without anything in it, which some clients send and others leave out.
     pub fn of(operation: Operation, input: &Value) -> Self {
         let mut listing = Sha256::new();
         add(&mut listing, operation.service().target().as_bytes());
@@ -37,8 +38,10 @@ impl PageToken {
                 members.iter().filter(|(name, _)| !PAGING_MEMBERS.contains(&name.as_str())).collect();
             members.sort_by_key(|(name, _)| name.as_str());
             for (name, value) in members {
-                add(&mut listing, name.as_bytes());
-                add(&mut listing, value.to_string().as_bytes());
+                if let Some(value) = said(value) {
+                    add(&mut listing, name.as_bytes());
+                    add(&mut listing, value.to_string().as_bytes());
+                }
             }
         }
         Self { listing }
@@ -85,6 +88,19 @@ impl PageToken {
     }
 }
 
+/// What `value` says: nothing where it is null, or a structure of which nothing is left without members of that kind.
+fn said(value: &Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Object(members) => {
+            let members: Map<String, Value> =
+                members.iter().filter_map(|(name, value)| Some((name.clone(), said(value)?))).collect();
+            (!members.is_empty()).then_some(Value::Object(members))
+        }
+        other => Some(other.clone()),
+    }
+}
+
 /// Adds one part; its length keeps ("ab", "c") and ("a", "bc") apart.
 fn add(digest: &mut Sha256, part: &[u8]) {
     digest.update((part.len() as u64).to_be_bytes());
@@ -114,6 +130,37 @@ mod tests {
         refused(&token, &PageToken::of(Operation::ListActionExecutions, &json!({"pipelineName": "shop"})));
         let filtered = json!({"pipelineName": "shop", "filter": {"succeededInStage": {"stageName": "Prod"}}});
         refused(&token, &PageToken::of(Operation::ListPipelineExecutions, &filtered));
+    }
+
+    #[test]
+    fn a_filter_that_says_nothing_is_as_good_as_none() {
+        let listing = |filter: Option<Value>| {
+            let mut input = json!({"pipelineName": "shop"});
+            if let Some(filter) = filter {
+                input["filter"] = filter;
+            }
+            PageToken::of(Operation::ListPipelineExecutions, &input)
+        };
+        let same = [
+            listing(None),
+            listing(Some(Value::Null)),
+            listing(Some(json!({}))),
+            listing(Some(json!({"succeededInStage": {}}))),
+            listing(Some(json!({"succeededInStage": {"stageName": null}}))),
+        ];
+        let filtered = listing(Some(json!({"succeededInStage": {"stageName": "Prod"}})));
+        for issuing in &same {
+            let token = issuing.issue("EXECUTION#0e7f").unwrap();
+            for redeeming in &same {
+                assert_eq!(redeeming.redeem(&token).unwrap(), "EXECUTION#0e7f");
+            }
+            refused(&token, &filtered);
+            refused(&filtered.issue("EXECUTION#0e7f").unwrap(), issuing);
+        }
+        // Of lists, an empty item is one.
+        let targets =
+            |filters: Value| PageToken::of(Operation::ListDeployActionExecutionTargets, &json!({ "filters": filters }));
+        refused(&targets(json!([{}])).issue("x").unwrap(), &targets(json!([])));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use crate::codec::CBOR_PROTOCOL;
 use crate::validate::validate;
 use crate::{ApiError, Codec, ErrorCode, HttpReply, Operation, Service};
 
-/// Bytes of a body. API Gateway passes no more than 10 MB on.
-pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Bytes of a body. An event of Lambda has at most 6 MB, of which base64 leaves 4.5; what is larger never arrives, in an
+/// account or on a laptop, and its sender is told so by whoever was to hand it on.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What of an HTTP request decides about the call.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::constraint::{Measure, all_texts, broken, broken_scalar, broken_text};
 use crate::model::{Member, Model, ShapeId, ShapeKind};
 
-/// Bytes of violations after which the walk ends. A body of 10 MB can hold millions of them, and the answer, escaped, has
+/// Bytes of violations after which the walk ends. A body of 4 MB can hold millions of them, and the answer, escaped, has
 /// to pass through a function's 6 MB. An answer cut short ends in `; ...` and counts what it lists.
 pub const VIOLATION_BYTES_MAX: usize = 512 * 1024;
 

@@ -24,7 +24,7 @@ const ATTEMPTS_MAX: u32 = 3;
 pub struct Config {
     /// The DynamoDB table (`LASTGOOD_TABLE`).
     pub table: String,
-    /// The S3 bucket of pipeline definitions and artifacts (`LASTGOOD_BUCKET`).
+    /// The S3 bucket of pipeline definitions (`LASTGOOD_BUCKET`); artifacts are in the stores of pipelines.
     pub bucket: String,
     /// The 12-digit account the system runs in (`LASTGOOD_ACCOUNT`).
     pub account: String,

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use engine::ports::{Row, StoreError, Write};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::keys::Key;
@@ -27,8 +28,8 @@ pub trait Backend: Send + Sync {
         after: Option<String>,
     ) -> impl Future<Output = Result<Vec<Self::Item>, StoreError>> + Send;
 
-    /// Stores all of `planned`, of which no two are about one key, or none.
-    fn write(&self, planned: Vec<(Write, Key)>) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Stores all of `planned`, of which no two are about one key, or none. What has expired `now` is in nobody's way.
+    fn write(&self, planned: Vec<(Write, Key)>, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Removes what is under `keys`, where it is there.
     fn remove(&self, keys: Vec<Key>) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -38,6 +39,9 @@ pub trait Backend: Send + Sync {
 
     /// The kind of its row.
     fn kind(item: &Self::Item) -> &str;
+
+    /// When it expires, in seconds since the epoch, where it does.
+    fn expires_at(item: &Self::Item) -> Option<i64>;
 
     /// Its row.
     ///

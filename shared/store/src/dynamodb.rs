@@ -9,11 +9,12 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem, WriteRequest,
 };
 use engine::ports::{Precondition, Row, StoreError, Write};
+use jiff::Timestamp;
 
 use crate::backend::{Backend, Stored};
 use crate::commit::row_of;
 use crate::errors::{store_error, transaction_error};
-use crate::items::{Item, PK, SK, TYPE, item, key_item, row, row_type, text};
+use crate::items::{EXPIRES_AT, Item, PK, SK, TYPE, item, key_item, row, row_type, text};
 use crate::keys::Key;
 use crate::precondition::{check_sense, condition};
 use crate::query::{Direction, Part};
@@ -94,11 +95,11 @@ impl Backend for DynamoDb {
     ///
     /// The token is the SDK's own, drawn once for each call of this function. A token derived from what is written
     /// would let two racing writers with equal writes both win.
-    async fn write(&self, planned: Vec<(Write, Key)>) -> Result<(), StoreError> {
+    async fn write(&self, planned: Vec<(Write, Key)>, now: Timestamp) -> Result<(), StoreError> {
         match planned.as_slice() {
             [(Write::Put(row, Precondition::None), key)] => self.put(row, key).await,
             [(Write::Delete(_), key)] => self.delete(key).await,
-            _ => self.transact(&planned).await,
+            _ => self.transact(&planned, now).await,
         }
     }
 
@@ -119,6 +120,10 @@ impl Backend for DynamoDb {
 
     fn kind(item: &Item) -> &str {
         text(item, TYPE)
+    }
+
+    fn expires_at(item: &Item) -> Option<i64> {
+        item.get(EXPIRES_AT)?.as_n().ok()?.parse().ok()
     }
 
     fn row<T: Stored>(item: Item) -> Result<T, StoreError> {
@@ -198,10 +203,10 @@ impl DynamoDb {
         Ok(())
     }
 
-    async fn transact(&self, planned: &[(Write, Key)]) -> Result<(), StoreError> {
+    async fn transact(&self, planned: &[(Write, Key)], now: Timestamp) -> Result<(), StoreError> {
         let items = planned
             .iter()
-            .map(|(write, key)| self.transact_item(write, key))
+            .map(|(write, key)| self.transact_item(write, key, now))
             .collect::<Result<Vec<_>, StoreError>>()?;
         self.counters.request(Operation::TransactWriteItems);
         let output = self
@@ -216,13 +221,13 @@ impl DynamoDb {
         Ok(())
     }
 
-    fn transact_item(&self, write: &Write, key: &Key) -> Result<TransactWriteItem, StoreError> {
+    fn transact_item(&self, write: &Write, key: &Key, now: Timestamp) -> Result<TransactWriteItem, StoreError> {
         let item_of = TransactWriteItem::builder();
         let malformed = |error: BuildError| StoreError::Broken(format!("the request could not be built: {error}"));
         Ok(match write {
             Write::Put(row, precondition) => {
                 check_sense(row, *precondition, true)?;
-                let condition = condition(*precondition);
+                let condition = condition(*precondition, now);
                 let put = Put::builder()
                     .table_name(self.name.as_str())
                     .set_item(Some(item(row, key)?))
@@ -237,7 +242,7 @@ impl DynamoDb {
             }
             Write::DeleteIf(row, precondition) => {
                 check_sense(row, *precondition, false)?;
-                let condition = condition(*precondition);
+                let condition = condition(*precondition, now);
                 let delete = Delete::builder()
                     .table_name(self.name.as_str())
                     .set_key(Some(key_item(key)))
@@ -248,7 +253,7 @@ impl DynamoDb {
             }
             Write::Check(row, precondition) => {
                 check_sense(row, *precondition, false)?;
-                let condition = condition(*precondition);
+                let condition = condition(*precondition, now);
                 let check = ConditionCheck::builder()
                     .table_name(self.name.as_str())
                     .set_key(Some(key_item(key)))

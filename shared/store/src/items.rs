@@ -206,6 +206,11 @@ pub(crate) fn is_stage(row: &Row) -> bool {
     matches!(row, Row::Stage(_))
 }
 
+/// Whether what expires then is gone `now`, be it still there: DynamoDB removes it some days later.
+pub(crate) fn is_past(expires_at: i64, now: Timestamp) -> bool {
+    expires_at <= now.as_second()
+}
+
 /// When a row may go, seconds since the epoch. What is current has no end.
 pub(crate) fn expires_at(row: &Row) -> Option<i64> {
     let after = |from: Timestamp, seconds: i64| Some(from.as_second() + seconds);

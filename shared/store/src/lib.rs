@@ -3,8 +3,9 @@
 //! **May touch**: the DynamoDB table it is given, through the AWS SDK.
 //!
 //! **Architecture invariants**: every read is strongly consistent; only `keys` builds a key, only `precondition` builds
-//! a condition, only `items` knows how a row becomes an item. No clock, no environment, no release logic: what a row
-//! means and whether it is still of interest is the caller's business (DynamoDB's TTL removes old rows late).
+//! a condition, only `items` knows how a row becomes an item. No environment, no release logic: what a row means is the
+//! caller's business. The clock it is given tells one thing, what has expired: DynamoDB's TTL removes that late, and nobody
+//! is shown it meanwhile.
 
 mod backend;
 mod commit;

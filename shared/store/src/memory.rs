@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine::ports::{Precondition, Row, StoreError, Write};
+use engine::ports::{Clock, Precondition, Row, StoreError, Write};
 use jiff::Timestamp;
 
 use crate::backend::{Backend, Stored};
-use crate::items::{expires_at, row_type, version_of, version_of_mut};
+use crate::items::{expires_at, is_past, row_type, version_of, version_of_mut};
 use crate::keys::{Key, Range};
 use crate::metered::{Meter, stored_bytes};
 use crate::precondition::check_sense;
@@ -47,14 +47,14 @@ pub struct Change {
 pub struct Kept(Key, Row);
 
 impl Table<Memory> {
-    /// An empty table.
-    pub fn in_memory() -> Self {
-        Self { backend: Memory::default() }
+    /// An empty table; what expires is gone when `clock` says so.
+    pub fn in_memory(clock: impl Clock + 'static) -> Self {
+        Self { backend: Memory::default(), clock: Arc::new(clock) }
     }
 
     /// An empty table that counts what DynamoDB would bill.
-    pub fn metered() -> Self {
-        Self { backend: Memory { meter: Some(Arc::default()), ..Memory::default() } }
+    pub fn metered(clock: impl Clock + 'static) -> Self {
+        Self { backend: Memory { meter: Some(Arc::default()), ..Memory::default() }, clock: Arc::new(clock) }
     }
 
     /// What was asked of a metered table since it was made; nothing of any other.
@@ -182,7 +182,7 @@ impl Backend for Memory {
         Ok(wanted.into_iter().map(|(sort, row)| Kept(key(sort), row.clone())).collect())
     }
 
-    async fn write(&self, planned: Vec<(Write, Key)>) -> Result<(), StoreError> {
+    async fn write(&self, planned: Vec<(Write, Key)>, now: Timestamp) -> Result<(), StoreError> {
         let mut state = self.lock();
         for (write, key) in &planned {
             let (row, precondition, is_put) = match write {
@@ -191,7 +191,7 @@ impl Backend for Memory {
                 Write::Delete(_) => continue,
             };
             check_sense(row, precondition, is_put)?;
-            if !holds(precondition, state.row(key)) {
+            if !holds(precondition, state.row(key), now) {
                 return Err(StoreError::Contended);
             }
         }
@@ -223,16 +223,22 @@ impl Backend for Memory {
         row_type(&item.1)
     }
 
+    fn expires_at(item: &Kept) -> Option<i64> {
+        expires_at(&item.1)
+    }
+
     fn row<T: Stored>(item: Kept) -> Result<T, StoreError> {
         let Kept(Key { partition, sort }, row) = item;
         T::of(row).ok_or_else(|| StoreError::Broken(format!("the item {partition} / {sort} is not what its key says")))
     }
 }
 
-fn holds(precondition: Precondition, current: Option<&Row>) -> bool {
+fn holds(precondition: Precondition, current: Option<&Row>, now: Timestamp) -> bool {
     match precondition {
         Precondition::None => true,
-        Precondition::Absent | Precondition::Version(0) => current.is_none(),
+        Precondition::Absent | Precondition::Version(0) => {
+            current.is_none_or(|row| expires_at(row).is_some_and(|at| is_past(at, now)))
+        }
         Precondition::Version(version) => current.and_then(version_of) == Some(version),
         Precondition::Generation(generation) => match current {
             None => generation.0 == 0,

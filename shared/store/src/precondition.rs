@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use engine::ports::{Precondition, Row, StoreError};
+use jiff::Timestamp;
 
-use crate::items::{is_stage, row_type, version_of};
+use crate::items::{EXPIRES_AT, is_stage, row_type, version_of};
 
 /// A condition expression with its placeholders.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,12 +17,16 @@ pub(crate) struct Condition {
 }
 
 /// The only place where a precondition becomes an expression.
-pub(crate) fn condition(precondition: Precondition) -> Condition {
+pub(crate) fn condition(precondition: Precondition, now: Timestamp) -> Condition {
     match precondition {
         Precondition::None => Condition::default(),
-        Precondition::Absent | Precondition::Version(0) => {
-            Condition { expression: Some("attribute_not_exists(PK)"), names: None, values: None }
-        }
+        // Nobody is shown what has expired, so it is not there for those either who demand that nothing is. Of two who
+        // write in its place, the second finds what the first has written.
+        Precondition::Absent | Precondition::Version(0) => Condition {
+            expression: Some("attribute_not_exists(PK) OR #expires <= :now"),
+            names: Some(HashMap::from([("#expires".to_owned(), EXPIRES_AT.to_owned())])),
+            values: Some(HashMap::from([(":now".to_owned(), AttributeValue::N(now.as_second().to_string()))])),
+        },
         Precondition::Version(version) => compare("#member = :expected", "version", version),
         // A stage nobody entered has no row and generation zero.
         Precondition::Generation(generation) if generation.0 == 0 => {

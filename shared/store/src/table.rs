@@ -1,6 +1,7 @@
 //! The table as the use cases see it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use domain::{
     Success, TaggedResource, Watch, Webhook, WebhookName,
 };
 use engine::ports::{
-    DecisionList, Definition, Deletion, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary, QueuedJob,
-    Remains, ResourceTags, SourceBinding, StartMarker, Store, StoreError, Write,
+    Clock, DecisionList, Definition, Deletion, OpenExecution, Page, PageRequest, PendingEffect, PipelineSummary,
+    QueuedJob, Remains, ResourceTags, SourceBinding, StartMarker, Store, StoreError, Write,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ use crate::backend::Backend;
 use crate::commit::planned;
 use crate::dynamodb::DynamoDb;
 use crate::keys::{HEAD, Key, META, Range, effect_order};
-use crate::query::{Direction, Filter, Part, page_limit, page_of};
+use crate::query::{Direction, Filter, Part, page_limit};
 use crate::usage::Usage;
 
 /// Most effects read at once: tens of megabytes where each holds the plan of a large stage.
@@ -34,20 +35,28 @@ const OUTBOX_READ_MAX: usize = 2000;
 const READS_PARALLEL_MAX: usize = 20;
 
 /// The table that holds everything, in DynamoDB unless said otherwise. Clones share their counters.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Table<B = DynamoDb> {
     pub(crate) backend: B,
+    /// Tells what has expired.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl<B: fmt::Debug> fmt::Debug for Table<B> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Table").field("backend", &self.backend).finish_non_exhaustive()
+    }
 }
 
 impl Table {
-    /// Over a client made from `config`.
-    pub fn connect(config: &SdkConfig, name: impl Into<String>) -> Self {
-        Self::new(Client::new(config), name)
+    /// Over a client made from `config`; what expires is gone when `clock` says so.
+    pub fn connect(config: &SdkConfig, name: impl Into<String>, clock: impl Clock + 'static) -> Self {
+        Self::new(Client::new(config), name, clock)
     }
 
     /// Opens the table called `name`, which must have the shape that [`create_table`](crate::create_table) gives it.
-    pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { backend: DynamoDb { client, name: name.into(), counters: Arc::default() } }
+    pub fn new(client: Client, name: impl Into<String>, clock: impl Clock + 'static) -> Self {
+        Self { backend: DynamoDb { client, name: name.into(), counters: Arc::default() }, clock: Arc::new(clock) }
     }
 
     /// What was asked of the table since it was opened.
@@ -92,7 +101,7 @@ impl<B: Backend> Store for Table<B> {
     async fn load_pipeline(&self, name: &PipelineName) -> Result<Option<PipelineView>, StoreError> {
         let (index, Remains { stages, actions, waiting, conditions }) = self.under(name).await?;
         let stages = stages.into_iter().map(|stage| (stage.name.clone(), stage)).collect();
-        Ok(index.map(|index| PipelineView { index, stages, actions, waiting, conditions }))
+        Ok(index.map(|index| PipelineView { stages, actions, waiting, conditions, ..PipelineView::new(index) }))
     }
 
     async fn load_glances(&self, names: &[PipelineName]) -> Result<Vec<PipelineView>, StoreError> {
@@ -168,7 +177,7 @@ impl<B: Backend> Store for Table<B> {
             Box::pin(self.backend.items(&Part::all(&range, Direction::Backward), Some(limit + 2), None)).await?;
         let has_head = items.first().is_some_and(|item| B::key(item).sort == HEAD);
         let head = has_head.then(|| B::row(items.remove(0))).transpose()?;
-        Ok((head, page_of::<B, _>(items, limit)?))
+        Ok((head, self.page_of(items, limit)?))
     }
 
     async fn list_successes(
@@ -192,7 +201,7 @@ impl<B: Backend> Store for Table<B> {
         let filter = Filter { member: "id", comparison: "=", value: id.to_string() };
         let part = Part { filter: Some(filter), ..Part::all(&range, Direction::Backward) };
         let found = Box::pin(self.backend.items(&part, Some(1), None)).await?;
-        found.into_iter().next().map(B::row).transpose()
+        found.into_iter().find(|item| self.is_current(item)).map(B::row).transpose()
     }
 
     async fn list_action_runs(
@@ -365,7 +374,7 @@ impl<B: Backend> Store for Table<B> {
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         let planned = planned(writes)?;
-        if planned.is_empty() { Ok(()) } else { Box::pin(self.backend.write(planned)).await }
+        if planned.is_empty() { Ok(()) } else { Box::pin(self.backend.write(planned, self.clock.now())).await }
     }
 
     async fn purge_history(

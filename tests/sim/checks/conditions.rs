@@ -4,6 +4,8 @@ use domain::{
     ActionRun, ActionStatus, ConditionKind, ConditionRun, ConditionStatus, Execution, ExecutionMode, PipelineIndex,
     StageName, StageStatus,
 };
+use engine::ports::Row;
+use store::Change;
 
 use super::{Broken, Checker, holds};
 
@@ -33,6 +35,11 @@ impl Checker {
         let same = before.filter(|before| is_same(before, after));
         if let Some(before) = same.filter(|before| !before.is_open()) {
             holds(before.status == after.status, || format!("{} went on after its end", what()))?;
+        }
+        if let Some(before) = before.filter(|before| is_resumed(before, after)) {
+            holds(before.attempt + 1 == after.attempt, || {
+                format!("{} is overridden, which did not fail run {}", what(), after.attempt - 1)
+            })?;
         }
         let status = |status| after.rules.iter().any(|rule| rule.status == status);
         let agrees = match after.status {
@@ -66,7 +73,30 @@ impl Checker {
         let entry = entry.filter(|entry| entry.generation == run.generation);
         let lets_in =
             entry.is_none_or(|entry| matches!(entry.status, ConditionStatus::Succeeded | ConditionStatus::Overridden));
-        holds(lets_in, || format!("action {} of {} begins before it is let in", run.action, execution.id))
+        holds(lets_in, || format!("action {} of {} begins before it is let in", run.action, execution.id))?;
+        let attempt = execution.stages.get(&run.stage).map(|outcome| outcome.attempt);
+        let is_asked = entry.is_some_and(|entry| Some(entry.attempt) == attempt);
+        holds(is_asked || !self.has_to_ask(run, execution), || {
+            format!("action {} of {} begins in run {attempt:?}, which was not let in", run.action, execution.id)
+        })
+    }
+
+    /// Whether the entry condition has to let in this very attempt at the stage: one that keeps nothing of another.
+    fn has_to_ask(&self, run: &ActionRun, execution: &Execution) -> bool {
+        let index = self.pipelines.get(&run.pipeline).filter(|index| self.is_of(index, execution));
+        let index = index.filter(|index| index.pipeline_version == execution.pipeline_version);
+        let stage = index.and_then(|index| index.stage(&run.stage));
+        let keeps_nothing = execution.stages.get(&run.stage).is_some_and(|outcome| outcome.kept.is_empty());
+        keeps_nothing && execution.rollback.is_none() && stage.is_some_and(|(_, stage)| stage.has_entry_condition)
+    }
+
+    /// Counts a stage that runs again because a condition of it was overridden.
+    pub(super) fn note_resumed(&mut self, change: &Change) {
+        if let (Some(Row::Condition(before)), Some(Row::Condition(after))) = (&change.before, &change.after)
+            && is_resumed(before, after)
+        {
+            *self.resumed.entry((after.execution, after.stage.clone())).or_default() += 1;
+        }
     }
 
     /// No execution succeeds in a stage whose success condition has not let it out.
@@ -104,6 +134,12 @@ impl Checker {
         let run = self.conditions.get(&(execution.pipeline.clone(), own, stage.clone(), kind.as_str()))?;
         (run.execution == execution.id).then_some(run)
     }
+}
+
+/// Whether an override has the execution go on that `before` has failed.
+fn is_resumed(before: &ConditionRun, after: &ConditionRun) -> bool {
+    let has_failed = matches!(before.status, ConditionStatus::Failed | ConditionStatus::Errored);
+    has_failed && after.status == ConditionStatus::Overridden && before.execution == after.execution
 }
 
 /// Whether both are one evaluation.

@@ -24,14 +24,16 @@ impl Checker {
         Ok(())
     }
 
-    /// A stage counts the retries of its latest execution, which counts its runs.
+    /// A stage counts the retries of its latest execution, which counts its runs: those after an override as well, which
+    /// is no retry.
     fn check_counters(&self, index: &PipelineIndex) -> Result<(), Broken> {
         for stage in self.stages.values().filter(|stage| stage.pipeline == index.name) {
             let Some(latest) = &stage.latest else { continue };
             let execution = self.executions.get(&latest.execution).filter(|one| self.is_of(index, one));
             let Some(execution) = execution.filter(|one| one.mode != ExecutionMode::Parallel) else { continue };
             let Some(outcome) = execution.stages.get(&stage.name) else { continue };
-            let counted = 1 + latest.auto_retries + latest.manual_retries;
+            let resumed = self.resumed.get(&(execution.id, stage.name.clone())).copied().unwrap_or_default();
+            let counted = 1 + latest.auto_retries + latest.manual_retries + resumed;
             holds(outcome.attempt == counted, || {
                 format!("{} counts {counted} runs of {}, which counts {}", stage.name, execution.id, outcome.attempt)
             })?;

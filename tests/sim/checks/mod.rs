@@ -34,6 +34,8 @@ pub(crate) type Broken = String;
 #[derive(Default)]
 pub(crate) struct Checker {
     pipelines: BTreeMap<PipelineName, PipelineIndex>,
+    /// What each stage did, as a digest: by pipeline, when that was created, version and stage.
+    declared: BTreeMap<(PipelineName, Timestamp, u32, StageName), String>,
     stages: BTreeMap<(PipelineName, StageName), StageState>,
     waiting: BTreeMap<(PipelineName, StageName, u64), Waiting>,
     executions: BTreeMap<ExecutionId, Execution>,
@@ -53,6 +55,8 @@ pub(crate) struct Checker {
     effects: BTreeMap<Uuid, String>,
     /// Automatic rollbacks by what they undo: execution, stage, run of the stage.
     undone: BTreeMap<(ExecutionId, StageName, u32), ExecutionId>,
+    /// How often an override had a stage run again.
+    resumed: BTreeMap<(ExecutionId, StageName), u32>,
     told: Told,
     /// What was rolled back from, as the checker tells it.
     banned: Vec<revoked::Banned>,
@@ -70,6 +74,7 @@ impl Checker {
         for change in changes {
             story_of(change, story, now);
             self.check_step(change)?;
+            self.note_resumed(change);
         }
         let mut touched = BTreeSet::new();
         for Change { before, after } in changes {
@@ -172,7 +177,12 @@ impl Checker {
 
     fn insert(&mut self, row: &Row) {
         match row.clone() {
-            Row::Pipeline(index) => drop(self.pipelines.insert(index.name.clone(), index)),
+            Row::Pipeline(index) => {
+                let (name, created_at, version) = (&index.name, index.created_at, index.pipeline_version);
+                let of = |stage: &StageName| (name.clone(), created_at, version, stage.clone());
+                self.declared.extend(index.stages.iter().map(|stage| (of(&stage.name), stage.fingerprint.clone())));
+                self.pipelines.insert(name.clone(), index);
+            }
             Row::Stage(stage) => drop(self.stages.insert((stage.pipeline.clone(), stage.name.clone()), stage)),
             Row::Waiting(row) => {
                 self.waiting.insert((row.pipeline.clone(), row.stage.clone(), row.arrival), row);

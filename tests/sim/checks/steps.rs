@@ -51,7 +51,21 @@ impl Checker {
                 format!("execution {id} is not taken back any more in {name}")
             })?;
         }
+        self.check_version(before, after)?;
         self.check_let_out(before, after)
+    }
+
+    /// Whoever goes into a stage does there what the version says that it began in, whatever updates came since.
+    fn check_version(&self, before: &Execution, after: &Execution) -> Result<(), Broken> {
+        let Some(created_at) = self.belongs.get(&after.id) else { return Ok(()) };
+        for (name, outcome) in after.stages.iter().filter(|(name, _)| !before.stages.contains_key(*name)) {
+            let key = (after.pipeline.clone(), *created_at, after.pipeline_version, name.clone());
+            let declared = self.declared.get(&key);
+            holds(declared == Some(&outcome.fingerprint), || {
+                format!("{} does something else in {name} than version {} says", after.id, after.pipeline_version)
+            })?;
+        }
+        Ok(())
     }
 
     /// Whoever begins an action is inside its stage and has the right to act there.

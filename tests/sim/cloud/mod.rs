@@ -136,7 +136,7 @@ impl Cloud {
             faults: 0,
         };
         Ok(Self {
-            table: Table::in_memory(),
+            table: Table::in_memory(clock.clone()),
             states,
             objects: ObjectsInMemory::default(),
             clock,

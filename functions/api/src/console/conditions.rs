@@ -63,7 +63,10 @@ impl ConditionCard {
                 }),
             }
         });
-        let can = kind != ConditionKind::OnFailure && check_overridable(Some(declared), run.as_ref()).is_ok();
+        // Whoever has taken the stage since went by another evaluation.
+        let is_current = run.as_ref().is_some_and(|run| run.generation == view.stage(&index.name).generation);
+        let can =
+            is_current && kind != ConditionKind::OnFailure && check_overridable(Some(declared), run.as_ref()).is_ok();
         Some(Self {
             kind,
             result: declared.result.clone().unwrap_or_default(),

@@ -233,7 +233,7 @@ pub(super) fn look_of(state: AlarmState) -> &'static str {
     match state {
         AlarmState::Ok => "good",
         AlarmState::Alarm => "bad",
-        AlarmState::InsufficientData | AlarmState::Unreadable => "off",
+        AlarmState::InsufficientData | AlarmState::Suppressed | AlarmState::Unreadable => "off",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Forms: each becomes the input of an operation, checked by the service model like any client's.
 
-use domain::{PipelineName, StageName};
+use domain::PipelineName;
 use engine::{HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
 use protocol::{ErrorCode, HttpRequest, Operation};
 use serde_json::{Value, json};
@@ -52,27 +52,50 @@ fn is_equal(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |found, (a, b)| found | (a ^ b)) == 0
 }
 
+/// The operation that the deed is. What is refused or fails is worded and logged as that operation's.
+pub(super) fn operation(act: &Act, form: &Form) -> Operation {
+    match act {
+        Act::Start => Operation::StartPipelineExecution,
+        Act::Configure => Operation::UpdatePipeline,
+        Act::Reinstate => Operation::ReinstateRevision,
+        Act::Stop(_) => Operation::StopPipelineExecution,
+        Act::RollBack(_) => Operation::StartRollback,
+        Act::Transition(_) if opens(form) => Operation::EnableStageTransition,
+        Act::Transition(_) => Operation::DisableStageTransition,
+        Act::Release(_) => Operation::ReleaseHold,
+        Act::Retry(_) => Operation::RetryStageExecution,
+        Act::Override(_) => Operation::OverrideStageCondition,
+        Act::Approve(_) => Operation::PutApprovalResult,
+    }
+}
+
+/// Whether a form about a transition is to enable it.
+fn opens(form: &Form) -> bool {
+    form.text("to") == "enabled"
+}
+
 /// Does it; where to look then.
 pub(super) async fn perform<W>(world: &W, visit: &Visit, deed: &Deed, form: &Form) -> Result<String, Failure>
 where
     W: HasStore + HasMachines + HasAlarms + HasFunctions + HasObjects + HasRoles,
 {
     let pipeline = &deed.pipeline;
-    let operate = async |operation, input| call(world, visit, operation, input).await;
+    let operation = operation(&deed.act, form);
+    let operate = async |input| call(world, visit, operation, input).await;
     let done = |word: &str| format!("{}{}", pipeline_path(pipeline), query(&[("done", word)]));
     match &deed.act {
         Act::Start => {
-            let output = operate(Operation::StartPipelineExecution, start::input(pipeline, form)).await?;
+            let output = operate(start::input(pipeline, form)).await?;
             Ok(to_execution(pipeline, &output, "started"))
         }
         Act::Configure => {
             let declaration = configure::changed(world, pipeline, form).await?;
-            operate(Operation::UpdatePipeline, json!({ "pipeline": declaration })).await?;
+            operate(json!({ "pipeline": declaration })).await?;
             Ok(format!("{}/configure{}", pipeline_path(pipeline), query(&[("done", "saved")])))
         }
         Act::Reinstate => {
             let input = json!({ "contentId": form.text("content"), "reason": form.text("reason") });
-            operate(Operation::ReinstateRevision, input).await?;
+            operate(input).await?;
             Ok(format!("{ROOT}/attention{}", query(&[("done", "reinstated")])))
         }
         Act::Stop(id) => {
@@ -80,7 +103,7 @@ where
                 "pipelineName": pipeline, "pipelineExecutionId": id, "abandon": form.is_on("abandon"),
                 "reason": form.given("reason"),
             });
-            operate(Operation::StopPipelineExecution, input).await?;
+            operate(input).await?;
             Ok(format!("{}{}", execution_path(pipeline, *id), query(&[("done", "stopped")])))
         }
         Act::RollBack(stage) => {
@@ -88,17 +111,22 @@ where
                 "pipelineName": pipeline, "stageName": stage, "targetPipelineExecutionId": form.text("target"),
                 "reason": form.text("reason"), "force": form.is_on("force"),
             });
-            let output = operate(Operation::StartRollback, input).await?;
+            let output = operate(input).await?;
             Ok(to_execution(pipeline, &output, "rollback"))
         }
         Act::Transition(stage) => {
-            let (operation, word, input) = transition(pipeline, stage, form);
-            operate(operation, input).await?;
-            Ok(done(word))
+            let mut input = json!({ "pipelineName": pipeline, "stageName": stage, "transitionType": "Inbound" });
+            if opens(form) {
+                operate(input).await?;
+                return Ok(done("opened"));
+            }
+            input["reason"] = json!(form.text("reason"));
+            operate(input).await?;
+            Ok(done("closed"))
         }
         Act::Release(stage) => {
             let input = json!({ "pipelineName": pipeline, "stageName": stage, "comment": form.text("comment") });
-            operate(Operation::ReleaseHold, input).await?;
+            operate(input).await?;
             Ok(done("released"))
         }
         Act::Retry(stage) => {
@@ -106,7 +134,7 @@ where
                 "pipelineName": pipeline, "stageName": stage, "pipelineExecutionId": form.text("execution"),
                 "retryMode": form.text("mode"),
             });
-            operate(Operation::RetryStageExecution, input).await?;
+            operate(input).await?;
             Ok(done("retried"))
         }
         Act::Override(stage) => {
@@ -114,7 +142,7 @@ where
                 "pipelineName": pipeline, "stageName": stage, "pipelineExecutionId": form.text("execution"),
                 "conditionType": form.text("condition"),
             });
-            operate(Operation::OverrideStageCondition, input).await?;
+            operate(input).await?;
             Ok(done("overridden"))
         }
         Act::Approve(stage) => {
@@ -124,7 +152,7 @@ where
                 "pipelineName": pipeline, "stageName": stage, "actionName": form.text("action"), "result": result,
                 "token": form.text("approval"),
             });
-            operate(Operation::PutApprovalResult, input).await?;
+            operate(input).await?;
             let word = if approves { "approved" } else { "rejected" };
             // Back to where it was answered.
             let execution = form.given("execution").and_then(|id| id.parse().ok());
@@ -134,15 +162,6 @@ where
             ))
         }
     }
-}
-
-fn transition(pipeline: &PipelineName, stage: &StageName, form: &Form) -> (Operation, &'static str, Value) {
-    let mut input = json!({ "pipelineName": pipeline, "stageName": stage, "transitionType": "Inbound" });
-    if form.text("to") == "enabled" {
-        return (Operation::EnableStageTransition, "opened", input);
-    }
-    input["reason"] = json!(form.text("reason"));
-    (Operation::DisableStageTransition, "closed", input)
 }
 
 fn to_execution(pipeline: &PipelineName, output: &Value, word: &str) -> String {

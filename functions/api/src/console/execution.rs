@@ -55,7 +55,7 @@ struct ExecutionPage {
 
 struct RevisionCard {
     action: String,
-    artifact: String,
+    artifacts: String,
     id: String,
     summary: String,
 }
@@ -76,6 +76,7 @@ struct RunCard {
     started: When,
     summary: String,
     error: String,
+    /// Never that of an approval, which is the token that answers it: who may only look would have it.
     external_id: String,
     links: Vec<(&'static str, String)>,
     configuration: BTreeMap<String, String>,
@@ -164,7 +165,7 @@ fn page(visit: &Visit, execution: Execution, gantt: Gantt, fill: impl FnOnce(&mu
 fn revision_card(revision: &domain::SourceRevision) -> RevisionCard {
     RevisionCard {
         action: revision.action_name.to_string(),
-        artifact: revision.artifact_name.clone(),
+        artifacts: revision.artifacts().collect::<Vec<_>>().join(", "),
         id: revision.revision_id.clone(),
         summary: revision.revision_summary.clone().unwrap_or_default(),
     }
@@ -193,6 +194,7 @@ fn run_card(mut run: ActionRun, region: &str) -> RunCard {
     ];
     let links = links.into_iter().filter_map(|(name, url)| Some((name, safe_link(&url?)?)));
     mask(&mut run.resolved_configuration, &run.secret_keys);
+    let is_approval = run.action_type.category == "Approval";
     RunCard {
         links: links.collect(),
         stage: run.stage.to_string(),
@@ -201,7 +203,7 @@ fn run_card(mut run: ActionRun, region: &str) -> RunCard {
         started: run.started_at.into(),
         summary: run.summary.unwrap_or_default(),
         error: run.error_message.unwrap_or_default(),
-        external_id: run.external_id.unwrap_or_default(),
+        external_id: run.external_id.filter(|_| !is_approval).unwrap_or_default(),
         configuration: run.resolved_configuration,
         outputs: run.output_variables,
     }

@@ -36,7 +36,7 @@ mod viewer;
 mod weeks;
 
 use engine::{EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore};
-use protocol::{ApiError, ErrorCode};
+use protocol::{ApiError, ErrorCode, Operation};
 
 use crate::{ApiEvent, ApiReply, failure::Failure};
 use forms::Form;
@@ -79,7 +79,7 @@ where
                 Ok(to) => Ok(Reply::SeeOther(to)),
                 Err(failure) => {
                     // The page once more, with what was typed and why it was refused.
-                    let error = told(failure, request_id);
+                    let error = failure.into_api(deeds::operation(&deed.act, &form), request_id);
                     let page = deed.page();
                     visit.refused_with(&page, status_of(&error), Notice::bad(error.message), form);
                     show(world, &visit, &page).await
@@ -90,12 +90,14 @@ where
         Err(NoRoute::NotAllowed(methods)) => Ok(Reply::NotAllowed(methods)),
     };
     let reply = reply.or_else(|failure| {
-        let error = told(failure, request_id);
+        // In the words that clients of the API get; the operation names what is logged with it.
+        let error = failure.into_api(Operation::GetPipelineState, request_id);
         Ok::<_, EngineError>(Reply::Failed(status_of(&error), error.message))
     })?;
     let answer = frame::answer(&visit, reply, method == "HEAD", request_id);
     tracing::info!(
         request.id = request_id,
+        gateway.request_id = event.gateway_request_id(),
         request.source_ip = event.request_context.http.source_ip,
         request.caller = visit.viewer.caller,
         http.status = answer.status_code,
@@ -122,11 +124,6 @@ where
         Page::Rollback(name, stage) => Box::pin(rollback::show(world, visit, name, stage)).await,
     };
     Ok(Reply::Html(html?))
-}
-
-/// What went wrong in the words that clients of the API get. The operation names what is logged with it.
-fn told(failure: Failure, request_id: &str) -> ApiError {
-    failure.into_api(protocol::Operation::GetPipelineState, request_id)
 }
 
 fn status_of(error: &ApiError) -> u16 {

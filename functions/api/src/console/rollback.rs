@@ -190,6 +190,7 @@ fn parts_of(target: TargetPreview) -> Parts {
             ArtifactState::Present => Badge::new("good", "There"),
             ArtifactState::Gone => Badge::new("bad", "Gone"),
             ArtifactState::Altered => Badge::new("bad", "Altered"),
+            ArtifactState::Unreadable => Badge::new("bad", "Cannot be read"),
         };
         (artifact.name.clone(), badge)
     });

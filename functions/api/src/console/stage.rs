@@ -96,8 +96,7 @@ impl StageGlance {
                 rollback: (live.deployed_by != live.revision_of).then(|| link(live.deployed_by)),
             }),
             hold: stage.inbound.hold.as_ref().map(|hold| HoldGlance::of(hold, pipeline, now)),
-            closed: (!stage.inbound.enabled && stage.inbound.hold.is_none())
-                .then(|| stage.inbound.disabled_reason.clone().unwrap_or_default()),
+            closed: stage.inbound.closing().map(|closing| closing.reason.unwrap_or_default()),
             moves: stage.occupant.is_some() || waiting > 0 || watched_until.is_some(),
             watched_until: watched_until.map(Into::into),
             status,

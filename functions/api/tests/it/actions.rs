@@ -1,9 +1,16 @@
 //! Runs of actions, and the types of actions.
 
-use domain::{StageReport, StageResult};
+use domain::{ExecutionId, ExecutionStatus, StageReport, StageResult};
+use engine::{
+    HasStore,
+    ports::{PageRequest, Store},
+};
 use serde_json::{Value, json};
 
-use crate::world::{Bench, Driven, NOBODY, shop};
+use crate::world::{Bench, Driven, NOBODY, json_call, shop, shop_name};
+
+/// Lambda's limit on an answer (spec 10.4).
+const ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 fn runs(page: &Value) -> Vec<(&str, &str)> {
     let lines = page["actionExecutionDetails"].as_array().unwrap();
@@ -107,6 +114,40 @@ async fn a_retry_between_two_pages_moves_no_run_from_one_to_the_other() {
     let details = |page: &Value| page["actionExecutionDetails"].as_array().unwrap().clone();
     assert_eq!([details(&first), details(&second)].concat(), details(&whole));
     assert!(second.get("nextToken").is_none(), "{second}");
+}
+
+/// Ends an execution of `shop` whose check says almost as much as it may, in characters that each codec makes more of.
+async fn pass_at_length(bench: &Bench, execution: ExecutionId) {
+    let Driven::Working(report) = bench.drive(execution, None).await else { panic!("no job is out") };
+    let said = json!({"Log": "\"".repeat(120_000)});
+    bench.ok("PutJobSuccessResult", json!({"jobId": bench.job().await, "outputVariables": said})).await;
+    assert_eq!(bench.drive(execution, Some(report)).await, Driven::Ended(ExecutionStatus::Succeeded));
+}
+
+#[tokio::test]
+async fn a_page_ends_before_its_answer_is_longer_than_a_function_may_give() {
+    let (bench, _) = Bench::with_release().await;
+    for _ in 0..14 {
+        pass_at_length(&bench, bench.start().await).await;
+    }
+    let (mut pages, mut found, mut input) = (0, Vec::new(), json!({"pipelineName": "shop"}));
+    loop {
+        let reply = bench.send(json_call("ListActionExecutions", input.to_string())).await;
+        let bytes = serde_json::to_string(&reply).unwrap().len();
+        assert!(reply.status_code == 200 && bytes < ANSWER_BYTES_MAX, "{}: {bytes} bytes", reply.status_code);
+        let page: Value = serde_json::from_str(&reply.body).unwrap();
+        let lines = page["actionExecutionDetails"].as_array().unwrap().iter();
+        found.extend(lines.map(|line| line["actionExecutionId"].as_str().unwrap().to_owned()));
+        pages += 1;
+        let Some(token) = page.get("nextToken") else {
+            break;
+        };
+        input["nextToken"] = token.clone();
+    }
+    let all = PageRequest { limit: 100, after: None };
+    let all = bench.world.store().list_action_runs(&shop_name(), None, all).await.unwrap().items;
+    assert_eq!(found, all.iter().map(|run| run.id.to_string()).collect::<Vec<_>>(), "nothing is lost or comes twice");
+    assert_eq!((pages, found.len()), (2, 30));
 }
 
 #[tokio::test]

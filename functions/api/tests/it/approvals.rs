@@ -90,6 +90,20 @@ async fn who_answered_is_shown_and_nobody_while_it_waits() {
 }
 
 #[tokio::test]
+async fn an_answer_without_words_is_shown_without_summary() {
+    for (status, error) in [("Approved", Value::Null), ("Rejected", json!("Rejected."))] {
+        let bench = Bench::new().await;
+        ask(&bench, &asking()).await;
+        let waiting = action(&bench).await;
+        let mut given = answer(&waiting, &waiting["latestExecution"]["token"]);
+        given["result"] = json!({"summary": "", "status": status});
+        bench.ok("PutApprovalResult", given).await;
+        let shown = action(&bench).await["latestExecution"].clone();
+        assert_eq!((shown.get("summary"), &shown["errorDetails"]["message"]), (None, &error), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_topic_that_is_away_is_told_later_and_not_after_the_answer() {
     let bench = Bench::new().await;
     *bench.notices.failure.lock().unwrap() = Some(|| CloudError::Unavailable("away".into()));

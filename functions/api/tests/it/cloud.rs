@@ -38,6 +38,10 @@ pub(crate) struct Told {
     pub(crate) refuses_actions: Arc<AtomicBool>,
     /// Whether those of pipeline executions have died.
     pub(crate) dead: Arc<AtomicBool>,
+    /// Names of those whose state was asked for.
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
+    /// Whether nobody who asks for it is ever answered.
+    pub(crate) hangs: Arc<AtomicBool>,
 }
 
 impl Machines for Told {
@@ -73,6 +77,10 @@ impl Machines for Told {
 
     async fn status(&self, machine: Machine<'_>, name: &str) -> Result<Option<MachineStatus>, CloudError> {
         if machine == Machine::PipelineExecution {
+            self.asked.lock().unwrap().push(name.to_owned());
+            if self.hangs.load(SeqCst) {
+                std::future::pending::<()>().await;
+            }
             let dead = self.dead.load(SeqCst);
             return Ok(Some(if dead { MachineStatus::Dead } else { MachineStatus::Running }));
         }
@@ -230,16 +238,20 @@ impl Alarms for SetAlarms {
 }
 
 /// Functions that take every event and do nothing; of those whose names end so, versions are gone. Then the regions that
-/// they were invoked in.
+/// they were invoked in, and how Lambda fails.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Invoked(
     pub(crate) Arc<Mutex<Vec<Value>>>,
     pub(crate) Arc<Mutex<Vec<&'static str>>>,
     pub(crate) Arc<Mutex<Vec<Option<String>>>>,
+    pub(crate) Arc<Mutex<Option<Fault>>>,
 );
 
 impl Functions for Invoked {
     async fn invoke(&self, region: Option<&str>, _: &str, payload: &Value) -> Result<(), CloudError> {
+        if let Some(failure) = *self.3.lock().unwrap() {
+            return Err(failure());
+        }
         self.0.lock().unwrap().push(payload.clone());
         self.2.lock().unwrap().push(region.map(str::to_owned));
         Ok(())
@@ -285,6 +297,37 @@ impl Clock for SteadyClock {
     fn now(&self) -> Timestamp {
         self.0.advance_to(self.0.now() + SignedDuration::from_secs(1));
         self.0.now()
+    }
+}
+
+/// A clock whose looks are noted.
+pub(crate) struct NotedClock<C>(C, LastNoted);
+
+/// Tells what was noted last: a look at this one takes no time.
+#[derive(Clone)]
+pub(crate) struct LastNoted(Arc<Mutex<Timestamp>>);
+
+impl<C> NotedClock<C> {
+    pub(crate) fn new(clock: C) -> Self {
+        Self(clock, LastNoted(Arc::new(Mutex::new(Timestamp::UNIX_EPOCH))))
+    }
+
+    pub(crate) fn last_noted(&self) -> LastNoted {
+        self.1.clone()
+    }
+}
+
+impl<C: Clock> Clock for NotedClock<C> {
+    fn now(&self) -> Timestamp {
+        let now = self.0.now();
+        *self.1.0.lock().unwrap() = now;
+        now
+    }
+}
+
+impl Clock for LastNoted {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
     }
 }
 

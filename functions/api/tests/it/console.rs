@@ -46,7 +46,7 @@ fn form(path: &str, fields: &[(&str, &str)]) -> ApiEvent {
 }
 
 /// A page that is there.
-async fn page(bench: &Bench, path: &str) -> String {
+pub(crate) async fn page(bench: &Bench, path: &str) -> String {
     let reply = bench.send(visit("GET", path)).await;
     assert_eq!(reply.status_code, 200, "{path}: {}", reply.body);
     reply.body

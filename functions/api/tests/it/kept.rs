@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::{Effect, Event, ExecutionId, StateChange};
 use engine::{
     HasBasics, HasStore, KEEP_NO, KEEP_TAG, KEEP_YES,
-    ports::{ObjectAt, PageRequest, Store},
+    ports::{ObjectAt, ObjectsError, PageRequest, Store},
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -124,6 +124,83 @@ async fn a_loss_is_told_once_and_what_is_older_is_kept_instead() {
     let states: Vec<&str> = told(&bench).into_iter().map(|(state, _)| state).collect();
     assert_eq!(states, ["GONE", "RESTORED"]);
     assert_eq!(executions(&kept(&bench).await), [next, third]);
+}
+
+#[tokio::test]
+async fn an_artifact_that_cannot_be_read_stands_in_the_way_of_no_other() {
+    let (bench, first) = Bench::with_release().await;
+    let second = release(&bench, "release 2").await;
+    let third = release(&bench, "release 3").await;
+    let at = artifact_of(&bench, third).await;
+    bench.objects.fail(&at, ObjectsError::AccessDenied { operation: "HeadObject", at: at.clone() });
+
+    // The next deploy tells of it, and marks what is kept instead although the mark of this one is refused.
+    let failed = bench.start().await;
+    bench.fail(failed).await;
+    assert_eq!(told(&bench), [("UNREADABLE", 1)]);
+    let shown = kept(&bench).await;
+    assert_eq!((&shown["readyTargets"], executions(&shown)), (&json!(2), vec![third, second, first]));
+    assert_eq!(shown["targets"][0]["artifacts"][0]["state"], "UNREADABLE");
+    assert_eq!(mark_of(&bench, first).await.as_deref(), Some(KEEP_YES));
+    assert_eq!(effects(&bench).await, []);
+
+    // It alone is refused, by name, and the automatic choice looks at the next.
+    let stage = json!({"pipelineName": "shop", "stageName": "Prod"});
+    let chosen = bench.ok("PreviewRollback", stage.clone()).await;
+    assert_eq!((&chosen["eligible"], id(&chosen["target"]["pipelineExecutionId"])), (&json!(true), second));
+    let of = json!({"pipelineName": "shop", "stageName": "Prod", "targetPipelineExecutionId": third});
+    let preview = bench.ok("PreviewRollback", of.clone()).await;
+    let reason = preview["reasons"][0].as_str().unwrap();
+    let named = format!("Artifact App at s3://{}/{} cannot be read: access denied;", at.bucket, at.key);
+    assert!(reason.starts_with(&named), "{reason}");
+    assert_eq!(preview["target"]["artifacts"][0]["available"], false);
+    let candidates = bench.ok("ListRollbackCandidates", stage.clone()).await["candidates"].clone();
+    let eligible: Vec<bool> = candidates.as_array().unwrap().iter().map(|one| one["eligible"] == true).collect();
+    assert_eq!((eligible, &candidates[1]["reasons"]), (vec![false, false, true, true], &preview["reasons"]));
+    let (exception, text) = bench.refused("RollbackStage", of.clone()).await;
+    assert_eq!(exception, "UnableToRollbackStageException");
+    assert!(text.ends_with(reason), "{text}");
+
+    // An answer that does not come says nothing of any.
+    let reason = "no answer in time".to_owned();
+    bench.objects.fail(&at, ObjectsError::Unavailable { operation: "HeadObject", at: at.clone(), reason });
+    for (operation, input) in [("PreviewRollback", &stage), ("ListRollbackCandidates", &stage), ("RollbackStage", &of)]
+    {
+        let (status, body) = bench.call(operation, input.clone()).await;
+        assert!(status >= 500, "{operation}: {status} {body}");
+    }
+    bench.objects.mend(&at);
+    assert_eq!(bench.ok("PreviewRollback", of).await["eligible"], true);
+}
+
+#[tokio::test]
+async fn what_can_never_be_marked_keeps_nothing_else_from_it() {
+    let clock = Arc::new(SteadyClock::new());
+    let bench = Bench::with_clock(Arc::clone(&clock)).await;
+    bench.ok("CreatePipeline", json!({"pipeline": shop()})).await;
+    let first = bench.newest().await;
+    bench.pass(first).await;
+    let second = release(&bench, "release 2").await;
+    let at = artifact_of(&bench, first).await;
+    bench.objects.fail(&at, ObjectsError::AccessDenied { operation: "PutObjectTagging", at: at.clone() });
+    let third = release(&bench, "release 3").await;
+    let fourth = release(&bench, "release 4").await;
+    assert_eq!(executions(&kept(&bench).await), [fourth, third], "although the first could not be let go");
+    for (id, mark) in [(second, KEEP_NO), (third, KEEP_YES), (fourth, KEEP_YES)] {
+        assert_eq!(mark_of(&bench, id).await.as_deref(), Some(mark));
+    }
+    assert_eq!(effects(&bench).await, []);
+
+    // What is kept and cannot be marked is told by the daily look, which is taken again a day later and not an hour.
+    let at = artifact_of(&bench, fourth).await;
+    bench.objects.fail(&at, ObjectsError::AccessDenied { operation: "PutObjectTagging", at: at.clone() });
+    clock.pass(SignedDuration::from_hours(25));
+    let mut done = engine::Reconciled::default();
+    let error = Box::pin(engine::reconcile(&bench.world, false, &mut done)).await.unwrap_err();
+    assert!(error.to_string().contains("PutObjectTagging"), "{error}");
+    assert_eq!((done.stages_probed, effects(&bench).await), (1, vec![]));
+    clock.pass(SignedDuration::from_hours(2));
+    assert_eq!(bench.reconcile().await.stages_probed, 0);
 }
 
 #[tokio::test]

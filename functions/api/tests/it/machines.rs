@@ -158,7 +158,7 @@ async fn the_machine_gets_what_it_needs_under_the_id_of_the_run() {
         "inputs": [artifact(&run["input"]["inputArtifacts"][0])],
         "outputs": [artifact(&run["output"]["outputArtifacts"][0])],
         "kmsKey": null, "roleArn": "arn:aws:iam::111122223333:role/pipeline", "region": "eu-west-1",
-        "account": "111122223333", "externalExecutionId": null,
+        "account": "111122223333", "awsConsole": "https://eu-west-1.console.aws.amazon.com", "externalExecutionId": null,
     });
     assert_eq!(*input, expected);
     assert_eq!(run["status"], "InProgress");

@@ -12,9 +12,14 @@ use engine::ports::{
     Missing, ObjectAt, ObjectInfo, Objects, ObjectsError, Part, PinnedObject, PutOptions, Upload, Written,
 };
 
-/// Versions of each object, oldest first; the number of a version is its place.
+/// Versions of each object, oldest first; the number of a version is its place. Then their tags, and those that nothing can be
+/// done with.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct MemoryObjects(Arc<Mutex<BTreeMap<ObjectAt, Vec<Bytes>>>>, Arc<Mutex<Tags>>);
+pub(crate) struct MemoryObjects(
+    Arc<Mutex<BTreeMap<ObjectAt, Vec<Bytes>>>>,
+    Arc<Mutex<Tags>>,
+    Arc<Mutex<BTreeMap<ObjectAt, ObjectsError>>>,
+);
 
 /// Tags by object and name, of the newest versions.
 type Tags = BTreeMap<(ObjectAt, String), String>;
@@ -42,12 +47,25 @@ impl MemoryObjects {
         self.0.lock().unwrap().retain(|at, _| at.bucket != bucket);
     }
 
+    /// Whatever is asked of an object from now on fails so.
+    pub(crate) fn fail(&self, at: &ObjectAt, error: ObjectsError) {
+        self.2.lock().unwrap().insert(at.clone(), error);
+    }
+
+    /// The object is as before [`fail`](Self::fail).
+    pub(crate) fn mend(&self, at: &ObjectAt) {
+        self.2.lock().unwrap().remove(at);
+    }
+
     /// The value of a tag.
     pub(crate) fn tag(&self, at: &ObjectAt, name: &str) -> Option<String> {
         self.1.lock().unwrap().get(&(at.clone(), name.to_owned())).cloned()
     }
 
     fn find(&self, at: &ObjectAt, version_id: Option<&str>) -> Result<(Written, Bytes), ObjectsError> {
+        if let Some(error) = self.2.lock().unwrap().get(at) {
+            return Err(error.clone());
+        }
         let objects = self.0.lock().unwrap();
         let versions = objects.get(at).ok_or_else(|| ObjectsError::NotFound(Missing::Object, at.clone()))?;
         let number = match version_id {

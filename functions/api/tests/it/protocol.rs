@@ -1,8 +1,11 @@
 //! What does not depend on the operation.
 
+use std::collections::BTreeSet;
+
 use api::{ApiEvent, Authorizer, Iam};
 use engine::EngineError;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::world::{ANA, Bench, NOBODY, event, id, json_call, shop};
 
@@ -64,13 +67,19 @@ async fn bodies_travel_as_text_or_in_base64() {
 }
 
 #[tokio::test]
-async fn the_request_id_is_the_events_or_a_new_one() {
+async fn every_answer_has_a_request_id_of_its_own_that_is_a_uuid() {
     let bench = Bench::new().await;
-    let mut call = json_call("ListPipelines", String::new());
-    let made = bench.send(call.clone()).await.headers["x-amzn-requestid"].clone();
-    assert_eq!(made.len(), 36, "{made}");
-    call.request_context.request_id = "JKJaXmPLvHcESHA=".to_owned();
-    assert_eq!(bench.send(call).await.headers["x-amzn-requestid"], "JKJaXmPLvHcESHA=");
+    let page = ApiEvent { raw_path: "/consoles".to_owned(), ..event("GET") };
+    let hook = ApiEvent { raw_path: "/webhooks/shop-0123".to_owned(), ..event("POST") };
+    let (good, bad) = (json_call("ListPipelines", String::new()), json_call("ListPipelines", "{".to_owned()));
+    let mut ids = BTreeSet::new();
+    for mut call in [good.clone(), good, bad, page, hook] {
+        for of_gateway in ["", "JKJaXmPLvHcESHA="] {
+            call.request_context.request_id = of_gateway.to_owned();
+            let id = bench.send(call.clone()).await.headers["x-amzn-requestid"].clone();
+            assert!(Uuid::parse_str(&id).is_ok() && ids.insert(id.clone()), "{id}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,15 +1,24 @@
 //! The reconciler looks after everything, whatever stands in the way of one thing.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
 
 use contract::ConditionOutput;
-use domain::{AlarmState, ConditionKind::BeforeEntry};
-use engine::{EngineError, HasMachines, Reconciled};
+use domain::{AlarmState, ConditionKind::BeforeEntry, ExecutionId};
+use engine::{
+    EngineError, HasMachines, HasStore, Reconciled,
+    ports::{Clock, OpenExecution, Precondition, Row, Store, WRITES_MAX, Write},
+};
+use jiff::{SignedDuration, Timestamp};
+use runtime::ManualClock;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{
     conditions::{Prod, alarm_rule, answered, create, gated},
-    world::{Bench, Driven, id},
+    world::{Bench, Driven, id, shop_name},
 };
 
 #[tokio::test]
@@ -80,4 +89,41 @@ async fn of_a_machine_that_died_its_execution_is_closed_at_once_and_nothing_is_s
         assert_eq!(bench.ok("GetPipelineExecution", input).await["pipelineExecution"]["status"], status);
     }
     assert_eq!(bench.machines_started(), started, "what dies at once would be called for without end");
+}
+
+/// So many executions of which nothing is known but that they are open.
+async fn open(bench: &Bench, count: u128) {
+    let mark = |n: u128| {
+        let execution = ExecutionId(Uuid::from_u128(n));
+        let machine_name = format!("{execution}-1");
+        let started_at = Timestamp::UNIX_EPOCH;
+        Row::OpenExecution(OpenExecution { pipeline: shop_name(), execution, machine_name, started_at })
+    };
+    let writes: Vec<Write> = (0..count).map(|n| Write::Put(mark(n), Precondition::None)).collect();
+    for chunk in writes.chunks(WRITES_MAX) {
+        bench.world.store().commit(chunk.to_vec()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn of_many_executions_some_are_looked_at_every_minute_and_all_in_turn() {
+    let clock = Arc::new(ManualClock::new("2026-11-23T10:00:00Z".parse().unwrap()));
+    let bench = Bench::with_clock(Arc::clone(&clock)).await;
+    let tick = async || {
+        clock.advance_to(clock.now() + SignedDuration::from_mins(1));
+        Box::pin(engine::reconcile(&bench.world, true, &mut Reconciled::default())).await.unwrap();
+        std::mem::take(&mut *bench.world.machines().asked.lock().unwrap())
+    };
+    open(&bench, 100).await;
+    for _ in 0..2 {
+        assert_eq!(tick().await.len(), 100, "so many are looked at every minute");
+    }
+    open(&bench, 600).await;
+    let mut seen = BTreeSet::new();
+    for _ in 0..16 {
+        let asked = tick().await;
+        assert!(!asked.is_empty() && asked.len() <= 100, "{}", asked.len());
+        assert!(asked.into_iter().all(|name| seen.insert(name)), "somebody is looked at twice");
+    }
+    assert_eq!(seen.len(), 600);
 }

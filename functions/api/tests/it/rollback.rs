@@ -217,3 +217,28 @@ async fn candidates_come_page_by_page_and_need_a_stage() {
         )
         .await;
 }
+
+#[tokio::test]
+async fn going_far_back_takes_back_everything_in_between() {
+    let (bench, first) = Bench::with_release().await;
+    let mut middle = first;
+    // More than one transaction marks, and more than one page of successes holds.
+    for n in 0..55 {
+        let next = bench.start().await;
+        bench.pass(next).await;
+        if n == 30 {
+            middle = next;
+        }
+    }
+    // In two steps, so that the second finds nothing to mark but what the first has marked.
+    for target in [middle, first] {
+        let back = id(&bench.ok("RollbackStage", rollback("Prod", target)).await["pipelineExecutionId"]);
+        bench.pass(back).await;
+        let release = json!({"pipelineName": "shop", "stageName": "Prod", "comment": "go on"});
+        bench.ok("ReleaseHold", release).await;
+        let bad = bench.start().await;
+        bench.fail(bad).await;
+        let preview = bench.ok("PreviewRollback", json!({"pipelineName": "shop", "stageName": "Prod"})).await;
+        assert_eq!(id(&preview["target"]["pipelineExecutionId"]), target);
+    }
+}

@@ -1,6 +1,6 @@
 //! A condition has failed a stage: what speaks against what was deployed, and what does not.
 
-use contract::FailureOutput;
+use contract::{ActionInput, ActionOperation, FailureInput, FailureOutput};
 use domain::{
     AlarmState,
     ConditionKind::{BeforeEntry, OnSuccess},
@@ -100,6 +100,54 @@ async fn what_failed_the_first_attempt_does_not_speak_against_the_second() {
     assert!(matches!(first, FailureOutput::Retry { attempt: 2, .. }), "{first:?}");
     let second = engine::evaluate_failure(&bench.world, &prod.failed_by(OnSuccess, 2)).await.unwrap();
     assert_eq!((second, rollbacks(&bench).await), (FailureOutput::End, 0));
+}
+
+/// The action of Prod fails in the stage run that `failure` settles.
+async fn action_fails(bench: &Bench, failure: &FailureInput) {
+    let input = ActionInput {
+        operation: ActionOperation::Run,
+        pipeline: failure.pipeline.clone(),
+        execution_id: failure.execution_id,
+        stage: failure.stage.clone(),
+        generation: failure.generation,
+        attempt: failure.attempt,
+        action: "Check".parse().unwrap(),
+        rule: None,
+        token: Some("check".to_owned()),
+        report: None,
+        file: None,
+    };
+    Box::pin(engine::run_action(&bench.world, &input, &|| false)).await.unwrap();
+    let details = json!({"type": "JobFailed", "message": "The page is blank.", "externalExecutionId": "check-1"});
+    bench.ok("PutJobFailureResult", json!({"jobId": bench.job().await, "failureDetails": details})).await;
+}
+
+async fn settled(bench: &Bench, failure: &FailureInput) -> FailureOutput {
+    Box::pin(engine::evaluate_failure(&bench.world, failure)).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_entry_condition_that_refuses_the_automatic_retry_leaves_the_failure_as_it_was() {
+    let retry = json!({"retryMode": "ALL_ACTIONS"});
+    for (on_failure, says, expected) in [
+        (json!({"result": "ROLLBACK", "retryConfiguration": retry}), "Rolling back to", 1),
+        (json!({"result": "RETRY", "retryConfiguration": retry}), "The automatic retry has failed too", 0),
+    ] {
+        // Nobody can look at the alarm.
+        let (bench, prod) = inside(gated("FAIL", json!([alarm_rule("errors")])), on_failure).await;
+        let failure = FailureInput { condition: None, ..prod.failed_by(BeforeEntry, 1) };
+        action_fails(&bench, &failure).await;
+        for _ in 0..2 {
+            let answer = settled(&bench, &failure).await;
+            let asks = matches!(answer, FailureOutput::Retry { attempt: 2, entry_condition: true, .. });
+            assert!(asks, "also where the answer was lost: {answer:?}");
+        }
+        let refused = prod.failed_by(BeforeEntry, 2);
+        assert_eq!(settled(&bench, &refused).await, FailureOutput::End);
+        assert_eq!(rollbacks(&bench).await, expected);
+        let summary = summary(&bench, &prod).await;
+        assert!(summary.starts_with("The entry condition of stage Prod") && summary.contains(says), "{summary}");
+    }
 }
 
 #[tokio::test]

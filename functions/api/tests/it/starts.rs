@@ -1,5 +1,8 @@
 //! Starts: once per cause, within the limits, with exactly what was named.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{CONCURRENT_EXECUTIONS_MAX, ExecutionId, ExecutionStatus};
 use engine::{HasMachines, HasStore, Started, Upload};
 use futures::future::join_all;
@@ -245,4 +248,31 @@ async fn revisions_go_to_source_actions_alone() {
         )
         .await;
     assert_eq!(executions(&bench).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_one_pipeline_keeps_no_other_from_starting() {
+    let (bench, _) = Bench::with_release().await;
+    let mut ailing = shop();
+    ailing["name"] = json!("ailing");
+    bench.ok("CreatePipeline", json!({"pipeline": ailing})).await;
+    // Its row cannot be read, and its name comes before the other's.
+    let items = bench.table.scan().table_name("lastgood").send().await.unwrap().items.unwrap_or_default();
+    let own = |item: &&HashMap<String, AttributeValue>| {
+        item.contains_key("definitionKey") && item.get("name") == Some(&AttributeValue::S("ailing".to_owned()))
+    };
+    let mut broken = 0;
+    for item in items.iter().filter(own) {
+        let mut item = item.clone();
+        item.remove("stages");
+        bench.table.put_item().table_name("lastgood").set_item(Some(item)).send().await.unwrap();
+        broken += 1;
+    }
+    assert!(broken > 0);
+    let before = executions(&bench).await.len();
+    for _ in 0..2 {
+        let failed = engine::object_uploaded(&bench.world, &upload("v-9")).await;
+        assert!(matches!(failed, Err(engine::EngineError::Broken(_))), "{failed:?}");
+        assert_eq!(executions(&bench).await.len(), before + 1);
+    }
 }

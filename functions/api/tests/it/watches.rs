@@ -1,8 +1,9 @@
 //! Watches of deploys as clients see them, and those that wait for data points.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::SeqCst};
 
 use domain::AlarmState;
+use engine::{HasBasics, HasMachines};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -76,11 +77,55 @@ async fn a_watch_goes_on_until_its_alarm_had_enough_data() {
 async fn an_alarm_that_turns_red_while_data_is_waited_for_counts() {
     let (bench, clock) = deployed(json!({"WaitTime": "5", "MinimumDataPoints": "3"})).await;
     clock.pass(SignedDuration::from_hours(3));
-    bench.alarms.turn("errors", AlarmState::Alarm, engine::HasBasics::now(&bench.world));
+    bench.alarms.turn("errors", AlarmState::Alarm, bench.world.now());
     let done = bench.reconcile().await;
     let [judged] = done.judged.as_slice() else { panic!("{:?}", done.judged) };
     assert!(judged.no_rollback.is_some(), "there is nothing to go back to: {judged:?}");
     assert_eq!(judged.evidence.verdict, domain::Verdict::Degraded);
     let (status, summary) = watch(&bench).await;
     assert!(status == "Failed" && summary.contains("turned red"), "its watch has ended: {status}: {summary}");
+}
+
+#[tokio::test]
+async fn an_alarm_whose_actions_are_suppressed_counts_when_they_are_not_any_more() {
+    let (bench, clock) = deployed(json!({})).await;
+    let turned = bench.world.now();
+    bench.alarms.turn("errors", AlarmState::Suppressed, turned);
+    assert!(bench.reconcile().await.judged.is_empty());
+    let told = engine::look_up_alarm(&bench.world, &alarm_arn("errors")).await.unwrap().unwrap();
+    let mut judged = Vec::new();
+    Box::pin(engine::alarm_changed(&bench.world, &told, &mut judged)).await.unwrap();
+    assert_eq!(judged[0].evidence.verdict, domain::Verdict::NotEnoughData, "{judged:?}");
+    assert_eq!(watch(&bench).await.0, "InProgress");
+
+    clock.pass(SignedDuration::from_mins(5));
+    bench.alarms.turn("errors", AlarmState::Alarm, turned);
+    let done = bench.reconcile().await;
+    let [judged] = done.judged.as_slice() else { panic!("{:?}", done.judged) };
+    let evidence = &judged.evidence;
+    assert_eq!((evidence.verdict, evidence.alarm.since), (domain::Verdict::Degraded, turned));
+    assert_eq!(watch(&bench).await.0, "Failed");
+}
+
+#[tokio::test]
+async fn alarms_are_looked_at_whatever_keeps_the_look_at_executions_from_its_end() {
+    let (bench, _) = deployed(json!({})).await;
+    bench.start().await;
+    bench.alarms.turn("errors", AlarmState::Alarm, bench.world.now());
+    let machines = bench.world.machines();
+    machines.hangs.store(true, SeqCst);
+    let mut done = engine::Reconciled::default();
+    {
+        let look = Box::pin(engine::reconcile(&bench.world, false, &mut done));
+        let is_asked = async {
+            while machines.asked.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            ended = look => panic!("Step Functions has not answered: {ended:?}"),
+            () = is_asked => {}
+        }
+    }
+    assert_eq!(done.judged.len(), 1, "{done:?}");
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     action_types::{made, make, make_id},
-    world::{ACCOUNT, Bench, Driven, NOBODY, REGION, shop_name},
+    world::{ACCOUNT, Bench, Driven, NOBODY, REGION, shop, shop_name},
 };
 
 fn poll_for(project: &str) -> Value {
@@ -139,6 +139,44 @@ async fn a_worker_reports_progress_and_the_end() {
     let details = bench.ok("GetJobDetails", json!({"jobId": second["id"]})).await["jobDetails"].clone();
     assert_eq!(details["data"].get("artifactCredentials"), None);
     assert_eq!(poll(&bench).await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn what_a_source_took_is_shown_with_each_artifact_it_became() {
+    for (artifacts, expected) in [(vec![], vec!["App"]), (vec!["One", "Two"], vec!["App", "One", "Two"])] {
+        let bench = Bench::new().await;
+        let mut declared = make();
+        declared["category"] = json!("Source");
+        declared["inputArtifactDetails"] = json!({"minimumCount": 0, "maximumCount": 0});
+        declared["outputArtifactDetails"] = json!({"minimumCount": 0, "maximumCount": 2});
+        bench.ok("CreateCustomActionType", declared).await;
+        let mut source_id = make_id();
+        source_id["category"] = json!("Source");
+        let outputs: Vec<Value> = artifacts.iter().map(|name| json!({"name": name})).collect();
+        let source = json!({"name": "Depot", "actionTypeId": source_id, "configuration": {"Project": "green"},
+            "outputArtifacts": outputs});
+        let mut pipeline = shop();
+        pipeline["stages"][0]["actions"].as_array_mut().unwrap().push(source);
+        bench.ok("CreatePipeline", json!({"pipeline": pipeline})).await;
+        let execution = bench.newest().await;
+        bench.drive(execution, None).await;
+        let mut poll = poll_for("green");
+        poll["actionTypeId"] = source_id;
+        let job = bench.ok("PollForJobs", poll).await["jobs"][0].clone();
+        bench.ok("AcknowledgeJob", nonce_of(&job)).await;
+        let revision = json!({"revision": "42", "changeIdentifier": "42-1"});
+        bench.ok("PutJobSuccessResult", json!({"jobId": job["id"], "currentRevision": revision})).await;
+
+        let get = json!({"pipelineName": "shop", "pipelineExecutionId": execution});
+        let told = bench.ok("GetPipelineExecution", get).await["pipelineExecution"]["artifactRevisions"].clone();
+        let names: Vec<&Value> = told.as_array().unwrap().iter().map(|revision| &revision["name"]).collect();
+        assert_eq!(names, expected);
+        let of_depot: Vec<&Value> = told.as_array().unwrap().iter().skip(1).map(|one| &one["revisionId"]).collect();
+        assert_eq!(of_depot, vec!["42"; artifacts.len()]);
+        let listed = bench.ok("ListPipelineExecutions", json!({"pipelineName": "shop"})).await;
+        let sources = &listed["pipelineExecutionSummaries"][0]["sourceRevisions"];
+        assert_eq!((&sources[0]["actionName"], &sources[1]["actionName"]), (&json!("Fetch"), &json!("Depot")));
+    }
 }
 
 #[tokio::test]

@@ -164,9 +164,7 @@ impl CloudWatch {
 
     /// A fresh id for a request.
     pub(crate) fn request_id(&self) -> String {
-        let mut bytes = [0; 16];
-        self.inner.entropy.fill(&mut bytes);
-        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+        self.inner.entropy.uuid().to_string()
     }
 
     fn transact<T>(&self, run: impl FnOnce(&Work<'_>) -> Result<T, ApiError>) -> Result<T, ApiError> {

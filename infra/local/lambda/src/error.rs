@@ -40,6 +40,11 @@ impl FunctionError {
         matches!(self.origin, Origin::Service(_))
     }
 
+    /// Whether it was refused because the event is larger than Lambda takes.
+    pub fn is_too_large(&self) -> bool {
+        self.status() == Some(StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
     pub(crate) fn status(&self) -> Option<StatusCode> {
         match self.origin {
             Origin::Function => None,

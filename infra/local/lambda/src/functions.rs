@@ -215,7 +215,7 @@ impl Functions {
     }
 
     pub(crate) fn new_request_id(&self) -> String {
-        identity::request_id(&*self.inner.entropy)
+        self.inner.entropy.uuid().to_string()
     }
 
     pub(crate) fn owner(&self) -> &Owner {

@@ -6,13 +6,6 @@ use jiff::Timestamp;
 /// The alphabet of AWS's access key ids and principal ids: base 32.
 const BASE_32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// A request id: a random UUID.
-pub(crate) fn request_id(entropy: &dyn Entropy) -> String {
-    let mut bytes = [0; 16];
-    entropy.fill(&mut bytes);
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
-}
-
 /// An unsampled X-Ray trace header for an invocation at `now`.
 pub(crate) fn trace_id(entropy: &dyn Entropy, now: Timestamp) -> String {
     let mut bytes = [0; 20];

@@ -217,9 +217,7 @@ impl Gate {
     }
 
     fn refuse(&self, service: Service, parts: &Parts, error: SignatureError) -> Response<Body> {
-        let mut random = [0; 16];
-        self.entropy.fill(&mut random);
-        let id = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
+        let id = self.entropy.uuid().to_string();
         tracing::info!(request.id = id, api.error = error.code().name(), "refused a request to {service:?}");
         refusal::response(service, &parts.uri, &parts.headers, error, &id)
     }

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use crate::{
     arn,
     definition::{DefinitionError, Machine},
-    expression, names, recovery,
+    names, recovery,
     run::{Changes, Command, Env, Event, Run, STATES_PER_STEP_MAX, ServiceCall, Status, advance},
     store::{MachineRow, OpenError, Store, StoreError},
 };
@@ -137,7 +137,6 @@ pub(crate) struct Shared {
     /// Rings when the queue has grown or a deadline may have come closer.
     pub(crate) bell: Notify,
     transitions: AtomicU64,
-    pub(crate) started: AtomicU64,
     #[cfg(test)]
     pub(crate) after_commit: Mutex<Option<Observer>>,
 }
@@ -194,7 +193,6 @@ impl States {
             queue: Mutex::new(queue),
             bell: Notify::new(),
             transitions: AtomicU64::new(0),
-            started: AtomicU64::new(0),
             #[cfg(test)]
             after_commit: Mutex::new(None),
         };
@@ -245,11 +243,6 @@ impl States {
     /// Parallel, and one per retry.
     pub fn transitions(&self) -> u64 {
         self.shared.transitions.load(Ordering::Relaxed)
-    }
-
-    /// Executions started since this service was opened.
-    pub fn executions_started(&self) -> u64 {
-        self.shared.started.load(Ordering::Relaxed)
     }
 
     pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
@@ -314,7 +307,7 @@ impl States {
 
     /// A random UUID from the injected entropy.
     pub(crate) fn uuid(&self) -> String {
-        expression::uuid(&*self.shared.entropy)
+        self.shared.entropy.uuid().to_string()
     }
 
     #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Starting an execution, once per name.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -52,7 +52,6 @@ impl States {
         let detached = store.insert(&run, origin, &changes)?;
         self.committed(&store);
         drop(store);
-        self.shared.started.fetch_add(1, Ordering::Relaxed);
         self.publish(&arn, changes, detached);
         Ok((arn, now))
     }

@@ -41,6 +41,17 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Whether S3 says nothing but 400. An answer to HEAD has no body, and 400 is a key that is disabled as well as a token that
+/// has expired.
+pub(super) fn is_bare<E>(error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: ProvideErrorMetadata,
+{
+    let SdkError::ServiceError(service) = error else { return false };
+    let says_region = service.raw().headers().get("x-amz-bucket-region").is_some();
+    service.raw().status().as_u16() == 400 && service.err().code().is_none() && !says_region
+}
+
 /// Translates an SDK error. S3's messages name keys, roles and key ids, never content.
 pub(super) fn failure<E>(asked: &Asked<'_>, error: SdkError<E, HttpResponse>) -> ObjectsError
 where
@@ -103,7 +114,9 @@ impl Answer<'_> {
             (409, "ConditionalRequestConflict" | "OperationAborted") | (404, "NoSuchUpload") | (500.., _) => {
                 asked.unavailable(self.reason())
             }
-            (403, "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "RequestTimeTooSkewed" | "ExpiredToken") => {
+            // The keys are renewed by whoever provides them. S3 says so with 400.
+            (_, "ExpiredToken") => asked.unavailable(self.reason()),
+            (403, "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "RequestTimeTooSkewed") => {
                 ObjectsError::Other { operation, at, reason: self.reason() }
             }
             // S3 passes on what KMS answered: a code of its own, or that the caller may not use the key.
@@ -128,7 +141,7 @@ impl Answer<'_> {
             (_, "NoSuchKey") => Some(Missing::Object),
             (404, "NoSuchUpload") => None,
             // HEAD has no body and so no code. A malformed version id is answered with 400.
-            (404 | 400, "" | "NotFound" | "BadRequest") if asked.version => Some(Missing::Version),
+            (404 | 400, "" | "NotFound" | "BadRequest" | "InvalidArgument") if asked.version => Some(Missing::Version),
             (404, _) if asked.reads => Some(Missing::Object),
             _ => None,
         }

@@ -170,10 +170,9 @@ async fn a_failed_copy_in_parts_is_given_up() {
 async fn answers_become_errors_by_what_the_caller_can_do() {
     let marker = [("x-amz-delete-marker", "true")];
     let denied: Expected = |error| matches!(error, ObjectsError::AccessDenied { .. });
-    let cases: [(ReplayEvent, bool, Expected); 9] = [
+    let cases: [(ReplayEvent, bool, Expected); 8] = [
         (answer(404, &[], ""), false, |error| matches!(error, ObjectsError::NotFound(Missing::Object, _))),
         (answer(404, &[], ""), true, |error| matches!(error, ObjectsError::NotFound(Missing::Version, _))),
-        (answer(400, &[], ""), true, |error| matches!(error, ObjectsError::NotFound(Missing::Version, _))),
         (answer(404, &marker, ""), false, |error| matches!(error, ObjectsError::NotFound(Missing::Deleted, _))),
         (answer(405, &marker, ""), true, |error| matches!(error, ObjectsError::NotFound(Missing::Deleted, _))),
         (answer(403, &[], ""), false, denied),
@@ -186,18 +185,41 @@ async fn answers_become_errors_by_what_the_caller_can_do() {
         let error = objects.head(&at(), version.then_some("v1")).await.expect_err("an error");
         assert!(expected(&error), "case {number}: {error:?}");
     }
-    let writes: [(u16, &str, Expected); 6] = [
+    let writes: [(u16, &str, Expected); 8] = [
         (404, "NoSuchBucket", |error| matches!(error, ObjectsError::NotFound(Missing::Bucket, _))),
         (412, "PreconditionFailed", |error| matches!(error, ObjectsError::AlreadyExists(_))),
         (409, "ConditionalRequestConflict", |error| error.is_retryable()),
         (503, "SlowDown", |error| matches!(error, ObjectsError::Throttled { .. })),
         (400, "AccessControlListNotSupported", denied),
+        (400, "ExpiredToken", ObjectsError::is_retryable),
+        (403, "InvalidAccessKeyId", |error| matches!(error, ObjectsError::Other { .. })),
         (400, "EntityTooLarge", |error| error.to_string().contains("EntityTooLarge: why")),
     ];
     for (status, code, expected) in writes {
         let (objects, _) = objects(vec![answer(status, &[], &error_body(code))]);
         let error = objects.put(&at(), Bytes::new(), &PutOptions::default()).await.expect_err(code);
         assert!(expected(&error), "{code}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_head_does_not_say_is_asked_of_get() {
+    let no_version: Expected = |error| matches!(error, ObjectsError::NotFound(Missing::Version, _));
+    let cases: [(bool, ReplayEvent, Expected); 6] = [
+        (false, answer(400, &[], &error_body("ExpiredToken")), ObjectsError::is_retryable),
+        (true, answer(400, &[], &error_body("ExpiredToken")), ObjectsError::is_retryable),
+        (false, answer(400, &[], &error_body("KMS.DisabledException")), |error| {
+            matches!(error, ObjectsError::Key { is_denied: false, .. })
+        }),
+        (true, answer(400, &[], &error_body("InvalidArgument")), no_version),
+        (true, answer(400, &[], ""), no_version),
+        (false, answer(206, &[], "x"), |error| matches!(error, ObjectsError::Other { .. })),
+    ];
+    for (number, (version, event, expected)) in cases.into_iter().enumerate() {
+        let (objects, http) = objects(vec![answer(400, &[], ""), event]);
+        let error = objects.head(&at(), version.then_some("v1")).await.expect_err("an error");
+        assert!(expected(&error), "case {number}: {error:?}");
+        assert_header(&http, 1, "range", "bytes=0-0");
     }
 }
 
@@ -286,13 +308,19 @@ async fn a_tag_is_set_beside_the_others_and_only_where_it_is_otherwise() {
 #[tokio::test]
 async fn each_region_is_asked_for_its_own_buckets_and_copies_are_asked_of_where_they_go() {
     let body = "<CopyObjectResult><ETag>\"n\"</ETag></CopyObjectResult>";
-    let (objects, http) =
-        objects(vec![answer(200, &[("content-length", "1")], ""), answer(200, &[], body), answer(200, &[], "")]);
+    let (objects, http) = objects(vec![
+        answer(200, &[("content-length", "1")], ""),
+        answer(200, &[], body),
+        answer(200, &[], ""),
+        answer(200, &[], "<Tagging><TagSet></TagSet></Tagging>"),
+        answer(200, &[], ""),
+    ]);
     let there = ObjectAt::new("artifacts-2", "k").in_region(Some("us-west-2"));
     objects.head(&there, None).await.expect("found");
     objects.copy(&pinned(None), 5, &there, &PutOptions::default()).await.expect("copied");
     objects.put(&at(), Bytes::new(), &PutOptions::default()).await.expect("written");
-    for (number, region) in [(0, "us-west-2"), (1, "us-west-2"), (2, "eu-west-1")] {
+    objects.set_tag(&there, "lastgood:keep", "true").await.expect("set");
+    for (number, region) in [(0, "us-west-2"), (1, "us-west-2"), (2, "eu-west-1"), (3, "us-west-2"), (4, "us-west-2")] {
         let request = http.actual_requests().nth(number).expect("sent");
         let signed = request.headers().get("authorization").unwrap_or_default();
         assert!(signed.contains(&format!("/{region}/s3/")), "{number}: {signed}");

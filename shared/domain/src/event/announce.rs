@@ -281,6 +281,7 @@ fn artifact_events(change: &KeptChange, time: Timestamp) -> Vec<Event> {
             ArtifactState::Present => EventState::Restored,
             ArtifactState::Gone => EventState::Gone,
             ArtifactState::Altered => EventState::Altered,
+            ArtifactState::Unreadable => EventState::Unreadable,
         };
         let what = [row.pipeline.as_str(), row.stage.as_str(), &execution.to_string(), &artifact.name];
         let version = row.version.to_string();
@@ -316,6 +317,7 @@ fn loss(change: &KeptChange, artifact: &KeptArtifact) -> String {
         ArtifactState::Present => format!("{name} is there again as it was."),
         ArtifactState::Gone => format!("{name} is gone."),
         ArtifactState::Altered => format!("{name} was altered: its checksum is another."),
+        ArtifactState::Unreadable => format!("{name} cannot be read; a preview of a rollback to it says why."),
     };
     let left = match ready {
         0 => format!("Stage {stage} has nothing to go back to: restore it, or release again."),
@@ -326,7 +328,6 @@ fn loss(change: &KeptChange, artifact: &KeptArtifact) -> String {
 }
 
 fn artifacts(at: &BTreeMap<String, ArtifactLocation>) -> Vec<EventArtifact> {
-    // CodePipeline's events tell bucket and key alone.
     let place = |at: &ArtifactLocation| ArtifactLocation { region: None, ..at.clone() };
     at.iter().map(|(name, at)| EventArtifact { name: name.clone(), s3location: place(at) }).collect()
 }

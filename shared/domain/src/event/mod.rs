@@ -88,6 +88,8 @@ wire_enum! {
         Gone = "GONE",
         /// Something else is in the artifact's place.
         Altered = "ALTERED",
+        /// S3 refuses to show the artifact.
+        Unreadable = "UNREADABLE",
         /// The artifact is there again as it was.
         Restored = "RESTORED",
     }
@@ -306,7 +308,7 @@ pub struct ArtifactChange {
 pub struct LostArtifact {
     /// Its name; of a function, that of the action which invokes it.
     pub name: String,
-    /// Where it was put; absent if the execution never had it.
+    /// Where it was put, with the region of a bucket elsewhere; absent if the execution never had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3location: Option<ArtifactLocation>,
     /// The Lambda function, with the version or alias that was invoked.
@@ -320,7 +322,7 @@ pub struct LostArtifact {
 pub struct EventArtifact {
     /// Its name.
     pub name: String,
-    /// Where it is.
+    /// Where it is, without the region: CodePipeline's events tell bucket and key alone.
     pub s3location: ArtifactLocation,
 }
 

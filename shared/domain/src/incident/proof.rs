@@ -26,8 +26,9 @@ pub fn prove(watch: &Watch, alarm: AlarmState, now: Timestamp) -> Option<Proof> 
     match (alarm, now >= watch.until) {
         (AlarmState::Ok, _) | (AlarmState::InsufficientData, true) => Some(Proof::Helped),
         (AlarmState::Alarm, true) => Some(Proof::DidNotHelp),
-        // An alarm that cannot be read proves nothing either way: whoever looks next sees.
-        (AlarmState::Alarm | AlarmState::InsufficientData, false) | (AlarmState::Unreadable, _) => None,
+        // An alarm that cannot be read proves nothing either way, nor one whose actions are suppressed: whoever looks next sees.
+        (AlarmState::Alarm | AlarmState::InsufficientData, false)
+        | (AlarmState::Unreadable | AlarmState::Suppressed, _) => None,
     }
 }
 

@@ -30,7 +30,7 @@ fn certainty_percent(at_entry: AlarmState) -> u32 {
     match at_entry {
         AlarmState::Ok => 100,
         AlarmState::InsufficientData | AlarmState::Unreadable => 70,
-        AlarmState::Alarm => 50,
+        AlarmState::Alarm | AlarmState::Suppressed => 50,
     }
 }
 

@@ -188,6 +188,7 @@ fn whether_a_rollback_helped_is_a_table() {
         (S::Alarm, None, Some(Proof::DidNotHelp)),
         (S::InsufficientData, None, Some(Proof::Helped)),
         (S::Unreadable, None, None),
+        (S::Suppressed, None, None),
     ] {
         assert_eq!(prove(&watch, state, at(99)), during, "{state}");
         assert_eq!(prove(&watch, state, at(100)), over, "{state}");

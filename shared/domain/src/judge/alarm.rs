@@ -15,6 +15,9 @@ pub enum AlarmState {
     Ok,
     /// Beyond its threshold.
     Alarm,
+    /// A composite alarm that is in ALARM while its actions are suppressed: nobody is to act on it. Never stored, since it is
+    /// nothing to decide by.
+    Suppressed,
     /// Too little data to tell.
     InsufficientData,
     /// It could not be read: not there, or no permission.
@@ -26,6 +29,7 @@ impl fmt::Display for AlarmState {
         f.write_str(match self {
             Self::Ok => "OK",
             Self::Alarm => "ALARM",
+            Self::Suppressed => "ALARM with its actions suppressed",
             Self::InsufficientData => "INSUFFICIENT_DATA",
             Self::Unreadable => "unreadable",
         })
@@ -109,7 +113,8 @@ pub struct Evidence {
 /// Only worsening counts: the alarm must have *turned* red inside the watch, and the watched execution must still be
 /// what is live in the stage. An alarm that was red before the deploy says nothing about it (design section 6), until it
 /// has cleared and turns red again. Without data an alarm is no reason to go back; one that had no data when the deploy
-/// began and turns red counts, since nothing says that it was red before.
+/// began and turns red counts, since nothing says that it was red before. Nor is an alarm a reason whose actions are
+/// suppressed; when they are not any more, it counts from when it turned red.
 ///
 /// What turned red in the time of a deploy that this one superseded counts too, where that one's watch was not over: the
 /// superseded deploy is part of this one. But this one may be the cure, so it has the time of its own watch to mend it.
@@ -126,6 +131,9 @@ pub fn judge(suspect: &WatchedDeploy, alarm: &AlarmChange, now: Option<Timestamp
         AlarmState::Ok => (Verdict::Healthy, "the alarm is OK".to_owned()),
         AlarmState::InsufficientData => (Verdict::NotEnoughData, "the alarm has too little data".to_owned()),
         AlarmState::Unreadable => (Verdict::NotEnoughData, "the alarm could not be read".to_owned()),
+        AlarmState::Suppressed => {
+            (Verdict::NotEnoughData, "the alarm is red and its actions are suppressed".to_owned())
+        }
         AlarmState::Alarm if inherited.is_some() && now.is_none_or(|now| now < watch.until) => (
             Verdict::NotEnoughData,
             format!(
@@ -240,6 +248,8 @@ mod tests {
                 (S::InsufficientData, 50, V::NotEnoughData),
                 (S::InsufficientData, 150, V::NotEnoughData),
                 (S::Unreadable, 150, V::NotEnoughData),
+                (S::Suppressed, 50, V::NotEnoughData),
+                (S::Suppressed, 150, V::NotEnoughData),
             ] {
                 let alarm = AlarmChange { arn: "arn".into(), state: now, since: at(since), reason: String::new() };
                 let found = judge(&suspect(before), &alarm, None);

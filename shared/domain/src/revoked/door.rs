@@ -19,7 +19,7 @@ const LET_IN: usize = 3;
 pub(crate) fn turn_away(board: &mut Board<'_>, id: ExecutionId, name: &StageName) -> Result<bool, Rejected> {
     let (now, view) = (board.now, board.view);
     let execution = board.execution(id)?;
-    let Some(revoked) = barred(&view.index, execution, name).cloned() else {
+    let Some(revoked) = barred(view.index_of(execution), execution, name).cloned() else {
         return Ok(false);
     };
     execution.advance(&PhaseEvent::RequestStop, now)?;
@@ -58,7 +58,7 @@ impl Door {
     pub(crate) fn look(&mut self, board: &mut Board<'_>, waiting: &Waiting, locks: bool) -> Result<Look, Rejected> {
         let (id, name, view) = (waiting.execution, &waiting.stage, board.view);
         let execution = board.execution(id)?;
-        let is_barred = barred(&view.index, execution, name).is_some();
+        let is_barred = barred(view.index_of(execution), execution, name).is_some();
         let let_in = LET_IN + waiting.token.iter().count() + revocable(execution).len();
         let writes = if is_barred { TURNED_AWAY } else { let_in };
         // The first is always decided about, however much that takes: whoever is left to later must come up.

@@ -1,7 +1,7 @@
 //! The policy by which a hold goes without a person: the next other content passes.
 
 use crate::{
-    ExecutionId, ExecutionType, GateEvent, OpenHold, Rejected, RollbackOutcome, StageIndex, StageName, TransitionState,
+    ExecutionId, ExecutionType, GateEvent, OpenHold, Rejected, RollbackOutcome, StageIndex, StageName,
     admission::{admit_into, run_stage},
     changes::Board,
 };
@@ -49,13 +49,7 @@ pub(crate) fn let_other_content_pass(board: &mut Board<'_>, id: ExecutionId, nam
     }
     let stage = board.stage(name);
     let Some(held) = OpenHold::on(stage) else { return Ok(()) };
-    stage.inbound = TransitionState {
-        enabled: true,
-        changed_by: Some("lastgood".to_owned()),
-        changed_at: Some(now),
-        disabled_reason: None,
-        hold: None,
-    };
+    stage.inbound = stage.inbound.released("lastgood", now);
     let comment = format!("Execution {id} carries other content, which HoldUntil OtherRevision lets pass.");
     let (rollback, about) = (held.hold.rollback, held.hold.about());
     board.record(about, "HoldReleased", Some(name), comment.clone());

@@ -98,13 +98,15 @@ fn check_members(action: &ActionDeclaration, info: &ActionTypeInfo, region: &str
         format!("runOrder of action '{name}' is {}. Use {}", action.run_order, range(&RUN_ORDERS))
     })?;
     check_commands(action, info)?;
+    let is_source = info.id.category == "Source";
     let own_region = action.region.as_deref().is_none_or(|own| own == region);
-    InvalidActionDeclaration.unless(info.id.category != "Source" || own_region, || {
+    InvalidActionDeclaration.unless(!is_source || own_region, || {
         format!(
             "Source action '{name}' can only run in the region of the pipeline. Remove its region or use '{region}'"
         )
     })?;
-    InvalidActionDeclaration.unless(info.id.owner == "AWS" || own_region, || {
+    // Published definitions name the pipeline's region in sources, whoever's type they are (spec 1.3).
+    InvalidActionDeclaration.unless(is_source || info.id.owner == "AWS" || action.region.is_none(), || {
         format!("Action '{name}' can only run in the region of the pipeline: its type is not of AWS. Remove its region")
     })?;
     let Some(minutes) = action.timeout_in_minutes else {

@@ -7,13 +7,13 @@ use crate::{ActionDeclaration, ActionTypeInfo, GIT_CONNECTION, custom_type::chec
 
 const BOOLEANS: &[&str] = &["true", "false"];
 
-/// S3's canned access control lists.
-const CANNED_ACLS: &[&str] = &[
+/// S3's canned access control lists of objects, in its spelling. `log-delivery-write` is for buckets alone: S3 refuses it of an
+/// object.
+pub const CANNED_ACLS: &[&str] = &[
     "authenticated-read",
     "aws-exec-read",
     "bucket-owner-full-control",
     "bucket-owner-read",
-    "log-delivery-write",
     "private",
     "public-read",
     "public-read-write",

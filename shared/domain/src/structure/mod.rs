@@ -17,6 +17,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::{Catalogue, PipelineDeclaration};
+pub use configuration::CANNED_ACLS;
 use flow::Flow;
 
 /// A pipeline breaks a rule.

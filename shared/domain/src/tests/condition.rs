@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{at, id, stage};
+use super::{at, execution, id, stage, table::Table};
 use crate::{
     ActionStatus, AlarmChange, AlarmDemand, AlarmState, ConditionAnswer, ConditionIndex, ConditionKind, ConditionOrder,
-    ConditionRun, ConditionStatus, Consulted, ExecutionMode, Finding, Generation, Job, Occupant, Override, RuleVerdict,
-    StageState, check_overridable, is_current, judge_alarm, judge_answer, judge_unasked, judge_window,
+    ConditionRun, ConditionStatus, Consulted, Execution, ExecutionMode, Finding, Generation, Job, Occupant, Override,
+    Phase, RuleVerdict, StageState, check_overridable, given_up, is_current, judge_alarm, judge_answer, judge_unasked,
+    judge_window,
 };
 
 use ConditionKind::{BeforeEntry, OnFailure, OnSuccess};
@@ -21,7 +22,7 @@ fn alarm(state: AlarmState) -> AlarmChange {
 
 #[test]
 fn entry_waits_for_good_success_demands_staying_good_and_a_failure_shows_in_the_alarm() {
-    use AlarmState::{Alarm, InsufficientData, Ok};
+    use AlarmState::{Alarm, InsufficientData, Ok, Suppressed};
     let pending = RuleVerdict::Pending(at(60));
     for (kind, states, state, now, expected) in [
         (BeforeEntry, "", Ok, 0, RuleVerdict::Succeeded),
@@ -35,6 +36,10 @@ fn entry_waits_for_good_success_demands_staying_good_and_a_failure_shows_in_the_
         (OnSuccess, "", Ok, 60, RuleVerdict::Succeeded),
         (OnSuccess, "", Alarm, 0, RuleVerdict::Failed),
         (OnSuccess, "", Alarm, 60, RuleVerdict::Failed),
+        (BeforeEntry, "OK", Suppressed, 0, RuleVerdict::Succeeded),
+        (OnSuccess, "OK", Suppressed, 0, pending.clone()),
+        (OnSuccess, "", Suppressed, 60, RuleVerdict::Succeeded),
+        (OnFailure, "ALARM", Suppressed, 0, RuleVerdict::Failed),
         (OnFailure, "", Alarm, 0, RuleVerdict::Succeeded),
         (OnFailure, "", Ok, 0, RuleVerdict::Failed),
         (OnFailure, "OK", Ok, 0, RuleVerdict::Succeeded),
@@ -270,6 +275,44 @@ fn a_condition_is_seen_as_cancelled_once_its_execution_lost_the_stage() {
     held.generation = Generation(5);
     let seen = run.seen_in(&held);
     assert_eq!((seen.status, seen.rules[0].status), (ConditionStatus::Cancelled, ActionStatus::Abandoned));
+
+    for (latest, expected) in [(1, ConditionStatus::Abandoned), (2, ConditionStatus::Cancelled)] {
+        let mut stopped = held.clone();
+        stopped.give_to(Occupant { execution: id(latest), ..held.occupant.clone().unwrap() });
+        stopped.release(crate::StageStatus::Stopped);
+        assert_eq!(run.seen_in(&stopped).status, expected, "{latest}");
+    }
+}
+
+#[test]
+fn a_stop_gives_a_condition_up_and_whatever_else_ends_it_cancels_it() {
+    let stage = || stage("Deploy");
+    for (phase, expected) in [
+        (Phase::Stopping { stage: stage() }, ConditionStatus::Abandoned),
+        (Phase::Stopped, ConditionStatus::Abandoned),
+        (Phase::Running { stage: stage() }, ConditionStatus::Cancelled),
+        (Phase::Cancelled, ConditionStatus::Cancelled),
+        (Phase::Failed { stage: Some(stage()) }, ConditionStatus::Cancelled),
+    ] {
+        let execution = Execution { phase, ..execution(1, ExecutionMode::Queued) };
+        assert_eq!(given_up(Some(&execution)), expected, "{:?}", execution.phase);
+    }
+    assert_eq!(given_up(None), ConditionStatus::Cancelled);
+}
+
+#[test]
+fn only_the_last_attempt_at_a_stage_tells_what_failed_it() {
+    let run = run("FAIL", &["a"]);
+    let mut table = Table::new(ExecutionMode::Superseded, 1);
+    table.release(1, "Source");
+    let mut state = table.stage("Deploy");
+    state.generation = Generation(4);
+    let mut execution = table.execution(1).clone();
+    assert!(run.is_of_last_attempt(&execution, &state));
+    let stopped = StageState { generation: Generation(5), ..state.clone() };
+    assert!(!run.is_of_last_attempt(&execution, &stopped));
+    execution.stages.get_mut(&stage("Deploy")).unwrap().attempt = 2;
+    assert!(!run.is_of_last_attempt(&execution, &state));
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{at, execution, id, manual, stage, stage_failed, table::Table};
 use crate::{
-    ActionRun, AnnouncedCause, Changes, EventState, Execution, ExecutionMode, FailedGate, FailureDecision, Phase,
-    RetryMode, RetryOrder, RollbackCause, StageFailure, StageResult, StateChange, StopOrder, StopTrigger, Trigger,
-    TriggerType, cancel_outdated, close_dead, events_of, retry_stage, settle_failure, stop_execution,
+    ActionRun, AnnouncedCause, ArtifactLocation, Changes, EventState, Execution, ExecutionMode, FailedGate,
+    FailureDecision, Phase, RetryMode, RetryOrder, RollbackCause, StageFailure, StageResult, StateChange, StopOrder,
+    StopTrigger, Trigger, TriggerType, cancel_outdated, close_dead, events_of, retry_stage, settle_failure,
+    stop_execution,
 };
 
 const SUPERSEDED: ExecutionMode = ExecutionMode::Superseded;
@@ -27,7 +28,15 @@ fn stop(table: &mut Table, n: u128, abandon: bool) {
 fn retry(table: &mut Table, n: u128, name: &str) -> Changes {
     let (stage, alarms) = (stage(name), BTreeMap::new());
     let mode = RetryMode::FailedActions;
-    let order = RetryOrder { execution: id(n), stage: &stage, mode, succeeded: &[], by: "ana", alarms: &alarms };
+    let order = RetryOrder {
+        cause: crate::RetryCause::Asked,
+        execution: id(n),
+        stage: &stage,
+        mode,
+        succeeded: &[],
+        by: "ana",
+        alarms: &alarms,
+    };
     let changes = retry_stage(&table.view(), &table.executions, &order, table.now()).unwrap();
     table.store(changes.clone()).unwrap();
     changes
@@ -346,4 +355,18 @@ fn results_tell_what_went_wrong_and_never_the_token_of_an_approval() {
         (approved.external_execution_id, approved.external_execution_summary.as_deref()),
         (None, Some("Deployed 3 files."))
     );
+}
+
+#[test]
+fn artifacts_of_actions_are_told_by_bucket_and_key_alone() {
+    let place = ArtifactLocation { bucket: "there".into(), key: "shop/App/1".into(), region: Some("us-east-1".into()) };
+    let mut publish = run(2, "Succeeded");
+    publish.inputs = [("App".to_owned(), place.clone())].into();
+    publish.outputs = [("Site".to_owned(), place)].into();
+    let changes = Changes { runs: vec![publish], ..Changes::default() };
+    let told = serde_json::to_value(only(&changes, |_| true)).unwrap();
+    for list in ["input-artifacts", "output-artifacts"] {
+        let expected = serde_json::json!({ "bucket": "there", "key": "shop/App/1" });
+        assert_eq!(told["detail"][list][0]["s3location"], expected, "{list}");
+    }
 }

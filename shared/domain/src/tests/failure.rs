@@ -96,7 +96,7 @@ fn a_retry_runs_what_is_left_once_under_the_same_generation() {
     let act: ActionName = "Act".parse().unwrap();
     let retry = FailureDecision::Retry(RetryMode::FailedActions);
     let (answer, effects) = settle(&mut table, retry, Err(""), std::slice::from_ref(&act)).unwrap();
-    let FailureAnswer::Retry { attempt: 2, groups } = answer else { panic!("{answer:?}") };
+    let FailureAnswer::Retry { attempt: 2, groups, entry_condition: false } = answer else { panic!("{answer:?}") };
     assert_eq!((names(groups), effects), (vec!["Check".to_owned()], vec![]));
     let row = table.stage("Deploy");
     let (outcome, latest) = (&table.execution(2).stages[&stage("Deploy")], row.latest.unwrap());
@@ -107,6 +107,30 @@ fn a_retry_runs_what_is_left_once_under_the_same_generation() {
     let (answer, _) = settle(&mut failing(), FailureDecision::Retry(RetryMode::AllActions), Err(""), &[act]).unwrap();
     let FailureAnswer::Retry { groups, .. } = answer else { panic!("{answer:?}") };
     assert_eq!(names(groups), ["Act", "Check"]);
+}
+
+#[test]
+fn a_retry_asks_the_entry_condition_where_it_keeps_nothing() {
+    let act: ActionName = "Act".parse().unwrap();
+    let done = std::slice::from_ref(&act);
+    for (mode, succeeded, expected) in [
+        (RetryMode::AllActions, done, true),
+        (RetryMode::FailedActions, &[][..], true),
+        (RetryMode::FailedActions, done, false),
+    ] {
+        let mut table = failing();
+        table.index_of("Deploy").has_entry_condition = true;
+        let index = table.index_of("Deploy").clone();
+        let (answer, _) = settle(&mut table, FailureDecision::Retry(mode), Err(""), succeeded).unwrap();
+        let FailureAnswer::Retry { entry_condition, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!(entry_condition, expected, "{mode} after {succeeded:?}");
+        // Whoever asks once more, or by another state machine, is told the same.
+        assert_eq!(crate::run_again(table.execution(2), &index), answer);
+        let again = table.ask(2, "again", None).remove("again").unwrap();
+        assert!(matches!(again, GateAnswer::RunStage { entry_condition, .. } if entry_condition == expected));
+    }
+    let older: FailureAnswer = serde_json::from_str(r#"{"next": "Retry", "attempt": 2, "groups": []}"#).unwrap();
+    assert_eq!(older, FailureAnswer::Retry { attempt: 2, groups: Vec::new(), entry_condition: false });
 }
 
 #[test]

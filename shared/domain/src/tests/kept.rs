@@ -25,6 +25,7 @@ fn success(n: u128, fingerprint: &str, revoked_by: Option<u128>) -> Success {
         fingerprint: fingerprint.into(),
         pipeline_version: 1,
         revoked_by: revoked_by.map(id),
+        revoked_after: None,
         version: 1,
     }
 }
@@ -76,7 +77,7 @@ fn told(before: Option<&Kept>, after: &Kept) -> Vec<(u128, EventState, u32)> {
 
 #[test]
 fn what_is_kept_no_more_is_let_go_and_a_loss_is_told_once() {
-    use ArtifactState::{Altered, Gone, Present};
+    use ArtifactState::{Altered, Gone, Present, Unreadable};
     let first = kept(None, vec![target(1, Present, 10)], 10);
     assert_eq!((first.letting_go.len(), first.ready(), first.due), (0, 1, at(10) + SignedDuration::from_hours(24)));
     assert_eq!(told(None, &first), []);
@@ -94,6 +95,9 @@ fn what_is_kept_no_more_is_let_go_and_a_loss_is_told_once() {
     let later = look_again(&third, vec![target(3, Altered, 40), target(2, Altered, 40)], at(40));
     assert_eq!((later.letting_go.len(), later.due), (1, third.due));
     assert_eq!(told(Some(&third), &later), [(3, EventState::Altered, 0), (2, EventState::Altered, 0)]);
+    let hidden = look_again(&third, vec![target(3, Unreadable, 40), target(2, Present, 40)], at(40));
+    assert_eq!(told(Some(&third), &hidden), [(3, EventState::Unreadable, 1)], "what cannot be read is no way back");
+    assert_eq!(told(Some(&hidden), &hidden), []);
 
     let day = SignedDuration::from_hours(24).as_secs();
     let next = kept(Some(&third), Vec::new(), day + 10);
@@ -123,6 +127,7 @@ fn whatever_changes_what_a_stage_can_go_back_to_is_seen_to_afterwards() {
         undone: Some(id(3)),
         cause: manual(),
         newer: &newer,
+        more_since: None,
     };
     let changes = crate::start_rollback(&view, &table.executions, &order, at(50)).unwrap();
     assert_eq!(keeps(&changes.effects), [("Deploy".to_owned(), 100)]);

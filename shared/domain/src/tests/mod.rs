@@ -15,6 +15,7 @@ mod stop;
 mod table;
 mod told;
 mod transition;
+mod versions;
 mod walk;
 mod watch;
 mod world;

@@ -1,7 +1,8 @@
 use super::{id, manual, report, running_in, stage, table::Table};
 use crate::{
-    ActionName, Effect, ExecutionMode, ExecutionStatus, GateAnswer, GateEvent, NotRetryable, Phase, RetryMode,
-    RetryOrder, RetryTrigger, StageResult, StageStatus, pass_gate, retry_stage,
+    ActionExecutionId, ActionName, ActionRun, ConditionKind, ConditionOrder, ConditionRun, ConditionStatus, Effect,
+    ExecutionMode, ExecutionStatus, GateAnswer, GateEvent, Generation, NotRetryable, Phase, RetryCause, RetryMode,
+    RetryOrder, RetryTrigger, StageResult, StageStatus, done_by_last_attempt, pass_gate, retry_stage,
 };
 
 const SUPERSEDED: ExecutionMode = ExecutionMode::Superseded;
@@ -14,9 +15,21 @@ fn retry(
     mode: RetryMode,
     succeeded: &[&str],
 ) -> Result<Vec<Effect>, NotRetryable> {
+    run_again(table, RetryCause::Asked, n, name, mode, succeeded)
+}
+
+fn run_again(
+    table: &mut Table,
+    cause: RetryCause,
+    n: u128,
+    name: &str,
+    mode: RetryMode,
+    succeeded: &[&str],
+) -> Result<Vec<Effect>, NotRetryable> {
     let succeeded: Vec<ActionName> = succeeded.iter().map(|name| name.parse().unwrap()).collect();
     let stage = stage(name);
     let order = RetryOrder {
+        cause,
         execution: id(n),
         stage: &stage,
         mode,
@@ -93,6 +106,81 @@ fn the_stage_tells_how_often_it_was_retried() {
         );
         table.ask(1, "y", None);
         table.finish(1, "Deploy", StageResult::Failed, "z");
+    }
+}
+
+#[test]
+fn what_an_override_lets_go_on_was_not_retried() {
+    for mode in [SUPERSEDED, ExecutionMode::Parallel] {
+        let mut table = failed(mode);
+        let before = table.generation(1, "Deploy");
+        run_again(&mut table, RetryCause::Overridden, 1, "Deploy", FAILED, &["Act", "Check"]).unwrap();
+        let outcome = &table.execution(1).stages[&stage("Deploy")];
+        assert_eq!((outcome.attempt, outcome.status, outcome.retried_at), (2, StageStatus::InProgress, None));
+        assert!(table.generation(1, "Deploy") > before);
+        let latest = table.stage("Deploy").latest;
+        let counted = latest.map(|latest| (latest.status, latest.manual_retries, latest.latest_retry));
+        let expected = (mode == SUPERSEDED).then_some((StageStatus::InProgress, 0, None));
+        assert_eq!(counted, expected, "{mode}");
+    }
+}
+
+/// A run of an action of `Deploy` in execution 1.
+fn run(action: &str, attempt: u32, status: &str) -> ActionRun {
+    let (deploy, generation) = (stage("Deploy"), Generation(attempt.into()));
+    let run = ActionExecutionId::of_run(id(1), &deploy, generation, attempt, &action.parse().unwrap());
+    serde_json::from_value(serde_json::json!({
+        "id": run, "pipeline": "shop", "pipelineVersion": 1, "execution": id(1), "stage": "Deploy", "action": action,
+        "actionType": { "category": "Invoke", "owner": "AWS", "provider": "Lambda", "version": "1" },
+        "generation": generation, "status": status, "startedAt": "2026-11-23T10:15:02Z",
+        "updatedAt": "2026-11-23T10:15:02Z", "roleArn": "arn:aws:iam::111122223333:role/shop",
+    }))
+    .unwrap()
+}
+
+/// The entry condition of `Deploy`, which ended like that for execution 1.
+fn gate(status: ConditionStatus) -> ConditionRun {
+    let order = ConditionOrder {
+        pipeline: &"shop".parse().unwrap(),
+        stage: &stage("Deploy"),
+        kind: ConditionKind::BeforeEntry,
+        execution: id(1),
+        mode: SUPERSEDED,
+        generation: Generation(1),
+        attempt: 1,
+    };
+    ConditionRun { status, ..ConditionRun::new(&order, Some("FAIL"), &["errors"], super::at(0), 0) }
+}
+
+#[test]
+fn what_an_attempt_kept_and_what_it_did_is_done_and_nothing_of_before() {
+    let table = failed(SUPERSEDED);
+    let mut outcome = table.execution(1).stages[&stage("Deploy")].clone();
+    let runs = [run("Act", 2, "Succeeded"), run("Check", 1, "Succeeded"), run("Tell", 2, "Failed")];
+    for (attempt, kept, expected) in [
+        (1, vec![], vec!["Check"]),
+        (2, vec![], vec!["Act"]),
+        (2, vec!["Check"], vec!["Check", "Act"]),
+        (3, vec![], vec![]),
+        (3, vec!["Act"], vec!["Act"]),
+    ] {
+        outcome.attempt = attempt;
+        outcome.kept = kept.iter().map(|name| name.parse().unwrap()).collect();
+        let done = done_by_last_attempt(&outcome, &runs, None);
+        let done: Vec<&str> = done.iter().map(ActionName::as_str).collect();
+        assert_eq!(done, expected, "{attempt} {kept:?}");
+    }
+}
+
+#[test]
+fn nothing_is_done_where_the_entry_condition_let_nobody_in() {
+    use ConditionStatus::{Abandoned, Cancelled, Errored, Failed, Overridden, Succeeded};
+    let outcome = failed(SUPERSEDED).execution(1).stages[&stage("Deploy")].clone();
+    let runs = [run("Act", 1, "Succeeded")];
+    for (status, expected) in
+        [(Succeeded, 1), (Overridden, 1), (Failed, 0), (Errored, 0), (Abandoned, 0), (Cancelled, 0)]
+    {
+        assert_eq!(done_by_last_attempt(&outcome, &runs, Some(&gate(status))).len(), expected, "{status}");
     }
 }
 

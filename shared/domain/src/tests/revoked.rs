@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{at, id, manual, stage, stage_failed, table::Table};
 use crate::{
     ArtifactDigest, ContentId, Effect, ExecutionMode, ExecutionStatus, GateAnswer, Phase, RevokedContent,
-    RollbackCause, RollbackOutcome, SourceRevision, StageResult, WatchRule, culprit, enable_transition, recognised_by,
+    RollbackCause, RollbackOutcome, SourceRevision, StageResult, WatchRule, contents_of, culprit, enable_transition,
     release_hold,
 };
 
@@ -95,7 +95,7 @@ fn what_an_earlier_version_took_is_recognised_beside_what_this_one_takes() {
     assert_eq!(culprit(&same, &old), None, "taken before and after an upgrade");
     let all_of = |one: &str, other: &str| contents_text(&[one, other]);
     for known in ["etag 1".to_owned(), all_of("etag 1", "etag c"), "bytes 1".into(), all_of("bytes 1", "bytes c")] {
-        assert!(recognised_by(&same).contains(&content(&known)), "{known}");
+        assert!(contents_of(&same).contains(&content(&known)), "{known}");
     }
 }
 
@@ -336,6 +336,7 @@ fn a_retry_is_refused_with_the_reason() {
     table.release(1, "Source");
     table.finish(1, "Deploy", StageResult::Failed, "b");
     let order = crate::RetryOrder {
+        cause: crate::RetryCause::Asked,
         execution: id(1),
         stage: &stage("Deploy"),
         mode: crate::RetryMode::AllActions,
@@ -364,6 +365,7 @@ fn content_is_recognised_by_what_there_is_to_recognise() {
         let revision = SourceRevision {
             action_name: "App".parse().unwrap(),
             artifact_name: "App".into(),
+            more_artifacts: Vec::new(),
             revision_id: revision.into(),
             revision_change_identifier: Some(etag.into()),
             revision_summary: None,
@@ -405,11 +407,11 @@ proptest! {
         match culprit(&undone_row, &target_row) {
             None => prop_assert!(undone.keys().all(|action| !differs(action))),
             Some((revoked, _)) => {
-                prop_assert!(recognised_by(&undone_row).contains(&revoked), "it is recognised when it comes again");
-                prop_assert!(!recognised_by(&target_row).contains(&revoked));
+                prop_assert!(contents_of(&undone_row).contains(&revoked), "it is recognised when it comes again");
+                prop_assert!(!contents_of(&target_row).contains(&revoked));
                 // Any one of several that differ may be the fix.
                 for fixed in undone.keys().filter(|action| differs(action)) {
-                    prop_assert!(!recognised_by(&row(&undone, &|action| action == fixed)).contains(&revoked));
+                    prop_assert!(!contents_of(&row(&undone, &|action| action == fixed)).contains(&revoked));
                 }
             }
         }

@@ -1,11 +1,12 @@
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::{at, execution, id, manual, running_in, stage, stage_failed, table::Table, waiting_before};
 use crate::LookedUp;
 use crate::{
-    ArtifactLocation, Choice, Execution, ExecutionMode, ExecutionStatus, ExecutionType, FailedGate, GateAnswer,
-    Ineligible, Phase, Rejected, RollbackCause, SourceRevision, StageResult, StageStatus, Success, TriggerType,
-    choose_automatic, ineligible_because, pipeline::tests::stage_index,
+    ArtifactLocation, Choice, Execution, ExecutionId, ExecutionMode, ExecutionStatus, ExecutionType, FailedGate,
+    GateAnswer, Ineligible, Phase, Rejected, RollbackCause, SourceRevision, StageResult, StageStatus, Success,
+    TriggerType, choose_automatic, ineligible_because, pipeline::tests::stage_index,
 };
 
 fn alarm(reason: &str) -> RollbackCause {
@@ -150,6 +151,7 @@ fn a_rollback_carries_what_its_target_carried() {
     target.revisions.push(SourceRevision {
         action_name: "App".parse().unwrap(),
         artifact_name: "App".into(),
+        more_artifacts: Vec::new(),
         revision_id: "v2".into(),
         revision_change_identifier: None,
         revision_summary: Some("build 2".into()),
@@ -267,6 +269,7 @@ proptest! {
             fingerprint: if *changed { "other".into() } else { deploy.fingerprint.clone() },
             pipeline_version: 1,
             revoked_by: revoked.then(|| id(50)),
+            revoked_after: None,
             version: 1,
         }).collect();
         let chosen: Vec<_> = choose_automatic(&successes, &deploy, id(undone)).map(|one| one.execution).collect();
@@ -288,6 +291,66 @@ fn what_failed_goes_back_to_the_newest_success_whenever_that_was_started() {
     let deploy = table.index_of("Deploy").clone();
     let chosen: Vec<_> = choose_automatic(&successes, &deploy, id(1)).map(|one| one.execution).collect();
     assert_eq!(chosen, [id(2)]);
+}
+
+#[test]
+fn what_the_newest_takes_back_besides_is_no_target() {
+    let deploy = stage_index("Deploy", &[("Act", 1)]);
+    let success = |n: u128| Success {
+        pipeline: "shop".parse().unwrap(),
+        stage: stage("Deploy"),
+        execution: id(n),
+        at: at(i64::try_from(n).unwrap()),
+        fingerprint: deploy.fingerprint.clone(),
+        pipeline_version: 1,
+        revoked_by: None,
+        revoked_after: None,
+        version: 1,
+    };
+    let chosen = |marks: &[(u128, i64)], undone| -> Vec<u128> {
+        let mut successes: Vec<Success> = (1..=9).rev().map(success).collect();
+        for (n, since) in marks {
+            let marked = successes.iter_mut().find(|success| success.execution == id(*n)).unwrap();
+            (marked.revoked_by, marked.revoked_after) = (Some(id(50)), Some(at(*since)));
+        }
+        let chosen: Vec<ExecutionId> =
+            choose_automatic(&successes, &deploy, id(undone)).map(|one| one.execution).collect();
+        (1..=9).rev().filter(|n| chosen.contains(&id(*n))).collect()
+    };
+    assert_eq!(chosen(&[(6, 2)], 10), [9, 8, 7, 2, 1]);
+    assert_eq!(chosen(&[(6, 2)], 9), [8, 7, 2, 1]);
+    assert_eq!(chosen(&[(6, 2)], 5), [2, 1], "also where what is undone is older than the mark");
+    assert_eq!(chosen(&[(8, 5), (6, 2)], 10), [9, 2, 1], "one in the other");
+    assert_eq!(chosen(&[(8, 6), (4, 2)], 10), [9, 6, 5, 2, 1], "one after the other");
+}
+
+#[test]
+fn a_rollback_over_more_than_it_can_mark_says_so_with_the_newest() {
+    let mut table = Table::new(ExecutionMode::Queued, 4);
+    for n in 1..=4 {
+        table.release(n, "Verify");
+    }
+    let successes = table.successes("Deploy");
+    let marks = |newer: &[Success]| -> Vec<(ExecutionId, Option<ExecutionId>, Option<Timestamp>)> {
+        let order = crate::RollbackOrder {
+            id: id(100),
+            stage: &stage("Deploy"),
+            target: table.execution(1),
+            undone: Some(id(4)),
+            cause: manual(),
+            newer,
+            more_since: Some(at(1)),
+        };
+        let changes = crate::start_rollback(&table.view(), &table.executions, &order, at(500)).unwrap();
+        changes.successes.iter().map(|one| (one.execution, one.revoked_by, one.revoked_after)).collect()
+    };
+    assert_eq!(marks(&successes[..2]), [(id(4), Some(id(100)), Some(at(1))), (id(3), Some(id(100)), None)]);
+    // Where all that it can mark was taken back before, by a rollback that went less far.
+    let before: Vec<Success> = successes[..2]
+        .iter()
+        .map(|one| Success { revoked_by: Some(id(99)), revoked_after: Some(at(2)), ..one.clone() })
+        .collect();
+    assert_eq!(marks(&before), [(id(4), Some(id(99)), Some(at(1)))]);
 }
 
 #[test]
@@ -363,8 +426,14 @@ fn every_reason_against_a_target_is_told() {
             "{name}"
         );
     }
-    let skipped = LookedUp { skipped_by: Some(id(9)), ..LookedUp::default() };
     let (table, deploy) = (deployed(), deployed().index_of("Deploy").clone());
+    let hidden = LookedUp { unreadable: vec![("App".into(), "access denied".into())], ..LookedUp::default() };
+    for choice in [Choice::Manual, Choice::Forced, Choice::Automatic] {
+        let reasons = ineligible_because(&table.index, &deploy, table.execution(2), &hidden, choice);
+        let told: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["Artifact App at its place cannot be read: access denied."], "{choice:?}");
+    }
+    let skipped = LookedUp { skipped_by: Some(id(9)), ..LookedUp::default() };
     for (choice, expected) in [
         (Choice::Manual, vec![Ineligible::StageSkipped { by: id(9) }]),
         (Choice::Forced, vec![]),

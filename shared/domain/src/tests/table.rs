@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) index: Shared<crate::PipelineIndex>,
+    /// Versions before the current one, where a test keeps them.
+    pub(super) earlier: Shared<BTreeMap<u32, crate::PipelineIndex>>,
     pub(super) stages: Shared<BTreeMap<StageName, StageState>>,
     pub(super) executions: Shared<BTreeMap<ExecutionId, Execution>>,
     pub(super) waiting: BTreeMap<(StageName, u64), Waiting>,
@@ -48,6 +50,7 @@ impl Table {
             (1..=count).map(|n| (id(n), Execution { version: 1, ..execution(n, mode) })).collect();
         Self {
             index: Shared::new(index),
+            earlier: Shared::default(),
             stages: Shared::default(),
             executions: Shared::new(executions),
             waiting: BTreeMap::new(),
@@ -79,7 +82,16 @@ impl Table {
             actions: Vec::new(),
             waiting: self.waiting.values().cloned().collect(),
             conditions: Vec::new(),
+            earlier: BTreeMap::clone(&self.earlier),
         }
+    }
+
+    /// The next version of the pipeline is what `edit` makes of it; the one before is kept.
+    pub(super) fn update(&mut self, edit: impl FnOnce(&mut crate::PipelineIndex)) {
+        let before = crate::PipelineIndex::clone(&self.index);
+        self.earlier.insert(before.pipeline_version, before);
+        self.index.pipeline_version += 1;
+        edit(&mut self.index);
     }
 
     /// Stores all of `changes`, or nothing and tells why not. Answers with the effects to perform.
@@ -281,6 +293,7 @@ impl Table {
             undone: undone.map(id),
             cause,
             newer: &newer,
+            more_since: None,
         };
         start_rollback(&self.view(), &self.executions, &order, self.now())
     }

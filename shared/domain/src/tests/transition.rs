@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+
 use super::{id, manual, stage, table::Table, waiting_before};
 use crate::{
     Changes, Effect, Execution, ExecutionId, ExecutionMode, ExecutionStatus, GateAnswer, Phase, Rejected,
@@ -113,7 +115,8 @@ fn a_hold_stays_one_until_it_is_lifted() {
     assert_eq!(release(&table, "Deploy", "rebuilt"), Err(Rejected::AlreadyDone));
     table.ask(100, "r", None);
     let answers = table.finish(100, "Deploy", StageResult::Succeeded, "r2");
-    assert!(answers.contains_key("Source 2"));
+    assert!(!answers.contains_key("Source 2"), "what a person has closed stays so");
+    assert_eq!(enable(&mut table, "Deploy"), ["Source 2"]);
 }
 
 fn read(table: &Table, numbers: &[u128]) -> BTreeMap<ExecutionId, Execution> {
@@ -201,4 +204,48 @@ fn the_one_to_let_in_has_to_be_read() {
     let changes =
         enable_transition(&table.view(), &Default::default(), &stage("Source"), "bob", &table.alarms, table.now());
     assert_eq!(changes, Err(Rejected::Stale));
+}
+
+#[test]
+fn a_hold_leaves_what_a_person_has_closed_as_it_was() {
+    for is_closed_first in [true, false] {
+        let mut table = Table::new(ExecutionMode::Superseded, 3);
+        table.release(1, "Deploy");
+        if is_closed_first {
+            disable(&mut table, "Deploy");
+        }
+        let closed = table.stage("Deploy").inbound;
+        table.roll_back(100, "Deploy", 1, None, manual());
+        if !is_closed_first {
+            disable(&mut table, "Deploy");
+        }
+        table.ask(100, "r", None);
+        table.finish(100, "Deploy", StageResult::Succeeded, "r2");
+        table.release(2, "Source");
+        assert_eq!(table.stage("Deploy").inbound.closing().unwrap().reason.as_deref(), Some("incident 7"));
+        let changes = release(&table, "Deploy", "rebuilt").unwrap();
+        assert_eq!(changes.holds_ended.len(), 1);
+        assert!(table.answers(changes).is_empty(), "the way is closed");
+        let inbound = table.stage("Deploy").inbound;
+        assert_eq!((inbound.enabled, inbound.changed_by.as_deref()), (false, Some("ana")));
+        assert_eq!((inbound.disabled_reason.as_deref(), &inbound.hold), (Some("incident 7"), &None));
+        if is_closed_first {
+            assert_eq!(inbound, closed);
+        }
+        assert_eq!(enable(&mut table, "Deploy"), ["Source 2"]);
+    }
+}
+
+#[test]
+fn saying_once_more_that_a_transition_is_disabled_does_not_make_it_younger() {
+    let mut table = Table::new(ExecutionMode::Queued, 1);
+    disable(&mut table, "Deploy");
+    let since = table.stage("Deploy").inbound.disabled_since;
+    table.release(1, "Source");
+    disable(&mut table, "Deploy");
+    let inbound = table.stage("Deploy").inbound;
+    assert!(inbound.changed_at > since);
+    assert_eq!(inbound.disabled_since, since);
+    let late = since.unwrap() + SignedDuration::from_hours(31 * 24);
+    assert_eq!(expired_before(&table.view(), &stage("Deploy"), late), [id(1)]);
 }

@@ -369,6 +369,7 @@ fn every_order_of_two_executions_and_one_more_thing() {
         ("disabling and enabling", Budget { disables: 2, enables: 2, source_fails: true, ..Budget::default() }, false),
         ("asking again", Budget { asks_again: 2, source_fails: true, ..Budget::default() }, true),
         ("an update", Budget { updates: 1, rollbacks: 1, source_fails: true, ..Budget::default() }, true),
+        ("an edit of Deploy", Budget { updates: 1, rollbacks: 1, edits_deploy: true, ..Budget::default() }, true),
         ("a dead machine", Budget { deaths: 1, alarms: 1, source_fails: true, ..Budget::default() }, true),
         ("stops", Budget { stops: 2, source_fails: true, ..Budget::default() }, false),
         ("two retries, an update", Budget { retries: 2, updates: 1, ..Budget::default() }, true),

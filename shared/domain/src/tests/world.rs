@@ -51,6 +51,8 @@ pub(super) struct Budget {
     pub(super) asks_again: u8,
     /// Whether the first stage may fail too.
     pub(super) source_fails: bool,
+    /// Whether updates change what Deploy does.
+    pub(super) edits_deploy: bool,
     /// Whether executions arrive in the order they were started in.
     pub(super) in_order: bool,
     /// Whether what was asked once and answered never comes again.
@@ -246,6 +248,7 @@ impl World {
 
     fn retry(&self, view: &PipelineView, id: ExecutionId) -> Result<Changes, NotRetryable> {
         let order = RetryOrder {
+            cause: crate::RetryCause::Asked,
             execution: id,
             stage: &stage("Deploy"),
             mode: RetryMode::FailedActions,
@@ -300,7 +303,7 @@ impl World {
         if current > *attempt {
             return Some(Decided {
                 changes: Changes::default(),
-                answer: Some(FailureAnswer::Retry { attempt: current, groups: Vec::new() }),
+                answer: Some(FailureAnswer::Retry { attempt: current, groups: Vec::new(), entry_condition: false }),
             });
         }
         let declared = view.index.stage(stage).and_then(|(_, index)| index.on_failure.as_ref());
@@ -378,6 +381,9 @@ impl World {
             Event::Update => {
                 self.budget.updates -= 1;
                 self.table.index.pipeline_version += 1;
+                if self.budget.edits_deploy {
+                    self.table.index.stages[1].fingerprint.push('+');
+                }
             }
             Event::Stop(..) => self.budget.stops -= 1,
             Event::Retry(_) => self.budget.retries -= 1,

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use contract::ActionInput;
 use domain::{
-    ActionRun, ActionStatus, ArtifactDigest, ArtifactLocation, Changes, ContentId, Effect, ExecutionId, Generation,
-    Job, JobEvent, PipelineName, SourceRevision, StageName,
+    ActionRun, ActionStatus, ArtifactDigest, ArtifactLocation, Changes, ContentId, EXECUTION_BYTES_MAX, Effect,
+    ExecutionId, Generation, Job, JobEvent, PipelineName, ReferredOutputs, SourceRevision, StageName,
 };
 use uuid::Uuid;
 
 use super::{
     ended, fence,
-    start::{Begun, begin},
+    start::{Begun, begin, run_id},
 };
 use crate::{
     EngineError, HasMachines, HasObjects, HasStore,
     commit::{commit_untold, until_stored},
+    definitions::load_declaration,
     loading::load_both,
     outbox::Untold,
     ports::{Objects, Store},
@@ -58,6 +59,26 @@ impl Finished {
     fn status(&self) -> ActionStatus {
         if self.failure.is_some() { ActionStatus::Failed } else { ActionStatus::Succeeded }
     }
+
+    /// Whether the execution carries more than before.
+    fn leaves_something(&self) -> bool {
+        self.failure.is_none() && (self.made_artifacts || !self.variables.is_empty())
+    }
+
+    /// The same as a failure, since the execution has no place for what it left.
+    fn without_place(&self) -> Self {
+        let why = format!(
+            "The output variables and artifacts of the execution take more than {EXECUTION_BYTES_MAX} bytes with those of \
+             this action, the most that is allowed. Refer to fewer or shorter output variables, or make fewer artifacts."
+        );
+        Self {
+            failure: Some(("JobFailed".to_owned(), why)),
+            variables: BTreeMap::new(),
+            made_artifacts: false,
+            job: self.job.map(|(job, _)| (job, JobEvent::Fail)),
+            ..self.clone()
+        }
+    }
 }
 
 /// Which run it is about.
@@ -94,32 +115,110 @@ impl From<&Job> for RunKey {
     }
 }
 
+/// How a run stands when somebody was to end it. Whoever says twice how its work went needs to know no more; of those who
+/// answer at the same time only one may hear that its answer counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// This call has ended it.
+    Now(ActionStatus),
+    /// This call has changed nothing: it had ended before, is gone, or is the work of another job by now.
+    Before(ActionStatus),
+}
+
+impl End {
+    /// How it stands, whoever has ended it.
+    pub(crate) fn status(self) -> ActionStatus {
+        match self {
+            Self::Now(status) | Self::Before(status) => status,
+        }
+    }
+}
+
 /// Stores the end of a run. One that has ended before stays as it is, and one whose execution lost the stage is
 /// abandoned: nothing it made counts.
 pub(crate) async fn finish<W: HasStore + HasMachines>(
     world: &W,
     key: &RunKey,
     finished: &Finished,
-) -> Result<ActionStatus, EngineError> {
-    let (status, untold) = finish_untold(world, key, finished).await?;
+) -> Result<End, EngineError> {
+    let (end, untold) = match close(world, key, finished, None).await? {
+        Some(closed) => closed,
+        None => close_without_place(world, key, finished).await?,
+    };
     untold.tell(world).await;
-    Ok(status)
+    Ok(end)
 }
 
-/// As [`finish`], and leaves it to the caller to tell what happened while it goes on.
-pub(super) async fn finish_untold<W: HasStore + HasMachines>(
+/// As [`finish`], of work that may leave more behind than an execution can carry: then it carries what the pipeline
+/// refers to. The run keeps everything.
+pub(crate) async fn finish_work<W: HasStore + HasMachines + HasObjects>(
     world: &W,
     key: &RunKey,
     finished: &Finished,
-) -> Result<(ActionStatus, Untold), EngineError> {
+) -> Result<End, EngineError> {
+    let (end, untold) = finish_work_untold(world, key, finished).await?;
+    untold.tell(world).await;
+    Ok(end)
+}
+
+/// As [`finish_work`], and leaves it to the caller to tell what happened while it goes on.
+pub(super) async fn finish_work_untold<W: HasStore + HasMachines + HasObjects>(
+    world: &W,
+    key: &RunKey,
+    finished: &Finished,
+) -> Result<Closed, EngineError> {
+    if let Some(closed) = close(world, key, finished, None).await? {
+        return Ok(closed);
+    }
+    let Some((view, execution)) = load_both(world, &key.pipeline, key.execution).await? else {
+        return Ok((End::Before(ActionStatus::Abandoned), Untold::default()));
+    };
+    let referred = ReferredOutputs::of(&load_declaration(world, view.index_of(&execution)).await?);
+    match close(world, key, finished, Some(&referred)).await? {
+        Some(closed) => Ok(closed),
+        None => close_without_place(world, key, finished).await,
+    }
+}
+
+/// How a run ended, and what is to be told of that.
+type Closed = (End, Untold);
+
+async fn close_without_place<W: HasStore + HasMachines>(
+    world: &W,
+    key: &RunKey,
+    finished: &Finished,
+) -> Result<Closed, EngineError> {
+    let closed = close(world, key, &finished.without_place(), None).await?;
+    closed.ok_or_else(|| EngineError::Broken("a run that failed has left something behind".to_owned()))
+}
+
+/// Stores the end of a run; `None` where the execution has no place for what it left, of which it keeps what is
+/// `referred` to, where that is known.
+async fn close<W: HasStore + HasMachines>(
+    world: &W,
+    key: &RunKey,
+    finished: &Finished,
+    referred: Option<&ReferredOutputs>,
+) -> Result<Option<Closed>, EngineError> {
     until_stored(async || {
         let both = load_both(world, &key.pipeline, key.execution).await?;
         let run = world.store().load_action_run(&key.pipeline, key.execution, key.run).await?;
         let (Some((view, mut execution)), Some(mut run)) = (both, run) else {
-            return Ok((ActionStatus::Abandoned, Untold::default()));
+            return Ok(Some((End::Before(ActionStatus::Abandoned), Untold::default())));
         };
         if let Some(status) = ended(&run) {
-            return Ok((status, Untold::default()));
+            return Ok(Some((End::Before(status), Untold::default())));
+        }
+        let job = match finished.job {
+            Some((job, event)) => world.store().load_job(job).await?.map(|job| (job, event)),
+            None => None,
+        };
+        if let Some((job, event)) = &job
+            && *event != JobEvent::TimeOut
+            && job.status.is_ended()
+        {
+            // Its worker has said meanwhile that it goes on, in another job.
+            return Ok(Some((End::Before(run.status), Untold::default())));
         }
         let mut changes = Changes::default();
         if view.lets_act(&execution, &key.stage, key.generation) {
@@ -128,6 +227,12 @@ pub(super) async fn finish_untold<W: HasStore + HasMachines>(
             if finished.failure.is_none() {
                 let before = execution.clone();
                 remember(&mut execution, &run, finished);
+                if let Some(referred) = referred {
+                    execution.keep_referred(referred);
+                }
+                if finished.leaves_something() && !execution.fits() {
+                    return Ok(None);
+                }
                 // Most actions leave nothing behind for others: then there is nothing to store.
                 if execution != before {
                     execution.updated_at = world.now();
@@ -142,8 +247,7 @@ pub(super) async fn finish_untold<W: HasStore + HasMachines>(
         run.updated_at = world.now();
         run.approval_token = None;
         run.progress = None;
-        if let Some((job, event)) = finished.job
-            && let Some(job) = world.store().load_job(job).await?
+        if let Some((job, event)) = job
             && let Ok(ended) = job.after(event)
         {
             let answer = |token: &str| Effect::AnswerAction { token: token.to_owned(), status: run.status };
@@ -161,7 +265,7 @@ pub(super) async fn finish_untold<W: HasStore + HasMachines>(
         } else {
             changes.runs.push(run);
         }
-        Ok((status, commit_untold(world, &key.pipeline, changes).await?))
+        Ok(Some((End::Now(status), commit_untold(world, &key.pipeline, changes).await?)))
     })
     .await
 }
@@ -248,8 +352,15 @@ pub(crate) async fn expire<W: HasStore + HasObjects + HasMachines>(
     let (begun, untold) = begin(world, input).await?;
     untold.tell(world).await;
     let run = match begun {
-        Begun::Ended(status) => return Ok(status),
         Begun::Running(underway) => underway.run,
+        Begun::Ended(status) => {
+            // It may be under way where nobody can say any more what it was to do, or who held the stage has lost it.
+            let run = world.store().load_action_run(&input.pipeline, input.execution_id, run_id(input)).await?;
+            match run.filter(|run| ended(run).is_none()) {
+                Some(run) => run,
+                None => return Ok(status),
+            }
+        }
     };
     expire_run(world, &run).await
 }
@@ -263,5 +374,5 @@ pub(crate) async fn expire_run<W: HasStore + HasMachines>(
     if let Some(job) = crate::jobs::open_job(world, run).await? {
         finished.job = Some((job.id, JobEvent::TimeOut));
     }
-    finish(world, &RunKey::from(run), &finished).await
+    finish(world, &RunKey::from(run), &finished).await.map(End::status)
 }

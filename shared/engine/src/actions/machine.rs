@@ -11,7 +11,7 @@ use contract::{
 };
 use domain::{
     ActionExecutionId, ActionRun, ActionStatus, ArtifactLocation, Changes, Job, JobEvent, RuleAnswer, RuleJobId,
-    failure_type,
+    aws_console, failure_type,
 };
 use futures::future::BoxFuture;
 use serde_json::json;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     ended, fence,
-    finish::{Finished, RunKey, digests_of, finish},
+    finish::{End, Finished, RunKey, digests_of, finish, finish_work},
     regions::failure_type as failure_of_objects,
     start::run_id,
 };
@@ -85,6 +85,7 @@ impl Driven {
             role_arn: run.role_arn.clone(),
             region: world.settings().region.clone(),
             account: world.settings().account.clone(),
+            aws_console: aws_console(&world.settings().region),
             external_execution_id: run.external_id.clone().filter(|_| operation == ProviderOperation::Stop),
         }
     }
@@ -219,7 +220,7 @@ pub(crate) async fn report<W: HasStore + HasMachines + HasObjects + HasAlarms>(
     if finished.made_artifacts {
         finished.digests = digests_of(world, &run.outputs).await;
     }
-    finish(world, &RunKey::from(&run), &finished).await
+    finish_work(world, &RunKey::from(&run), &finished).await.map(End::status)
 }
 
 /// Puts what the work gave into the output artifacts of its action; failure type and text where that is refused. Said
@@ -356,7 +357,8 @@ async fn note<W: HasStore + HasMachines>(
         Some(status) => Ok(status),
         // Its machine stops the work itself when it hears of this.
         None => {
-            finish(world, &run.into(), &Finished { job: Some((job.id, JobEvent::Fail)), ..Finished::default() }).await
+            let finished = Finished { job: Some((job.id, JobEvent::Fail)), ..Finished::default() };
+            finish(world, &run.into(), &finished).await.map(End::status)
         }
     }
 }

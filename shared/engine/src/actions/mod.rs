@@ -13,7 +13,7 @@ use domain::{ActionKind, ActionRun, ActionStatus, Changes, Effect, Execution, Ex
 use futures::future::join;
 
 pub(crate) use abandon::{abandon_runs, let_go};
-pub(crate) use finish::{Finished, digests_of, expire_run, finish};
+pub(crate) use finish::{End, Finished, digests_of, expire_run, finish, finish_work};
 pub(crate) use machine::{look_after, start as start_machine, stop as stop_machine};
 pub(crate) use start::Underway;
 
@@ -83,7 +83,8 @@ where
                 drop(probe_functions(world, &input.pipeline, &input.stage).await);
             }
             if let Some(failed) = regions::bring_inputs(world, &begun).await? {
-                finish::finish_untold(world, &(&begun.run).into(), &failed).await?
+                let (end, untold) = finish::finish_work_untold(world, &(&begun.run).into(), &failed).await?;
+                (end.status(), untold)
             } else if action_kind(&begun.run.action_type) == Some(ActionKind::Native) {
                 native::run(world, input, *begun, out_of_time).await?
             } else {

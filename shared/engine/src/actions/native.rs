@@ -8,7 +8,7 @@ use domain::{ActionStatus, ArtifactLocation, Changes, Execution, GIT_CONNECTION,
 use super::{
     fence,
     fence::FencedObjects,
-    finish::{Finished, RunKey, digests_of, finish_untold},
+    finish::{Finished, RunKey, digests_of, finish_work_untold},
     start::Underway,
 };
 use crate::{
@@ -36,7 +36,8 @@ pub(crate) async fn run<W: HasStore + HasObjects + HasMachines + HasRepositories
             Finished::failed("ConfigurationError", format!("{category} by {provider} is not performed here."))
         }
     };
-    finish_untold(world, &RunKey::from(run), &finished).await
+    let (end, untold) = finish_work_untold(world, &RunKey::from(run), &finished).await?;
+    Ok((end.status(), untold))
 }
 
 /// S3 source: copies exactly the pinned object version into the artifact store (spec 6.4).
@@ -77,6 +78,7 @@ async fn source<W: HasObjects>(world: &W, underway: &Underway, input: &ActionInp
             revision: Some(SourceRevision {
                 action_name: input.action.clone(),
                 artifact_name: run.outputs.keys().next().cloned().unwrap_or_default(),
+                more_artifacts: Vec::new(),
                 revision_id: revision.revision_id().to_owned(),
                 revision_change_identifier: Some(revision.change_identifier().to_owned()),
                 revision_summary: Some(revision.summary.clone()),
@@ -135,6 +137,7 @@ async fn git_source<W: HasObjects + HasRepositories>(
         revision: Some(SourceRevision {
             action_name: input.action.clone(),
             artifact_name: run.outputs.keys().next().cloned().unwrap_or_default(),
+            more_artifacts: Vec::new(),
             revision_id: commit.id.clone(),
             revision_change_identifier: None,
             revision_summary: Some(git_source::summary(&commit)),

@@ -6,8 +6,8 @@ use contract::ActionInput;
 use domain::{
     ActionDeclaration, ActionExecutionId, ActionName, ActionRun, ActionStatus, ActionTypeInfo, ActionTypeUrls,
     Catalogue, Changes, Execution, ExecutionMode, ExecutionType, JobQueue, PipelineDeclaration, PipelineView,
-    ResolveError, Scope, Script, StageIndex, action_kind, action_machine, check_queryable_value, derived_uuid,
-    resolve_configuration, runs_in_any_region,
+    ResolveError, Scope, Script, StageIndex, action_kind, action_machine, check_queryable_value, resolve_configuration,
+    runs_in_any_region,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -58,7 +58,8 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
         if !view.lets_act(&execution, &input.stage, input.generation) {
             return Ok(abandoned());
         }
-        let declaration = load_declaration(world, &view.index).await?;
+        let index = view.index_of(&execution);
+        let declaration = load_declaration(world, index).await?;
         let action = declaration.stage(&input.stage).and_then(|stage| stage.action(&input.action));
         let Some(action) = action else {
             return Ok(abandoned());
@@ -93,7 +94,7 @@ pub(crate) async fn begin<W: HasStore + HasObjects + HasMachines>(
         let begun = match ended(&run) {
             Some(status) => Begun::Ended(status),
             None => {
-                let stage = view.index.stage(&input.stage);
+                let stage = index.stage(&input.stage);
                 let index = stage.and_then(|(_, stage)| stage.action(&input.action));
                 let is_first = execution.execution_type == ExecutionType::Standard
                     && view.stage(&input.stage).live.is_some()
@@ -118,14 +119,7 @@ fn begins(stage: &StageIndex, action: &ActionName) -> bool {
 
 /// A run is known by what it runs, so that beginning it twice is beginning it once.
 pub(crate) fn run_id(input: &ActionInput) -> ActionExecutionId {
-    ActionExecutionId(derived_uuid(&[
-        "action",
-        &input.execution_id.to_string(),
-        input.stage.as_str(),
-        &input.generation.0.to_string(),
-        &input.attempt.to_string(),
-        input.action.as_str(),
-    ]))
+    ActionExecutionId::of_run(input.execution_id, &input.stage, input.generation, input.attempt, &input.action)
 }
 
 /// Stores a run that begins.

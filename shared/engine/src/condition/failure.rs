@@ -57,7 +57,7 @@ pub(crate) async fn failure_conditions<W: HasStore + HasObjects + HasAlarms>(
         return Ok(asked_before(declared, condition, row.filter(|row| row.is_of(&order)), input.evaluated));
     }
     let version = row.map_or(0, |row| row.version);
-    let declaration = load_declaration(world, &view.index).await?;
+    let declaration = load_declaration(world, view.index_of(execution)).await?;
     let rules: Vec<&str> = condition.rules.iter().map(|rule| rule.name.as_str()).collect();
     let now = world.now();
     let mut run = ConditionRun::new(&order, condition.result.as_deref(), &rules, now, version);

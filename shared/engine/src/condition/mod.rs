@@ -11,7 +11,7 @@ mod rules;
 use contract::{ConditionInput, ConditionOutput};
 use domain::{
     Changes, ConditionKind, ConditionOrder, ConditionRun, ConditionStatus, Effect, Execution, ExecutionMode, Job, LOST,
-    PipelineDeclaration, PipelineView, RuleDeclaration, RuleRun, StageName,
+    PipelineDeclaration, PipelineView, RuleDeclaration, RuleRun, StageName, given_up,
 };
 use jiff::Timestamp;
 
@@ -119,11 +119,11 @@ async fn look<W: HasStore + HasObjects + HasAlarms + HasMachines>(
     }
     if !view.lets_begin(&execution) {
         if let Some(run) = before {
-            give_up(world, run.clone(), ConditionStatus::Abandoned, asked.by).await?;
+            give_up(world, run.clone(), given_up(Some(&execution)), asked.by).await?;
         }
         return Ok(ConditionOutput::Fail.into());
     }
-    let declaration = load_declaration(world, &view.index).await?;
+    let declaration = load_declaration(world, view.index_of(&execution)).await?;
     let Some(mut run) = before.cloned().or_else(|| begin(&order, &declaration, stored.as_ref(), asked, world.now()))
     else {
         return Ok(ConditionOutput::Proceed.into());

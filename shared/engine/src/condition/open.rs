@@ -2,9 +2,7 @@
 //! more.
 
 use contract::{ConditionInput, ConditionOutput};
-use domain::{
-    ActionStatus, ConditionRun, ConditionStatus, Effect, Execution, ExecutionId, LOST, PipelineView, RuleRun,
-};
+use domain::{ActionStatus, ConditionRun, Effect, Execution, ExecutionId, LOST, PipelineView, RuleRun, given_up};
 
 use super::{Asked, By, functions::jobs_over, load_run, look, machines::stops};
 use crate::{
@@ -180,7 +178,7 @@ async fn close_lost<W: HasStore + HasMachines>(
     }
     let before = stands.row(mark).unwrap_or(mark);
     let mut ended = before.clone();
-    ended.end(ConditionStatus::Cancelled, LOST, None, world.now());
+    ended.end(given_up(stands.execution.as_ref()), LOST, None, world.now());
     let mut writes = Vec::new();
     // A later evaluation in the same execution has the mark, too.
     let is_renewed = |row: &ConditionRun| row.execution == mark.execution && row.is_open() && !is_same(row, mark);

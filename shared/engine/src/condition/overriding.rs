@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use domain::{
     Changes, ConditionKind, ConditionRun, ConditionStatus, Execution, ExecutionId, ExecutionMode, Override,
-    PipelineName, PipelineView, Record, RetryMode, RetryOrder, StageIndex, StageName, Tokens, check_overridable,
-    retry_stage,
+    PipelineName, PipelineView, Record, RetryCause, RetryMode, RetryOrder, StageIndex, StageName, Tokens,
+    check_overridable, retry_stage,
 };
 
 use super::{By, changes, load_run, open::renewed_rules};
 use crate::{
     EngineError, HasAlarms, HasMachines, HasStore, alarms, commit,
     commit::until_stored,
-    loading::load_of,
+    loading::{load_earlier, load_of},
     retry, revoked,
     rollback::{find_stage, load_view},
     slots::take_slot,
@@ -34,11 +34,15 @@ pub async fn override_condition<W: HasStore + HasMachines + HasAlarms>(
     caller: &str,
 ) -> Result<(), EngineError> {
     until_stored(async || {
-        let view = load_view(world, pipeline).await?;
-        let index = find_stage(&view, stage)?;
+        let mut view = load_view(world, pipeline).await?;
+        find_stage(&view, stage)?;
         let execution = match load_of(world, &view, execution).await? {
             Some(found) if is_latest(&view, stage, &found) => found,
             _ => return Err(not_latest(stage, execution)),
+        };
+        load_earlier(world, &mut view, [&execution]).await?;
+        let Some((_, index)) = view.index_of(&execution).stage(stage) else {
+            return Err(not_latest(stage, execution.id));
         };
         let run = load_run(world, &view, &execution, stage, kind).await?;
         let run = run.filter(|run| run.execution == execution.id);
@@ -78,7 +82,7 @@ async fn end_wait<W: HasStore>(
     changes(world, Some(&before), run, rules, By::Other).await
 }
 
-/// The stage is retried as far as the condition stood in the way, and the condition's row says from there on that it
+/// The stage is run again as far as the condition stood in the way, and the condition's row says from there on that it
 /// holds nobody up.
 async fn resume<W: HasStore + HasAlarms>(
     world: &W,
@@ -89,6 +93,10 @@ async fn resume<W: HasStore + HasAlarms>(
     caller: &str,
 ) -> Result<Changes, EngineError> {
     let id = execution.id;
+    if !run.is_of_last_attempt(&execution, &view.stage(&run.stage)) {
+        let why = "The stage was retried or stopped since the condition was looked at: it is not what holds it up.";
+        return Err(not_overridable(why.to_owned()));
+    }
     // A success condition is looked at after every action succeeded: none of them runs again.
     let (mode, succeeded) = match run.kind {
         ConditionKind::OnSuccess => {
@@ -98,8 +106,15 @@ async fn resume<W: HasStore + HasAlarms>(
     };
     revoked::look_up(world, [&mut execution]).await?;
     let alarms = alarms::snapshot(world, std::iter::once(index)).await;
-    let order =
-        RetryOrder { execution: id, stage: &index.name, mode, succeeded: &succeeded, by: caller, alarms: &alarms };
+    let order = RetryOrder {
+        cause: RetryCause::Overridden,
+        execution: id,
+        stage: &index.name,
+        mode,
+        succeeded: &succeeded,
+        by: caller,
+        alarms: &alarms,
+    };
     let executions = BTreeMap::from([(id, execution)]);
     let mut changes = retry_stage(view, &executions, &order, world.now())
         .map_err(|why| retry::refuse(&index.name, id, &why, "ConditionNotOverridableException"))?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{invoke_and_forget, new_job};
 use crate::{
     EngineError, HasAlarms, HasFunctions, HasMachines, HasObjects, HasRoles, HasStore,
-    actions::{Finished, digests_of, fence, finish, holder},
+    actions::{End, Finished, digests_of, fence, finish, finish_work, holder},
     commit,
     commit::{store, until_stored},
     condition::{answer_for_rule, continue_for_rule, succeed_for_rule, tell_condition},
@@ -52,10 +52,11 @@ pub struct JobRevision {
 
 impl JobRevision {
     fn of(self, job: &Job, run: Option<&ActionRun>) -> SourceRevision {
-        let output = run.and_then(|run| run.outputs.keys().next().cloned());
+        let mut outputs = run.into_iter().flat_map(|run| run.outputs.keys().cloned());
         SourceRevision {
             action_name: job.action.clone(),
-            artifact_name: output.unwrap_or_default(),
+            artifact_name: outputs.next().unwrap_or_default(),
+            more_artifacts: outputs.collect(),
             revision_id: self.id,
             revision_change_identifier: Some(self.change_identifier),
             revision_summary: self.summary,
@@ -112,16 +113,18 @@ where
         job: Some((job.id, JobEvent::Succeed)),
         ..Finished::default()
     };
-    taken(id, finish(world, &key, &finished).await?)
+    taken(id, finish_work(world, &key, &finished).await?)
 }
 
-/// An answer that comes after the action was abandoned is refused: nothing it says counts.
-fn taken(id: Uuid, status: ActionStatus) -> Result<(), EngineError> {
-    if status == ActionStatus::Abandoned {
-        let message = format!("The action of job '{id}' was abandoned.");
-        return Err(EngineError::refused("InvalidJobStateException", message));
-    }
-    Ok(())
+/// An answer that comes after another one, after the time was over or after the action was abandoned is refused: nothing
+/// it says counts.
+fn taken(id: Uuid, end: End) -> Result<(), EngineError> {
+    let message = match end {
+        End::Now(ActionStatus::Abandoned) => format!("The action of job '{id}' was abandoned."),
+        End::Now(_) => return Ok(()),
+        End::Before(_) => format!("Job '{id}' has ended meanwhile."),
+    };
+    Err(EngineError::refused("InvalidJobStateException", message))
 }
 
 /// PutJobFailureResult. `code` is CodePipeline's failure type, such as `JobFailed`.

@@ -11,7 +11,7 @@ use crate::{
     EngineError, HasFunctions, HasMachines, HasRoles, HasStore,
     actions::{Finished, finish},
     condition::{answer_for_rule, is_asked_for},
-    outbox::forget,
+    outbox::forget_or_leave,
     ports::{CloudError, Functions, Roles, Store},
 };
 
@@ -24,11 +24,8 @@ pub(crate) async fn invoke_and_forget<W: HasStore + HasMachines + HasFunctions +
     let Effect::InvokeJob { job } = effect else {
         return false;
     };
-    let performed = invoke(world, *job).await.is_ok();
-    if performed {
-        forget(world, effect).await;
-    }
-    performed
+    let is_done = invoke(world, *job).await.is_ok();
+    forget_or_leave(world, effect, is_done).await
 }
 
 /// Invokes the Lambda function of a job, unless the job has been answered.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     EngineError, HasMachines, HasNotifications, HasRoles, HasStore,
     actions::{Finished, finish},
-    outbox::forget,
+    outbox::forget_or_leave,
     ports::{CloudError, Notifications, Roles, Store},
 };
 
@@ -20,11 +20,8 @@ where
     let Effect::NotifyApproval { job, expires } = effect else {
         return false;
     };
-    let performed = notify(world, *job, *expires).await.is_ok();
-    if performed {
-        forget(world, effect).await;
-    }
-    performed
+    let is_done = notify(world, *job, *expires).await.is_ok();
+    forget_or_leave(world, effect, is_done).await
 }
 
 /// Publishes the message about an approval, unless it has been answered. People may be told twice.

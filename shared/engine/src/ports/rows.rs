@@ -2,7 +2,7 @@
 
 use domain::{
     ActionName, ActionRun, ConditionRun, Effect, ExecutionId, ExecutionMode, Job, JobQueue, PipelineName, PipelineType,
-    StageState, TaggedResource, Tags, Waiting,
+    StageIndex, StageState, TaggedResource, Tags, Waiting,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub struct PipelineSummary {
     pub updated_at: Timestamp,
 }
 
-/// Where one version of a pipeline's declaration is.
+/// Where one version of a pipeline's declaration is, and its stages once it is not the current one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Definition {
@@ -40,6 +40,10 @@ pub struct Definition {
     pub digest: String,
     /// When the pipeline was created, which tells it from an earlier one of its name.
     pub created_at: Timestamp,
+    /// Its stages, for executions that began in it and live through an update. Those of the current version are in the
+    /// pipeline's row; of what an older version of this has updated they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageIndex>,
 }
 
 /// An execution that has not ended.
@@ -113,7 +117,7 @@ pub struct StartMarker {
     pub cause: String,
     /// What it started.
     pub execution: ExecutionId,
-    /// When the marker may go, seconds since the epoch (DynamoDB's TTL). Readers do not rely on it.
+    /// When the cause is forgotten, seconds since the epoch (DynamoDB's TTL).
     pub expires_at: i64,
     /// Orders uploads of one key, as S3 does.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -51,7 +51,7 @@ pub enum Row {
     Incident(Incident),
     /// The same in the list of those that are open.
     OpenIncident(Incident),
-    /// A run of an action; newest first is one query, also of one execution.
+    /// A run of an action. By execution, and newest first in each, is one query, also of one execution.
     ActionRun(ActionRun),
     /// A job.
     Job(Job),
@@ -61,7 +61,7 @@ pub enum Row {
     Condition(ConditionRun),
     /// Marks a condition that waits, for those who look at it again.
     OpenCondition(ConditionRun),
-    /// An evaluation of a rule; newest first is one query, also of one execution.
+    /// An evaluation of a rule. By execution, and newest first in each, is one query, also of one execution.
     RuleRun(RuleRun),
     /// A line of an execution's history.
     Record(Record),
@@ -100,7 +100,7 @@ pub enum Row {
 pub enum Precondition {
     /// Anything.
     None,
-    /// There is no such row.
+    /// There is no such row, or it has expired.
     Absent,
     /// The row is at this version. The write stores the next one.
     Version(u64),
@@ -233,7 +233,8 @@ pub trait Store: Send + Sync {
         id: ActionExecutionId,
     ) -> impl Future<Output = Result<Option<ActionRun>, StoreError>> + Send;
 
-    /// Runs of actions of a pipeline, or of one execution of it, newest first.
+    /// Runs of actions of a pipeline, or of one execution of it: those of the newest execution first, and of each the newest
+    /// run first.
     fn list_action_runs(
         &self,
         pipeline: &PipelineName,
@@ -253,7 +254,8 @@ pub trait Store: Send + Sync {
     fn open_conditions(&self, page: PageRequest)
     -> impl Future<Output = Result<Page<ConditionRun>, StoreError>> + Send;
 
-    /// Evaluations of rules of a pipeline, or of one execution of it, newest first.
+    /// Evaluations of rules of a pipeline, or of one execution of it: those of the newest execution first, and of each the
+    /// newest first.
     fn list_rule_runs(
         &self,
         pipeline: &PipelineName,

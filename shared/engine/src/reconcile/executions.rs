@@ -1,6 +1,6 @@
 //! Executions that nobody drives any more.
 
-use domain::Effect;
+use domain::{Effect, LOOKS_MAX, StageName, is_turn_of};
 use jiff::Timestamp;
 
 use super::{PAGE, Reconciled};
@@ -13,26 +13,41 @@ use crate::{
     ports::{Machine, MachineStatus, Machines, OpenExecution, PageRequest, Row, Store, Write},
 };
 
-/// Looks at every execution that began before `until` and has not ended.
+/// Looks at the executions that began before `until` and have not ended, of many at those whose turn it is at `now`: each is a
+/// request to Step Functions, which takes only so many a second, and this has a minute for everything. Of a machine that dies
+/// an event tells at once.
 ///
 /// # Errors
 /// The first error, after all were looked at that could be.
-pub(super) async fn look_at_all<W>(world: &W, until: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
+pub(super) async fn look_in_turn<W>(
+    world: &W,
+    until: Timestamp,
+    now: Timestamp,
+    done: &mut Reconciled,
+) -> Result<(), EngineError>
 where
     W: HasStore + HasMachines + HasAlarms,
 {
     let mut first = FirstError::default();
-    let mut after = None;
+    let (mut count, mut after) = (0, None);
+    let mut due: Vec<OpenExecution> = Vec::new();
     loop {
-        let page = world.store().open_executions(PageRequest { limit: PAGE, after }).await?;
-        for open in page.items.iter().filter(|open| open.started_at <= until) {
-            first.keep(look_at(world, open, done).await);
-        }
+        let page = world.store().open_executions(PageRequest { limit: PAGE, after }).await;
+        // Where the table does not tell of all, those are looked at that it told of.
+        let Some(page) = first.keep(page.map_err(EngineError::from)) else { break };
+        let known = due.len();
+        due.extend(page.items.into_iter().filter(|open| open.started_at <= until));
+        count += due.len() - known;
+        due.retain(|open| is_turn_of(open.execution, count, now));
         after = page.next;
         if after.is_none() {
-            return first.into_result();
+            break;
         }
     }
+    for open in due.iter().take(LOOKS_MAX) {
+        first.keep(look_at(world, open, done).await);
+    }
+    first.into_result()
 }
 
 /// Looks at the one that the state machine execution `name` drives, if it has not ended: nothing is done where nobody knows the name.
@@ -88,10 +103,11 @@ async fn close<W: HasStore + HasMachines + HasAlarms>(world: &W, open: &OpenExec
         world.store().commit(vec![Write::Delete(Row::OpenExecution(open.clone()))]).await?;
         Ok(true)
     };
-    let Some(view) = world.store().load_pipeline(&open.pipeline).await? else {
+    let Some(mut view) = world.store().load_pipeline(&open.pipeline).await? else {
         return stale_mark().await;
     };
-    let mut executions = load_waiting(world, &view, view.index.stages.iter().map(|stage| &stage.name)).await?;
+    let stages: Vec<StageName> = view.index.stages.iter().map(|stage| stage.name.clone()).collect();
+    let mut executions = load_waiting(world, &mut view, stages.iter()).await?;
     load_into(world, &view, open.execution, &mut executions).await?;
     match executions.get(&open.execution) {
         Some(execution) if !execution.phase.is_ended() && execution.machine_name() == open.machine_name => {}

@@ -48,8 +48,9 @@ pub struct Reconciled {
     pub artifacts_gone: Vec<String>,
 }
 
-/// Redelivers effects, closes dead executions, looks at alarms whose event was lost, and checks that what a rollback
-/// would need is still there. Harmless to run at any time, also twice at once.
+/// Looks at alarms whose event was lost, redelivers effects, closes dead executions, and checks that what a rollback would
+/// need is still there: what is urgent before what there may be much of, since there is a minute for all of it. Harmless to
+/// run at any time, also twice at once.
 ///
 /// What cannot be done for one pipeline keeps nothing from being done for the others. `done` tells what was, also where
 /// this ends with an error.
@@ -66,9 +67,9 @@ where
     let now = world.now();
     let before = |age: SignedDuration| if patient { now - age } else { now };
     let mut first = FirstError::default();
-    first.keep(effects::redeliver(world, before(EFFECT_AGE_MIN), done).await);
-    first.keep(executions::look_at_all(world, before(EXECUTION_AGE_MIN), done).await);
     first.keep(watches::look_at_all(world, now, done).await);
+    first.keep(effects::redeliver(world, before(EFFECT_AGE_MIN), done).await);
+    first.keep(executions::look_in_turn(world, before(EXECUTION_AGE_MIN), now, done).await);
     let mut probed = Probed::default();
     first.keep(look_at_due(world, now, &mut probed).await);
     (done.stages_probed, done.probe_requests) = (probed.stages, probed.requests);

@@ -30,7 +30,9 @@ where
     let mut first = FirstError::default();
     let (mut open, mut after) = (Vec::new(), None);
     loop {
-        let page = world.store().open_watches(PageRequest { limit: PAGE, after }).await?;
+        let page = world.store().open_watches(PageRequest { limit: PAGE, after }).await;
+        // Where the table does not tell of all, those are looked at that it told of.
+        let Some(page) = first.keep(page.map_err(EngineError::from)) else { break };
         for watch in page.items {
             if watch.until + WATCH_GRACE >= now {
                 open.push(watch);
@@ -140,6 +142,7 @@ async fn end_shadows<W: HasStore + HasMachines>(
 ) -> Result<(), EngineError> {
     let is_over =
         |watch: &&Watch| watch.alarm_arn == alarm.arn && watch.shadow && watch.told && watch.until <= world.now();
+    let still_red = matches!(alarm.state, AlarmState::Alarm | AlarmState::Suppressed);
     for watch in open.iter().filter(is_over) {
         // Only as long as it is the alarm's watch: of two who look at once, the second finds none.
         if world.store().watches_of(&alarm.arn).await?.contains(watch) {
@@ -150,7 +153,7 @@ async fn end_shadows<W: HasStore + HasMachines>(
                 execution: watch.execution,
                 cause: RollbackCause::Alarm { alarm_arn: alarm.arn.clone(), reason: alarm.reason.clone() },
                 undone: Some(watch.execution),
-                outcome: RollbackOutcome::ShadowEnded { still_red: alarm.state == AlarmState::Alarm },
+                outcome: RollbackOutcome::ShadowEnded { still_red },
                 evidence: None,
                 series: Vec::new(),
             };

@@ -2,23 +2,13 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use domain::CANNED_ACLS;
 use jiff::{Timestamp, tz::TimeZone};
 use thiserror::Error;
 use uuid::Uuid;
 
 use super::KEY_BYTES_MAX;
 use crate::ports::objects::PutOptions;
-
-/// Canned access control lists that S3 knows, in its spelling.
-pub const CANNED_ACLS: [&str; 7] = [
-    "private",
-    "public-read",
-    "public-read-write",
-    "authenticated-read",
-    "aws-exec-read",
-    "bucket-owner-read",
-    "bucket-owner-full-control",
-];
 
 /// The keys an S3 deploy action's configuration may have.
 pub const CONFIGURATION_KEYS: [&str; 6] =
@@ -257,6 +247,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_accepted_of_a_pipeline_is_deployed_with() {
+        for acl in CANNED_ACLS {
+            let parsed = with("CannedACL", acl).unwrap();
+            assert_eq!(parsed.put_options("a").acl.as_deref(), Some(*acl));
+        }
+    }
+
+    #[test]
     fn keys_are_filled_in_from_given_values_only() {
         let at: Timestamp = "2026-03-04T05:06:07.9Z".parse().unwrap();
         let uuid = Uuid::from_u128(0x1234);
@@ -277,6 +275,7 @@ mod tests {
             (parse(&[("BucketName", "site"), ("Extract", "false"), ("ObjectKey", "")]), "ObjectKey is needed"),
             (parse(&[("BucketName", "My_Site"), ("Extract", "true")]), "lower-case"),
             (with("CannedACL", "public"), "bucket-owner-full-control"),
+            (with("CannedACL", "log-delivery-write"), "is unknown"),
             (with("CacheControl", "max-age=1\r\nx: y"), "max-age=300"),
             (with("KMSEncryptionKeyARN", "my-key"), "arn:aws:kms"),
             (with("ObjectKey", "a/../b"), "full key"),

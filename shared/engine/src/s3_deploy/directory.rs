@@ -308,7 +308,7 @@ fn parse_record(bytes: &[u8]) -> Result<(Option<Entry>, &[u8]), ArchiveRefused> 
     let (_comment, rest) = rest.split_at_checked(usize::from(short(32)?)).ok_or_else(broken)?;
     let name = decode_name(raw_name, extra)?;
     let is_directory = check_kind(&name, short(4)?, long(38)?)?;
-    let name = check_name(name)?;
+    let name = check_name(name, is_directory)?;
     if is_directory {
         return Ok((None, rest));
     }
@@ -369,8 +369,9 @@ fn decode_name(raw: &[u8], extra: &[u8]) -> Result<String, ArchiveRefused> {
     })
 }
 
-/// The name without `.` segments, if it stays below where it is put.
-fn check_name(name: String) -> Result<String, ArchiveRefused> {
+/// The name without `.` segments, if it stays below where it is put. Of a file something is left of it; of a directory, which
+/// is only passed over, nothing needs to be: some tools write `./` first.
+fn check_name(name: String, is_directory: bool) -> Result<String, ArchiveRefused> {
     let drive = matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
     let reason = if name.is_empty() {
         "without a name; build the archive again"
@@ -380,6 +381,8 @@ fn check_name(name: String) -> Result<String, ArchiveRefused> {
         "with an absolute path; build the archive from inside the folder, with relative paths"
     } else if name.split('/').any(|segment| segment == "..") {
         "whose path contains .. and would leave the target; build the archive from inside the folder"
+    } else if !is_directory && name.rsplit('/').next() == Some(".") {
+        "whose name is that of a folder, though it is a file; build the archive again"
     } else if name.chars().any(char::is_control) {
         "with control characters in its name; rename the file"
     } else if name.len() > KEY_BYTES_MAX {

@@ -31,9 +31,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use archive::Archive;
-pub use configuration::{
-    CANNED_ACLS, CONFIGURATION_KEYS, ConfigurationError, KeyTemplate, S3DeployConfiguration, Target,
-};
+pub use configuration::{CONFIGURATION_KEYS, ConfigurationError, KeyTemplate, S3DeployConfiguration, Target};
 pub use directory::{ArchiveRefused, DIRECTORY_BYTES_MAX, FILES_MAX, RATIO_FREE_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX};
 use directory::{DirectoryError, Entry, read_directory};
 use earlier::give_up_earlier;
@@ -47,8 +45,9 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// Files uploaded at the same time: enough to hide S3's latency behind each other, and with [`PART_BYTES`] and
 /// [`READ_BYTES`] each, at most 128 MiB of memory.
 pub const UPLOADS_PARALLEL_MAX: usize = 8;
-/// Files up to this size go up in one request; larger ones in parts of it. Times 10,000 parts it exceeds
-/// [`UNPACKED_BYTES_MAX`], so every allowed file fits.
+/// Files up to this size go up as one body, larger ones in parts of it. An action's objects are fenced, so one body is an upload
+/// in parts too: of one part, in three requests. Times 10,000 parts it exceeds [`UNPACKED_BYTES_MAX`], so every allowed file
+/// fits.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Packed bytes read at a time.
 pub const READ_BYTES: u64 = 4 * 1024 * 1024;

@@ -8,7 +8,7 @@ use super::Epoch;
 use super::state::{ActionRevision, ErrorDetails};
 
 wire! {
-    /// ListActionExecutions; 1 to 100 per page, newest first.
+    /// ListActionExecutions; 1 to 100 per page, executions newest first and the runs of each newest first.
     ListActionExecutionsInput {
         pipeline_name: PipelineName;
         filter: ActionExecutionFilter,

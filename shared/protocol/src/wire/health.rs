@@ -22,7 +22,8 @@ extension! {
         watches: HealthBacklog,
         /// Stages whose artifacts are looked at, each when it is due.
         artifact_checks: HealthBacklog,
-        /// Artifacts that are kept for rollbacks and are not there as they were, in the pipelines that were looked at.
+        /// Artifacts that are kept for rollbacks and are not there as they were, or cannot be read, in the pipelines that were
+        /// looked at.
         artifacts_lost: u32 as HealthCount,
         /// Executions that have not ended.
         executions_open: u32 as HealthCount,

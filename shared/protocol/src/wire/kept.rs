@@ -69,8 +69,8 @@ extension! {
 }
 
 shapes! {
-    /// The artifact is there as it was, is not there, or something else is.
-    ArtifactState for ArtifactState: Scalar::one_of(&["PRESENT", "GONE", "ALTERED"]);
+    /// The artifact is there as it was, is not there, something else is, or S3 refuses to show it.
+    ArtifactState for ArtifactState: Scalar::one_of(&["PRESENT", "GONE", "ALTERED", "UNREADABLE"]);
     /// Name or ARN of a Lambda function, with a version or alias where there is one.
     FunctionName: Scalar::TEXT;
     /// How many targets.

@@ -68,7 +68,7 @@ extension! {
     RollbackArtifact {
         /// Its name.
         name: String as ArtifactName,
-        /// Whether it is still there, and what the execution had.
+        /// Whether it is still there, can be read, and is what the execution had.
         available: bool;
         /// Its bucket.
         bucket: String as S3BucketName,

@@ -11,7 +11,7 @@ use super::actions::{
 use super::state::ErrorDetails;
 
 wire! {
-    /// ListRuleExecutions; 1 to 100 per page, newest first.
+    /// ListRuleExecutions; 1 to 100 per page, executions newest first and the evaluations of each newest first.
     ListRuleExecutionsInput {
         pipeline_name: PipelineName;
         filter: ActionExecutionFilter,

@@ -105,7 +105,7 @@ fn unreadable_bodies_are_refused() {
     ] {
         let (kind, text) = refusal(codec, &reply);
         assert_eq!(kind, "SerializationException");
-        assert!(text.contains("at most 10485760 are read"), "{text}");
+        assert!(text.contains("at most 4194304 are read"), "{text}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The store suite: the real SDK client over HTTP against a DynamoDB stand-in in this process.
 
+mod expiry;
 mod lists;
 mod metered;
 mod preconditions;

@@ -5,7 +5,7 @@ use engine::ports::{PageRequest, Precondition, Row, Store, Write};
 use store::{Table, Usage};
 
 use crate::samples::*;
-use crate::world::World;
+use crate::world::{Hand, World};
 
 /// Asks something of every kind, with items below and above the sizes at which the next unit begins.
 async fn ask<S: Store>(table: &S) -> Result<()> {
@@ -33,12 +33,12 @@ async fn ask<S: Store>(table: &S) -> Result<()> {
 
 #[tokio::test]
 async fn a_metered_table_counts_as_dynamodb_bills() -> Result<()> {
-    let (world, metered) = (World::new().await?, Table::metered());
+    let (world, metered) = (World::new().await?, Table::metered(Hand::default()));
     ask(&world.table).await?;
     ask(&metered).await?;
     assert_eq!(metered.usage(), world.table.usage());
     assert!(metered.usage().write_units() > 20.0 && metered.usage().read_units() > 5.0, "{:?}", metered.usage());
-    let in_memory = Table::in_memory();
+    let in_memory = Table::in_memory(Hand::default());
     ask(&in_memory).await?;
     assert_eq!(in_memory.usage(), Usage::default(), "who does not ask for it does not pay for it");
     Ok(())
@@ -46,7 +46,7 @@ async fn a_metered_table_counts_as_dynamodb_bills() -> Result<()> {
 
 #[tokio::test]
 async fn what_is_stored_is_counted_with_what_dynamodb_adds() -> Result<()> {
-    let table = Table::metered();
+    let table = Table::metered(Hand::default());
     assert_eq!(table.stored_bytes()?, 0);
     ask(&table).await?;
     let stored = table.stored_bytes()?;
@@ -56,7 +56,7 @@ async fn what_is_stored_is_counted_with_what_dynamodb_adds() -> Result<()> {
 
 #[tokio::test]
 async fn what_is_stored_counts_for_the_days_that_it_is_kept() -> Result<()> {
-    let table = Table::metered();
+    let table = Table::metered(Hand::default());
     table.commit(vec![Write::Put(Row::Job(job()), Precondition::None)]).await?;
     let (bytes, from) = (table.stored_bytes()?, job().created_at);
     assert_eq!(table.stored_byte_days(from, 366)?, bytes * 61, "jobs go after two months");

@@ -195,7 +195,7 @@ where
 #[tokio::test]
 async fn a_table_that_is_not_there_is_named_as_the_mistake() -> Result<()> {
     let world = World::new().await?;
-    let missing = store::Table::new(world.client().clone(), "missing");
+    let missing = store::Table::new(world.client().clone(), "missing", world.clock.clone());
     broken(missing.commit(put(Row::Job(job()), Precondition::None)).await, "does not exist");
     broken(missing.commit(put(Row::Job(job()), Precondition::Absent)).await, "does not exist");
     let read = missing.load_job(job().id).await.map(|_| ());

@@ -81,7 +81,7 @@ fn action_type() -> Value {
 pub(crate) fn definition(version: u32) -> Definition {
     from(json!({
         "pipeline": "shop", "pipelineVersion": version, "key": "definitions/shop/2", "digest": "00",
-        "createdAt": at(0),
+        "createdAt": at(0), "stages": pipeline().stages,
     }))
 }
 
@@ -148,6 +148,7 @@ pub(crate) fn success(n: u64) -> Success {
         fingerprint: "f".into(),
         pipeline_version: 3,
         revoked_by: Some(execution_id(99)),
+        revoked_after: Some(at(1)),
         version: 0,
     }
 }

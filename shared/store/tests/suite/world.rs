@@ -1,26 +1,49 @@
 //! A table of its own for each test.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
 use anyhow::Result;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::Database;
-use engine::ports::{Precondition, Row, Store, Write};
+use engine::ports::{Clock, Precondition, Row, Store, Write};
+use jiff::Timestamp;
 use store::{DynamoDb, Memory, Operation, Table, create_table};
+
+use crate::samples::at;
 
 pub(crate) const TABLE: &str = "lastgood";
 
+/// A clock that is set by hand, to a second of the tests' time. The samples are of its first minutes.
+#[derive(Clone, Default)]
+pub(crate) struct Hand(Arc<AtomicI64>);
+
+impl Hand {
+    pub(crate) fn set(&self, second: i64) {
+        self.0.store(second, SeqCst);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        at(self.0.load(SeqCst))
+    }
+}
+
 pub(crate) struct World<B = DynamoDb> {
     pub(crate) table: Table<B>,
+    pub(crate) clock: Hand,
     /// Of DynamoDB, where the table is there.
     client: Option<Client>,
 }
 
 impl World<Memory> {
     pub(crate) fn in_memory() -> Self {
-        Self { table: Table::in_memory(), client: None }
+        let clock = Hand::default();
+        Self { table: Table::in_memory(clock.clone()), clock, client: None }
     }
 }
 
@@ -52,7 +75,8 @@ impl World {
             .build();
         let client = Client::from_conf(config);
         create_table(&client, TABLE).await?;
-        Ok(Self { table: Table::new(client.clone(), TABLE), client: Some(client) })
+        let clock = Hand::default();
+        Ok(Self { table: Table::new(client.clone(), TABLE, clock.clone()), clock, client: Some(client) })
     }
 
     pub(crate) fn client(&self) -> &Client {

@@ -1,6 +1,12 @@
 //! Forms.
 
+use engine::{
+    HasStore,
+    ports::{Row, Store, Write},
+};
+
 use super::*;
+use crate::world::{Driven, shop_name};
 
 #[tokio::test]
 async fn a_stage_goes_back_with_a_reason_and_the_way_in_is_opened() {
@@ -129,6 +135,21 @@ async fn a_refused_form_says_why_and_keeps_what_was_typed() {
     let (status, html) = refused(&bench, form("/pipelines/shop/start", &revision)).await;
     assert_eq!(status, 400);
     assert!(html.contains("value=\"other.zip\"") && html.contains("value=\"blue\""), "{html}");
+}
+
+#[tokio::test]
+async fn a_form_that_others_are_faster_than_is_told_so_in_the_words_of_its_own_operation() {
+    let (bench, _) = Bench::with_release().await;
+    let inside = bench.start().await;
+    bench.drive(inside, None).await;
+    let waiting = bench.start().await;
+    assert_eq!(bench.drive(waiting, None).await, Driven::Waiting);
+    // Without the row of whoever would come in next, every decision that frees the stage is taken on a stale view.
+    let row = bench.world.store().load_execution(&shop_name(), waiting).await.unwrap().unwrap();
+    bench.world.store().commit(vec![Write::Delete(Row::Execution(row))]).await.unwrap();
+    let stop = form(&format!("/pipelines/shop/executions/{inside}/stop"), &[("abandon", "yes")]);
+    let (status, html) = refused(&bench, stop).await;
+    assert!(status == 409 && html.contains("busy handling other changes. Try again in a moment."), "{status}: {html}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use engine::{
     HasStore,
-    ports::{DecisionList, PageRequest, Store},
+    ports::{DecisionList, ObjectAt, ObjectsError, PageRequest, Store},
 };
 
 use super::*;
@@ -38,6 +38,19 @@ async fn every_page_of_a_pipeline_is_there() {
         }
         assert!(!html.contains("/stages/Source/rollback"), "the first stage cannot go back: {path}");
     }
+}
+
+#[tokio::test]
+async fn an_artifact_that_cannot_be_read_is_told_of_its_candidate() {
+    let (bench, first) = Bench::with_release().await;
+    let row = bench.world.store().load_execution(&crate::world::shop_name(), first).await.unwrap().unwrap();
+    let at = ObjectAt::from(&row.artifacts["App"]);
+    bench.objects.fail(&at, ObjectsError::AccessDenied { operation: "HeadObject", at: at.clone() });
+    let path = "/pipelines/shop/stages/Prod/rollback";
+    let listed = page(&bench, path).await;
+    assert!(listed.contains("cannot be read: access denied"), "{listed}");
+    let previewed = page(&bench, &format!("{path}?target={first}")).await;
+    assert!(previewed.contains("Cannot be read") && !previewed.contains("Roll back Prod</button>"), "{previewed}");
 }
 
 #[tokio::test]
@@ -354,6 +367,7 @@ async fn an_approval_is_answered_where_its_message_leads() {
         rest.split('"').next().unwrap().to_owned()
     };
     let (action, token) = (value("action"), value("approval"));
+    assert!(!looking.contains(&token), "who may only look gets no token: {looking}");
     let fields = [
         ("action", action.as_str()),
         ("approval", &token),

@@ -134,9 +134,7 @@ pub(crate) struct Work<'a> {
 impl Work<'_> {
     /// A fresh random id.
     pub(crate) fn id(&self) -> String {
-        let mut bytes = [0; 16];
-        self.entropy.fill(&mut bytes);
-        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+        self.entropy.uuid().to_string()
     }
 }
 

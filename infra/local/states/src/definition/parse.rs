@@ -112,15 +112,27 @@ fn service(resource: &str) -> Option<Resource> {
 
 fn task_of(node: &Node<'_>, resource: Resource) -> Read<State> {
     let seconds = |key| node.template_of(key, "a whole number from 1 to 99999999", |value| in_seconds(value, 1));
+    let (timeout_s, heartbeat_s) = (seconds("TimeoutSeconds")?, seconds("HeartbeatSeconds")?);
+    if constant(&timeout_s).zip(constant(&heartbeat_s)).is_some_and(|(timeout_s, every_s)| every_s >= timeout_s) {
+        return Err(node.error_at("HeartbeatSeconds", "HeartbeatSeconds must be smaller than TimeoutSeconds"));
+    }
     Ok(State::Task(Box::new(Task {
         resource,
         arguments: node.template("Arguments")?,
-        timeout_s: seconds("TimeoutSeconds")?,
-        heartbeat_s: seconds("HeartbeatSeconds")?,
+        timeout_s,
+        heartbeat_s,
         role: credentials(node)?,
         recovery: recovery(node)?,
         exit: exit(node)?,
     })))
+}
+
+/// The number that is known before anything runs.
+fn constant(template: &Option<Template>) -> Option<u64> {
+    match template {
+        Some(Template::Literal(value)) => value.as_u64(),
+        _ => None,
+    }
 }
 
 /// `Credentials`, which name a role.

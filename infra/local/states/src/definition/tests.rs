@@ -73,6 +73,24 @@ fn fields_outside_the_subset_are_refused_with_their_path() {
 }
 
 #[test]
+fn heartbeats_are_below_timeouts() {
+    let task = |heartbeat: Value, timeout: Value| {
+        let resource = "arn:aws:states:::lambda:invoke.waitForTaskToken";
+        json!({"A": {"Type": "Task", "Resource": resource, "Arguments": {"FunctionName": "f"}, "End": true,
+            "HeartbeatSeconds": heartbeat, "TimeoutSeconds": timeout}})
+    };
+    refused(task(json!(10), json!(10)), "$.States.A.HeartbeatSeconds");
+    refused(task(json!(11), json!(10)), "$.States.A.HeartbeatSeconds");
+    // What an expression gives is not known yet.
+    for (heartbeat, timeout) in [(json!(9), json!(10)), (json!("{% 10 %}"), json!(10)), (json!(10), json!("{% 10 %}"))]
+    {
+        let states = task(heartbeat, timeout);
+        let definition = json!({"QueryLanguage": "JSONata", "StartAt": "A", "States": states});
+        assert_eq!(check_definition(&definition.to_string()), Ok(()));
+    }
+}
+
+#[test]
 fn structure_is_checked() {
     refused(json!({}), "$.StartAt");
     refused(json!({"A": {"Type": "Nap"}}), "$.States.A.Type");

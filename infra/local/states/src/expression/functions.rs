@@ -25,7 +25,7 @@ pub(super) fn register(evaluator: &mut Evaluator, now: Timestamp, entropy: &Arc<
         evaluator.register_fn("range", range),
         evaluator.register_fn("parse", parse),
         evaluator.register_fn("hash", hash),
-        evaluator.register_fn("uuid", move |_: &[JValue]| Ok(JValue::from(uuid(&*uuid_entropy)))),
+        evaluator.register_fn("uuid", move |_: &[JValue]| Ok(JValue::from(uuid_entropy.uuid().to_string()))),
         evaluator.register_fn_override("random", move |args: &[JValue]| random(args, &*random_entropy)),
         evaluator.register_fn_override("millis", move |_: &[JValue]| Ok(millis(now))),
         evaluator.register_fn_override("now", move |args: &[JValue]| format_now(args, now)),
@@ -34,13 +34,6 @@ pub(super) fn register(evaluator: &mut Evaluator, now: Timestamp, entropy: &Arc<
     for registered in new {
         registered.expect("none of these names takes part in the compiled fast path");
     }
-}
-
-/// A random (version 4) UUID in its usual form.
-pub(crate) fn uuid(entropy: &dyn Entropy) -> String {
-    let mut bytes = [0; 16];
-    entropy.fill(&mut bytes);
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 fn failure(message: impl Into<String>) -> EvaluatorError {

@@ -3,7 +3,7 @@
 mod functions;
 mod plain;
 
-pub(crate) use functions::{unit_interval, uuid};
+pub(crate) use functions::unit_interval;
 pub(crate) use plain::Seen;
 
 use std::sync::Arc;

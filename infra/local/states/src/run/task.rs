@@ -41,6 +41,9 @@ impl Step<'_> {
         let arguments = self.evaluate(id, task.arguments.as_ref(), &extra, &input)?;
         let timeout_s = self.optional_seconds(id, task.timeout_s.as_ref(), &extra)?;
         let heartbeat_s = self.optional_seconds(id, task.heartbeat_s.as_ref(), &extra)?;
+        if heartbeat_s.zip(timeout_s).is_some_and(|(every_s, timeout_s)| every_s >= timeout_s) {
+            return Err(Failure::new("States.Runtime", "HeartbeatSeconds must be smaller than TimeoutSeconds"));
+        }
         let asynchronous = arguments["InvocationType"].as_str() == Some("Event");
         let role = self.role(id, task)?;
         let target = self.target(id, &task.resource, &arguments, role)?;
@@ -125,7 +128,7 @@ impl Step<'_> {
                 match text("StateMachineArn").map(arn::machine_arn) {
                     Some(machine) => Ok(Target::Machine {
                         machine,
-                        name: text("Name").map_or_else(|| expression::uuid(&**self.entropy()), str::to_owned),
+                        name: text("Name").map_or_else(|| self.entropy().uuid().to_string(), str::to_owned),
                         input: arguments.get("Input").cloned().unwrap_or_else(|| json!({})),
                         sync: *resource == Resource::StartExecutionSync2,
                     }),

@@ -91,6 +91,24 @@ async fn heartbeats_hold_off_their_timeout_but_not_the_other() {
 }
 
 #[tokio::test]
+async fn a_task_whose_heartbeat_is_not_below_its_timeout_does_not_begin() {
+    let limits = json!({"HeartbeatSeconds": "{% $states.input.heartbeat %}", "TimeoutSeconds": "{% 20 + 5 %}"});
+    let caught = json!([{"ErrorEquals": ["States.ALL"], "Next": "B"}]);
+    let mut states = waiting(limits);
+    states["A"]["Catch"] = caught;
+    states["B"] = json!({"Type": "Succeed"});
+    let world = World::with_machine(quiet(), states, "A");
+    for (heartbeat, status) in [(24, "RUNNING"), (25, "FAILED"), (26, "FAILED")] {
+        let arn = world.start("machine", &format!("of-{heartbeat}"), json!({"heartbeat": heartbeat})).await;
+        world.settle().await;
+        let described = world.describe(&arn).await;
+        assert_eq!(described["status"], status, "{described}");
+        assert!(status == "RUNNING" || described["error"] == "States.Runtime", "{described}");
+    }
+    assert_eq!(world.functions.calls("f").len(), 1);
+}
+
+#[tokio::test]
 async fn an_asynchronous_invocation_is_not_waited_for() {
     let states = json!({"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "End": true,
         "Arguments": {"FunctionName": "f", "InvocationType": "Event", "Payload": 1}, "Output": "{% $states.result.StatusCode %}"}});

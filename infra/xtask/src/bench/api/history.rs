@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use domain::{ActionRun, Execution, ExecutionId, PipelineName, StageName, Success};
 use engine::ports::{PageRequest, Precondition, Row, Store, WRITES_MAX, Write};
 use jiff::SignedDuration;
+use runtime::SystemClock;
 use store::Table;
 use uuid::Builder;
 
@@ -31,7 +32,7 @@ pub(super) struct History {
 impl History {
     /// The history after the first release.
     pub(super) async fn of_the_release(bench: &Bench) -> anyhow::Result<Self> {
-        let table = Table::connect(&sdk_config(&bench.system.endpoint())?, local::TABLE);
+        let table = Table::connect(&sdk_config(&bench.system.endpoint())?, local::TABLE, SystemClock);
         let (pipeline, stage): (PipelineName, StageName) = (PIPELINE.parse()?, DEPLOY.parse()?);
         let page = |limit| PageRequest { limit, after: None };
         let executions = table.list_executions(&pipeline, page(2)).await?.items;

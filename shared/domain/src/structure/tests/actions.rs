@@ -192,6 +192,23 @@ fn types_that_are_not_run_are_kept_with_every_key() {
             "Action 'Build' can only run in the region of the pipeline: its type is not of AWS. Remove its region",
         ),
         refused(
+            "the pipeline's region of a third party",
+            |p| {
+                let keys = json!({"ClientId": "c", "SkillId": "s", "ClientSecret": "x", "RefreshToken": "y"});
+                deploy(p, "ThirdParty", "AlexaSkillsKit", keys);
+                action(p, 1)["region"] = json!("us-east-1");
+            },
+            INVALID,
+            "Action 'Build' can only run in the region of the pipeline: its type is not of AWS. Remove its region",
+        ),
+        accepted("the pipeline's region of a third party's source", |p| {
+            let source = &mut p["stages"][0]["actions"][0];
+            source["actionTypeId"] =
+                json!({"category": "Source", "owner": "ThirdParty", "provider": "GitHub", "version": "1"});
+            source["configuration"] = json!({"Owner": "o", "Repo": "r", "Branch": "main", "OAuthToken": "x"});
+            source["region"] = json!("us-east-1");
+        }),
+        refused(
             "V2 alone",
             |p| {
                 deploy(p, "AWS", "EKS", json!({"ClusterName": "c"}));
@@ -283,7 +300,16 @@ fn configuration_of_actions() {
             INVALID,
             site(
                 "has 'public' for 'CannedACL'. Use authenticated-read, aws-exec-read, bucket-owner-full-control, \
-                 bucket-owner-read, log-delivery-write, private, public-read, public-read-write",
+                 bucket-owner-read, private, public-read, public-read-write",
+            ),
+        ),
+        refused(
+            "access control list of a bucket",
+            |p| deploy(p)["CannedACL"] = json!("log-delivery-write"),
+            INVALID,
+            site(
+                "has 'log-delivery-write' for 'CannedACL'. Use authenticated-read, aws-exec-read, \
+                 bucket-owner-full-control, bucket-owner-read, private, public-read, public-read-write",
             ),
         ),
         refused(

@@ -193,6 +193,9 @@ fn names_that_lead_elsewhere_are_refused() {
         ("a\nb", "control"),
         ("a\0b", "control"),
         ("", "without a name"),
+        (".", "that of a folder"),
+        ("./.", "that of a folder"),
+        ("a/.", "that of a folder"),
         (long.as_str(), "1024"),
     ];
     for (name, expected) in cases {

@@ -24,7 +24,8 @@ fn text(bytes: usize, seed: usize) -> Vec<u8> {
 fn files_are_unpacked_below_the_prefix_with_content_types_and_settings() {
     let objects = buckets();
     let big = text(PART_BYTES * 2 + 5, 1);
-    let files: [(&str, &[u8]); 6] = [
+    let files: [(&str, &[u8]); 7] = [
+        ("./", b""),
         ("index.html", b"<p>hi"),
         ("css/", b""),
         ("css/site.css", b"p{}"),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     project,
-    stage::{CODE_BUILD, CODE_BUILD_BATCH, COMMANDS, Story},
+    stage::{CODE_BUILD, CODE_BUILD_BATCH, COMMANDS, CONSOLE, Story},
 };
 
 const WORK: &str = "shop:0c6f9d6e-6b5c-4a53-9a9a-0f0d9b6a7c11";
@@ -47,10 +47,10 @@ async fn a_build_reads_and_writes_where_the_pipeline_keeps_artifacts() {
     let report = told.last();
     assert_eq!(report["outputVariables"], json!({ "IMAGE_TAG": "1.4.2", "COMMIT": "9f1c2d3" }));
     assert_eq!(report["externalExecutionId"], WORK);
+    let build = WORK.replace(':', "%3A");
     assert_eq!(
         report["externalExecutionUrl"],
-        "https://eu-west-1.console.aws.amazon.com/codesuite/codebuild/111122223333/projects/shop/build/\
-         shop%3A0c6f9d6e-6b5c-4a53-9a9a-0f0d9b6a7c11"
+        format!("{CONSOLE}/codesuite/codebuild/111122223333/projects/shop/build/{build}")
     );
 }
 

@@ -6,7 +6,7 @@ mod turns;
 
 use serde_json::{Value, json};
 
-use stage::{CODE_BUILD, CODE_DEPLOY, CODE_PIPELINE, COMMANDS, Provider, STEP_FUNCTIONS, Story};
+use stage::{CODE_BUILD, CODE_DEPLOY, CODE_PIPELINE, COMMANDS, CONSOLE, Provider, STEP_FUNCTIONS, Story};
 
 fn project() -> Value {
     json!({ "ProjectName": "shop" })
@@ -44,13 +44,30 @@ async fn work_is_linked_first_and_reported_when_it_ends() {
             provider.name
         );
         for member in ["externalExecutionId", "externalExecutionUrl"] {
-            assert!(first[member].is_string() && first[member] == last[member], "{}: {first} {last}", provider.name);
+            assert_eq!(first[member], last[member], "{}", provider.name);
         }
+        assert!(first["externalExecutionId"].is_string(), "{}: {first}", provider.name);
+        // Another pipeline is none of AWS's, and its page is not in AWS's console.
+        let url = first["externalExecutionUrl"].as_str();
+        let leads_there = url.is_some_and(|url| url.starts_with(&format!("{CONSOLE}/")));
+        assert_eq!(leads_there, provider.name != CODE_PIPELINE.name, "{}: {url:?}", provider.name);
         assert_eq!((told.starts(), told.asked(provider.look).len(), told.stops()), (1, 3, 0), "{}", provider.name);
         let calls = told.world.functions.calls("run-action");
         let key = ["operation", "pipeline", "stage", "generation", "attempt", "action", "rule"]
             .map(|member| calls[0][member].clone());
         assert_eq!(json!(key), json!(["Report", "shop", "Build", 4, 1, "Make", null]));
+    }
+}
+
+#[tokio::test]
+async fn work_has_no_link_where_the_console_of_aws_is_not_public() {
+    for (provider, configuration, inputs) in everyone() {
+        let (start, look) = (vec!["started"], vec!["succeeded"]);
+        let story = Story { configuration, inputs, start, look, has_no_console: true, ..Story::default() };
+        let told = provider.tell(story).await;
+        let links: Vec<Value> = told.reports().iter().map(|report| report["externalExecutionUrl"].clone()).collect();
+        assert_eq!(links, [Value::Null, Value::Null], "{}", provider.name);
+        assert_eq!(told.last()["status"], "Succeeded", "{}", provider.name);
     }
 }
 
@@ -216,6 +233,19 @@ async fn failures_say_what_the_provider_said() {
         assert_eq!((&report["status"], report["error"]["code"].as_str()), (&json!("Failed"), code), "{report}");
         assert!(report["error"]["message"].as_str().unwrap().starts_with(message), "{report}");
         assert_eq!(told.stops(), 0, "{}", provider.name);
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_that_goes_back_by_itself_says_so() {
+    let ended = "The deployment ended as Failed: HEALTH_CONSTRAINTS: Too many instances failed.";
+    for (looked, said) in [
+        ("failedAndGoneBack", " CodeDeploy on its own rollback: Deployment d-A1B2C3D4E is taken back by d-F5G6H7I8J."),
+        ("failedAndGoingBack", " CodeDeploy rolls back by itself, by deployment d-F5G6H7I8J."),
+    ] {
+        let (configuration, inputs, start, look) = (group(), vec!["App"], vec!["started"], vec![looked]);
+        let told = CODE_DEPLOY.tell(Story { configuration, inputs, start, look, ..Story::default() }).await;
+        assert_eq!(told.last()["error"]["message"], format!("{ended}{said}"));
     }
 }
 

@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 use super::super::world::{Fakes, World, output};
 use crate::FunctionError;
 
+/// Where AWS's console is said to be; links begin with it, in whatever partition that is.
+pub(super) const CONSOLE: &str = "https://eu-west-1.console.example";
+
 /// A provider, its answers, and the operations that its machine asks.
 pub(super) struct Provider {
     pub(super) name: &'static str,
@@ -83,6 +86,8 @@ pub(super) struct Story {
     pub(super) inputs: Vec<&'static str>,
     pub(super) outputs: Vec<&'static str>,
     pub(super) kms_key: Option<&'static str>,
+    /// The partition's console is not public.
+    pub(super) has_no_console: bool,
     pub(super) start: Vec<&'static str>,
     pub(super) look: Vec<&'static str>,
     pub(super) stop: Vec<&'static str>,
@@ -158,6 +163,7 @@ impl Provider {
         let world = World::new(fakes);
         let definition = self
             .definition
+            .replace("${Partition}", "aws")
             .replace("${RunActionFunctionArn}", "run-action")
             .replace("${ApiFunctionArn}", "api")
             .replace("${CommandsProjectName}", "lastgood-commands");
@@ -171,6 +177,7 @@ impl Provider {
             "inputs": story.inputs.iter().map(at).collect::<Vec<_>>(),
             "outputs": story.outputs.iter().map(at).collect::<Vec<_>>(),
             "roleArn": "arn:aws:iam::111122223333:role/pipeline", "region": "eu-west-1", "account": "111122223333",
+            "awsConsole": if story.has_no_console { Value::Null } else { json!(CONSOLE) },
             "externalExecutionId": story.stops,
         });
         let arn = world.start("machine", "run", input).await;
