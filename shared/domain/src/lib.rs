@@ -80,8 +80,8 @@ pub use artifact::{ArtifactDigest, ArtifactState, artifact_state};
 pub use changes::{Changes, Effect, Record, Waiting, WatchChange};
 pub use compatibility::{Deviation, Severity, differences};
 pub use condition::{
-    ConditionAnswer, ConditionKind, ConditionOrder, ConditionRun, LOST, Override, RuleRun, RuleState, check_overridable,
-    given_up,
+    ConditionAnswer, ConditionKind, ConditionOrder, ConditionRun, LOST, Override, RuleRun, RuleState,
+    check_overridable, given_up,
 };
 pub use custom_type::{
     CUSTOM_TYPES_MAX, CustomType, CustomTypeCount, CustomTypeError, check_queryable_value, declare_custom_type,

@@ -116,7 +116,8 @@ fn answer(stage: &str, action: &str, token: &Value) -> Value {
 #[tokio::test]
 async fn an_approval_is_answered_by_the_names_that_it_began_under() {
     let only_action = |pipeline: &mut Value| pipeline["stages"][1]["actions"][0]["name"] = json!("Sign");
-    let edits: [(&dyn Fn(&mut Value), &str, &str); 2] =
+    type Edit<'a> = &'a dyn Fn(&mut Value);
+    let edits: [(Edit<'_>, &str, &str); 2] =
         [(&rename, "Live", "StageNotFoundException"), (&only_action, "Prod", "ActionNotFoundException")];
     for (edit, stage, exception) in edits {
         let bench = Bench::new().await;

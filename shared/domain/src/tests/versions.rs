@@ -117,7 +117,8 @@ fn a_retry_of_a_parallel_stage_runs_what_failed() {
 
 #[test]
 fn an_update_ends_a_rollback_where_its_stage_does_something_else() {
-    let edits: [(fn(&mut PipelineIndex), ExecutionStatus); 3] = [
+    type Edit = fn(&mut PipelineIndex);
+    let edits: [(Edit, ExecutionStatus); 3] = [
         (|index| index.stages[0].fingerprint.push('+'), ExecutionStatus::Succeeded),
         (rework, ExecutionStatus::Cancelled),
         (remove_deploy, ExecutionStatus::Cancelled),
