@@ -102,7 +102,8 @@ fn build(functions: &[String], profile: &str, target: Option<&str>) -> anyhow::R
     }
     if let Some(target) = target {
         command.args(["--target", target]);
-        if profile == PROFILE {
+        // The linker of another system knows no such scripts, and Lambda runs nothing that it makes.
+        if profile == PROFILE && target.contains("linux") {
             // Whole, as libraries are linked in folders of their own. Where it is does not show in what is built.
             let script = workspace::root().join(LINKER_SCRIPT);
             command.args([

@@ -63,10 +63,11 @@ pub(crate) fn admit_into(
     alarms: &BTreeMap<String, AlarmSnapshot>,
 ) -> Result<(), Rejected> {
     let view = board.view;
+    let mut queue = board.waiting(name);
     if view.index.stage(name).is_none() {
-        return Ok(());
+        // An update took the stage away. Whoever goes by the version that it began in still goes through it.
+        queue.retain(|waiting| board.mode_of(waiting.execution) == Some(ExecutionMode::Parallel));
     }
-    let queue = board.waiting(name);
     let mut door = Door::default();
     for (place, waiting) in queue.iter().enumerate() {
         // Whether one that was not read takes the lock, nobody knows: behind one that did not, it may be like that.

@@ -25,6 +25,9 @@ pub enum Severity {
     Ignored,
 }
 
+/// What a role does that nobody may assume.
+const FAILS_LATER: &str = "what needs this one fails when its turn comes";
+
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deviation {
@@ -74,7 +77,7 @@ impl Report<'_> {
     }
 
     fn pipeline(&mut self, declaration: &PipelineDeclaration) {
-        self.role(&declaration.role_arn, Severity::Refused, "pipeline.roleArn");
+        self.role(&declaration.role_arn, "CreatePipeline answers InvalidStructureException", "pipeline.roleArn");
         if declaration.version.is_some() {
             let message = "Versions are counted anew: the pipeline begins at version 1.";
             self.add(Severity::Ignored, "pipeline.version", message);
@@ -181,7 +184,7 @@ impl Report<'_> {
             }
         }
         if let Some(role) = &action.role_arn {
-            self.role(role, Severity::Unsupported, &format!("{path}.roleArn"));
+            self.role(role, FAILS_LATER, &format!("{path}.roleArn"));
         }
         for key in secrets.iter().filter(|key| action.configuration.get(*key).is_some_and(|value| value == MASK)) {
             let message =
@@ -242,8 +245,8 @@ impl Report<'_> {
         }
     }
 
-    /// A role that nobody prepared; or one of another account, which is as bad as `elsewhere` says.
-    fn role(&mut self, role_arn: &str, elsewhere: Severity, path: &str) {
+    /// A role that nobody prepared; or one of another account, with which what needs it does as `elsewhere` says.
+    fn role(&mut self, role_arn: &str, elsewhere: &str, path: &str) {
         let own = self.account;
         if role_arn.split(':').nth(4) == Some(own) {
             let message = "Lastgood's functions and the state machines of its actions assume the role, so its name has to begin \
@@ -252,15 +255,12 @@ impl Report<'_> {
             self.add(Severity::Different, path, message);
             return;
         }
-        let what = match elsewhere {
-            Severity::Refused => "CreatePipeline would answer InvalidStructureException",
-            _ => "what needs this one fails when its turn comes",
-        };
+        // Not refused: in one process on a laptop everybody may assume every role.
         let message = format!(
-            "Lastgood assumes roles of its own account {own} alone: {what}. Name a role of {own}, or release into the other \
-             account by a Lastgood there."
+            "In an account, Lastgood assumes roles of that account alone: {elsewhere}. Name a role of {own}, or release into \
+             the other account by a Lastgood there."
         );
-        self.add(elsewhere, path, message);
+        self.add(Severity::Unsupported, path, message);
     }
 
     /// Actions of one `runOrder` of which some wait for others. A PARALLEL execution runs five at once, as in CodePipeline.
@@ -299,7 +299,7 @@ impl Report<'_> {
         match &rule.role_arn {
             // Its keys go to the function, or a provider's work is started with it.
             Some(role) if find_rule_type(&rule.rule_type_id).is_some_and(RuleTypeInfo::is_asked) => {
-                self.role(role, Severity::Unsupported, &format!("{path}.roleArn"));
+                self.role(role, FAILS_LATER, &format!("{path}.roleArn"));
             }
             Some(_) => {
                 let message = "Rules use the permissions of Lastgood's functions.";
@@ -430,13 +430,13 @@ mod tests {
             assert!(severity == Severity::Different && message.contains("PipelineRolePrefix"), "{path}: {message}");
         }
         let other = pipeline(1, "arn:aws:iam::444455556666:role/lastgood-shop");
-        for (path, expected, words) in [
-            ("pipeline.roleArn", Severity::Refused, "InvalidStructureException"),
-            (OF_ACTION, Severity::Unsupported, "fails when its turn comes"),
-            (OF_RULE, Severity::Unsupported, "fails when its turn comes"),
+        for (path, words) in [
+            ("pipeline.roleArn", "InvalidStructureException"),
+            (OF_ACTION, "fails when its turn comes"),
+            (OF_RULE, "fails when its turn comes"),
         ] {
             let (severity, message) = at(&other, path).expect(path);
-            assert!(severity == expected && message.contains(words), "{path}: {severity:?} {message}");
+            assert!(severity == Severity::Unsupported && message.contains(words), "{path}: {severity:?} {message}");
         }
     }
 

@@ -227,6 +227,18 @@ pub struct ConditionOrder<'a> {
     pub attempt: u32,
 }
 
+impl ConditionOrder<'_> {
+    /// What the condition comes to where it fails: as `declared`, but for a stage that this execution has entered before,
+    /// by the word of `before`, the last look at its entry condition. What has begun there cannot be skipped any more: it
+    /// failed, and the stage's own way to deal with that is due.
+    pub fn result<'a>(&self, declared: Option<&'a str>, before: Option<&ConditionRun>) -> Option<&'a str> {
+        let before =
+            before.filter(|run| (&run.stage, run.kind) == (self.stage, self.kind) && run.execution == self.execution);
+        let has_entered = before.is_some_and(|run| run.answer() == ConditionAnswer::Proceed || run.result.is_none());
+        declared.filter(|declared| *declared != "SKIP" || !has_entered)
+    }
+}
+
 impl ConditionRun {
     /// An evaluation that begins at `since`. It takes the row of the one before, which was read at `version`.
     pub fn new(

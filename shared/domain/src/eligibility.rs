@@ -231,15 +231,18 @@ pub fn choose_automatic<'a>(
     undone: ExecutionId,
 ) -> impl Iterator<Item = &'a Success> {
     let older = successes.iter().position(|success| success.execution == undone).map_or(0, |at| at + 1);
+    let standing = standing(successes).filter(move |(at, _)| *at >= older);
+    standing.map(|(_, success)| success).filter(|success| success.fingerprint == stage.fingerprint)
+}
+
+/// Those of `successes`, which are newest first, that no rollback took back, by a mark of their own or that of a newer one;
+/// each with its place.
+pub fn standing(successes: &[Success]) -> impl Iterator<Item = (usize, &Success)> {
     // Since when everything was taken back that is older than the successes seen so far.
     let mut taken_back: Option<Timestamp> = None;
-    let mut still_stands = move |success: &Success| {
+    successes.iter().enumerate().filter(move |(_, success)| {
         let stands = success.revoked_by.is_none() && taken_back.is_none_or(|since| success.at <= since);
         taken_back = taken_back.into_iter().chain(success.revoked_after).min();
         stands
-    };
-    let older = move |(at, success): (usize, &'a Success)| (at >= older).then_some(success);
-    let is_same = |success: &&Success| success.fingerprint == stage.fingerprint;
-    let all = successes.iter().enumerate();
-    all.filter(move |(_, success)| still_stands(success)).filter_map(older).filter(is_same)
+    })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ArtifactDigest, ArtifactLocation, ArtifactState, ExecutionId, ExecutionMode, PipelineIndex, PipelineName,
-    StageIndex, StageName, Success,
+    StageIndex, StageName, Success, standing,
 };
 
 /// Executions of a stage whose artifacts are kept: what is live, which is what a failed deploy goes back to, and the one
@@ -150,10 +150,10 @@ pub fn worth_keeping(index: &PipelineIndex, stage: &StageIndex, successes: &[Suc
     if is_first || index.mode == ExecutionMode::Parallel {
         return Vec::new();
     }
-    let stands = |success: &&Success| success.revoked_by.is_none();
+    let standing = || standing(successes).map(|(_, success)| success);
     let is_same = |success: &&Success| success.fingerprint == stage.fingerprint;
-    let own = successes.iter().filter(stands).filter(is_same);
-    let others = successes.iter().filter(stands).filter(|success| !is_same(success));
+    let own = standing().filter(is_same);
+    let others = standing().filter(|success| !is_same(success));
     own.chain(others).map(|success| success.execution).take(KEPT_LOOKED_AT_MAX).collect()
 }
 

@@ -97,7 +97,7 @@ pub use degradation::{
     MetricSource, MetricStatistic, MissingPoint, PRESETS, Points, Sighted, WatchedMetric, is_look_due, sight,
     sight_watch, watched_as,
 };
-pub use eligibility::{Choice, Ineligible, LookedUp, choose_automatic, ineligible_because};
+pub use eligibility::{Choice, Ineligible, LookedUp, choose_automatic, ineligible_because, standing};
 pub use event::{
     ActionChange, AnnouncedCause, ArtifactChange, EVENT_SOURCE, Event, EventArtifact, EventState, ExecutionResult,
     ExecutionTrigger, PipelineChange, RollbackChange, StageChange, StateChange, Unread, events_of,

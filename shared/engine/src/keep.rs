@@ -21,7 +21,7 @@ use crate::{
     loading::load_of,
     outbox::{forget, forget_or_leave, give_up, perform_all},
     ports::{Functions, Objects, ObjectsError, PageRequest, Precondition, Row, Store, StoreError, Write},
-    rollback::{StoredArtifact, look_at_artifacts},
+    rollback::{StoredArtifact, look_at_artifacts, newest_successes},
 };
 
 /// The tag of artifacts by which a lifecycle rule knows them: S3's rules choose objects that have a tag, not objects that
@@ -32,8 +32,6 @@ pub const KEEP_YES: &str = "true";
 /// Its value on what no rollback needs, or not yet.
 pub const KEEP_NO: &str = "false";
 
-/// Successes that are read to find what is worth keeping; a stage with more that were taken back in a row has none.
-const SUCCESSES_READ_MAX: u32 = 50;
 /// How often marks are looked at again where others change what is kept at the same time.
 const ROUNDS_MAX: usize = 5;
 /// Runs of an execution that are read to find the functions it invoked; one with more is looked at as far as that.
@@ -212,8 +210,7 @@ async fn look_for_targets<W: HasStore + HasObjects>(
     view: &PipelineView,
     stage: &StageIndex,
 ) -> Result<Vec<KeptTarget>, EngineError> {
-    let page = PageRequest { limit: SUCCESSES_READ_MAX, after: None };
-    let successes = world.store().list_successes(&view.index.name, &stage.name, page).await?.items;
+    let successes = newest_successes(world, view, stage).await?;
     let (mut targets, mut ready) = (Vec::new(), 0);
     for id in worth_keeping(&view.index, stage, &successes) {
         let Some(execution) = load_of(world, view, id).await? else { continue };

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    ArtifactDigest, ArtifactLocation, ArtifactState, Choice, Execution, ExecutionId, Ineligible, LookedUp,
-    PipelineIndex, PipelineName, PipelineView, Rejected, RollbackCause, RollbackOrder, StageIndex, StageName,
-    StageStatus, Success, artifact_state, choose_automatic, ineligible_because, start_rollback,
+    ArtifactDigest, ArtifactLocation, ArtifactState, Choice, Execution, ExecutionId, Ineligible, KEPT_LOOKED_AT_MAX,
+    LookedUp, PipelineIndex, PipelineName, PipelineView, Rejected, RollbackCause, RollbackOrder, StageIndex, StageName,
+    StageStatus, Success, artifact_state, choose_automatic, ineligible_because, standing, start_rollback,
 };
 use futures::{StreamExt, stream};
 
@@ -23,7 +23,7 @@ use crate::{
 /// How many successes an automatic choice looks at. Each that is passed over lost its artifacts, or they cannot be read; a
 /// stage that lost this many has a person's problem.
 const LOOKED_AT_MAX: u32 = 50;
-/// How many successes it reads to find those, in pages of as many: after a rollback far back most were taken back.
+/// How many successes are read, in pages of as many, where rollbacks took most of them back.
 const READ_MAX: usize = 1_000;
 /// How many successes one rollback takes back: with their executions they share its transaction of 100 writes.
 const REVOKED_MAX: u32 = 20;
@@ -214,33 +214,43 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
     stage: &StageIndex,
     undone: ExecutionId,
 ) -> Result<Result<Execution, String>, EngineError> {
-    let (mut successes, mut passed_over) = (Vec::new(), Vec::new());
-    let (mut seen, mut after) = (BTreeSet::new(), None);
-    while successes.len() < READ_MAX && passed_over.len() < LOOKED_AT_MAX as usize {
-        let page = PageRequest { limit: LOOKED_AT_MAX, after };
-        let page = world.store().list_successes(&view.index.name, &stage.name, page).await?;
-        successes.extend(page.items);
-        for success in choose_automatic(&successes, stage, undone).filter(|success| seen.insert(success.execution)) {
-            let Some(mut execution) = load_of(world, view, success.execution).await? else {
-                continue;
-            };
-            revoked::look_up(world, [&mut execution]).await?;
-            let looked_up = looked_up(Vec::new(), &look_at_artifacts(world, stage, &execution).await?);
-            let reasons = ineligible_because(&view.index, stage, &execution, &looked_up, Choice::Automatic);
-            match reasons.first() {
-                None => return Ok(Ok(execution)),
-                Some(reason) => passed_over.push(format!("{}: {reason}", execution.id)),
-            }
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
+    let successes = newest_successes(world, view, stage).await?;
+    let mut passed_over = Vec::new();
+    for success in choose_automatic(&successes, stage, undone).take(LOOKED_AT_MAX as usize) {
+        let Some(mut execution) = load_of(world, view, success.execution).await? else {
+            continue;
+        };
+        revoked::look_up(world, [&mut execution]).await?;
+        let looked_up = looked_up(Vec::new(), &look_at_artifacts(world, stage, &execution).await?);
+        let reasons = ineligible_because(&view.index, stage, &execution, &looked_up, Choice::Automatic);
+        match reasons.first() {
+            None => return Ok(Ok(execution)),
+            Some(reason) => passed_over.push(format!("{}: {reason}", execution.id)),
         }
     }
     Ok(Err(match passed_over.as_slice() {
         [] => format!("no earlier execution succeeded in stage {} as it is now.", stage.name),
         reasons => format!("no earlier execution can be brought back: {}", reasons.join(" ")),
     }))
+}
+
+/// The newest successes in a stage: a page, or as many as it takes to have some of those that no rollback took back.
+pub(crate) async fn newest_successes<W: HasStore>(
+    world: &W,
+    view: &PipelineView,
+    stage: &StageIndex,
+) -> Result<Vec<Success>, EngineError> {
+    let (mut successes, mut after) = (Vec::new(), None);
+    loop {
+        let page = PageRequest { limit: LOOKED_AT_MAX, after };
+        let page = world.store().list_successes(&view.index.name, &stage.name, page).await?;
+        successes.extend(page.items);
+        after = page.next;
+        let is_enough = standing(&successes).count() >= KEPT_LOOKED_AT_MAX || successes.len() >= READ_MAX;
+        if is_enough || after.is_none() {
+            return Ok(successes);
+        }
+    }
 }
 
 /// Brings `target` back to `stage` because a person wants it, at once and before everyone who waits: RollbackStage, and

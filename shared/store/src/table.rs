@@ -177,7 +177,15 @@ impl<B: Backend> Store for Table<B> {
             Box::pin(self.backend.items(&Part::all(&range, Direction::Backward), Some(limit + 2), None)).await?;
         let has_head = items.first().is_some_and(|item| B::key(item).sort == HEAD);
         let head = has_head.then(|| B::row(items.remove(0))).transpose()?;
-        Ok((head, self.page_of(items, limit)?))
+        let found = self.page_of(items, limit)?;
+        match found.next {
+            // As everywhere, a page is not empty while another follows.
+            Some(after) if found.items.is_empty() => {
+                let page = PageRequest { after: Some(after), ..page };
+                Ok((head, self.page(&range, Direction::Backward, page).await?))
+            }
+            next => Ok((head, Page { next, ..found })),
+        }
     }
 
     async fn list_successes(

@@ -74,6 +74,32 @@ async fn a_parallel_execution_goes_by_the_version_that_it_began_in() {
 }
 
 #[tokio::test]
+async fn the_way_into_a_stage_that_was_taken_away_opens_for_who_waits_before_it() {
+    let bench = Bench::new().await;
+    bench.ok("CreatePipeline", json!({"pipeline": parallel()})).await;
+    let old = bench.newest().await;
+    let inside = drive(&bench, old, None).await;
+    let transition = |more: Value| {
+        let mut input = json!({"pipelineName": "shop", "stageName": "After", "transitionType": "Inbound"});
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        input
+    };
+    bench.ok("DisableStageTransition", transition(json!({"reason": "sale"}))).await;
+    let mut updated = parallel();
+    updated["stages"][2]["name"] = json!("Later");
+    bench.ok("UpdatePipeline", json!({"pipeline": updated})).await;
+    let nobody = (transition(json!({})), "StageNotFoundException", "After");
+    bench.refuses("EnableStageTransition", &[nobody.clone()]).await;
+
+    succeed(&bench, old, "Check").await;
+    assert_eq!(bench.drive(old, Some(inside)).await, Driven::Waiting);
+    bench.ok("EnableStageTransition", transition(json!({}))).await;
+    let goes_in = |answer: &Value| answer["next"] == "RunStage" && answer["stage"] == "After";
+    assert_eq!(bench.told(goes_in).len(), 1);
+    bench.refuses("EnableStageTransition", &[nobody]).await;
+}
+
+#[tokio::test]
 async fn a_rollback_goes_on_where_its_stage_is_as_it_was() {
     for (stage, expected) in [(0, ExecutionStatus::Succeeded), (1, ExecutionStatus::Cancelled)] {
         let (bench, good) = Bench::with_release().await;

@@ -301,6 +301,35 @@ fn a_stop_gives_a_condition_up_and_whatever_else_ends_it_cancels_it() {
 }
 
 #[test]
+fn what_has_begun_in_a_stage_is_not_skipped_by_a_later_attempt() {
+    let mut before = run("SKIP", &["a"]);
+    let table = Table::new(ExecutionMode::Superseded, 1);
+    let (pipeline, name) = (table.index.name.clone(), before.stage.clone());
+    let order = ConditionOrder {
+        pipeline: &pipeline,
+        stage: &name,
+        kind: before.kind,
+        execution: before.execution,
+        mode: ExecutionMode::Superseded,
+        generation: before.generation,
+        attempt: 2,
+    };
+    assert_eq!(order.result(Some("SKIP"), None), Some("SKIP"));
+    before.status = ConditionStatus::Errored;
+    assert_eq!(order.result(Some("SKIP"), Some(&before)), Some("SKIP"), "nobody was let in");
+    for let_in in [ConditionStatus::Succeeded, ConditionStatus::Overridden] {
+        before.status = let_in;
+        assert_eq!(order.result(Some("SKIP"), Some(&before)), None);
+        assert_eq!(order.result(Some("FAIL"), Some(&before)), Some("FAIL"));
+        let foreign = ConditionOrder { execution: id(9), ..order };
+        assert_eq!(foreign.result(Some("SKIP"), Some(&before)), Some("SKIP"));
+    }
+    // The attempt after one that was refused so.
+    (before.status, before.result) = (ConditionStatus::Failed, None);
+    assert_eq!(order.result(Some("SKIP"), Some(&before)), None);
+}
+
+#[test]
 fn only_the_last_attempt_at_a_stage_tells_what_failed_it() {
     let run = run("FAIL", &["a"]);
     let mut table = Table::new(ExecutionMode::Superseded, 1);

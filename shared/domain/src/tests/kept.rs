@@ -43,6 +43,9 @@ fn what_a_stage_goes_back_to_by_itself_is_worth_keeping_first() {
     assert_eq!(of(&index, &[]), []);
     let mixed = [success(5, "now", Some(9)), success(4, "now", None), success(3, "old", None), success(2, "now", None)];
     assert_eq!(of(&index, &mixed), [4, 2, 3], "not what was taken back, and what was edited last");
+    let mut far_back = [success(9, "now", Some(20)), success(8, "now", None), success(4, "now", None)];
+    far_back[0].revoked_after = Some(at(4));
+    assert_eq!(of(&index, &far_back), [4], "nor what the newest took back besides");
     let many: Vec<Success> = (1..=9).rev().map(|n| success(n, "now", None)).collect();
     assert_eq!(of(&index, &many), [9, 8, 7, 6, 5]);
     index.mode = ExecutionMode::Parallel;

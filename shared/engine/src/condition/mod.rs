@@ -183,7 +183,8 @@ fn begin(
     // Whole seconds, as the state machine keeps them.
     let since = asked.since.or_else(|| Timestamp::from_second(now.as_second()).ok()).unwrap_or(now);
     let version = stored.map_or(0, |row| row.version);
-    Some(ConditionRun::new(order, condition.result.as_deref(), &rules, since, version))
+    let result = order.result(condition.result.as_deref(), stored);
+    Some(ConditionRun::new(order, result, &rules, since, version))
 }
 
 /// The stored evaluation of a condition, of this execution or in its stead of an earlier one.

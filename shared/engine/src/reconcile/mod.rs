@@ -67,9 +67,11 @@ where
     let now = world.now();
     let before = |age: SignedDuration| if patient { now - age } else { now };
     let mut first = FirstError::default();
-    first.keep(watches::look_at_all(world, now, done).await);
+    let open = watches::open(world, now, done, &mut first).await;
+    first.keep(watches::judge(world, &open, now, done).await);
     first.keep(effects::redeliver(world, before(EFFECT_AGE_MIN), done).await);
     first.keep(executions::look_in_turn(world, before(EXECUTION_AGE_MIN), now, done).await);
+    first.keep(watches::look_ahead(world, &open, now, done).await);
     let mut probed = Probed::default();
     first.keep(look_at_due(world, now, &mut probed).await);
     (done.stages_probed, done.probe_requests) = (probed.stages, probed.requests);

@@ -19,15 +19,13 @@ use crate::{
 /// How long a watch that has ended is kept for alarm events that come late.
 const WATCH_GRACE: SignedDuration = SignedDuration::from_mins(15);
 
-/// Looks at every open watch.
-///
-/// # Errors
-/// The first error, after all were looked at that could be.
-pub(super) async fn look_at_all<W>(world: &W, now: Timestamp, done: &mut Reconciled) -> Result<(), EngineError>
-where
-    W: HasStore + HasMachines + HasAlarms + HasObjects,
-{
-    let mut first = FirstError::default();
+/// The watches that are open, after those have ended that are over.
+pub(super) async fn open<W: HasStore>(
+    world: &W,
+    now: Timestamp,
+    done: &mut Reconciled,
+    first: &mut FirstError,
+) -> Vec<Watch> {
     let (mut open, mut after) = (Vec::new(), None);
     loop {
         let page = world.store().open_watches(PageRequest { limit: PAGE, after }).await;
@@ -45,8 +43,42 @@ where
             break;
         }
     }
-    first.keep(look_at_alarms(world, &open, done).await);
-    first.keep(judge_metrics(world, &open, now, done).await);
+    open
+}
+
+/// Looks at the alarms and metrics of watches.
+///
+/// # Errors
+/// The first error, after all were looked at that could be.
+pub(super) async fn judge<W>(
+    world: &W,
+    open: &[Watch],
+    now: Timestamp,
+    done: &mut Reconciled,
+) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms + HasObjects,
+{
+    let mut first = FirstError::default();
+    first.keep(look_at_alarms(world, open, done).await);
+    first.keep(judge_metrics(world, open, now, done).await);
+    first.into_result()
+}
+
+/// Looks at what watches wait for, and at the way back of those that go on.
+///
+/// # Errors
+/// As [`judge`].
+pub(super) async fn look_ahead<W>(
+    world: &W,
+    open: &[Watch],
+    now: Timestamp,
+    done: &mut Reconciled,
+) -> Result<(), EngineError>
+where
+    W: HasStore + HasMachines + HasAlarms + HasObjects,
+{
+    let mut first = FirstError::default();
     for watch in open.iter().filter(|watch| watch.awaits_data(now).is_some()) {
         first.keep(look_for_data(world, watch, now).await);
     }
