@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use axum::body::Body;
 use http::{Request, Response, StatusCode, Uri, uri::PathAndQuery};
 use hyper_util::{
@@ -12,6 +13,8 @@ use hyper_util::{
 use jiff::SignedDuration;
 use runtime::Timer;
 use tokio::{net::TcpListener, sync::watch, task::spawn_blocking};
+
+use crate::TABLE;
 
 /// How often what has expired is removed.
 const SWEEP_EVERY: SignedDuration = SignedDuration::from_hours(1);
@@ -80,6 +83,22 @@ impl DynamoDb {
     }
 }
 
+/// Creates the table where it is not there.
+///
+/// # Errors
+/// DynamoDB's refusal.
+pub(crate) async fn create_table(client: &aws_sdk_dynamodb::Client) -> anyhow::Result<()> {
+    store::create_table(client, TABLE).await?;
+    // dynoxide makes a table in two steps. A process that was killed between them has left one that is known and has no
+    // place for items: it holds nothing, so it is made anew.
+    let looked = client.scan().table_name(TABLE).limit(1).send().await;
+    if looked.is_err_and(|error| error.message().is_some_and(|message| message.contains("no such table"))) {
+        client.delete_table().table_name(TABLE).send().await.context("a table that was created by half")?;
+        store::create_table(client, TABLE).await?;
+    }
+    Ok(())
+}
+
 fn unavailable() -> Response<Body> {
     let mut response = Response::new(Body::from(r#"{"__type":"com.amazon.coral.availability#ServiceUnavailable"}"#));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -91,7 +110,7 @@ mod tests {
     use aws_sdk_dynamodb::types::AttributeValue;
 
     use super::*;
-    use crate::{TABLE, handlers};
+    use crate::handlers;
 
     #[tokio::test]
     async fn what_has_expired_is_removed() {
@@ -116,5 +135,24 @@ mod tests {
         left.sort();
         assert_eq!(left, ["future", "kept"]);
         assert_eq!(dynamodb.sweep().await, 0);
+    }
+    #[tokio::test]
+    async fn a_table_that_was_created_by_half_is_created_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_stop, stopped) = watch::channel(false);
+        let dynamodb = DynamoDb::start(dir.path(), stopped).await.unwrap();
+        let endpoint = format!("http://{}", dynamodb.authority);
+        let client = aws_sdk_dynamodb::Client::new(&handlers::config().unwrap().sdk_config_at(&endpoint));
+        create_table(&client).await.unwrap();
+        let file = rusqlite::Connection::open(dir.path().join("dynamodb.sqlite")).unwrap();
+        file.execute(&format!("DROP TABLE \"{TABLE}\""), []).unwrap();
+        assert!(client.scan().table_name(TABLE).send().await.is_err());
+
+        create_table(&client).await.unwrap();
+        let row = AttributeValue::S("row".to_owned());
+        let put = client.put_item().table_name(TABLE).item("PK", row.clone()).item("SK", row);
+        put.send().await.unwrap();
+        create_table(&client).await.unwrap();
+        assert_eq!(client.scan().table_name(TABLE).send().await.unwrap().count(), 1, "nothing is made anew twice");
     }
 }

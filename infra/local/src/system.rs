@@ -23,10 +23,10 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
-    ACCOUNT, BUCKET, REGION, TABLE,
+    ACCOUNT, BUCKET, REGION,
     access::{Access, Gate, INTERNAL_KEY_ID},
     data_dir::DataDir,
-    dynamodb::DynamoDb,
+    dynamodb::{DynamoDb, create_table},
     event_bus::{EventBus, EventOptions},
     front::{self, Services},
     handlers, machines,
@@ -269,7 +269,7 @@ async fn serve(listener: TcpListener, services: Services) {
 
 /// The table and the bucket that the template creates in AWS.
 async fn prepare_stores(sdk: &aws_types::SdkConfig) -> anyhow::Result<()> {
-    store::create_table(&aws_sdk_dynamodb::Client::new(sdk), TABLE).await?;
+    create_table(&aws_sdk_dynamodb::Client::new(sdk)).await?;
     let s3 = aws::s3::client(sdk);
     if s3.head_bucket().bucket(BUCKET).send().await.is_err() {
         s3.create_bucket().bucket(BUCKET).send().await.context("the bucket of pipeline definitions")?;

@@ -66,7 +66,10 @@ pub(crate) fn admit_into(
     let mut queue = board.waiting(name);
     if view.index.stage(name).is_none() {
         // An update took the stage away. Whoever goes by the version that it began in still goes through it.
-        queue.retain(|waiting| board.mode_of(waiting.execution) == Some(ExecutionMode::Parallel));
+        queue.retain(|waiting| board.mode_of(waiting.execution).is_none_or(|mode| mode == ExecutionMode::Parallel));
+        if queue.first().is_some_and(|first| !board.was_read(first.execution)) {
+            return Ok(());
+        }
     }
     let mut door = Door::default();
     for (place, waiting) in queue.iter().enumerate() {

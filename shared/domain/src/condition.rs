@@ -454,7 +454,9 @@ pub fn check_overridable(declared: Option<&ConditionIndex>, run: Option<&Conditi
     let Some(declared) = declared else {
         return Err("The stage declares no such condition.".to_owned());
     };
-    if declared.result.as_deref() == Some("SKIP") {
+    // What this look at it leads to, which may be another result than the declared one.
+    let result = run.map_or(&declared.result, |run| &run.result);
+    if result.as_deref() == Some("SKIP") {
         return Err("The condition's result is SKIP, which cannot be overridden.".to_owned());
     }
     let Some(run) = run else {

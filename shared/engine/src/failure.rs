@@ -138,7 +138,8 @@ async fn decide<W: HasStore + HasObjects + HasAlarms>(
     }
     // An entry condition that refuses the automatic retry leaves the failure as it was, which that has not mended.
     if input.condition == Some(ConditionKind::BeforeEntry) && !found.ran_before {
-        return at_once(FailureDecision::Stop("Nothing was deployed.".to_owned()));
+        let what = if input.attempt == 1 { "Nothing was deployed." } else { "Nothing more was deployed." };
+        return at_once(FailureDecision::Stop(what.to_owned()));
     }
     if execution.rollback.is_some() {
         return at_once(decide_failure(None, execution, &index.name, false));

@@ -23,7 +23,7 @@ use crate::{
 /// How many successes an automatic choice looks at. Each that is passed over lost its artifacts, or they cannot be read; a
 /// stage that lost this many has a person's problem.
 const LOOKED_AT_MAX: u32 = 50;
-/// How many successes are read, in pages of as many, where rollbacks took most of them back.
+/// How many successes are read, in pages of as many, to find those: rollbacks took others back, and edits changed the stage.
 const READ_MAX: usize = 1_000;
 /// How many successes one rollback takes back: with their executions they share its transaction of 100 writes.
 const REVOKED_MAX: u32 = 20;
@@ -214,18 +214,30 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
     stage: &StageIndex,
     undone: ExecutionId,
 ) -> Result<Result<Execution, String>, EngineError> {
-    let successes = newest_successes(world, view, stage).await?;
-    let mut passed_over = Vec::new();
-    for success in choose_automatic(&successes, stage, undone).take(LOOKED_AT_MAX as usize) {
-        let Some(mut execution) = load_of(world, view, success.execution).await? else {
-            continue;
-        };
-        revoked::look_up(world, [&mut execution]).await?;
-        let looked_up = looked_up(Vec::new(), &look_at_artifacts(world, stage, &execution).await?);
-        let reasons = ineligible_because(&view.index, stage, &execution, &looked_up, Choice::Automatic);
-        match reasons.first() {
-            None => return Ok(Ok(execution)),
-            Some(reason) => passed_over.push(format!("{}: {reason}", execution.id)),
+    let (mut successes, mut passed_over) = (Vec::new(), Vec::new());
+    let (mut seen, mut after) = (BTreeSet::new(), None);
+    loop {
+        let page = PageRequest { limit: LOOKED_AT_MAX, after };
+        let page = world.store().list_successes(&view.index.name, &stage.name, page).await?;
+        successes.extend(page.items);
+        for success in choose_automatic(&successes, stage, undone) {
+            if seen.len() == LOOKED_AT_MAX as usize || !seen.insert(success.execution) {
+                continue;
+            }
+            let Some(mut execution) = load_of(world, view, success.execution).await? else {
+                continue;
+            };
+            revoked::look_up(world, [&mut execution]).await?;
+            let looked_up = looked_up(Vec::new(), &look_at_artifacts(world, stage, &execution).await?);
+            let reasons = ineligible_because(&view.index, stage, &execution, &looked_up, Choice::Automatic);
+            match reasons.first() {
+                None => return Ok(Ok(execution)),
+                Some(reason) => passed_over.push(format!("{}: {reason}", execution.id)),
+            }
+        }
+        after = page.next;
+        if after.is_none() || seen.len() == LOOKED_AT_MAX as usize || successes.len() >= READ_MAX {
+            break;
         }
     }
     Ok(Err(match passed_over.as_slice() {
@@ -234,7 +246,7 @@ pub(crate) async fn choose_target<W: HasStore + HasObjects>(
     }))
 }
 
-/// The newest successes in a stage: a page, or as many as it takes to have some of those that no rollback took back.
+/// The newest successes in a stage: a page, or as many as it takes to have some that no rollback took back.
 pub(crate) async fn newest_successes<W: HasStore>(
     world: &W,
     view: &PipelineView,

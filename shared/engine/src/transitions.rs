@@ -33,19 +33,15 @@ pub async fn enable<W: HasStore + HasMachines + HasAlarms>(
     caller: &str,
 ) -> Result<(), EngineError> {
     let view = load_view(world, pipeline).await?;
-    if let Some(stage) = guarded(&view, stage, side)? {
-        end_expired(world, &view, &stage).await?;
-        reinstate_with_hold(world, &view, &stage).await?;
-    }
+    let Some(stage) = &guarded(&view, stage, side)? else { return Ok(()) };
+    end_expired(world, &view, stage).await?;
+    reinstate_with_hold(world, &view, stage).await?;
     let left = until_stored(async || {
         let mut view = load_view(world, pipeline).await?;
-        let Some(stage) = guarded(&view, stage, side)? else {
-            return Ok(None);
-        };
-        let executions = load_to_let_in(world, &mut view, &stage).await?;
-        let index = view.index.stage(&stage).map(|(_, index)| index);
+        let executions = load_to_let_in(world, &mut view, stage).await?;
+        let index = view.index.stage(stage).map(|(_, index)| index);
         let alarms = alarms::snapshot(world, index.into_iter()).await;
-        let changes = domain::enable_transition(&view, &executions, &stage, caller, &alarms, world.now());
+        let changes = domain::enable_transition(&view, &executions, stage, caller, &alarms, world.now());
         let changes = changes.map_err(reread)?;
         let left = left_waiting(&changes);
         commit(world, pipeline, changes).await?;

@@ -87,8 +87,9 @@ fn filter(level: &str) -> Targets {
             ours.with_targets(asked.iter())
         }
         Some(_) => asked,
-        // Whoever names targets alone wants no more of others than their errors; a word that is no level names a target.
-        None => asked.with_default(LevelFilter::ERROR),
+        // Whoever names targets alone wants no more of others than their errors; what names none is no level.
+        None if level.contains('=') => asked.with_default(LevelFilter::ERROR),
+        None => Targets::new().with_default(LevelFilter::INFO),
     };
     // The runtime repeats each failure in Rust's debug form; `lambda::serve` has already logged it with its name.
     targets.with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
@@ -349,7 +350,7 @@ mod tests {
         let reason = line["reason"].as_str().expect("text");
         assert!(reason.ends_with("xxx... (8193 bytes)"), "{reason}");
         assert_eq!(lines("no such=level=", || tracing::info!("seen")).len(), 1);
-        assert_eq!(lines("verbose", || tracing::error!("seen")).len(), 1);
+        assert_eq!(lines("verbose", || tracing::info!("seen")).len(), 1);
         assert_eq!(lines("engine=debug", || tracing::warn!("unseen")).len(), 0);
     }
 }

@@ -215,8 +215,8 @@ pub(crate) fn is_past(expires_at: i64, now: Timestamp) -> bool {
 pub(crate) fn expires_at(row: &Row) -> Option<i64> {
     let after = |from: Timestamp, seconds: i64| Some(from.as_second() + seconds);
     match row {
-        // One that was begun long ago and retried late still holds its stage.
-        Row::Execution(row) => after(row.started_at, HISTORY_S).filter(|_| row.phase.is_ended()),
+        // One that was begun long ago and retried late still holds its stage, and may be what is live when it has ended.
+        Row::Execution(row) => after(row.started_at.max(row.updated_at), HISTORY_S).filter(|_| row.phase.is_ended()),
         Row::ActionRun(row) => after(row.started_at, HISTORY_S),
         // In PARALLEL mode it is history of its execution.
         Row::Condition(row) if row.mode == ExecutionMode::Parallel => after(row.started_at, HISTORY_S),

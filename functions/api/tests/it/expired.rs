@@ -61,4 +61,6 @@ async fn an_execution_is_neither_listed_nor_shown_after_its_year() {
     bench.refuses("GetPipelineExecution", &[(one, "PipelineExecutionNotFoundException", &old.to_string())]).await;
     pass(&bench, &clock, 366);
     assert_eq!(ids(&bench).await, [json!(new)], "what has not ended has no year");
+    bench.pass(new).await;
+    assert_eq!(ids(&bench).await, [json!(new)], "and it begins with the end");
 }

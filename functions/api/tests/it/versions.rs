@@ -77,8 +77,14 @@ async fn a_parallel_execution_goes_by_the_version_that_it_began_in() {
 async fn the_way_into_a_stage_that_was_taken_away_opens_for_who_waits_before_it() {
     let bench = Bench::new().await;
     bench.ok("CreatePipeline", json!({"pipeline": parallel()})).await;
-    let old = bench.newest().await;
-    let inside = drive(&bench, old, None).await;
+    // More than one decision lets in.
+    let mut inside = vec![(bench.newest().await, None)];
+    for _ in 1..14 {
+        inside.push((bench.start().await, None));
+    }
+    for (old, report) in &mut inside {
+        *report = Some(drive(&bench, *old, None).await);
+    }
     let transition = |more: Value| {
         let mut input = json!({"pipelineName": "shop", "stageName": "After", "transitionType": "Inbound"});
         input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -91,11 +97,13 @@ async fn the_way_into_a_stage_that_was_taken_away_opens_for_who_waits_before_it(
     let nobody = (transition(json!({})), "StageNotFoundException", "After");
     bench.refuses("EnableStageTransition", &[nobody.clone()]).await;
 
-    succeed(&bench, old, "Check").await;
-    assert_eq!(bench.drive(old, Some(inside)).await, Driven::Waiting);
+    for (old, report) in inside {
+        succeed(&bench, old, "Check").await;
+        assert_eq!(bench.drive(old, report).await, Driven::Waiting);
+    }
     bench.ok("EnableStageTransition", transition(json!({}))).await;
     let goes_in = |answer: &Value| answer["next"] == "RunStage" && answer["stage"] == "After";
-    assert_eq!(bench.told(goes_in).len(), 1);
+    assert_eq!(bench.told(goes_in).len(), 14);
     bench.refuses("EnableStageTransition", &[nobody]).await;
 }
 

@@ -362,9 +362,13 @@ fn what_waits_or_has_failed_the_stage_is_overridden_and_nothing_else() {
         (Some(&fail), Some(Cancelled), None),
         (Some(&fail), Some(Abandoned), None),
     ] {
-        let run = status.map(|status| ConditionRun { status, ..run("FAIL", &["a"]) });
+        let result = declared.and_then(|declared| declared.result.clone());
+        let run = status.map(|status| ConditionRun { status, result, ..run("FAIL", &["a"]) });
         let checked = check_overridable(declared, run.as_ref());
         assert_eq!(checked.clone().ok(), how, "{status:?}: {checked:?}");
         assert!(checked.err().is_none_or(|why| why.ends_with('.')), "{status:?}");
     }
+    // One that would have skipped a stage which was entered before, and fails it instead.
+    let fails = ConditionRun { status: Failed, result: None, ..run("SKIP", &["a"]) };
+    assert_eq!(check_overridable(Some(&skip), Some(&fails)), Ok(Override::Resume));
 }
