@@ -95,7 +95,7 @@ async fn the_way_into_a_stage_that_was_taken_away_opens_for_who_waits_before_it(
     updated["stages"][2]["name"] = json!("Later");
     bench.ok("UpdatePipeline", json!({"pipeline": updated})).await;
     let nobody = (transition(json!({})), "StageNotFoundException", "After");
-    bench.refuses("EnableStageTransition", &[nobody.clone()]).await;
+    bench.refuses("EnableStageTransition", std::slice::from_ref(&nobody)).await;
 
     for (old, report) in inside {
         succeed(&bench, old, "Check").await;

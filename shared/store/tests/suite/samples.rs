@@ -10,7 +10,7 @@ use domain::{
 use engine::ports::{
     Definition, OpenExecution, PendingEffect, PipelineSummary, QueuedJob, ResourceTags, SourceBinding, StartMarker,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -117,7 +117,8 @@ pub(crate) fn execution(n: u64) -> Execution {
     from(json!({
         "id": execution_id(n), "pipeline": "shop", "pipelineVersion": 3, "executionType": "ROLLBACK",
         "mode": "SUPERSEDED", "trigger": {"triggerType": "AutomatedRollback", "triggerDetail": "{}"},
-        "startedAt": at(n.cast_signed()), "updatedAt": "2026-11-23T06:00:00.123456789Z",
+        "startedAt": at(n.cast_signed()),
+        "updatedAt": at(n.cast_signed()) + SignedDuration::from_nanos(123_456_789),
         "phase": {"name": "Failed", "stage": "Deploy"}, "statusSummary": "", "attempt": 1,
         "variables": {"colour": "red"}, "pins": {"Fetch": {"versionId": "v"}},
         "revisions": [{"actionName": "Fetch", "artifactName": "App", "revisionId": "v", "created": at(0)}],
