@@ -136,6 +136,7 @@ mod tests {
         assert_eq!(left, ["future", "kept"]);
         assert_eq!(dynamodb.sweep().await, 0);
     }
+
     #[tokio::test]
     async fn a_table_that_was_created_by_half_is_created_whole() {
         let dir = tempfile::tempdir().unwrap();
